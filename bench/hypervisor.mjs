@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What needs hardware KVM, so it runs in the lab where there is none: boot time and memory, beside QEMU.
+// Usage: node bench/hypervisor.mjs RUNS RESULT.json, with FLOTILLA_GUEST_IMAGES set.
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+
+import { bootCommands, guestMemoryKiB } from './lib/candidates.mjs';
+import { memoryBesideGuest, startUntil, timeToExit } from './lib/process.mjs';
+import { alternate } from './lib/stats.mjs';
+
+const [runs, resultFile] = process.argv.slice(2);
+const images = JSON.parse(process.env.FLOTILLA_GUEST_IMAGES);
+const say = (line) => console.error(`  ${line}`);
+
+const common = 'console=ttyS0 quiet reboot=k panic=-1';
+console.error('start of process to guest user land to power-off (ms)');
+const poweroff = bootCommands(images, `${common} flotilla.then=poweroff`);
+const boot = await alternate(mapValues(poweroff, (argv) => () => timeToExit(argv)), Number(runs), say);
+
+console.error('resident memory beside guest memory, idle (KiB)');
+const idle = bootCommands(images, `${common} flotilla.then=idle`);
+const memory = await alternate(mapValues(idle, (argv) => () => measureMemory(argv)), 5, say);
+
+const versions = {
+  qemu: spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
+  kernel: spawnSync('uname', ['-sr'], { encoding: 'utf8' }).stdout.trim(),
+};
+writeFileSync(resultFile, JSON.stringify({ boot, memory, versions }));
+
+async function measureMemory(argv) {
+  const machine = await startUntil(argv, 'flotilla-init ready');
+  try {
+    return memoryBesideGuest(machine.pid, guestMemoryKiB);
+  } finally {
+    await machine.stop();
+  }
+}
+
+function mapValues(object, change) {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+}

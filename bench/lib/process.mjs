@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+
+const limitMs = 120_000;
+
+/** Milliseconds from the start of a process to its end; a status other than 0 or an overrun is an error. */
+export async function timeToExit([program, ...args]) {
+  const began = performance.now();
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (chunk) => (said += chunk));
+  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+  const [status, signal] = await once(child, 'exit');
+  clearTimeout(timer);
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}: ${said}`);
+  return performance.now() - began;
+}
+
+/** Starts a process and waits until its standard output holds `text`. The caller ends it with `stop`. */
+export async function startUntil([program, ...args], text, options = {}) {
+  const began = performance.now();
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], ...options });
+  let seen = '';
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${program} did not print ${text}: ${seen}`)), limitMs);
+    child.once('exit', (status) => reject(new Error(`${program} ended with ${status}: ${seen}`)));
+    child.stdout.on('data', (chunk) => {
+      seen += chunk;
+      if (!seen.includes(text)) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  }).catch((error) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
+  const milliseconds = performance.now() - began;
+  return { pid: child.pid, milliseconds, output: () => seen, stop: (signal = 'SIGKILL') => stop(child, signal) };
+}
+
+async function stop(child, signal) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill(signal);
+  await once(child, 'exit');
+}
+
+/**
+ * KiB of resident memory beside the guest's own: every mapping of the process, its code included, but for the largest
+ * one, which is the guest's RAM.
+ */
+export function memoryBesideGuest(pid, guestKiB) {
+  let beside = 0;
+  let guest = 0;
+  for (const mapping of readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
+    const size = Number(/^Size:\s+(\d+)/m.exec(mapping)?.[1] ?? 0);
+    const resident = Number(/^Rss:\s+(\d+)/m.exec(mapping)?.[1] ?? 0);
+    if (size >= guestKiB) guest += 1;
+    else beside += resident;
+  }
+  if (guest !== 1) throw new Error(`Found ${guest} mappings of the size of guest memory, expected one`);
+  return beside;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The results as docs/benchmarks.md: every row, also the lost ones, with the bar and whether it was met.
+import { spawnSync } from 'node:child_process';
+
+import { describeHost } from '../../scripts/setup/index.mjs';
+
+export function report({ host, hypervisor, controlPlane, inLab }) {
+  return `${[
+    '# Benchmarks',
+    '',
+    'Written by `npm run bench`; do not edit. Medians of alternating runs, least and greatest in brackets.',
+    '',
+    `- Host: ${describeHost(host)}`,
+    `- Peer: ${hypervisor.versions.qemu}`,
+    `- Flotilla: ${output('git', ['describe', '--always', '--dirty'])}, ${output('rustc', ['--version'])}`,
+    inLab ? '- Boot and memory were measured in the lab (emulated CPU, real KVM): compare the columns, not the clock.' : '- Boot and memory were measured on hardware.',
+    '',
+    ...hypervisorTable(hypervisor),
+    ...(controlPlane === undefined ? [] : controlPlaneTable(controlPlane)),
+  ].join('\n')}\n`;
+}
+
+function hypervisorTable({ boot, memory }) {
+  const names = Object.keys(boot);
+  const ratio = boot.Flotilla.median / boot['QEMU microvm'].median;
+  const beside = memory.Flotilla.median / 1024;
+  return [
+    '## One machine: small kernel, 1 vCPU, 128 MiB',
+    '',
+    `| measure | ${names.join(' | ')} | bar | |`,
+    `|---|${names.map(() => '---').join('|')}|---|---|`,
+    `| process start to power-off, ms | ${names.map((name) => cell(boot[name])).join(' | ')} | at most 0.75 × QEMU microvm | ${ratio.toFixed(2)} ×, ${verdict(ratio <= 0.75)} |`,
+    `| resident beside guest memory, MiB | ${names.map((name) => cell(memory[name], 1024)).join(' | ')} | at most 7 | ${verdict(beside <= 7)} |`,
+    '',
+  ];
+}
+
+function controlPlaneTable({ start, perMachine, create }) {
+  const more = create['through the API'].median - create['worker alone'].median;
+  return [
+    '## Control plane, on the host itself',
+    '',
+    '| measure | value | bar | |',
+    '|---|---|---|---|',
+    `| orchestrator, process start to listening, ms | ${cell(start)} | at most 1500 | ${verdict(start.median <= 1500)} |`,
+    `| worker alone, process start to first output of a bare-metal guest, ms | ${cell(create['worker alone'])} | | |`,
+    `| the same through SDK, API and worker, ms | ${cell(create['through the API'])} | at most 25 more | ${more.toFixed(1)} more, ${verdict(more <= 25)} |`,
+    `| orchestrator memory for each of 1,000 machines, KiB | ${perMachine.toFixed(0)} | at most 256 | ${verdict(perMachine <= 256)} |`,
+    '',
+  ];
+}
+
+function cell({ min, median, max }, unit = 1) {
+  const text = (value) => (value / unit).toFixed(1);
+  return `${text(median)} (${text(min)}–${text(max)})`;
+}
+
+function verdict(met) {
+  return met ? 'met' : '**missed**';
+}
+
+function output(program, args) {
+  return spawnSync(program, args, { encoding: 'utf8' }).stdout.trim();
+}

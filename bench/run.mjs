@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+// npm run bench: measures, and writes the table. See README.md.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { inspectHost } from '../scripts/setup/index.mjs';
+import { prepare } from '../tests/runner/prepare.mjs';
+import { measureControlPlane } from './control-plane.mjs';
+import { top } from './lib/places.mjs';
+import { report } from './lib/report.mjs';
+
+const { values } = parseArgs({
+  options: { runs: { type: 'string', default: '7' }, output: { type: 'string', default: join(top, 'docs', 'benchmarks.md') } },
+});
+
+await prepare();
+const host = inspectHost();
+const say = (line) => console.error(line);
+const controlPlane = host.kvm === 'none' ? undefined : await measureControlPlane(Number(values.runs), say);
+const hypervisor = measureHypervisor();
+writeFileSync(values.output, report({ host, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' }));
+console.log(readFileSync(values.output, 'utf8'));
+
+/** Boot time and memory, in the lab unless the host has hardware KVM. */
+function measureHypervisor() {
+  const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
+  try {
+    const resultFile = join(folder, 'result.json');
+    const argv = ['node', 'bench/hypervisor.mjs', values.runs, resultFile];
+    const lab = ['node', 'lab/lab.mjs', '--memory', '4096', '--timeout', '1800', '--writable', folder, '--', ...argv];
+    const [program, ...args] = host.kvm === 'hardware' ? argv : lab;
+    const env = { ...process.env, FLOTILLA_GUEST_IMAGES: guestImages() };
+    const { status } = spawnSync(program, args, { cwd: top, env, stdio: ['ignore', 'inherit', 'inherit'] });
+    if (status !== 0) throw new Error(`The hypervisor benchmark ended with status ${status}`);
+    return JSON.parse(readFileSync(resultFile, 'utf8'));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function guestImages() {
+  const built = spawnSync('node', ['guest/build.mjs', 'kernel', 'initramfs'], { cwd: top, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  if (built.status !== 0) throw new Error('The guest images could not be built');
+  return built.stdout;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Raw disks: the bytes of a file or block device, one to one.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use flotilla_device_model::block::{BlockBackend, BlockQueue};
+
+use crate::engine::direct::DirectQueue;
+use crate::engine::uring::UringQueue;
+use crate::transfer::Limits;
+use crate::{BlockError, lock, size};
+
+/// Which engine to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineChoice {
+    /// `io_uring` where the host allows it, system calls elsewhere.
+    #[default]
+    Automatic,
+    /// System calls.
+    Direct,
+}
+
+/// The engine in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineKind {
+    /// `io_uring`.
+    IoUring,
+    /// preadv, pwritev, fdatasync.
+    Direct,
+}
+
+/// How to open a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RawOptions {
+    /// Refuse writes, whatever the descriptor allows.
+    pub read_only: bool,
+    /// Which engine to use.
+    pub engine: EngineChoice,
+}
+
+/// An open disk and its lock, shared by the queues on it.
+pub(crate) struct Disk {
+    file: OwnedFd,
+    limits: Limits,
+}
+
+impl Disk {
+    pub(crate) fn new(file: OwnedFd, limits: Limits) -> Self {
+        Self { file, limits }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The kernel lets go of a ring's files some time after the ring is closed, and with them of the lock. The
+        // next machine must not find the disk in use that long. There is nothing to do about a failure.
+        let _ = lock::unlock(&self.file);
+    }
+}
+
+/// A raw disk.
+///
+/// ```
+/// # let file = tempfile::tempfile()?;
+/// # file.set_len(4096)?;
+/// use flotilla_block::{LockKind, RawFile, RawOptions, lock};
+/// lock(&file, LockKind::Exclusive)?;
+/// let disk = RawFile::open_descriptor(file, RawOptions::default())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct RawFile {
+    disk: Arc<Disk>,
+    engine: EngineKind,
+}
+
+impl RawFile {
+    /// Makes a disk of an open file or block device. The size is taken now; it must be a multiple of 512.
+    ///
+    /// The disk takes over the descriptor and the lock on its open file: when the disk and its last queue are
+    /// dropped, the lock is given back, even if the open file has other descriptors.
+    pub fn open_descriptor(file: impl Into<OwnedFd>, options: RawOptions) -> Result<Self, BlockError> {
+        let file = file.into();
+        let size = size::of(file.as_fd())?;
+        check_flags(file.as_fd(), options.read_only)?;
+        let disk = Arc::new(Disk::new(file, Limits { size, read_only: options.read_only }));
+        let engine = match options.engine {
+            EngineChoice::Direct => EngineKind::Direct,
+            EngineChoice::Automatic => probe(&disk),
+        };
+        Ok(Self { disk, engine })
+    }
+
+    /// The engine that queues use. A queue falls back to system calls by itself if its ring is refused later.
+    pub fn engine(&self) -> EngineKind {
+        self.engine
+    }
+}
+
+impl BlockBackend for RawFile {
+    fn size(&self) -> u64 {
+        self.disk.limits.size
+    }
+
+    fn read_only(&self) -> bool {
+        self.disk.limits.read_only
+    }
+
+    fn open_queue(&self, depth: u16) -> io::Result<Box<dyn BlockQueue>> {
+        if self.engine == EngineKind::IoUring {
+            match UringQueue::new(Arc::clone(&self.disk), depth) {
+                Ok(queue) => return Ok(Box::new(queue)),
+                Err(error) => {
+                    tracing::warn!(%error, depth, "ring refused: this disk queue uses system calls");
+                }
+            }
+        }
+        Ok(Box::new(DirectQueue::new(Arc::clone(&self.disk), depth)))
+    }
+}
+
+/// Tries the smallest ring. Kernels say no in many ways (sysctl, filter, age, memory limit): only trying tells.
+fn probe(disk: &Arc<Disk>) -> EngineKind {
+    match UringQueue::new(Arc::clone(disk), 1) {
+        Ok(_) => EngineKind::IoUring,
+        Err(error) => {
+            tracing::info!(%error, "host refuses io_uring: disks use slower system calls");
+            EngineKind::Direct
+        }
+    }
+}
+
+fn check_flags(file: BorrowedFd<'_>, read_only: bool) -> Result<(), BlockError> {
+    // SAFETY: F_GETFL takes no memory.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    if flags < 0 {
+        return Err(BlockError::Host { step: "read the flags", source: io::Error::last_os_error() });
+    }
+    // Appending would ignore the offset of a write and destroy the image.
+    if flags & libc::O_APPEND != 0 {
+        return Err(BlockError::Flag { flag: "O_APPEND" });
+    }
+    // Guest buffers are not aligned as direct I/O demands.
+    if flags & libc::O_DIRECT != 0 {
+        return Err(BlockError::Flag { flag: "O_DIRECT" });
+    }
+    match (flags & libc::O_ACCMODE, read_only) {
+        (libc::O_RDWR, _) | (libc::O_RDONLY, true) => Ok(()),
+        (libc::O_RDONLY, false) => Err(BlockError::Access { found: "read-only", wanted: "for writing" }),
+        _ => Err(BlockError::Access { found: "write-only", wanted: "for reading" }),
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Disk back-ends.
+//!
+//! ```text
+//!   BlockQueue (one for each device queue, used by one thread)
+//!      ├─ engine::uring   io_uring, restricted to reads, writes and syncs of the one file
+//!      └─ engine::direct  preadv, pwritev and fdatasync, where the host refuses io_uring
+//! ```
+//!
+//! A [`RawFile`] is opened from a descriptor, never by path. Its owner takes the lock of the disk first, with
+//! [`lock`]: the lock belongs to the open file and travels with the descriptor from process to process.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod engine;
+mod error;
+mod file;
+mod lock;
+mod size;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+pub use error::BlockError;
+pub use file::{EngineChoice, EngineKind, RawFile, RawOptions};
+pub use lock::{LockKind, lock, unlock};

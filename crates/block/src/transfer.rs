@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A request on its way: what both engines share.
+//!
+//! A transfer owns the guest memory it moves until it is finished, and finishing consumes it: no engine can touch
+//! memory of a request that was already reported.
+
+use std::io;
+use std::sync::Arc;
+
+use flotilla_device_model::block::{Completion, Operation, Request, Segment};
+use flotilla_memory::{GuestMemory, mark_dirty, push_iovecs};
+
+/// Buffers of one system call (`UIO_MAXIOV` of linux/uio.h). What does not fit follows in the next call.
+const MAX_BUFFERS: usize = 1024;
+
+/// How often a call that was interrupted or asked to come again is repeated before it counts as failed.
+const MAX_RETRIES: u32 = 1000;
+
+/// What a transfer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+    Flush,
+}
+
+/// The limits of a disk, which an engine enforces although the device has checked them: a mistake there must not
+/// make an image grow or write to one that is read-only.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) size: u64,
+    pub(crate) read_only: bool,
+}
+
+/// A request being worked on.
+pub(crate) struct Transfer {
+    token: u64,
+    direction: Direction,
+    memory: Arc<GuestMemory>,
+    segments: Vec<Segment>,
+    /// Where the next byte goes on the disk.
+    offset: u64,
+    done: u64,
+    total: u64,
+    /// The host buffers of the segments; those before `first` are finished.
+    buffers: Vec<libc::iovec>,
+    first: usize,
+    retries: u32,
+}
+
+// SAFETY: the pointers in `buffers` lead into `memory`, which the transfer owns a share of and which may be used
+// from any thread; nothing else in it is tied to a thread.
+unsafe impl Send for Transfer {}
+
+impl Transfer {
+    /// Prepares a request. One that needs no work, or cannot be done at all, is completed right away.
+    pub(crate) fn new(request: Request, limits: Limits) -> Result<Self, Completion> {
+        let Request { token, memory, operation } = request;
+        let (direction, offset, segments) = match operation {
+            Operation::Read { offset, segments } => (Direction::Read, offset, segments),
+            Operation::Write { offset, segments } => (Direction::Write, offset, segments),
+            Operation::Flush => (Direction::Flush, 0, Vec::new()),
+        };
+        let ended = |result| Completion { token, result };
+        let total = segments.iter().map(|segment| u64::from(segment.len)).sum();
+        if direction == Direction::Write && limits.read_only {
+            return Err(ended(Err(io::Error::from_raw_os_error(libc::EROFS))));
+        }
+        if offset.checked_add(total).is_none_or(|end| end > limits.size) {
+            return Err(ended(Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "request ends past the disk",
+            ))));
+        }
+        if total == 0 && direction != Direction::Flush {
+            return Err(ended(Ok(0)));
+        }
+        let buffers = host_buffers(&memory, &segments).map_err(|error| ended(Err(error)))?;
+        let (done, first, retries) = (0, 0, 0);
+        Ok(Self { token, direction, memory, segments, offset, done, total, buffers, first, retries })
+    }
+
+    pub(crate) fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// The disk offset of the next system call.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The buffers of the next system call. They stay where they are until `settle` or `finish` is called.
+    pub(crate) fn buffers(&self) -> &[libc::iovec] {
+        let rest = self.buffers.get(self.first..).unwrap_or_default();
+        rest.get(..MAX_BUFFERS).unwrap_or(rest)
+    }
+
+    /// Takes the result of a system call. `None`: the transfer needs another one.
+    pub(crate) fn settle(&mut self, result: io::Result<usize>) -> Option<io::Result<u64>> {
+        match result {
+            Err(error) if self.may_retry(&error) => None,
+            Err(error) => Some(Err(error)),
+            Ok(_) if self.direction == Direction::Flush => Some(Ok(0)),
+            // Somebody cut the file short under us.
+            Ok(0) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+            Ok(moved) => {
+                self.advance(moved);
+                (self.done >= self.total).then_some(Ok(self.total))
+            }
+        }
+    }
+
+    /// Ends the transfer and lets its memory go.
+    pub(crate) fn finish(self, result: io::Result<u64>) -> Completion {
+        if self.direction == Direction::Read {
+            // Also after an error: part of the data may have arrived. Not earlier: a dirty log that is read
+            // between submission and completion would miss the data.
+            for segment in &self.segments {
+                mark_dirty(&self.memory, segment.address, usize_from(segment.len));
+            }
+        }
+        Completion { token: self.token, result }
+    }
+
+    fn may_retry(&mut self, error: &io::Error) -> bool {
+        let again = matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
+        self.retries += u32::from(again);
+        again && self.retries <= MAX_RETRIES
+    }
+
+    fn advance(&mut self, moved: usize) {
+        let mut rest = moved;
+        while let Some(buffer) = self.buffers.get_mut(self.first) {
+            let step = rest.min(buffer.iov_len);
+            buffer.iov_base = buffer.iov_base.wrapping_byte_add(step);
+            buffer.iov_len -= step;
+            rest -= step;
+            if buffer.iov_len > 0 {
+                break;
+            }
+            self.first += 1;
+        }
+        let moved = moved as u64;
+        self.offset += moved;
+        self.done += moved;
+    }
+}
+
+fn host_buffers(memory: &GuestMemory, segments: &[Segment]) -> io::Result<Vec<libc::iovec>> {
+    let mut buffers = Vec::with_capacity(segments.len());
+    for segment in segments {
+        push_iovecs(memory, segment.address, usize_from(segment.len), &mut buffers)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "segment lies outside guest memory"))?;
+    }
+    Ok(buffers)
+}
+
+fn usize_from(value: u32) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_memory::{Backing, GuestAddress, allocate};
+
+    use super::*;
+
+    fn transfer(lengths: &[u32]) -> Transfer {
+        let memory = allocate(&[(GuestAddress(0), 1 << 20)], Backing::Anonymous).unwrap();
+        let segments = lengths
+            .iter()
+            .enumerate()
+            .map(|(index, &len)| Segment { address: GuestAddress(index as u64 % 64 * 8192), len });
+        let operation = Operation::Write { offset: 512, segments: segments.collect() };
+        let limits = Limits { size: 1 << 20, read_only: false };
+        Transfer::new(Request { token: 7, memory, operation }, limits).ok().unwrap()
+    }
+
+    fn lengths(transfer: &Transfer) -> Vec<usize> {
+        transfer.buffers().iter().map(|buffer| buffer.iov_len).collect()
+    }
+
+    #[test]
+    fn goes_on_where_a_short_write_ended() {
+        let mut transfer = transfer(&[1024, 512, 2048]);
+        assert!(transfer.settle(Ok(1124)).is_none());
+        assert_eq!(lengths(&transfer), [412, 2048]);
+        assert_eq!(transfer.offset(), 512 + 1124);
+        assert!(transfer.settle(Ok(412)).is_none());
+        assert_eq!(lengths(&transfer), [2048]);
+        assert_eq!(transfer.settle(Ok(2048)).unwrap().unwrap(), 3584);
+    }
+
+    #[test]
+    fn repeats_interrupted_calls_but_not_for_ever() {
+        let mut transfer = transfer(&[512]);
+        let mut rounds = 0;
+        while transfer.settle(Err(io::ErrorKind::Interrupted.into())).is_none() {
+            rounds += 1;
+        }
+        assert_eq!(rounds, MAX_RETRIES);
+        assert_eq!(lengths(&transfer), [512]);
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_an_error() {
+        assert!(transfer(&[512]).settle(Ok(0)).unwrap().is_err());
+    }
+
+    #[test]
+    fn gives_the_kernel_no_more_buffers_than_it_takes() {
+        let transfer = transfer(&[16; 1500]);
+        assert_eq!(transfer.buffers().len(), MAX_BUFFERS);
+    }
+}

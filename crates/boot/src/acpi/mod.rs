@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! ACPI tables as data: the fixed hardware of a Q35 machine, described where that machine has it.
+//!
+//! ```text
+//!   RSDP ─▶ XSDT ─▶ FADT ─▶ FACS, DSDT      MADT: processors and interrupt lines
+//!                └▶ MADT, MCFG              MCFG: PCI configuration space
+//! ```
+//!
+//! The tables describe what a machine of the `standard` profile always has; the only variable parts are the number
+//! of processors and the 64-bit PCI window. Table and field names are those of the ACPI specification 6.5.
+
+mod dsdt;
+mod fadt;
+mod madt;
+
+use acpi_tables::mcfg::MCFG;
+use acpi_tables::rsdp::Rsdp;
+use acpi_tables::xsdt::XSDT;
+use acpi_tables::{Aml, facs::FACS};
+
+use crate::error::BootError;
+use crate::layout::{ACPI, ECAM, Window};
+
+pub(crate) const OEM_ID: [u8; 6] = *b"FLOTIL";
+pub(crate) const OEM_TABLE_ID: [u8; 8] = *b"FLOTILLA";
+pub(crate) const OEM_REVISION: u32 = 1;
+
+/// FACS wants 64, the others 16; one alignment for all keeps it simple.
+const ALIGNMENT: u64 = 64;
+
+/// The variable parts of the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcpiOptions {
+    /// Number of vCPUs; their APIC ids count from 0.
+    pub cpus: u32,
+    /// The 64-bit PCI window, if the machine has one.
+    pub pci_window_64: Option<Window>,
+}
+
+/// A table and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name, as in the specification.
+    pub name: &'static str,
+    /// Guest address.
+    pub address: u64,
+    /// Its bytes, checksum included.
+    pub data: Vec<u8>,
+}
+
+/// Builds all tables. The root pointer comes first, at the start of [`ACPI`].
+pub fn tables(options: &AcpiOptions) -> Result<Vec<Table>, BootError> {
+    let mut placed = Placed::after_root();
+    let facs = placed.add("FACS", bytes(&FACS::new()))?;
+    let dsdt = placed.add("DSDT", dsdt::dsdt(options))?;
+    let fadt = placed.add("FADT", bytes(&fadt::fadt(facs, dsdt)))?;
+    let madt = placed.add("MADT", bytes(&madt::madt(options.cpus)))?;
+    let mut configuration_space = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
+    configuration_space.add_ecam(ECAM.start, 0, 0, 255);
+    let mcfg = placed.add("MCFG", bytes(&configuration_space))?;
+    let mut root = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
+    for table in [fadt, madt, mcfg] {
+        root.add_entry(u64::from(table));
+    }
+    let xsdt = placed.add("XSDT", bytes(&root))?;
+    let data = bytes(&Rsdp::new(OEM_ID, u64::from(xsdt)));
+    placed.tables.insert(0, Table { name: "RSDP", address: ACPI.start, data });
+    Ok(placed.tables)
+}
+
+/// Tables placed so far, and where the next one goes.
+struct Placed {
+    tables: Vec<Table>,
+    next: u64,
+}
+
+impl Placed {
+    fn after_root() -> Self {
+        Self { tables: Vec::new(), next: ACPI.start + ALIGNMENT }
+    }
+
+    /// Places a table and returns its address.
+    fn add(&mut self, name: &'static str, data: Vec<u8>) -> Result<u32, BootError> {
+        let address = self.next;
+        let end = address + data.len() as u64;
+        let full = BootError::Acpi { reason: "they outgrow their 128 KiB: give the machine fewer vCPUs" };
+        if end > ACPI.end() {
+            return Err(full);
+        }
+        self.next = end.next_multiple_of(ALIGNMENT);
+        self.tables.push(Table { name, address, data });
+        u32::try_from(address).map_err(|_| full)
+    }
+}
+
+fn bytes(table: &dyn Aml) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    table.to_aml_bytes(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The kernel command line.
+
+use crate::error::{BootError, CommandLineProblem};
+use crate::layout::COMMAND_LINE;
+use crate::plan::Piece;
+
+/// The longest command line of a kernel that does not state its own limit (x86 `COMMAND_LINE_SIZE`, less the end).
+pub(crate) const DEFAULT_MAX: u64 = 2047;
+
+/// Checks the command line against the kernel's limit in bytes, and places it with its terminator.
+pub(crate) fn place(command_line: &str, max: u64) -> Result<Piece, BootError> {
+    let max = max.min(COMMAND_LINE.len - 1);
+    let len = command_line.len() as u64;
+    if len > max {
+        return Err(BootError::CommandLine { problem: CommandLineProblem::TooLong { len, max } });
+    }
+    let control = command_line.bytes().position(|byte| byte.is_ascii_control() && byte != b'\t');
+    if let Some(position) = control {
+        let problem = CommandLineProblem::ControlCharacter { position: position as u64 };
+        return Err(BootError::CommandLine { problem });
+    }
+    let mut data = command_line.as_bytes().to_vec();
+    data.push(0);
+    Ok(Piece::Bytes { what: "command line", address: COMMAND_LINE.start, data })
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The address map of the `standard` machine. It is guest ABI: a saved machine relies on it.
+//!
+//! ```text
+//!   0           RAM (boot structures below 1 MiB)
+//!   0xb000_0000 ECAM, 256 MiB: PCI configuration space of buses 0 to 255
+//!   0xc000_0000 32-bit PCI window
+//!   0xfec0_0000 I/O APIC      0xfee0_0000 local APIC      0xfeff_c000 pages KVM needs for itself
+//!   4 GiB       the rest of RAM
+//!   above it    64-bit PCI window
+//! ```
+
+use flotilla_memory::GuestAddress;
+
+/// An address range: first address and length in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+impl Window {
+    /// The first address after the range.
+    pub const fn end(&self) -> u64 {
+        self.start.saturating_add(self.len)
+    }
+}
+
+const GIB: u64 = 1 << 30;
+
+/// RAM below 4 GiB may reach up to here when all of it fits.
+pub const LOW_RAM_LIMIT: u64 = 0xb000_0000;
+/// RAM below 4 GiB ends here when not all of it fits below [`LOW_RAM_LIMIT`].
+pub const LOW_RAM_SPLIT: u64 = 2 * GIB;
+/// Where RAM continues.
+pub const HIGH_RAM_START: u64 = 4 * GIB;
+/// First address of extended memory.
+pub const HIMEM_START: u64 = 0x10_0000;
+
+/// PCI configuration space of segment 0, buses 0 to 255 (ECAM).
+pub const ECAM: Window = Window { start: 0xb000_0000, len: 256 << 20 };
+/// Where 32-bit BARs are placed.
+pub const PCI_WINDOW_32: Window = Window { start: 0xc000_0000, len: 0xfec0_0000 - 0xc000_0000 };
+/// Length of the 64-bit PCI window.
+pub const PCI_WINDOW_64_LEN: u64 = 64 * GIB;
+/// I/O ports for I/O BARs.
+pub const PCI_IO_WINDOW: Window = Window { start: 0x1000, len: 0xf000 };
+
+/// The I/O APIC's registers.
+pub const IOAPIC: u64 = 0xfec0_0000;
+/// The local APICs' registers.
+pub const LAPIC: u64 = 0xfee0_0000;
+/// Page with the identity map that KVM uses for real mode on old Intel processors.
+pub const KVM_IDENTITY_MAP: u64 = 0xfeff_c000;
+/// Three pages that KVM uses for a task state segment on old Intel processors.
+pub const KVM_TSS: u64 = 0xfeff_d000;
+
+/// The boot processor's descriptor table.
+pub const GDT: u64 = 0x500;
+/// An empty interrupt descriptor table.
+pub const IDT: u64 = 0x540;
+/// PVH start information.
+pub const PVH_START_INFO: u64 = 0x6000;
+/// PVH module list.
+pub const PVH_MODULES: u64 = 0x6040;
+/// PVH memory map; up to the zero page.
+pub const PVH_MEMORY_MAP: u64 = 0x6080;
+/// `struct boot_params` of the Linux boot protocol, 4 KiB.
+pub const ZERO_PAGE: u64 = 0x7000;
+/// The boot stack grows down from here.
+pub const BOOT_STACK: u64 = 0x8ff0;
+/// First page table; one page each for PML4, PDPT and four PDs.
+pub const PAGE_TABLES: u64 = 0x9000;
+/// The kernel command line with its terminator.
+pub const COMMAND_LINE: Window = Window { start: 0x2_0000, len: 64 << 10 };
+/// End of conventional memory, start of the extended BIOS data area.
+pub const EBDA: u64 = 0x9_fc00;
+/// Where the ACPI tables lie; the root pointer comes first, so that a scan finds it.
+pub const ACPI: Window = Window { start: 0xe_0000, len: 0x2_0000 };
+
+/// I/O ports of the fixed devices.
+pub mod port {
+    /// First serial port.
+    pub const COM1: u16 = 0x3f8;
+    /// Keyboard controller: data; command and status are at +4.
+    pub const I8042: u16 = 0x60;
+    /// Real-time clock: index; data is at +1.
+    pub const RTC: u16 = 0x70;
+    /// PCI configuration address; data is at +4.
+    pub const PCI_CONFIG: u16 = 0xcf8;
+    /// Reset control register.
+    pub const RESET: u16 = 0xcf9;
+    /// ACPI power management block.
+    pub const ACPI_PM: u16 = 0x600;
+    /// Length in bytes of the ACPI power management block.
+    pub const ACPI_PM_LEN: u16 = 0x80;
+    /// SMI command: ACPI is switched on and off here.
+    pub const SMI_COMMAND: u16 = 0xb2;
+    /// Panic notification device.
+    pub const PVPANIC: u16 = 0x505;
+}
+
+/// Interrupt lines of the fixed devices.
+pub mod irq {
+    /// Keyboard.
+    pub const KEYBOARD: u32 = 1;
+    /// First serial port.
+    pub const COM1: u32 = 4;
+    /// Real-time clock.
+    pub const RTC: u32 = 8;
+    /// System control interrupt of ACPI.
+    pub const SCI: u32 = 9;
+    /// Interrupt inputs of the I/O APIC.
+    pub const IOAPIC_INPUTS: u32 = 24;
+}
+
+/// Splits `size` bytes of RAM into (first guest address, length), as this machine places it.
+/// `size` is a positive multiple of 4096.
+pub fn ram_regions(size: u64) -> Vec<(GuestAddress, u64)> {
+    if size < LOW_RAM_LIMIT {
+        return vec![(GuestAddress(0), size)];
+    }
+    vec![(GuestAddress(0), LOW_RAM_SPLIT), (GuestAddress(HIGH_RAM_START), size - LOW_RAM_SPLIT)]
+}
+
+/// The first guest address after all RAM of a machine with `size` bytes.
+pub fn ram_end(size: u64) -> u64 {
+    ram_regions(size).last().map_or(0, |&(start, len)| start.0.saturating_add(len))
+}
+
+/// The 64-bit PCI window of a machine with `size` bytes of RAM, or `None` when the guest's physical address width
+/// (in bits) leaves no room for it.
+pub fn pci_window_64(size: u64, physical_bits: u8) -> Option<Window> {
+    let limit = 1_u64.checked_shl(u32::from(physical_bits)).unwrap_or(u64::MAX);
+    let at = |lowest: u64| {
+        let start = lowest.checked_next_multiple_of(PCI_WINDOW_64_LEN)?;
+        let end = start.checked_add(PCI_WINDOW_64_LEN)?;
+        (end <= limit).then_some(Window { start, len: PCI_WINDOW_64_LEN })
+    };
+    let end = ram_end(size).max(HIGH_RAM_START);
+    at(end.max(256 * GIB)).or_else(|| at(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_small_ram_in_one_piece() {
+        assert_eq!(ram_regions(128 << 20), [(GuestAddress(0), 128 << 20)]);
+        assert_eq!(ram_regions(0xafff_f000), [(GuestAddress(0), 0xafff_f000)]);
+    }
+
+    #[test]
+    fn moves_what_does_not_fit_above_4_gib() {
+        assert_eq!(
+            ram_regions(0xb000_0000),
+            [(GuestAddress(0), 2 << 30), (GuestAddress(4 << 30), 0x3000_0000)]
+        );
+    }
+
+    #[test]
+    fn places_the_64_bit_window_where_the_guest_can_address_it() {
+        assert_eq!(pci_window_64(1 << 30, 48).unwrap().start, 256 << 30);
+        assert_eq!(pci_window_64(300 << 30, 48).unwrap().start, 320 << 30);
+        assert_eq!(pci_window_64(1 << 30, 38).unwrap().start, 64 << 30);
+        assert_eq!(pci_window_64(1 << 30, 36), None);
+    }
+
+    #[test]
+    fn windows_do_not_overlap() {
+        let low = [COMMAND_LINE, Window { start: EBDA, len: 1024 }, ACPI, ECAM, PCI_WINDOW_32];
+        assert!(low.windows(2).all(|pair| pair[0].end() <= pair[1].start));
+        assert_eq!((LOW_RAM_LIMIT, PCI_WINDOW_32.end()), (ECAM.start, IOAPIC));
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a guest finds in memory.
+
+use std::sync::Arc;
+
+use flotilla_boot::layout::{COMMAND_LINE, PVH_START_INFO, ZERO_PAGE};
+use flotilla_boot::{BootPlan, BootProtocol, Piece, PlanOptions, Protocol, Sources, plan};
+use flotilla_memory::{Backing, Bytes, GuestAddress, GuestMemory, allocate};
+
+#[allow(dead_code, reason = "shared with another test")]
+mod support;
+use support::{Bz, ELF_BYTES, Elf, bzimage, elf};
+
+const RAM: u64 = 64 << 20;
+
+fn memory() -> Arc<GuestMemory> {
+    allocate(&[(GuestAddress(0), RAM)], Backing::Anonymous).unwrap()
+}
+
+fn options(protocol: Protocol) -> PlanOptions {
+    PlanOptions { protocol, cpus: 1, acpi: true, pci_window_64: None }
+}
+
+fn booted(kernel: &Vec<u8>, initrd: Option<&Vec<u8>>, protocol: Protocol) -> (BootPlan, Arc<GuestMemory>) {
+    let memory = memory();
+    let sources = Sources { kernel, initrd: initrd.map(|initrd| initrd as &dyn flotilla_boot::Image) };
+    let plan = plan(&sources, "console=ttyS0", &memory, &options(protocol)).unwrap();
+    plan.apply(&sources, &memory).unwrap();
+    (plan, memory)
+}
+
+fn read<T: vm_memory::ByteValued>(memory: &GuestMemory, address: u64) -> T {
+    memory.read_obj(GuestAddress(address)).unwrap()
+}
+
+#[test]
+fn prefers_pvh_where_the_kernel_has_it() {
+    let kernel = elf(&Elf { pvh: Some(0x100_0010), ..Elf::default() });
+    let (plan, memory) = booted(&kernel, None, Protocol::Auto);
+    assert_eq!((plan.protocol, plan.entry.rip), (BootProtocol::Pvh, 0x100_0010));
+    assert_eq!((plan.entry.rbx, plan.entry.cr0, plan.entry.cr4), (PVH_START_INFO, 0x11, 0));
+    assert_eq!(read::<u32>(&memory, PVH_START_INFO), 0x336e_c578);
+    assert_eq!(read::<u64>(&memory, PVH_START_INFO + 24), COMMAND_LINE.start);
+    assert_eq!(read::<u64>(&memory, PVH_START_INFO + 32), 0xe_0000);
+}
+
+#[test]
+fn uses_the_linux_protocol_without_the_note_or_when_asked_to() {
+    let without_note = elf(&Elf::default());
+    assert_eq!(booted(&without_note, None, Protocol::Auto).0.protocol, BootProtocol::LinuxElf);
+    let both = elf(&Elf { pvh: Some(0x100_0000), ..Elf::default() });
+    let (plan, memory) = booted(&both, None, Protocol::Linux);
+    assert_eq!((plan.protocol, plan.entry.rsi), (BootProtocol::LinuxElf, ZERO_PAGE));
+    assert_eq!(read::<u32>(&memory, ZERO_PAGE + 0x202), 0x5372_6448);
+    assert_eq!(read::<u64>(&memory, ZERO_PAGE + 0x70), 0xe_0000);
+    assert_eq!(plan.entry.cr3, 0x9000);
+    // The page that holds the kernel is mapped onto itself.
+    assert_eq!(read::<u64>(&memory, 0xb000 + 8 * 8), 0x100_0083);
+}
+
+#[test]
+fn refuses_pvh_where_the_kernel_lacks_it() {
+    for kernel in [elf(&Elf::default()), bzimage(&Bz::default())] {
+        let sources = Sources { kernel: &kernel, initrd: None };
+        let error = plan(&sources, "", &memory(), &options(Protocol::Pvh)).unwrap_err();
+        assert_eq!(error.code(), "boot.kernel_unsupported");
+    }
+}
+
+#[test]
+fn keeps_a_bzimages_own_header() {
+    let (plan, memory) = booted(&bzimage(&Bz::default()), None, Protocol::Auto);
+    assert_eq!((plan.protocol, plan.entry.rip), (BootProtocol::LinuxBzImage, 0x100_0200));
+    assert_eq!(read::<u16>(&memory, ZERO_PAGE + 0x206), 0x020f);
+    assert_eq!(read::<u8>(&memory, ZERO_PAGE + 0x210), 0xff);
+    assert_eq!(read::<u32>(&memory, ZERO_PAGE + 0x228), 0x2_0000);
+}
+
+#[test]
+fn loads_a_bzimage_low_when_there_is_no_room_where_it_would_like_to_be() {
+    let (plan, _) = booted(&bzimage(&Bz { preferred: 1 << 30, ..Bz::default() }), None, Protocol::Auto);
+    assert_eq!(plan.entry.rip, 0x10_0200);
+}
+
+#[test]
+fn clears_what_a_previous_run_left_behind_the_kernels_bytes() {
+    let kernel = elf(&Elf::default());
+    let memory = memory();
+    memory.write_slice(&vec![0xaa; 0x4000], GuestAddress(0x100_0000)).unwrap();
+    let sources = Sources { kernel: &kernel, initrd: None };
+    let plan = plan(&sources, "", &memory, &options(Protocol::Auto)).unwrap();
+    for _ in 0..2 {
+        plan.apply(&sources, &memory).unwrap();
+        let mut loaded = vec![0; 0x3001];
+        memory.read_slice(&mut loaded, GuestAddress(0x100_0000)).unwrap();
+        assert!(loaded[..ELF_BYTES].iter().all(|&byte| byte == 0xcc));
+        assert!(loaded[ELF_BYTES..0x3000].iter().all(|&byte| byte == 0));
+        assert_eq!(loaded[0x3000], 0xaa, "wrote beyond the kernel");
+        memory.write_slice(&vec![0xaa; 0x3000], GuestAddress(0x100_0000)).unwrap();
+    }
+}
+
+#[test]
+fn places_the_initrd_at_the_top_of_ram() {
+    let initrd = vec![7; 5000];
+    let (_, memory) = booted(&bzimage(&Bz::default()), Some(&initrd), Protocol::Auto);
+    let (address, len) = (read::<u32>(&memory, ZERO_PAGE + 0x218), read::<u32>(&memory, ZERO_PAGE + 0x21c));
+    assert_eq!((u64::from(address), len), (RAM - 8192, 5000));
+    assert_eq!(read::<u8>(&memory, RAM - 8192 + 4999), 7);
+}
+
+#[test]
+fn an_initrd_must_fit_and_hold_something() {
+    let kernel = bzimage(&Bz::default());
+    let code = |initrd: Vec<u8>| {
+        let sources = Sources { kernel: &kernel, initrd: Some(&initrd) };
+        plan(&sources, "", &memory(), &options(Protocol::Auto)).unwrap_err().code()
+    };
+    assert_eq!(code(vec![0; 60 << 20]), "boot.out_of_memory");
+    assert_eq!(code(Vec::new()), "boot.initrd_unreadable");
+}
+
+#[test]
+fn checks_the_command_line_against_the_kernels_limit() {
+    let kernel = bzimage(&Bz::default());
+    let sources = Sources { kernel: &kernel, initrd: None };
+    let attempt = |line: &str| plan(&sources, line, &memory(), &options(Protocol::Auto));
+    assert!(attempt(&"x".repeat(2047)).is_ok());
+    assert_eq!(attempt(&"x".repeat(2048)).unwrap_err().code(), "boot.command_line");
+    assert_eq!(attempt("quiet\0init=/bin/sh").unwrap_err().code(), "boot.command_line");
+}
+
+#[test]
+fn tells_the_guest_which_memory_is_ram() {
+    let (_, memory) = booted(&elf(&Elf::default()), None, Protocol::Linux);
+    assert_eq!(read::<u8>(&memory, ZERO_PAGE + 0x1e8), 4);
+    let entry = |index: u64| {
+        let at = ZERO_PAGE + 0x2d0 + index * 20;
+        (read::<u64>(&memory, at), read::<u64>(&memory, at + 8), read::<u32>(&memory, at + 16))
+    };
+    assert_eq!(entry(0), (0, 0x9_fc00, 1));
+    assert_eq!(entry(1), (0x9_fc00, 0x6_0400, 2));
+    assert_eq!(entry(2), (0x10_0000, RAM - 0x10_0000, 1));
+    assert_eq!(entry(3), (0xb000_0000, 0x1000_0000, 2));
+}
+
+#[test]
+fn no_two_pieces_overlap() {
+    let kernel = elf(&Elf { pvh: Some(0x100_0000), ..Elf::default() });
+    let initrd = vec![1; 100];
+    for protocol in [Protocol::Pvh, Protocol::Linux] {
+        let (plan, _) = booted(&kernel, Some(&initrd), protocol);
+        let mut ranges: Vec<_> = plan.pieces.iter().map(Piece::range).filter(|range| range.len > 0).collect();
+        ranges.sort_by_key(|range| range.start);
+        assert!(ranges.windows(2).all(|pair| pair[0].end() <= pair[1].start), "{ranges:#x?}");
+    }
+}
+
+#[test]
+fn a_machine_needs_the_first_mebibyte() {
+    let memory = allocate(&[(GuestAddress(0), 0x8_0000)], Backing::Anonymous).unwrap();
+    let kernel = elf(&Elf::default());
+    let error = plan(&Sources { kernel: &kernel, initrd: None }, "", &memory, &options(Protocol::Auto));
+    assert_eq!(error.unwrap_err().code(), "boot.out_of_memory");
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A small blocking client of the console socket.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::hello::{HELLO, Hello, Status, Welcome};
+
+/// A connection to a console. Reads give the guest's output, writes are its input.
+pub struct ConsoleClient {
+    stream: UnixStream,
+    welcome: Welcome,
+}
+
+impl ConsoleClient {
+    /// Connects to the console socket at `path`.
+    ///
+    /// # Errors
+    /// `AddrInUse` when another client is the writer, otherwise what the socket says.
+    pub fn connect(path: &Path, hello: Hello) -> io::Result<Self> {
+        let mut stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.write_all(&hello.encode())?;
+        let mut answer = [0; HELLO];
+        stream.read_exact(&mut answer)?;
+        stream.set_read_timeout(None)?;
+        let welcome =
+            Welcome::decode(answer).ok_or_else(|| io::Error::other("Console gave an unknown answer"))?;
+        match welcome.status {
+            Status::Ok => Ok(Self { stream, welcome }),
+            Status::WriterTaken => {
+                Err(io::Error::new(io::ErrorKind::AddrInUse, "Another client is the writer"))
+            }
+            Status::BadHello => Err(io::Error::other("Console does not know this protocol")),
+        }
+    }
+
+    /// What the server answered: the offset of the first byte, and the size of the ring.
+    pub fn welcome(&self) -> Welcome {
+        self.welcome
+    }
+
+    /// Limits how long a read waits.
+    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(limit)
+    }
+
+    /// Ends the connection; reads under way return.
+    pub fn close(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl Read for ConsoleClient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for ConsoleClient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The console of a machine over a UNIX socket: many readers, one writer, nothing lost while it is kept.
+//!
+//! ```text
+//!   client ──▶ magic u32 'FCON' · flags u32 (bit 0: writer) · offset u64 (all ones: from now on, 0: oldest)
+//!          ◀── status u32 (0 ok, 1 writer taken, 2 bad hello) · ring u32 (bytes) · offset u64 (of the first byte)
+//!          ◀──▶ raw bytes; what a reader sends is dropped
+//! ```
+//!
+//! All numbers are little-endian. The output of the guest is one endless run of bytes, each with its offset; a ring
+//! keeps the newest of them. A reader that falls behind the ring is disconnected and never silently skipped: it
+//! connects again with the offset it wants, and the answer tells what there is.
+
+mod client;
+mod hello;
+mod server;
+
+pub use client::ConsoleClient;
+pub use hello::{Hello, LIVE, MAGIC, Status, Welcome};
+pub use server::ConsoleServer;
+
+use std::time::Duration;
+
+/// What the server reads from and writes to. All calls come from the server's own threads.
+pub trait Endpoint: Send + Sync {
+    /// How many bytes of output are kept.
+    fn capacity(&self) -> u32;
+    /// Offset of the oldest kept byte, and of the byte that comes next.
+    fn bounds(&self) -> (u64, u64);
+    /// Copies output from `offset` on, waiting up to `wait` for the first byte.
+    fn read(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk;
+    /// Gives input to the guest, waiting up to `wait` for room. Returns how many bytes were taken.
+    fn write(&self, bytes: &[u8], wait: Duration) -> usize;
+}
+
+/// What a read of the output gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunk {
+    /// So many bytes from the offset on; zero when none came in time.
+    Bytes(usize),
+    /// The offset is no longer kept, or was never reached.
+    Missed,
+    /// The machine has ended and everything was read.
+    Ended,
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The worker's end of the console socket.
+//!
+//! Each connection has two threads of its own: one takes output from the endpoint, one brings input. A reader that
+//! does not read blocks only its own thread.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::hello::{HELLO, Hello, LIVE, Status, Welcome};
+use super::{Chunk, Endpoint};
+
+/// How many connections a console has at once; more are closed.
+const MAX_CONNECTIONS: usize = 32;
+/// How long a client may take to say hello, and a blocked step may take before it looks around.
+const STEP: Duration = Duration::from_secs(2);
+const CHUNK: usize = 16 << 10;
+
+/// A running console server. Dropping it closes the connections and ends its threads.
+pub struct ConsoleServer {
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    listener: UnixListener,
+    endpoint: Arc<dyn Endpoint>,
+    stopping: AtomicBool,
+    writer: AtomicBool,
+    connections: Mutex<Vec<Arc<UnixStream>>>,
+}
+
+impl ConsoleServer {
+    /// Serves `endpoint` on a listening socket.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(listener: UnixListener, endpoint: Arc<dyn Endpoint>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            listener,
+            endpoint,
+            stopping: AtomicBool::new(false),
+            writer: AtomicBool::new(false),
+            connections: Mutex::default(),
+        });
+        let accepting = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("console".to_owned()).spawn(move || accept(&accepting))?;
+        Ok(Self { shared, accepting: Some(thread) })
+    }
+
+    /// Whether no client is connected. A worker that ends waits for this, so that readers get the last output.
+    pub fn is_idle(&self) -> bool {
+        self.shared.lock().is_empty()
+    }
+}
+
+impl Drop for ConsoleServer {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        let _ = rustix::net::shutdown(self.shared.listener.as_fd(), rustix::net::Shutdown::Both);
+        if let Some(thread) = self.accepting.take() {
+            let _ = thread.join();
+        }
+        for stream in self.shared.lock().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<UnixStream>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+fn accept(shared: &Arc<Shared>) {
+    while !shared.stopping() {
+        match shared.listener.accept() {
+            Ok((stream, _)) => admit(shared, stream),
+            Err(_) if shared.stopping() => return,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a console connection");
+                thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+}
+
+fn admit(shared: &Arc<Shared>, stream: UnixStream) {
+    let stream = Arc::new(stream);
+    {
+        let mut connections = shared.lock();
+        if connections.len() >= MAX_CONNECTIONS {
+            tracing::warn!("a console connection is refused: {MAX_CONNECTIONS} are open");
+            return;
+        }
+        connections.push(Arc::clone(&stream));
+    }
+    let (owner, served) = (Arc::clone(shared), Arc::clone(&stream));
+    let serve = move || {
+        if let Err(error) = serve(&owner, &served) {
+            tracing::debug!(%error, "console connection ended");
+        }
+        let _ = served.shutdown(Shutdown::Both);
+        owner.lock().retain(|other| !Arc::ptr_eq(other, &served));
+    };
+    if thread::Builder::new().name("console-out".to_owned()).spawn(serve).is_err() {
+        shared.lock().retain(|other| !Arc::ptr_eq(other, &stream));
+    }
+}
+
+fn serve(shared: &Arc<Shared>, stream: &Arc<UnixStream>) -> io::Result<()> {
+    stream.set_read_timeout(Some(STEP))?;
+    stream.set_write_timeout(Some(STEP))?;
+    let mut hello = [0; HELLO];
+    (&**stream).read_exact(&mut hello)?;
+    let Some(hello) = Hello::decode(hello) else {
+        return answer(shared, stream, Status::BadHello, 0);
+    };
+    if hello.writer && shared.writer.swap(true, Ordering::AcqRel) {
+        return answer(shared, stream, Status::WriterTaken, 0);
+    }
+    let written = stream_both(shared, stream, hello);
+    if hello.writer {
+        shared.writer.store(false, Ordering::Release);
+    }
+    written
+}
+
+/// Sends output in this thread while another one brings input; ends when either does.
+fn stream_both(shared: &Arc<Shared>, stream: &Arc<UnixStream>, hello: Hello) -> io::Result<()> {
+    let (oldest, end) = shared.endpoint.bounds();
+    let offset = if hello.offset == LIVE { end } else { hello.offset.clamp(oldest, end) };
+    answer(shared, stream, Status::Ok, offset)?;
+    let (owner, source) = (Arc::clone(shared), Arc::clone(stream));
+    let input = thread::Builder::new().name("console-in".to_owned()).spawn(move || {
+        bring_input(&owner, &source, hello.writer);
+        let _ = source.shutdown(Shutdown::Read);
+        owner.lock().retain(|other| !Arc::ptr_eq(other, &source));
+    })?;
+    let sent = send_output(shared, stream, offset);
+    let _ = stream.shutdown(Shutdown::Both);
+    let _ = input.join();
+    sent
+}
+
+fn answer(shared: &Shared, mut stream: &UnixStream, status: Status, offset: u64) -> io::Result<()> {
+    stream.write_all(&Welcome { status, ring: shared.endpoint.capacity(), offset }.encode())
+}
+
+fn send_output(shared: &Shared, stream: &Arc<UnixStream>, mut offset: u64) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    // The input thread takes the connection off the list when its client is gone.
+    let connected = || shared.lock().iter().any(|other| Arc::ptr_eq(other, stream));
+    while !shared.stopping() && connected() {
+        match shared.endpoint.read(offset, &mut buffer, Duration::from_millis(500)) {
+            Chunk::Bytes(len) => {
+                let bytes = buffer.get(..len).unwrap_or_default();
+                send_all(shared, stream, bytes)?;
+                offset = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            }
+            Chunk::Missed => return Err(io::Error::other("reader fell behind what is kept")),
+            Chunk::Ended => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Sends all bytes, however long the reader takes for them.
+fn send_all(shared: &Shared, mut stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() && !shared.stopping() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn bring_input(shared: &Shared, mut stream: &UnixStream, writer: bool) {
+    let mut buffer = [0; 4096];
+    while !shared.stopping() {
+        let len = match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(len) => len,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
+            Err(_) => return,
+        };
+        let mut bytes = buffer.get(..len).unwrap_or_default();
+        while writer && !bytes.is_empty() && !shared.stopping() {
+            let taken = shared.endpoint.write(bytes, Duration::from_millis(200));
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A client and a worker that mean well.
+
+mod support;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use flotilla_control::{Client, ClientError, ClientOptions};
+use flotilla_spec::MachineSpec;
+use flotilla_spec::code::ErrorCode;
+use flotilla_spec::report::{MachineEvent, MachineState};
+use serde_json::{Value, json};
+use support::{HELLO, Lab, framed, read_frame};
+
+const SOON: Duration = Duration::from_secs(5);
+const RUNNING: MachineEvent = MachineEvent::State { state: MachineState::Running };
+
+#[test]
+fn calls_are_answered_and_errors_keep_code_path_and_remedy() {
+    let lab = Lab::new();
+    let client = lab.client(None);
+    assert_eq!(client.welcome().machine.as_ref().unwrap().as_str(), "m1");
+    client.boot().unwrap();
+    assert_eq!(client.metrics().unwrap()["exits"], 7);
+    let ClientError::Refused(failure) = client.resume().unwrap_err() else { panic!("not refused") };
+    assert_eq!((failure.code, failure.path.as_deref()), (ErrorCode::MachineState, Some("$.state")));
+    assert_eq!(failure.remedy, ErrorCode::MachineState.remedy());
+}
+
+#[test]
+fn a_bad_specification_names_its_path() {
+    let lab = Lab::new();
+    let client = lab.client(None);
+    let spec = json!({ "cpus": "two", "memory": 16 << 20, "boot": { "kernel": { "descriptor": 1 } } });
+    let error = client.call("configure", json!({ "id": "m1", "spec": spec }), &[]).unwrap_err();
+    let ClientError::Refused(failure) = error else { panic!("not refused") };
+    assert_eq!((failure.code, failure.path.as_deref()), (ErrorCode::SpecInvalidType, Some("$.cpus")));
+}
+
+#[test]
+fn unknown_methods_fields_and_parameters_are_errors_and_the_connection_goes_on() {
+    let lab = Lab::new();
+    let client = lab.client(None);
+    let bad = [
+        ("fly", Value::Null),
+        ("boot", json!({ "fast": true })),
+        ("boot", json!([1])),
+        ("configure", json!({ "x": 1 })),
+    ];
+    for (method, params) in bad {
+        let error = client.call(method, params, &[]).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::WorkerProtocol, "{method}: {error}");
+    }
+    client.boot().unwrap();
+}
+
+#[test]
+fn descriptors_arrive_in_order_and_open() {
+    let lab = Lab::new();
+    let client = lab.client(None);
+    let files: Vec<OwnedFd> = (0..3)
+        .map(|number| {
+            let mut file = File::create_new(lab.directory.path().join(format!("{number}"))).unwrap();
+            write!(file, "content {number}").unwrap();
+            File::open(lab.directory.path().join(format!("{number}"))).unwrap().into()
+        })
+        .collect();
+    let spec =
+        MachineSpec::from_json(r#"{"cpus":1,"memory":16777216,"boot":{"kernel":{"path":"/k"}}}"#).unwrap();
+    client.configure(&"m1".parse().unwrap(), &spec, &files, None).unwrap();
+    let held = std::mem::take(&mut *lab.worker.held.lock().unwrap());
+    let texts = held.into_iter().map(|file| {
+        let mut text = String::new();
+        File::from(file).read_to_string(&mut text).unwrap();
+        text
+    });
+    assert_eq!(texts.collect::<Vec<_>>(), ["content 0", "content 1", "content 2"]);
+}
+
+#[test]
+fn a_second_client_is_told_that_the_worker_is_busy_until_the_first_goes() {
+    let lab = Lab::new();
+    let first = lab.client(None);
+    let second = Client::connect(&lab.path(), &ClientOptions::default());
+    assert_eq!(second.err().unwrap().code(), ErrorCode::WorkerBusy);
+    first.boot().unwrap();
+    drop(first);
+    lab.client(None).boot().unwrap();
+    assert_eq!(*lab.worker.calls.lock().unwrap(), ["Boot", "Boot"]);
+}
+
+#[test]
+fn a_client_that_comes_back_gets_the_events_it_missed() {
+    let lab = Lab::new();
+    lab.events.push(&RUNNING);
+    let client = lab.client(Some(0));
+    let event = client.next_event(SOON).unwrap().unwrap();
+    assert_eq!((event.seq, event.known()), (1, Some(RUNNING)));
+    drop(client);
+    lab.events.push(&MachineEvent::GuestReset);
+    let client = lab.client(Some(1));
+    assert_eq!(client.next_event(SOON).unwrap().unwrap().kind(), "guest-reset");
+    lab.events.push(&RUNNING);
+    assert_eq!(client.next_event(SOON).unwrap().unwrap().seq, 3);
+    assert!(client.next_event(Duration::from_millis(50)).unwrap().is_none());
+}
+
+#[test]
+fn only_the_last_256_events_are_kept_and_the_loss_is_told() {
+    let lab = Lab::new();
+    for _ in 0..300 {
+        lab.events.push(&RUNNING);
+    }
+    let client = lab.client(Some(10));
+    let lost = client.next_event(SOON).unwrap().unwrap();
+    assert_eq!((lost.kind(), lost.seq, lost.body["count"].as_u64()), ("lost", 44, Some(34)));
+    for seq in 45..=300 {
+        assert_eq!(client.next_event(SOON).unwrap().unwrap().seq, seq);
+    }
+}
+
+#[test]
+fn a_client_from_another_worker_s_time_does_not_wait_for_the_future() {
+    let lab = Lab::new();
+    let client = lab.client(Some(5000));
+    lab.events.push(&RUNNING);
+    assert_eq!(client.next_event(SOON).unwrap().unwrap().seq, 1);
+}
+
+#[test]
+fn versions_are_agreed_or_refused() {
+    let lab = Lab::new();
+    for (range, good) in
+        [("1,\"max\":9", true), ("2,\"max\":9", false), ("0,\"max\":0", false), ("9,\"max\":1", false)]
+    {
+        let mut stream = lab.raw();
+        let hello = HELLO.replace("1,\"max\":1", range);
+        for _ in 0..100 {
+            stream.write_all(&framed(&hello)).unwrap();
+            let answer = read_frame(&mut stream);
+            if answer["error"]["data"]["code"] == "worker.busy" {
+                std::thread::sleep(Duration::from_millis(20));
+                stream = lab.raw();
+                continue;
+            }
+            assert_eq!(answer["result"]["protocol"] == 1, good, "{range}: {answer}");
+            if !good {
+                assert_eq!(answer["error"]["data"]["code"], "worker.protocol");
+            }
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_worker_that_goes_ends_every_wait() {
+    let mut lab = Lab::new();
+    let client = lab.client(None);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.next_event(Duration::from_mins(1)));
+        std::thread::sleep(Duration::from_millis(50));
+        drop(lab.server.take());
+        assert!(matches!(waiting.join().unwrap(), Err(ClientError::Gone)));
+    });
+    assert_eq!(client.boot().unwrap_err().code(), ErrorCode::WorkerGone);
+}
+
+#[test]
+fn a_hundred_clients_in_turn_leave_no_descriptor() {
+    let lab = Lab::new();
+    drop(lab.client(None));
+    std::thread::sleep(Duration::from_millis(100));
+    let before = support::open_descriptors();
+    for _ in 0..100 {
+        lab.client(None).boot().unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(
+        support::open_descriptors() <= before + 20,
+        "tests of this file share the process: a small margin"
+    );
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The console socket over a ring of 64 bytes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use flotilla_control::console::{Chunk, ConsoleClient, ConsoleServer, Endpoint, Hello, LIVE};
+
+#[derive(Default)]
+struct Ring {
+    output: Mutex<(Vec<u8>, bool)>,
+    grown: Condvar,
+    input: Mutex<Vec<u8>>,
+    kept: usize,
+}
+
+impl Ring {
+    fn say(&self, text: &[u8]) {
+        self.output.lock().unwrap().0.extend(text);
+        self.grown.notify_all();
+    }
+
+    fn end(&self) {
+        self.output.lock().unwrap().1 = true;
+        self.grown.notify_all();
+    }
+}
+
+impl Endpoint for Ring {
+    fn capacity(&self) -> u32 {
+        u32::try_from(self.kept).unwrap()
+    }
+
+    fn bounds(&self) -> (u64, u64) {
+        let end = self.output.lock().unwrap().0.len();
+        (end.saturating_sub(self.kept) as u64, end as u64)
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk {
+        let offset = usize::try_from(offset).unwrap();
+        let output = self.output.lock().unwrap();
+        let quiet = |state: &mut (Vec<u8>, bool)| state.0.len() <= offset && !state.1;
+        let (output, _) = self.grown.wait_timeout_while(output, wait, quiet).unwrap();
+        let (bytes, ended) = &*output;
+        if offset < bytes.len().saturating_sub(self.kept) {
+            return Chunk::Missed;
+        }
+        let len = (bytes.len() - offset).min(buffer.len());
+        buffer[..len].copy_from_slice(&bytes[offset..offset + len]);
+        if len == 0 && *ended { Chunk::Ended } else { Chunk::Bytes(len) }
+    }
+
+    fn write(&self, bytes: &[u8], _wait: Duration) -> usize {
+        // A slow UART takes a few bytes at a time.
+        let taken = bytes.len().min(3);
+        self.input.lock().unwrap().extend(&bytes[..taken]);
+        taken
+    }
+}
+
+struct Lab {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+    ring: Arc<Ring>,
+    server: ConsoleServer,
+}
+
+fn lab(kept: usize) -> Lab {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("console.sock");
+    let ring = Arc::new(Ring { kept, ..Ring::default() });
+    let server = ConsoleServer::start(UnixListener::bind(&path).unwrap(), ring.clone()).unwrap();
+    Lab { _directory: directory, path, ring, server }
+}
+
+impl Lab {
+    fn open(&self, offset: u64, writer: bool) -> std::io::Result<ConsoleClient> {
+        ConsoleClient::connect(&self.path, Hello { writer, offset })
+    }
+}
+
+fn read(client: &mut ConsoleClient, len: usize) -> String {
+    let mut bytes = vec![0; len];
+    client.read_exact(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn readers_get_the_same_bytes_from_where_they_ask() {
+    let lab = lab(64);
+    lab.ring.say(b"0123456789");
+    let mut all = lab.open(0, false).unwrap();
+    let mut some = lab.open(6, false).unwrap();
+    let mut live = lab.open(LIVE, false).unwrap();
+    assert_eq!((all.welcome().offset, some.welcome().offset, live.welcome().offset), (0, 6, 10));
+    assert_eq!(all.welcome().ring, 64);
+    lab.ring.say(b"abc");
+    assert_eq!(read(&mut all, 13), "0123456789abc");
+    assert_eq!(read(&mut some, 7), "6789abc");
+    assert_eq!(read(&mut live, 3), "abc");
+}
+
+#[test]
+fn an_offset_that_is_gone_or_not_yet_there_is_answered_with_what_there_is() {
+    let lab = lab(4);
+    lab.ring.say(b"0123456789");
+    assert_eq!(lab.open(2, false).unwrap().welcome().offset, 6);
+    assert_eq!(lab.open(2000, false).unwrap().welcome().offset, 10);
+}
+
+#[test]
+fn one_client_writes_until_it_goes() {
+    let lab = lab(64);
+    let mut writer = lab.open(LIVE, true).unwrap();
+    assert_eq!(lab.open(LIVE, true).err().unwrap().kind(), ErrorKind::AddrInUse);
+    let mut reader = lab.open(LIVE, false).unwrap();
+    reader.write_all(b"ignored").unwrap();
+    writer.write_all(b"echo hello\n").unwrap();
+    wait(|| *lab.ring.input.lock().unwrap() == b"echo hello\n");
+    drop(writer);
+    wait(|| lab.open(LIVE, true).is_ok());
+}
+
+#[test]
+fn a_reader_that_does_not_read_is_dropped_and_stops_neither_guest_nor_others() {
+    let lab = lab(1 << 16);
+    let mut slow = lab.open(0, false).unwrap();
+    let start = Instant::now();
+    for _ in 0..64 {
+        lab.ring.say(&vec![b'x'; 1 << 16]);
+    }
+    assert!(start.elapsed() < Duration::from_secs(2));
+    let mut other = lab.open(LIVE, false).unwrap();
+    lab.ring.say(b"here");
+    assert_eq!(read(&mut other, 4), "here");
+    // What the slow one gets is without gaps, then the connection ends.
+    let mut taken = Vec::new();
+    slow.read_to_end(&mut taken).unwrap();
+    assert!(taken.len() < 4 << 20 && taken.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn the_last_output_is_sent_before_the_end() {
+    let lab = lab(64);
+    let mut client = lab.open(0, false).unwrap();
+    lab.ring.say(b"reboot: Power down\n");
+    lab.ring.end();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "reboot: Power down\n");
+    drop(client);
+    wait(|| lab.server.is_idle());
+}
+
+#[test]
+fn another_protocol_is_refused() {
+    let lab = lab(64);
+    for hello in [[0; 16], *b"GET / HTTP/1.1\r\n", *b"FCON\xff\0\0\0\0\0\0\0\0\0\0\0"] {
+        let mut stream = UnixStream::connect(&lab.path).unwrap();
+        stream.write_all(&hello).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(&answer[..4], [2, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn silent_connections_are_bounded_and_end() {
+    let lab = lab(64);
+    let silent: Vec<_> = (0..64).map(|_| UnixStream::connect(&lab.path).unwrap()).collect();
+    wait(|| lab.open(LIVE, false).is_ok());
+    drop(silent);
+}
+
+fn wait(mut until: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !until() {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited too long");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Contracts between devices, their transports, their back-ends and the machine that holds them.
+//!
+//! ```text
+//!   vCPU exit ──▶ bus ──▶ BusDevice (legacy device, PCI root, transport)
+//!                              │ owns
+//!                              ▼
+//!                        VirtioDevice ──▶ BlockBackend / PacketBackend
+//!                              │
+//!          Doorbells, MsiVectors, InterruptLine: supplied by the machine
+//! ```
+//!
+//! Nothing here knows KVM, a file or a tap: a device states the few methods it needs, the crate that
+//! assembles the machine supplies them, and a test supplies fakes.
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod bus;
+pub mod interrupt;
+pub mod lifecycle;
+pub mod metrics;
+pub mod net;
+pub mod power;
+pub mod state;
+pub mod virtio;

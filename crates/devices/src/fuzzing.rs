@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Entry points for fuzzers. Each takes any bytes, drives a part of the crate with them as a hostile guest would, and
+//! returns; a panic, a hang or unbounded growth is a finding.
+
+use std::io;
+use std::sync::Arc;
+
+use flotilla_device_model::bus::{Bus, BusDevice};
+use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_device_model::virtio::{Activation, VirtioDevice};
+use flotilla_memory::GuestMemory;
+use flotilla_testing::doorbells::FakeDoorbells;
+use flotilla_testing::driver::FakeQueue;
+use flotilla_testing::interrupts::{FakeLine, FakeMsi, FakeVirtioInterrupt};
+use flotilla_testing::memory::guest_memory;
+use flotilla_testing::signals::FakeSignals;
+
+use crate::legacy::acpi_pm::AcpiPm;
+use crate::legacy::clock::HostClock;
+use crate::legacy::i8042::I8042;
+use crate::legacy::pvpanic::PvPanic;
+use crate::legacy::reset::ResetControl;
+use crate::legacy::rtc::{NvramSizes, Rtc};
+use crate::legacy::serial::Serial;
+use crate::pci::bridges::{host_bridge, isa_bridge};
+use crate::pci::memory::{PciMemory, Placement};
+use crate::pci::ranges::RangeAllocator;
+use crate::pci::root::{Bdf, ConfigPorts, PciRoot};
+use crate::transport::pci::device::{VirtioPci, VirtioPciParts};
+use crate::virtio::rng::device::{EntropySource, Rng};
+
+/// RAM of the fuzzed machine in bytes.
+const RAM: usize = 1 << 20;
+const BAR_WINDOW: u64 = 0xc000_0000;
+/// Most accesses of one run.
+const MAX_STEPS: usize = 4096;
+
+struct Zeroes;
+
+impl EntropySource for Zeroes {
+    fn fill(&self, data: &mut [u8]) -> io::Result<()> {
+        data.fill(0);
+        Ok(())
+    }
+}
+
+/// One access out of eight bytes of input: target, offset, width, value.
+struct Step {
+    target: u8,
+    write: bool,
+    width: usize,
+    offset: u64,
+    value: [u8; 8],
+}
+
+fn steps(data: &[u8]) -> impl Iterator<Item = Step> {
+    data.chunks_exact(8).take(MAX_STEPS).filter_map(|chunk| {
+        let &[what, offset_low, offset_middle, offset_high, a, b, c, d] = chunk else { return None };
+        let width = [1, 2, 4, 8].into_iter().nth(usize::from(what >> 1 & 3))?;
+        let offset = u64::from(u32::from_le_bytes([offset_low, offset_middle, offset_high, 0]));
+        Some(Step { target: what >> 3, write: what & 1 != 0, width, offset, value: [a, b, c, d, a, b, c, d] })
+    })
+}
+
+impl Step {
+    fn run(&self, device: &dyn BusDevice, offset: u64) {
+        let mut value = self.value;
+        let data = value.get_mut(..self.width).unwrap_or_default();
+        if self.write { device.write(offset, data) } else { device.read(offset, data) }
+    }
+}
+
+/// A virtio-pci function with an entropy device: configuration space, BAR, doorbells, rings, pause, save, restore.
+pub fn fuzz_virtio_pci(data: &[u8]) {
+    let memory = guest_memory(RAM);
+    let Some((function, root, bus)) = virtio_function(&memory) else { return };
+    let mut queue = FakeQueue::new(&memory, 0x1000, 16);
+    let bar = |step: &Step, offset: u64| {
+        let mut value = step.value;
+        let data = value.get_mut(..step.width).unwrap_or_default();
+        let address = BAR_WINDOW + offset;
+        if step.write {
+            bus.write(address, data)
+        } else {
+            bus.read(address, data)
+        };
+    };
+    for step in steps(data) {
+        match step.target {
+            0..4 => step.run(&*root, step.offset & 0xfff),
+            // The common configuration, where most of the states are.
+            4..18 => bar(&step, step.offset & 0x3f),
+            18..22 => bar(&step, 0x8000 + (step.offset & 0x3f)),
+            22..26 => bar(&step, step.offset & 0x7_ffff),
+            26 => queue.scribble(&step.value, step.value.first().copied().unwrap_or(0).into()),
+            27 => bar(&Step { write: true, ..step }, 0x6000),
+            28 => {
+                function.pause();
+                function.resume();
+            }
+            29 => {
+                function.pause();
+                if let Ok(state) = function.save() {
+                    // Over a working device it is refused, over an idle one it changes nothing.
+                    let _ = function.restore(&state);
+                }
+                function.resume();
+            }
+            30 => {
+                function.pause();
+                function.reset();
+                function.resume();
+            }
+            // A driver that does everything right, so that the states behind it are reached.
+            _ => well_behaved(&bus, &queue),
+        }
+    }
+}
+
+fn virtio_function(memory: &Arc<GuestMemory>) -> Option<(Arc<VirtioPci>, Arc<PciRoot>, Arc<Bus>)> {
+    let bus = Arc::new(Bus::new());
+    let low = RangeAllocator::new(BAR_WINDOW, 1 << 24)?;
+    let high = RangeAllocator::new(1 << 40, 1 << 24)?;
+    let function = VirtioPci::new(VirtioPciParts {
+        device: Arc::new(Rng::new("rng0", Arc::new(Zeroes))),
+        memory: Arc::clone(memory),
+        msi: &FakeMsi::default(),
+        doorbells: Arc::new(FakeDoorbells::default()),
+        pci_memory: Arc::new(PciMemory::new(Arc::clone(&bus), low, high)),
+        placement: Placement::Below4G,
+    });
+    let function = function.ok()?;
+    let root = Arc::new(PciRoot::new());
+    root.insert(Bdf::new(0, 0, 0)?, Arc::clone(&function) as _).ok()?;
+    root.write_config(Bdf::new(0, 0, 0)?, 4, &[6]);
+    Some((function, root, bus))
+}
+
+fn well_behaved(bus: &Bus, queue: &FakeQueue) {
+    let writes: [(u64, usize, u64); 13] = [
+        (0x14, 1, 0),
+        (0x14, 1, 1),
+        (0x14, 1, 3),
+        (0x08, 4, 1),
+        (0x0c, 4, 1),
+        (0x14, 1, 11),
+        (0x16, 2, 0),
+        (0x18, 2, queue.size.into()),
+        (0x20, 8, queue.descriptors),
+        (0x28, 8, queue.available),
+        (0x30, 8, queue.used),
+        (0x1c, 2, 1),
+        (0x14, 1, 15),
+    ];
+    for (offset, width, value) in writes {
+        bus.write(BAR_WINDOW + offset, value.to_le_bytes().get(..width).unwrap_or_default());
+    }
+}
+
+/// The rings of an entropy device, filled with the input.
+pub fn fuzz_rings(data: &[u8]) {
+    let memory = guest_memory(RAM);
+    let mut queue = FakeQueue::new(&memory, 0x1000, 16);
+    let Some((&[features, waiting], rings)) = data.split_first_chunk::<2>() else { return };
+    queue.scribble(rings, waiting.into());
+    let rng = Rng::new("rng0", Arc::new(Zeroes));
+    let activation = Activation {
+        memory,
+        features: u64::from(features & 3) << 28,
+        queues: vec![Some(queue.activate())],
+        interrupt: Arc::new(FakeVirtioInterrupt::default()),
+    };
+    if rng.activate(activation).is_ok() {
+        rng.pause();
+        rng.resume();
+    }
+    rng.deactivate();
+}
+
+/// Every legacy device and the configuration ports.
+pub fn fuzz_legacy(data: &[u8]) {
+    let signals = Arc::new(FakeSignals::default());
+    let clock = Arc::new(HostClock::new());
+    let line = || Arc::new(FakeLine::default());
+    let pm = Arc::new(AcpiPm::new(line(), signals.clone(), clock.clone()));
+    let root = Arc::new(PciRoot::new());
+    for (device, bridge) in [(0, host_bridge(0xb000_0000)), (31, isa_bridge(0x600))] {
+        let _ = Bdf::new(0, device, 0).map(|bdf| root.insert(bdf, Arc::new(bridge)));
+    }
+    let serial = Arc::new(Serial::new("serial0", line(), Box::new(io::sink()), Box::new(|| ())));
+    let reset = Arc::new(ResetControl::new(signals.clone()));
+    let rtc = Rtc::new(clock, NvramSizes { below_4g: 1 << 30, above_4g: 0, cpus: 1 });
+    let devices: [Arc<dyn BusDevice>; 8] = [
+        serial.clone(),
+        Arc::new(I8042::new(line(), signals.clone())),
+        Arc::new(rtc),
+        pm.clone(),
+        Arc::new(pm.smi_command()),
+        Arc::new(ConfigPorts::new(Arc::clone(&root), reset)),
+        Arc::new(PvPanic::new(signals)),
+        root,
+    ];
+    for step in steps(data) {
+        if let Some(device) = devices.get(usize::from(step.target % 8)) {
+            step.run(device.as_ref(), step.offset & 0xf_ffff);
+            step.run(device.as_ref(), step.offset & 0x7);
+        }
+        serial.enqueue_input(&step.value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn virtio_pci_survives_any_program(data in prop::collection::vec(any::<u8>(), 0..4000)) {
+            super::fuzz_virtio_pci(&data);
+        }
+
+        #[test]
+        fn rings_survive_any_content(data in prop::collection::vec(any::<u8>(), 0..600)) {
+            super::fuzz_rings(&data);
+        }
+
+        #[test]
+        fn legacy_survives_any_program(data in prop::collection::vec(any::<u8>(), 0..4000)) {
+            super::fuzz_legacy(&data);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The disk at work.
+//!
+//! ```text
+//!   doorbell ─▶ pop ─▶ parse ─▶ submit ─┐ kick once per batch
+//!                        │ refused      ▼
+//!                        │          back-end ─▶ completion event ─▶ reap ─┐
+//!                        └──────────────────────────────────────────▶ answer ─▶ publish once per batch
+//! ```
+
+use std::io;
+use std::sync::Arc;
+
+use flotilla_device_model::block::{BlockQueue, Completion, Operation, Request};
+use flotilla_memory::{Bytes, GuestMemory};
+use virtio_queue::QueueState;
+
+use super::metrics::BlockMetrics;
+use super::request::{Action, Answer, BlockRequest, Geometry, ID_LEN, Kind};
+use crate::virtio::chain::{Chain, QueueError};
+use crate::virtio::queue::DeviceQueue;
+use crate::virtio::worker::{Service, Watches};
+
+const VIRTIO_BLK_S_OK: u8 = 0;
+const VIRTIO_BLK_S_IOERR: u8 = 1;
+const VIRTIO_BLK_S_UNSUPP: u8 = 2;
+
+/// What is the same for all requests of an activation.
+pub(super) struct Setting {
+    pub(super) geometry: Geometry,
+    pub(super) serial: [u8; ID_LEN],
+    /// The driver cannot flush, so every write has to be durable when it ends (virtio 1.2 §5.2.6.2).
+    pub(super) write_through: bool,
+    pub(super) metrics: Arc<BlockMetrics>,
+}
+
+/// A request the back-end works on. The back-end's token is the head of its chain.
+#[derive(Clone, Copy)]
+struct Pending {
+    kind: Kind,
+    answer: Answer,
+    /// The write itself is done, its flush runs.
+    flushing: Option<u64>,
+}
+
+/// Serves the request queue.
+pub(super) struct BlockService {
+    queue: DeviceQueue,
+    disk: Box<dyn BlockQueue>,
+    setting: Setting,
+    /// By head.
+    pending: Vec<Option<Pending>>,
+    done: Vec<Completion>,
+}
+
+impl BlockService {
+    pub(super) fn new(queue: DeviceQueue, disk: Box<dyn BlockQueue>, setting: Setting) -> Self {
+        let pending = vec![None; usize::from(queue.size())];
+        Self { queue, disk, setting, pending, done: Vec::new() }
+    }
+
+    /// Gives the back-end's queue back for the next activation.
+    pub(super) fn into_disk(self) -> Box<dyn BlockQueue> {
+        self.disk
+    }
+
+    /// Takes all that waits, at most one queue's worth of chains.
+    fn serve(&mut self) -> Result<(), QueueError> {
+        let mut taken = 0;
+        loop {
+            self.queue.disable_notifications()?;
+            while taken < self.queue.size() {
+                let Some(chain) = self.queue.pop()? else { break };
+                taken += 1;
+                self.start(&chain)?;
+            }
+            self.kick();
+            self.reap()?;
+            if !self.queue.enable_notifications()? {
+                return Ok(());
+            }
+            if taken >= self.queue.size() {
+                self.queue.reschedule();
+                return Ok(());
+            }
+        }
+    }
+
+    fn start(&mut self, chain: &Chain) -> Result<(), QueueError> {
+        let memory = Arc::clone(self.queue.memory());
+        let Some(request) = BlockRequest::parse(chain, &memory, self.setting.geometry)? else {
+            self.queue.mark_broken();
+            self.setting.metrics.broken_queues.increment();
+            return Ok(());
+        };
+        let BlockRequest { action, answer } = request;
+        let kind = action.kind();
+        let pending = Pending { kind, answer, flushing: None };
+        match action {
+            Action::Read { offset, segments } => {
+                self.submit(chain.head, pending, Operation::Read { offset, segments })
+            }
+            Action::Write { offset, segments } => {
+                self.submit(chain.head, pending, Operation::Write { offset, segments })
+            }
+            Action::Flush => self.submit(chain.head, pending, Operation::Flush),
+            Action::GetId => {
+                chain.write(&memory, 0, &self.setting.serial)?;
+                self.answer(chain.head, pending, VIRTIO_BLK_S_OK, ID_LEN as u64)
+            }
+            Action::Unsupported(request_type) => {
+                tracing::trace!(request_type, "unknown request");
+                self.answer(chain.head, pending, VIRTIO_BLK_S_UNSUPP, 0)
+            }
+            Action::Refused(_) => self.answer(chain.head, pending, VIRTIO_BLK_S_IOERR, 0),
+        }
+    }
+
+    fn submit(&mut self, head: u16, pending: Pending, operation: Operation) -> Result<(), QueueError> {
+        let memory = Arc::clone(self.queue.memory());
+        let request = Request { token: u64::from(head), memory, operation };
+        match self.disk.submit(request) {
+            Ok(()) => {
+                if let Some(slot) = self.pending.get_mut(usize::from(head)) {
+                    *slot = Some(pending);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.report(&error);
+                self.answer(head, pending, VIRTIO_BLK_S_IOERR, 0)
+            }
+        }
+    }
+
+    /// Starts what was submitted. If that fails, requests are in an unknown state: only a reset helps.
+    fn kick(&mut self) {
+        let result = self.disk.kick();
+        self.survive(result);
+    }
+
+    /// Answers what the back-end finished and shows it to the driver.
+    fn reap(&mut self) -> Result<(), QueueError> {
+        let mut done = std::mem::take(&mut self.done);
+        loop {
+            let result = self.disk.reap(&mut done);
+            self.survive(result);
+            // A back-end without an event has finished the flushes that were just started.
+            if !self.finish_all(&mut done)? {
+                break;
+            }
+        }
+        self.done = done;
+        self.queue.publish()
+    }
+
+    /// Answers finished requests. Returns whether flushes were started that must follow some of them.
+    fn finish_all(&mut self, done: &mut Vec<Completion>) -> Result<bool, QueueError> {
+        let mut flushes = false;
+        for completion in done.drain(..) {
+            flushes |= self.finish(completion)?;
+        }
+        if flushes {
+            self.kick();
+        }
+        Ok(flushes)
+    }
+
+    /// Answers one request, or starts the flush that must follow; `true` in that case.
+    fn finish(&mut self, completion: Completion) -> Result<bool, QueueError> {
+        let head = u16::try_from(completion.token).unwrap_or(u16::MAX);
+        let Some(pending) = self.pending.get_mut(usize::from(head)).and_then(Option::take) else {
+            return Ok(false);
+        };
+        match (completion.result, pending.flushing) {
+            (Ok(moved), None) if pending.kind == Kind::Write && self.setting.write_through => {
+                let pending = Pending { flushing: Some(moved), ..pending };
+                self.submit(head, pending, Operation::Flush)?;
+                return Ok(true);
+            }
+            (Ok(_), Some(moved)) | (Ok(moved), None) => self.answer(head, pending, VIRTIO_BLK_S_OK, moved)?,
+            (Err(error), _) => {
+                self.report(&error);
+                self.answer(head, pending, VIRTIO_BLK_S_IOERR, 0)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes the status and gives the chain back. `moved` bytes of data were read, written or given.
+    fn answer(&mut self, head: u16, pending: Pending, status: u8, moved: u64) -> Result<(), QueueError> {
+        let Pending { kind, answer, .. } = pending;
+        self.count(kind, status == VIRTIO_BLK_S_OK, moved);
+        let memory: &GuestMemory = self.queue.memory();
+        let written = memory.write_obj(status, answer.status);
+        written.map_err(|_| QueueError::Buffer { address: answer.status.0, len: 1 })?;
+        let data = if matches!(kind, Kind::Read | Kind::GetId) { moved } else { 0 };
+        self.queue.complete(head, answer.used_len(u32::try_from(data).unwrap_or(0)))
+    }
+
+    fn count(&self, kind: Kind, good: bool, moved: u64) {
+        let metrics = &self.setting.metrics;
+        let (requests, bytes, errors) = match kind {
+            Kind::Read => (&metrics.read_requests, Some(&metrics.read_bytes), &metrics.read_errors),
+            Kind::Write => (&metrics.write_requests, Some(&metrics.write_bytes), &metrics.write_errors),
+            Kind::Flush => (&metrics.flush_requests, None, &metrics.flush_errors),
+            Kind::GetId => (&metrics.id_requests, None, &metrics.id_errors),
+            Kind::Unsupported => return metrics.unsupported_requests.increment(),
+        };
+        requests.increment();
+        if !good {
+            errors.increment();
+        } else if let Some(bytes) = bytes {
+            bytes.add(moved);
+        }
+    }
+
+    /// A failing disk fails often: after the first message only each doubling of the count is worth one.
+    fn report(&self, error: &io::Error) {
+        let metrics = &self.setting.metrics;
+        let count = metrics.read_errors.get() + metrics.write_errors.get() + metrics.flush_errors.get() + 1;
+        if count.is_power_of_two() {
+            tracing::warn!(%error, count, "disk request failed");
+        }
+    }
+
+    fn survive(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            tracing::error!(%error, "disk cannot take requests: the guest has to reset it");
+            self.queue.mark_broken();
+        }
+    }
+
+    /// Waits for everything in flight, and for the flushes that follow.
+    fn finish_in_flight(&mut self) -> Result<(), QueueError> {
+        while self.disk.in_flight() > 0 {
+            let mut done = Vec::new();
+            if let Err(error) = self.disk.drain(&mut done) {
+                self.survive(Err(error));
+                return Ok(());
+            }
+            if done.is_empty() {
+                break;
+            }
+            self.finish_all(&mut done)?;
+        }
+        self.queue.publish()
+    }
+
+    fn note(&self, result: Result<(), QueueError>) {
+        // The queue has asked for the reset itself.
+        if result.is_err() {
+            self.setting.metrics.broken_queues.increment();
+        }
+    }
+}
+
+impl Service for BlockService {
+    fn doorbell(&mut self, _queue: u16, _watches: &Watches) {
+        let result = self.serve();
+        self.note(result);
+    }
+
+    fn ready(&mut self, _token: u32, _watches: &Watches) {
+        let result = self.reap();
+        self.note(result);
+    }
+
+    fn drain(&mut self) {
+        let result = self.finish_in_flight();
+        self.note(result);
+    }
+
+    fn queues(&self) -> Vec<(u16, QueueState)> {
+        vec![(self.queue.index(), self.queue.state())]
+    }
+}

@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: Apache-2.0
+use std::sync::Arc;
+
+use flotilla_device_model::block::{BlockBackend, BlockQueue, Completion, Request};
+use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
+use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
+use flotilla_testing::disk::FakeDisk;
+use flotilla_testing::driver::Buffer::{Readable, Writable};
+use flotilla_testing::driver::{Buffer, FakeQueue, wait_until};
+use flotilla_testing::interrupts::FakeVirtioInterrupt;
+use flotilla_testing::memory::guest_memory;
+use proptest::prelude::*;
+
+use super::device::Block;
+use super::fuzz::fuzz_request;
+use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
+
+const SECTORS: u64 = 64;
+const FLUSH: u64 = 1 << 9;
+
+const IN: u32 = 0;
+const OUT: u32 = 1;
+const T_FLUSH: u32 = 4;
+const GET_ID: u32 = 8;
+
+const OK: u8 = 0;
+const IOERR: u8 = 1;
+const UNSUPP: u8 = 2;
+
+/// Where tests put their header, data and status.
+const HEADER: u64 = 0x8000;
+const DATA: u64 = 0x9000;
+const STATUS: u64 = 0xf000;
+
+struct Bench {
+    memory: Arc<GuestMemory>,
+    queue: FakeQueue,
+    interrupt: Arc<FakeVirtioInterrupt>,
+    disk: Arc<FakeDisk>,
+    device: Block,
+}
+
+fn pattern() -> Vec<u8> {
+    (0..SECTORS * 512).map(|i| u8::try_from(i / 512 + i % 7).unwrap()).collect()
+}
+
+fn bench_with(features: u64, read_only: bool, size: u16) -> Bench {
+    let memory = guest_memory(0x10_0000);
+    let queue = FakeQueue::new(&memory, 0x1000, size);
+    let disk = Arc::new(FakeDisk::new(pattern(), read_only));
+    let device = Block::new("disk:root", disk.clone(), "serial-1").unwrap();
+    let bench = Bench { memory, queue, interrupt: Arc::default(), disk, device };
+    bench.activate(features);
+    bench
+}
+
+fn bench() -> Bench {
+    bench_with(FLUSH, false, 16)
+}
+
+impl Bench {
+    fn activate(&self, features: u64) {
+        let activation = Activation {
+            memory: Arc::clone(&self.memory),
+            features,
+            queues: vec![Some(self.queue.activate())],
+            interrupt: self.interrupt.clone(),
+        };
+        self.device.activate(activation).unwrap();
+    }
+
+    fn header(&self, request_type: u32, sector: u64) {
+        self.header_at(HEADER, request_type, sector);
+    }
+
+    fn header_at(&self, address: u64, request_type: u32, sector: u64) {
+        self.memory.write_obj(request_type.to_le(), GuestAddress(address)).unwrap();
+        self.memory.write_obj(0xdead_beef_u32, GuestAddress(address + 4)).unwrap();
+        self.memory.write_obj(sector.to_le(), GuestAddress(address + 8)).unwrap();
+    }
+
+    /// Sends one chain and gives (status, used length).
+    fn run(&mut self, buffers: &[Buffer]) -> (u8, u32) {
+        self.memory.write_obj(0xee_u8, GuestAddress(STATUS)).unwrap();
+        let head = self.queue.add(buffers);
+        self.queue.ring();
+        let (used, len) = self.queue.wait_used();
+        assert_eq!(used, head);
+        (self.memory.read_obj(GuestAddress(STATUS)).unwrap(), len)
+    }
+
+    /// A request in three descriptors.
+    fn simple(&mut self, request_type: u32, sector: u64, data: Buffer) -> (u8, u32) {
+        self.header(request_type, sector);
+        self.run(&[Readable(HEADER, 16), data, Writable(STATUS, 1)])
+    }
+
+    fn bytes(&self, address: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.memory.read_slice(&mut bytes, GuestAddress(address)).unwrap();
+        bytes
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        self.device.metrics().into_iter().find(|(known, _)| *known == name).unwrap().1
+    }
+}
+
+#[test]
+fn tells_the_driver_what_it_is() {
+    let bench = bench();
+    let field = |offset, len| {
+        let mut data = vec![0xff; len];
+        bench.device.read_config(offset, &mut data);
+        data.resize(8, 0);
+        u64::from_le_bytes(data.try_into().unwrap())
+    };
+    assert_eq!(bench.device.device_type(), 2);
+    assert_eq!((field(0, 8), field(8, 4), field(12, 4), field(20, 4)), (SECTORS, 0, 254, 512));
+    assert_eq!((field(24, 1), field(26, 2), field(34, 2)), (3, 8, 1));
+    assert_eq!((field(1000, 4), field(u64::MAX, 4), field(58, 8)), (0, 0, 0));
+    assert_eq!(bench.device.device_features() & (1 << 5), 0);
+    assert_ne!(bench_with(FLUSH, true, 16).device.device_features() & (1 << 5), 0);
+}
+
+#[test]
+fn reads_and_writes_sectors() {
+    let mut bench = bench();
+    assert_eq!(bench.simple(IN, 3, Writable(DATA, 1024)), (OK, 1025));
+    assert!(bench.bytes(DATA, 1024) == pattern()[1536..2560]);
+    bench.memory.write_slice(&[0xab; 512], GuestAddress(DATA)).unwrap();
+    assert_eq!(bench.simple(OUT, SECTORS - 1, Readable(DATA, 512)), (OK, 1));
+    assert!(bench.disk.content().ends_with(&[0xab; 512]));
+    assert_eq!((bench.metric("read_requests"), bench.metric("read_bytes")), (1, 1024));
+    assert_eq!((bench.metric("write_requests"), bench.metric("write_bytes")), (1, 512));
+}
+
+#[test]
+fn descriptors_may_begin_and_end_anywhere() {
+    let mut bench = bench_with(FLUSH | F_INDIRECT_DESC, false, 16);
+    bench.memory.write_slice(&[0x5c; 512], GuestAddress(HEADER + 16)).unwrap();
+    bench.header(OUT, 2);
+    // Header and data in one, and the header torn in two.
+    assert_eq!(bench.run(&[Readable(HEADER, 16 + 512), Writable(STATUS, 1)]), (OK, 1));
+    let torn =
+        [Readable(HEADER, 7), Readable(HEADER + 7, 100), Readable(HEADER + 107, 421), Writable(STATUS, 1)];
+    bench.header(OUT, 4);
+    assert_eq!(bench.run(&torn), (OK, 1));
+    let content = bench.disk.content();
+    assert!(content[1024..1536] == [0x5c; 512] && content[2048..2560] == [0x5c; 512]);
+    // Data and status in one, over an indirect table.
+    bench.header(IN, 5);
+    bench.queue.add_indirect(0x4000, &[Readable(HEADER, 16), Writable(DATA, 100), Writable(DATA + 100, 413)]);
+    bench.queue.ring();
+    assert_eq!(bench.queue.wait_used().1, 513);
+    assert!(bench.bytes(DATA, 512) == pattern()[2560..3072]);
+    assert_eq!(bench.bytes(DATA + 512, 1), [OK]);
+}
+
+#[test]
+fn refuses_what_is_not_whole_sectors_inside_the_disk() {
+    let mut bench = bench();
+    let refused = |bench: &mut Bench, sector, len| {
+        assert_eq!(bench.simple(IN, sector, Writable(DATA, len)), (IOERR, 0), "read {sector} {len}");
+        assert_eq!(bench.simple(OUT, sector, Readable(DATA, len)), (IOERR, 1), "write {sector} {len}");
+    };
+    for (sector, len) in [(0, 511), (0, 513), (0, 1), (SECTORS, 512), (SECTORS - 1, 1024)] {
+        refused(&mut bench, sector, len);
+    }
+    // Products and sums that wrap around to valid numbers.
+    for sector in [u64::MAX, u64::MAX / 512, u64::MAX / 512 + 1, 1 << 55, (1 << 55) - 1] {
+        refused(&mut bench, sector, 512);
+    }
+    assert_eq!(bench.disk.content(), pattern());
+    assert_eq!((bench.metric("read_errors"), bench.metric("write_errors")), (10, 10));
+}
+
+#[test]
+fn never_writes_to_a_read_only_disk() {
+    let mut bench = bench_with(FLUSH, true, 16);
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (IOERR, 1));
+    assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (OK, 513));
+    assert_eq!(bench.disk.content(), pattern());
+}
+
+#[test]
+fn gives_its_serial_only_if_there_is_room() {
+    let mut bench = bench();
+    assert_eq!(bench.simple(GET_ID, 0, Writable(DATA, 20)), (OK, 21));
+    assert_eq!(bench.bytes(DATA, 20), *b"serial-1\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_eq!(bench.simple(GET_ID, 0, Writable(DATA, 19)), (IOERR, 0));
+    assert_eq!(bench.simple(GET_ID, 0, Writable(DATA, 30)), (OK, 20));
+    assert_eq!((bench.metric("id_requests"), bench.metric("id_errors")), (3, 1));
+}
+
+#[test]
+fn says_that_it_does_not_know_a_request() {
+    let mut bench = bench();
+    for request_type in [2, 11, 13, 0x8000_0000, u32::MAX] {
+        assert_eq!(bench.simple(request_type, 0, Writable(DATA, 512)), (UNSUPP, 0));
+    }
+    assert_eq!(bench.metric("unsupported_requests"), 5);
+}
+
+#[test]
+fn flushes_when_asked() {
+    let mut bench = bench();
+    bench.header(T_FLUSH, 0);
+    assert_eq!(bench.run(&[Readable(HEADER, 16), Writable(STATUS, 1)]), (OK, 1));
+    assert_eq!((bench.disk.flushes(), bench.metric("flush_requests")), (1, 1));
+}
+
+#[test]
+fn makes_each_write_durable_for_a_driver_that_cannot_flush() {
+    let mut bench = bench_with(0, false, 16);
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
+    assert_eq!(bench.simple(OUT, 1, Readable(DATA, 512)), (OK, 1));
+    assert_eq!(bench.disk.flushes(), 2);
+    assert_eq!((bench.metric("write_requests"), bench.metric("flush_requests")), (2, 0));
+    assert_eq!(bench.metric("write_bytes"), 1024);
+}
+
+#[test]
+fn passes_failures_of_the_disk_on() {
+    let mut bench = bench();
+    bench.disk.fail(true);
+    assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (IOERR, 0));
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (IOERR, 1));
+    bench.header(T_FLUSH, 0);
+    assert_eq!(bench.run(&[Readable(HEADER, 16), Writable(STATUS, 1)]), (IOERR, 1));
+    assert_eq!((bench.metric("read_errors"), bench.metric("write_errors")), (1, 1));
+    assert_eq!(bench.metric("flush_errors"), 1);
+    bench.disk.fail(false);
+    assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (OK, 513));
+}
+
+#[test]
+fn asks_for_a_reset_when_a_chain_has_no_header_or_status() {
+    let broken: [&[Buffer]; 4] = [
+        &[Readable(HEADER, 15), Writable(STATUS, 1)],
+        &[Readable(HEADER, 16)],
+        &[Writable(STATUS, 1)],
+        &[Readable(HEADER, 600)],
+    ];
+    for buffers in broken {
+        let mut bench = bench();
+        bench.header(IN, 0);
+        bench.queue.add(buffers);
+        bench.queue.ring();
+        wait_until("reset is asked for", || bench.interrupt.is_reset_needed());
+        wait_until("counted", || bench.metric("broken_queues") == 1);
+        assert_eq!(bench.queue.take_used(), None);
+
+        bench.device.deactivate();
+        bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+        bench.activate(FLUSH);
+        assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (OK, 513), "after the reset");
+    }
+}
+
+#[test]
+fn answers_a_batch_with_one_interrupt() {
+    let mut bench = bench();
+    bench.device.pause();
+    bench.header(IN, 0);
+    for slot in 0..5 {
+        bench.queue.add(&[Readable(HEADER, 16), Writable(DATA + slot * 512, 512), Writable(STATUS, 1)]);
+    }
+    bench.queue.ring();
+    bench.device.resume();
+    for _ in 0..5 {
+        assert_eq!(bench.queue.wait_used().1, 513);
+    }
+    // Five times three descriptors: the fifth chain needs the whole ring but one.
+    wait_until("one interrupt", || bench.interrupt.queue(0) == 1);
+}
+
+#[test]
+fn pause_waits_for_what_is_in_flight() {
+    let mut bench = bench();
+    bench.disk.hold(true);
+    bench.header(IN, 1);
+    bench.queue.add(&[Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)]);
+    bench.queue.ring();
+    wait_until("taken", || bench.device.queues()[0].is_some_and(|queue| queue.next_avail == 1));
+    assert_eq!(bench.queue.take_used(), None);
+    bench.device.pause();
+    assert_eq!(bench.queue.take_used(), Some((0, 513)));
+    let state = bench.device.queues()[0].unwrap();
+    assert_eq!((state.next_avail, state.next_used), (1, 1));
+}
+
+#[test]
+fn reset_waits_for_what_is_in_flight() {
+    let mut bench = bench_with(0, false, 16);
+    bench.disk.hold(true);
+    bench.header(OUT, 1);
+    bench.memory.write_slice(&[0x77; 512], GuestAddress(DATA)).unwrap();
+    bench.queue.add(&[Readable(HEADER, 16), Readable(DATA, 512), Writable(STATUS, 1)]);
+    bench.queue.ring();
+    wait_until("taken", || bench.device.queues()[0].is_some_and(|queue| queue.next_avail == 1));
+    bench.device.pause();
+    bench.device.reset();
+    assert!(bench.disk.content()[512..1024] == [0x77; 512]);
+    assert_eq!(bench.disk.flushes(), 1, "the flush that a write-through disk owes is not lost");
+    assert!(bench.device.queues().iter().all(Option::is_none));
+}
+
+#[test]
+fn loses_no_request_across_a_thousand_pauses() {
+    let mut bench = bench_with(FLUSH | F_EVENT_IDX, false, 16);
+    bench.header(IN, 0);
+    for _ in 0..1000 {
+        bench.queue.add(&[Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)]);
+        bench.queue.ring();
+        bench.device.pause();
+        bench.device.resume();
+        bench.queue.wait_used();
+    }
+}
+
+#[test]
+fn refuses_to_start_without_its_queue() {
+    let bench = bench();
+    bench.device.deactivate();
+    let activation = Activation {
+        memory: Arc::clone(&bench.memory),
+        features: 0,
+        queues: vec![None],
+        interrupt: bench.interrupt.clone(),
+    };
+    assert!(matches!(bench.device.activate(activation), Err(ActivateError::QueueMissing { index: 0 })));
+}
+
+#[test]
+fn restores_only_what_fits_the_disk() {
+    let bench = bench();
+    let good = bench.device.save().unwrap();
+    bench.device.restore(&good).unwrap();
+    assert!(bench_with(FLUSH, true, 16).device.restore(&good).is_err(), "read-only now");
+    for (field, value) in [
+        ("size", serde_json::json!(512)),
+        ("size", serde_json::json!(-1)),
+        ("features", serde_json::json!(u64::MAX)),
+        ("extra", serde_json::json!(0)),
+    ] {
+        let mut bad = good.clone();
+        bad.fields[field] = value;
+        assert!(bench.device.restore(&bad).is_err(), "{field}");
+    }
+}
+
+/// A back-end without an event, whose requests end inside `kick`.
+struct Blocking(Arc<FakeDisk>);
+
+struct BlockingQueue(Box<dyn BlockQueue>, Vec<Completion>);
+
+impl BlockBackend for Blocking {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_only(&self) -> bool {
+        self.0.read_only()
+    }
+
+    fn open_queue(&self, depth: u16) -> std::io::Result<Box<dyn BlockQueue>> {
+        Ok(Box::new(BlockingQueue(self.0.open_queue(depth)?, Vec::new())))
+    }
+}
+
+impl BlockQueue for BlockingQueue {
+    fn submit(&mut self, request: Request) -> std::io::Result<()> {
+        self.0.submit(request)
+    }
+
+    fn kick(&mut self) -> std::io::Result<()> {
+        self.0.drain(&mut self.1)
+    }
+
+    fn completion_event(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
+    fn reap(&mut self, done: &mut Vec<Completion>) -> std::io::Result<()> {
+        done.append(&mut self.1);
+        Ok(())
+    }
+
+    fn in_flight(&self) -> usize {
+        self.0.in_flight() + self.1.len()
+    }
+
+    fn drain(&mut self, done: &mut Vec<Completion>) -> std::io::Result<()> {
+        self.kick()?;
+        self.reap(done)
+    }
+}
+
+#[test]
+fn works_with_a_back_end_that_has_no_event() {
+    for features in [0, FLUSH] {
+        let mut bench = bench();
+        bench.device = Block::new("disk:root", Arc::new(Blocking(bench.disk.clone())), "").unwrap();
+        bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+        bench.activate(features);
+        assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
+        assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (OK, 513));
+    }
+}
+
+/// A chain as a hostile driver might make it: any header, any buffers, most of them inside memory.
+#[derive(Debug, Clone)]
+struct Hostile {
+    request_type: u32,
+    sector: u64,
+    buffers: Vec<(bool, u64, u32)>,
+}
+
+fn hostile() -> impl Strategy<Value = Hostile> {
+    let request_type = prop_oneof![4 => 0_u32..14, 1 => any::<u32>()];
+    let sector = prop_oneof![4 => 0..SECTORS + 2, 1 => any::<u64>()];
+    let len = prop_oneof![4 => Just(512_u32), 4 => 0_u32..2048, 1 => any::<u32>()];
+    let address = prop_oneof![8 => 0x9000_u64..0xe_0000, 1 => any::<u64>()];
+    let buffers = prop::collection::vec((any::<bool>(), address, len), 0..6);
+    (request_type, sector, buffers).prop_map(|(request_type, sector, mut buffers)| {
+        // Mostly in the right order: a wrong one breaks the queue at once.
+        buffers.sort_by_key(|(writable, _, _)| *writable);
+        Hostile { request_type, sector, buffers }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn survives_any_chains(chains in prop::collection::vec(hostile(), 1..8)) {
+        let mut bench = bench_with(FLUSH, false, 64);
+        for (number, chain) in chains.iter().enumerate() {
+            let header = HEADER + 16 * number as u64;
+            bench.header_at(header, chain.request_type, chain.sector);
+            let mut buffers = vec![Readable(header, 16)];
+            buffers.extend(chain.buffers.iter().map(|&(writable, address, len)| {
+                if writable { Writable(address, len) } else { Readable(address, len) }
+            }));
+            bench.queue.add(&buffers);
+        }
+        bench.queue.ring();
+        // A resume serves the queue in any case, and before the next pause.
+        bench.device.pause();
+        bench.device.resume();
+        bench.device.pause();
+        let used = bench.queue.used_index();
+        prop_assert!(usize::from(used) == chains.len() || bench.interrupt.is_reset_needed());
+        bench.device.reset();
+    }
+
+    #[test]
+    fn survives_any_rings(bytes in prop::collection::vec(any::<u8>(), 1..600), waiting in any::<u16>()) {
+        let mut bench = bench_with(FLUSH | F_INDIRECT_DESC | F_EVENT_IDX, false, 16);
+        bench.device.pause();
+        bench.queue.scribble(&bytes, waiting);
+        bench.device.resume();
+        bench.queue.ring();
+        bench.device.pause();
+        bench.device.deactivate();
+    }
+
+    #[test]
+    fn parses_any_memory(data in prop::collection::vec(any::<u8>(), 0..2048)) {
+        fuzz_request(&data);
+    }
+
+    #[test]
+    fn parses_any_request(
+        request_type in 0_u32..14,
+        sector in any::<u64>().prop_map(|sector| sector % 4096),
+        lengths in prop::collection::vec((any::<bool>(), 1_u32..2048), 1..14),
+    ) {
+        // A well-formed chain, so that the parser is reached: table, then header, then buffers.
+        let mut data = vec![0; 1024];
+        data[0x200..0x204].copy_from_slice(&request_type.to_le_bytes());
+        data[0x208..0x210].copy_from_slice(&sector.to_le_bytes());
+        let mut lengths = lengths;
+        lengths.sort_by_key(|(writable, _)| *writable);
+        let mut buffers = vec![(false, 0x200_u64, 16_u32)];
+        buffers.extend(lengths.into_iter().map(|(writable, len)| (writable, 0x400, len)));
+        let last = buffers.len() - 1;
+        for (index, (writable, address, len)) in buffers.into_iter().enumerate() {
+            let flags = u16::from(index < last) | u16::from(writable) << 1;
+            let at = index * 16;
+            data[at..at + 8].copy_from_slice(&address.to_le_bytes());
+            data[at + 8..at + 12].copy_from_slice(&len.to_le_bytes());
+            data[at + 12..at + 14].copy_from_slice(&flags.to_le_bytes());
+            data[at + 14..at + 16].copy_from_slice(&u16::try_from(index + 1).unwrap().to_le_bytes());
+        }
+        fuzz_request(&data);
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What every virtio device has, so that none retypes it.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use virtio_queue::QueueState;
+
+use super::worker::{Service, Sources, Worker};
+
+/// Name, features, queue sizes and I/O threads of a device.
+///
+/// A device holds one of these and forwards: `name`, `device_features`, `queue_max_sizes`, `pause`, `resume`,
+/// `deactivate`, `queues`. It calls [`VirtioCommon::start`] in `activate`, once per I/O thread.
+pub struct VirtioCommon<S: Service> {
+    name: String,
+    features: u64,
+    queue_max_sizes: Vec<u16>,
+    workers: Mutex<Vec<Worker<S>>>,
+}
+
+impl<S: Service> VirtioCommon<S> {
+    /// A device that is not active. Sizes are powers of two up to 32768.
+    pub fn new(name: impl Into<String>, features: u64, queue_max_sizes: Vec<u16>) -> Self {
+        Self { name: name.into(), features, queue_max_sizes, workers: Mutex::new(Vec::new()) }
+    }
+
+    /// The name of the device in its machine.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The features the device offers.
+    pub fn features(&self) -> u64 {
+        self.features
+    }
+
+    /// The largest size of each queue.
+    pub fn queue_max_sizes(&self) -> &[u16] {
+        &self.queue_max_sizes
+    }
+
+    /// Whether an I/O thread runs.
+    pub fn is_active(&self) -> bool {
+        !self.workers().is_empty()
+    }
+
+    /// Starts one I/O thread. After an error call [`VirtioCommon::deactivate`] to end those started before.
+    pub fn start(&self, thread: &str, service: S, sources: Sources<'_>) -> io::Result<()> {
+        let worker = Worker::start(thread, service, sources)?;
+        self.workers().push(worker);
+        Ok(())
+    }
+
+    /// Runs `look` on the service of each I/O thread, between two of its calls.
+    pub fn each(&self, mut look: impl FnMut(&mut S)) {
+        for worker in self.workers().iter() {
+            worker.with(&mut look);
+        }
+    }
+
+    /// Pauses every I/O thread.
+    pub fn pause(&self) {
+        self.workers().iter().for_each(Worker::pause);
+    }
+
+    /// Resumes every I/O thread.
+    pub fn resume(&self) {
+        self.workers().iter().for_each(Worker::resume);
+    }
+
+    /// Ends every I/O thread and hands back their services. Idempotent.
+    pub fn deactivate(&self) -> Vec<S> {
+        let workers = std::mem::take(&mut *self.workers());
+        workers.into_iter().filter_map(Worker::stop).collect()
+    }
+
+    /// The queues in order of their index, `None` where no thread serves one. Call while paused.
+    pub fn queues(&self) -> Vec<Option<QueueState>> {
+        let mut queues = vec![None; self.queue_max_sizes.len()];
+        for worker in self.workers().iter() {
+            for (index, state) in worker.with(|service| service.queues()) {
+                if let Some(slot) = queues.get_mut(usize::from(index)) {
+                    *slot = Some(state);
+                }
+            }
+        }
+        queues
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<Worker<S>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What this host can do, and how to mend what it cannot. Found out by trying, not by guessing from versions.
+
+mod kvm;
+mod network;
+mod system;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+pub use kvm::KvmReport;
+
+/// How good something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Works, with a loss that `meaning` names.
+    Degraded,
+    /// Absent: what `meaning` names does not work.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Stable name.
+    pub id: String,
+    /// What was looked at, for a person.
+    pub title: String,
+    /// How good it is.
+    pub status: Status,
+    /// What was found.
+    pub detail: String,
+    /// What it is good for, or what does not work without it.
+    pub meaning: String,
+    /// How to mend it; absent when all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HostReport {
+    /// Each check, in the order a person reads them.
+    pub checks: Vec<Check>,
+    /// The kind of KVM.
+    pub kvm: KvmReport,
+}
+
+/// What to look at.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Where data will be kept; the nearest directory that exists is looked at.
+    pub data_directory: PathBuf,
+    /// Bytes that should be free there.
+    pub free_bytes: u64,
+    /// Programs that are needed, searched in PATH and the system directories.
+    pub programs: Vec<String>,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        let programs = ["ip", "nft", "dnsmasq"].map(str::to_owned).to_vec();
+        Self { data_directory: PathBuf::from("/var/lib"), free_bytes: 5 << 30, programs }
+    }
+}
+
+/// Looks at this host. Takes some milliseconds; changes nothing.
+pub fn check(wanted: &Wanted) -> HostReport {
+    let (mut checks, kvm) = kvm::check();
+    checks.push(system::kernel());
+    checks.push(system::cgroups());
+    checks.push(network::tun());
+    checks.push(network::nf_tables());
+    checks.push(network::vhost());
+    checks.push(system::hugepages());
+    checks.push(system::iommu());
+    checks.push(system::same_page_merging());
+    checks.push(system::disk_space(&wanted.data_directory, wanted.free_bytes));
+    checks.extend(wanted.programs.iter().map(|name| system::program(name)));
+    HostReport { checks, kvm }
+}
+
+/// Starts a check; one of the three endings below finishes it.
+fn about(id: &str, title: &str, meaning: &str) -> Unfinished {
+    Unfinished { id: id.to_owned(), title: title.to_owned(), meaning: meaning.to_owned() }
+}
+
+struct Unfinished {
+    id: String,
+    title: String,
+    meaning: String,
+}
+
+impl Unfinished {
+    fn ok(self, detail: impl Into<String>) -> Check {
+        self.finish(Status::Ok, detail.into(), None)
+    }
+
+    fn degraded(self, detail: impl Into<String>, remedy: &str) -> Check {
+        self.finish(Status::Degraded, detail.into(), Some(remedy.to_owned()))
+    }
+
+    fn missing(self, detail: impl Into<String>, remedy: &str) -> Check {
+        self.finish(Status::Missing, detail.into(), Some(remedy.to_owned()))
+    }
+
+    fn finish(self, status: Status, detail: String, remedy: Option<String>) -> Check {
+        let Self { id, title, meaning } = self;
+        Check { id, title, status, detail, meaning, remedy }
+    }
+}
+
+/// A small file of /proc or /sys, trimmed; empty when it cannot be read.
+fn text(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_name_a_meaning_and_a_remedy_when_it_is_not_well() {
+        let report = check(&Wanted::default());
+        let mut seen = HashSet::new();
+        for check in &report.checks {
+            assert!(seen.insert(check.id.clone()), "{} occurs twice", check.id);
+            assert!(
+                !check.detail.is_empty() && !check.meaning.is_empty() && !check.title.is_empty(),
+                "{check:?}"
+            );
+            assert_eq!(check.remedy.is_none(), check.status == Status::Ok, "{check:?}");
+        }
+        for id in [
+            "cpu",
+            "kvm",
+            "kvm-kind",
+            "kernel",
+            "cgroup",
+            "tun",
+            "nf-tables",
+            "hugepages",
+            "iommu",
+            "disk-space",
+        ] {
+            assert!(seen.contains(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_missing() {
+        let wanted = Wanted {
+            data_directory: PathBuf::from("/nonexistent/a/b"),
+            free_bytes: u64::MAX,
+            programs: vec!["no-such-program".to_owned(), "sh".to_owned()],
+        };
+        let report = check(&wanted);
+        let status = |id: &str| report.checks.iter().find(|check| check.id == id).map(|check| check.status);
+        assert_eq!(status("disk-space"), Some(Status::Missing));
+        assert_eq!(status("program-no-such-program"), Some(Status::Missing));
+        assert_eq!(status("program-sh"), Some(Status::Ok));
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What networks of machines need.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Access, access};
+
+use super::{Check, about, text};
+
+pub fn tun() -> Check {
+    let check = about("tun", "/dev/net/tun", "Machines reach networks through tap interfaces");
+    let device = "/dev/net/tun";
+    if !Path::new(device).exists() {
+        return check.missing(format!("{device} does not exist"), "Load the module: modprobe tun");
+    }
+    match access(device, Access::READ_OK | Access::WRITE_OK) {
+        Ok(()) if rustix::process::geteuid().is_root() => check.ok("there"),
+        Ok(()) => check.degraded(
+            "there, but only root makes interfaces",
+            "Run the host agent as root, or with the capability CAP_NET_ADMIN",
+        ),
+        Err(_) => check.missing("there, but this user may not use it", "Run the host agent as root"),
+    }
+}
+
+pub fn nf_tables() -> Check {
+    let meaning = "The NAT network masquerades and filters with nf_tables";
+    let check = about("nf-tables", "nf_tables", meaning);
+    if rustix::process::geteuid().is_root() && lists_tables() {
+        return check.ok("answers");
+    }
+    if Path::new("/sys/module/nf_tables").exists() {
+        return check.ok("loaded");
+    }
+    let modules = format!("/lib/modules/{}", text("/proc/sys/kernel/osrelease"));
+    let offered = ["modules.dep", "modules.builtin"].map(|name| text(Path::new(&modules).join(name)));
+    if offered.iter().any(|list| list.contains("/nf_tables.ko")) {
+        return check.ok("loaded when it is used first");
+    }
+    check.missing("this kernel does not offer it", "Use a kernel with CONFIG_NF_TABLES, and install nftables")
+}
+
+pub fn vhost() -> Check {
+    let meaning = "Networks get faster with vhost-net; without it the worker moves the packets itself";
+    let check = about("vhost-net", "/dev/vhost-net", meaning);
+    if Path::new("/dev/vhost-net").exists() {
+        return check.ok("there");
+    }
+    check.degraded("/dev/vhost-net does not exist", "Load the module: modprobe vhost_net")
+}
+
+/// Asking is the one sure way: kernels build it in, load it on demand or leave it out.
+fn lists_tables() -> bool {
+    let mut command = Command::new("nft");
+    command.args(["list", "tables"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}

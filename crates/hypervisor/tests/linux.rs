@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Unmodified Linux on the hypervisor and boot crates alone: two vCPUs, no device but the transmit half of a serial
+//! port. Needs hardware virtualization and a guest kernel: `FLOTILLA_TEST_VMLINUX` and `FLOTILLA_TEST_BZIMAGE` name
+//! its two forms, `FLOTILLA_TEST_INITRD` an initial RAM disk.
+
+#[allow(dead_code, reason = "shared with another test")]
+mod support;
+
+use std::fs::File;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use flotilla_boot as boot;
+use flotilla_hypervisor::probe::{KvmKind, kvm_kind};
+use flotilla_hypervisor::{CpuTopology, EntryState, Exit, Kvm, SegmentState, TableState, Vcpu, Vm};
+use flotilla_memory::{Backing, GuestMemory, allocate};
+
+const CPUS: u32 = 2;
+const RAM: u64 = 256 << 20;
+const LIMIT: Duration = Duration::from_mins(1);
+const COMMAND_LINE: &str = "earlycon=uart8250,io,0x3f8 keep_bootcon panic=-1";
+
+fn file(variable: &str) -> Option<File> {
+    let Some(path) = std::env::var_os(variable) else {
+        support::skipped(&format!("{variable} is not set"));
+        return None;
+    };
+    Some(File::open(path).unwrap())
+}
+
+fn hardware() -> Option<Kvm> {
+    let kvm = support::kvm()?;
+    match kvm_kind(&kvm) {
+        KvmKind::Hardware => Some(kvm),
+        KvmKind::Software(reason) | KvmKind::None(reason) => {
+            support::skipped(&reason);
+            None
+        }
+    }
+}
+
+fn segment(state: boot::SegmentState) -> SegmentState {
+    SegmentState { selector: state.selector, base: state.base, limit: state.limit, access: state.access }
+}
+
+fn entry(state: &boot::EntryState) -> EntryState {
+    let table = |table: boot::TableState| TableState { base: table.base, limit: table.limit };
+    EntryState {
+        rip: state.rip,
+        rsp: state.rsp,
+        rbx: state.rbx,
+        rsi: state.rsi,
+        rflags: state.rflags,
+        cr0: state.cr0,
+        cr3: state.cr3,
+        cr4: state.cr4,
+        efer: state.efer,
+        code: segment(state.code),
+        data: segment(state.data),
+        task: segment(state.task),
+        gdt: table(state.gdt),
+        idt: table(state.idt),
+    }
+}
+
+/// Answers like an empty machine whose serial port is always ready to send; what is sent is collected.
+fn answer(exit: Exit<'_>, output: &Mutex<Vec<u8>>) -> bool {
+    match exit {
+        Exit::PortOut { port: 0x3f8, data, .. } => output.lock().unwrap().extend_from_slice(data),
+        Exit::PortIn { port: 0x3fd, data, .. } => data.fill(0x60),
+        Exit::PortIn { data, .. } | Exit::MmioRead { data, .. } => data.fill(0xff),
+        Exit::PortOut { .. } | Exit::MmioWrite { .. } | Exit::Interrupted => {}
+        other => {
+            output.lock().unwrap().extend_from_slice(format!("\n<{other:?}>\n").as_bytes());
+            return false;
+        }
+    }
+    true
+}
+
+/// Runs all vCPUs until the output holds `wanted`, and returns the output.
+fn run(vcpus: Vec<Vcpu>, wanted: &str) -> String {
+    let output = Arc::new(Mutex::new(Vec::new()));
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let kickers: Vec<_> = vcpus.iter().map(Vcpu::kicker).collect();
+    let threads = vcpus.into_iter().map(|mut vcpu| {
+        let (output, done) = (Arc::clone(&output), Arc::clone(&done));
+        std::thread::spawn(move || {
+            let _binding = vcpu.kicker().bind_current_thread().unwrap();
+            while !done.load(std::sync::atomic::Ordering::SeqCst) && answer(vcpu.run().unwrap(), &output) {}
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    let start = Instant::now();
+    let text = || String::from_utf8_lossy(&output.lock().unwrap()).into_owned();
+    while !text().contains(wanted)
+        && start.elapsed() < LIMIT
+        && !threads.iter().any(std::thread::JoinHandle::is_finished)
+    {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    done.store(true, std::sync::atomic::Ordering::SeqCst);
+    kickers.iter().for_each(flotilla_hypervisor::VcpuKicker::kick);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    text()
+}
+
+struct Machine {
+    vm: Vm,
+    memory: Arc<GuestMemory>,
+}
+
+fn machine(kvm: &Kvm) -> Machine {
+    let memory = allocate(&boot::layout::ram_regions(RAM), Backing::Anonymous).unwrap();
+    let vm = kvm.create_vm().unwrap();
+    vm.map_memory(&memory).unwrap();
+    vm.create_interrupt_controllers().unwrap();
+    Machine { vm, memory }
+}
+
+fn boots(variable: &str, protocol: boot::Protocol, expected: boot::BootProtocol) {
+    let (Some(kvm), Some(kernel)) = (hardware(), file(variable)) else { return };
+    let initrd = file("FLOTILLA_TEST_INITRD");
+    let Machine { vm, memory } = machine(&kvm);
+    let options = boot::PlanOptions {
+        protocol,
+        cpus: CPUS,
+        acpi: true,
+        pci_window_64: boot::layout::pci_window_64(RAM, 48),
+    };
+    let sources =
+        boot::Sources { kernel: &kernel, initrd: initrd.as_ref().map(|file| file as &dyn boot::Image) };
+    let plan = boot::plan(&sources, COMMAND_LINE, &memory, &options).unwrap();
+    assert_eq!(plan.protocol, expected);
+    plan.apply(&sources, &memory).unwrap();
+    let vcpus = (0..CPUS).map(|index| {
+        let mut vcpu = vm.create_vcpu(index).unwrap();
+        vcpu.configure_cpuid(&CpuTopology { cpus: CPUS }).unwrap();
+        let entry = entry(&plan.entry);
+        vcpu.set_boot_state((index == 0).then_some(&entry)).unwrap();
+        vcpu
+    });
+    let wanted = if initrd.is_some() { "Run /init as init process" } else { "Unable to mount root fs" };
+    let output = run(vcpus.collect(), wanted);
+    assert!(output.contains(wanted), "{output}");
+    assert!(output.contains("Brought up 1 node, 2 CPUs"), "{output}");
+    for table in ["RSDP", "XSDT", "FACP", "DSDT", "FACS", "APIC", "MCFG"] {
+        assert!(output.contains(&format!("ACPI: {table} 0x")), "{table} not found in:\n{output}");
+    }
+    assert!(!output.contains("ACPI Error") && !output.contains("ACPI BIOS"), "{output}");
+}
+
+#[test]
+fn linux_boots_by_pvh() {
+    boots("FLOTILLA_TEST_VMLINUX", boot::Protocol::Auto, boot::BootProtocol::Pvh);
+}
+
+#[test]
+fn linux_boots_from_an_elf_by_its_own_protocol() {
+    boots("FLOTILLA_TEST_VMLINUX", boot::Protocol::Linux, boot::BootProtocol::LinuxElf);
+}
+
+#[test]
+fn linux_boots_from_a_bzimage() {
+    boots("FLOTILLA_TEST_BZIMAGE", boot::Protocol::Auto, boot::BootProtocol::LinuxBzImage);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Guest physical memory.
+//!
+//! [`allocate`] makes the RAM of one machine. Each region starts at a host address aligned to 2 MiB, so that the
+//! kernel can back it by transparent huge pages, and nothing is committed before the guest touches it.
+//!
+//! ```
+//! use flotilla_memory::{Backing, GuestAddress, allocate};
+//! let memory = allocate(&[(GuestAddress(0), 64 << 20)], Backing::Anonymous)?;
+//! # Ok::<(), flotilla_memory::MemoryError>(())
+//! ```
+
+mod advice;
+mod allocate;
+mod buffers;
+mod error;
+mod mapping;
+
+use vm_memory::bitmap::AtomicBitmap;
+
+pub use allocate::{Backing, allocate};
+pub use buffers::{mark_dirty, push_iovecs};
+pub use error::MemoryError;
+pub use vm_memory::{Address, Bytes, GuestAddress};
+
+/// All RAM of one machine. Cheap to share: devices hold an `Arc` of it.
+/// The bitmap records what the VMM itself writes; guest writes come from KVM's dirty log.
+pub type GuestMemory = vm_memory::GuestMemoryMmap<AtomicBitmap>;
+
+/// Alignment in bytes of each region in the host's address space: the size of an x86-64 huge page.
+pub const REGION_ALIGNMENT: usize = 2 << 20;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Host services.
+
+use std::path::PathBuf;
+
+use flotilla_control::Failure;
+use flotilla_host::image::ImageKind;
+use flotilla_host::{copy, doctor, hash, image, tap};
+use flotilla_spec::code::ErrorCode;
+use napi::bindgen_prelude::PromiseRaw;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use napi_derive::napi;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cancel::CancelToken;
+use crate::job;
+
+/// How far a long call is.
+#[napi(object)]
+pub struct Progress {
+    /// Bytes done.
+    pub bytes: f64,
+    /// Bytes in all.
+    pub total_bytes: f64,
+}
+
+/// Weak, and drops what JavaScript is too busy to take.
+type OnProgress = ThreadsafeFunction<Progress, (), Progress, Status, false, true, 16>;
+
+/// What `checkHost` looks at.
+#[napi(object)]
+pub struct CheckHostOptions {
+    /// Where data will be kept.
+    pub data_directory: Option<String>,
+    /// Bytes that should be free there.
+    pub free_bytes: Option<f64>,
+    /// Programs that are needed.
+    pub programs: Option<Vec<String>>,
+}
+
+/// What this host can do.
+#[napi(catch_unwind, ts_return_type = "Promise<unknown>")]
+pub fn check_host(env: &Env, options: CheckHostOptions) -> napi::Result<PromiseRaw<'_, Value>> {
+    let defaults = doctor::Wanted::default();
+    let wanted = doctor::Wanted {
+        data_directory: options.data_directory.map_or(defaults.data_directory, PathBuf::from),
+        free_bytes: options.free_bytes.map_or(defaults.free_bytes, bytes),
+        programs: options.programs.unwrap_or(defaults.programs),
+    };
+    job::run(env, move || to_json(&doctor::check(&wanted)), |report| report)
+}
+
+/// Creates a persistent tap; one that exists is left as it is. `owner` is a user id.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn create_tap(env: &Env, name: String, owner: Option<u32>) -> napi::Result<PromiseRaw<'_, ()>> {
+    job::run(env, move || Ok(tap::create(&name, owner)?), |()| ())
+}
+
+/// Deletes a tap; one that does not exist is no error.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn delete_tap(env: &Env, name: String) -> napi::Result<PromiseRaw<'_, ()>> {
+    job::run(env, move || Ok(tap::delete(&name)?), |()| ())
+}
+
+/// The taps whose names begin with `prefix`, sorted.
+#[napi(catch_unwind, ts_return_type = "Promise<string[]>")]
+pub fn list_taps(env: &Env, prefix: String) -> napi::Result<PromiseRaw<'_, Vec<String>>> {
+    job::run(env, move || Ok(tap::list(&prefix)?), |names| names)
+}
+
+/// What an image is; `kind` is `kernel`, `initrd` or `disk`.
+#[napi(catch_unwind, ts_return_type = "Promise<unknown>")]
+pub fn inspect_image(env: &Env, path: String, kind: String) -> napi::Result<PromiseRaw<'_, Value>> {
+    let work = move || {
+        let kind = match kind.as_str() {
+            "kernel" => ImageKind::Kernel,
+            "initrd" => ImageKind::Initrd,
+            "disk" => ImageKind::Disk,
+            other => {
+                let message = format!("{other:?} is no kind of image: use kernel, initrd or disk");
+                return Err(Failure::new(ErrorCode::SpecInvalidValue, message).at("$.kind"));
+            }
+        };
+        to_json(&image::inspect(&PathBuf::from(path), kind)?)
+    };
+    job::run(env, work, |info| info)
+}
+
+/// What `copyFile` did.
+#[napi(object)]
+pub struct CopyResult {
+    /// Size of the target in bytes.
+    pub size_bytes: f64,
+    /// Whether source and target share their data.
+    pub reflinked: bool,
+}
+
+/// Copies a file as a whole or not at all.
+#[napi(catch_unwind, ts_return_type = "Promise<CopyResult>")]
+pub fn copy_file<'env>(
+    env: &'env Env,
+    source: String,
+    target: String,
+    size_bytes: Option<f64>,
+    cancel: &CancelToken,
+    on_progress: OnProgress,
+) -> napi::Result<PromiseRaw<'env, CopyResult>> {
+    let cancel = cancel.inner();
+    let work = move || {
+        let (source, target) = (PathBuf::from(source), PathBuf::from(target));
+        let tell = |done, total| tell(&on_progress, done, total);
+        Ok(copy::copy(&source, &target, size_bytes.map(bytes), &tell, &cancel)?)
+    };
+    job::run(env, work, |copied| CopyResult { size_bytes: number(copied.size), reflinked: copied.reflinked })
+}
+
+/// The SHA-256 of a file in hexadecimal.
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
+pub fn hash_file<'env>(
+    env: &'env Env,
+    path: String,
+    cancel: &CancelToken,
+    on_progress: OnProgress,
+) -> napi::Result<PromiseRaw<'env, String>> {
+    let cancel = cancel.inner();
+    let work = move || {
+        let tell = |done, total| tell(&on_progress, done, total);
+        Ok(hash::sha256(&PathBuf::from(path), &tell, &cancel)?)
+    };
+    job::run(env, work, |hash| hash)
+}
+
+fn tell(listener: &OnProgress, done: u64, total: u64) {
+    let progress = Progress { bytes: number(done), total_bytes: number(total) };
+    let _ = listener.call(progress, ThreadsafeFunctionCallMode::NonBlocking);
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::new(ErrorCode::Io, error.to_string()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no file has 2^53 bytes")]
+fn number(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked before it crosses; `as` saturates"
+)]
+fn bytes(number: f64) -> u64 {
+    number as u64
+}

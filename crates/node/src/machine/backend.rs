@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What both kinds of machine can do.
+
+use std::collections::BTreeMap;
+
+use flotilla_control::Failure;
+use flotilla_host::run::RunDirectory;
+use serde_json::Value;
+
+/// What a machine is told without arguments and answers without data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Start the guest.
+    Boot,
+    /// Stop the virtual CPUs.
+    Pause,
+    /// Let them go on.
+    Resume,
+    /// Press the power button.
+    PowerButton,
+    /// Reset the machine.
+    Reset,
+}
+
+/// A machine, wherever it runs. Every method may block.
+pub trait Backend: Send + Sync {
+    /// The process that runs it.
+    fn pid(&self) -> u32;
+    /// Its run directory.
+    fn directory(&self) -> &RunDirectory;
+    /// Does what the verb says.
+    fn perform(&self, verb: Verb) -> Result<(), Failure>;
+    /// State and identity, as `MachineInfo`.
+    fn info(&self) -> Result<Value, Failure>;
+    /// Counters by name.
+    fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure>;
+    /// Ends the machine and what runs it, and removes the run directory. Idempotent.
+    fn kill(&self) -> Result<(), Failure>;
+    /// Lets go of the machine, with every thread and descriptor held for it here. Idempotent.
+    fn close(&self) -> Result<(), Failure>;
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A machine in this process. It has the same run directory and console socket as one in a worker.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flotilla_control::console::ConsoleServer;
+use flotilla_control::{BUILD, Event, EventLog, Failure, PROTOCOL};
+use flotilla_host::Cancel;
+use flotilla_host::run::{Isolation, Process, RunDirectory, WorkerRecord};
+use flotilla_spec::ValidSpec;
+use flotilla_spec::code::ErrorCode;
+use flotilla_vmm::{
+    BuildError, Console, Machine, MachineError, MachineEvent, MachineEvents, MachineOptions, Resources,
+    describe,
+};
+use serde_json::{Value, json};
+
+use super::backend::{Backend, Verb};
+use super::console::MachineConsole;
+use super::events::{EventSource, OnEvent, Pump};
+use super::life::Life;
+use super::options::CreateOptions;
+use crate::workers::machine_id;
+
+struct LocalMachine {
+    machine: Machine,
+    scratch: Scratch,
+    console: Mutex<Option<ConsoleServer>>,
+    log: Arc<EventLog>,
+    life: Arc<Life>,
+    pump: Pump,
+}
+
+/// Builds a machine. After an error, or when withdrawn, nothing of it is left.
+pub fn create(
+    options: &CreateOptions,
+    cancel: &Cancel,
+    listener: OnEvent,
+) -> Result<Arc<dyn Backend>, Failure> {
+    let id = machine_id(&options.id)?;
+    let spec = options.valid_spec()?;
+    let resources = Resources::open(&spec)?;
+    cancel.check()?;
+    let scratch = Scratch::create(RunDirectory::of(Path::new(&options.runtime_directory), &id))?;
+    let listening = scratch.fill(id.as_str(), &spec)?;
+    let (log, life, output) = (Arc::new(EventLog::new()), Arc::new(Life::default()), Console::new());
+    let recorder = Arc::new(Recorder(Arc::clone(&log)));
+    let built = Machine::build(spec, resources, MachineOptions::new(recorder, Arc::clone(&output)));
+    let machine = built.map_err(|error| build_failure(&error))?;
+    cancel.check()?;
+    let console = ConsoleServer::start(listening, Arc::new(MachineConsole(output)))
+        .map_err(|error| Failure::new(ErrorCode::Io, format!("Cannot serve the console: {error}")))?;
+    let source = LocalEvents { log: Arc::clone(&log), life: Arc::clone(&life), last: 0, ended: false };
+    let pump = Pump::start(source, listener)?;
+    let console = Mutex::new(Some(console));
+    Ok(Arc::new(LocalMachine { machine, scratch, console, log, life, pump }))
+}
+
+/// A run directory that goes with the machine, once: the same id may have another machine afterwards.
+struct Scratch {
+    directory: RunDirectory,
+    /// This process, until the directory is removed.
+    owner: Mutex<Option<Process>>,
+}
+
+impl Scratch {
+    fn create(directory: RunDirectory) -> Result<Self, Failure> {
+        let ours = Process::open(std::process::id());
+        let ours = ours.ok_or_else(|| Failure::new(ErrorCode::Io, "Cannot find this process in /proc"))?;
+        directory.create()?;
+        Ok(Self { directory, owner: Mutex::new(Some(ours)) })
+    }
+
+    fn fill(&self, id: &str, spec: &ValidSpec) -> Result<UnixListener, Failure> {
+        let text = serde_json::to_vec_pretty(&**spec).unwrap_or_default();
+        self.directory.write("spec.json", &text)?;
+        if let Some(ours) = &*self.owner.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.directory.write_record(&WorkerRecord::new(id, ours, Isolation::InProcess))?;
+        }
+        Ok(self.directory.listen("console.sock")?)
+    }
+
+    fn remove(&self) -> Result<(), Failure> {
+        match self.owner.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(ours) => Ok(self.directory.discard(ours.identity())?),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = self.remove();
+    }
+}
+
+impl Backend for LocalMachine {
+    fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn directory(&self) -> &RunDirectory {
+        &self.scratch.directory
+    }
+
+    fn perform(&self, verb: Verb) -> Result<(), Failure> {
+        self.refuse_closed()?;
+        let done = match verb {
+            Verb::Boot => self.machine.boot(),
+            Verb::Pause => self.machine.pause(),
+            Verb::Resume => self.machine.resume(),
+            Verb::PowerButton => self.machine.power_button(),
+            Verb::Reset => self.machine.reset(),
+        };
+        done.map_err(|error| machine_failure(&error))
+    }
+
+    fn info(&self) -> Result<Value, Failure> {
+        self.refuse_closed()?;
+        let mut info = serde_json::to_value(self.machine.info()).unwrap_or_default();
+        if let Some(fields) = info.as_object_mut() {
+            fields.insert("pid".to_owned(), json!(std::process::id()));
+            fields.insert("build".to_owned(), json!(BUILD));
+            fields.insert("protocol".to_owned(), json!(PROTOCOL));
+        }
+        Ok(info)
+    }
+
+    fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure> {
+        self.refuse_closed()?;
+        Ok(self.machine.metrics())
+    }
+
+    fn kill(&self) -> Result<(), Failure> {
+        let stopped = self.machine.stop();
+        let console = self.console.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(console);
+        self.life.end(flotilla_host::run::WorkerExit::default());
+        self.log.wake();
+        self.pump.join();
+        self.scratch.remove()?;
+        stopped.map_err(|error| machine_failure(&error))
+    }
+
+    fn close(&self) -> Result<(), Failure> {
+        // Closed first: a listener that is gone shall not hold the pump up.
+        self.life.close();
+        self.kill()
+    }
+}
+
+impl LocalMachine {
+    fn refuse_closed(&self) -> Result<(), Failure> {
+        if self.life.is_closed() {
+            return Err(Failure::new(ErrorCode::MachineState, "This machine is closed")
+                .with_remedy("Create it again"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LocalMachine {
+    fn drop(&mut self) {
+        self.life.close();
+        self.log.wake();
+    }
+}
+
+fn build_failure(error: &BuildError) -> Failure {
+    let failure = Failure::new(error.code(), error.describe()).with_remedy(error.remedy());
+    match error.field() {
+        Some(path) => failure.at(path),
+        None => failure,
+    }
+}
+
+fn machine_failure(error: &MachineError) -> Failure {
+    Failure::new(error.code(), describe(error))
+}
+
+/// Numbers the events of the machine. Called on its threads, so it only appends.
+struct Recorder(Arc<EventLog>);
+
+impl MachineEvents for Recorder {
+    fn event(&self, event: MachineEvent) {
+        if let Ok(Value::Object(body)) = serde_json::to_value(event) {
+            self.0.push_body(body);
+        }
+    }
+}
+
+/// The events of the machine up to `stopped`.
+struct LocalEvents {
+    log: Arc<EventLog>,
+    life: Arc<Life>,
+    last: u64,
+    ended: bool,
+}
+
+impl EventSource for LocalEvents {
+    fn next(&mut self) -> Option<Vec<Event>> {
+        loop {
+            let over = self.ended || self.life.is_closed() || self.life.has_ended();
+            let wait = if over { Duration::ZERO } else { Duration::from_secs(1) };
+            let events = self.log.after(self.last, wait);
+            if self.ended || (events.is_empty() && over) {
+                return None;
+            }
+            if let Some(newest) = events.last() {
+                self.last = newest.seq;
+                self.ended = newest.kind() == "stopped";
+                return Some(events);
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.life.is_closed()
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Machines, in a worker process or in this one, behind one class.
+
+mod backend;
+mod console;
+mod events;
+mod in_process;
+mod life;
+mod options;
+mod process;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use napi::Env;
+use napi::bindgen_prelude::PromiseRaw;
+use napi_derive::napi;
+use serde_json::Value;
+
+use crate::cancel::CancelToken;
+use crate::job;
+use backend::{Backend, Verb};
+use events::OnEvent;
+use options::{AdoptOptions, CreateOptions};
+
+/// A machine. It stays until it is closed or collected.
+#[napi]
+pub struct NativeMachine {
+    backend: Arc<dyn Backend>,
+}
+
+/// Makes a machine. `onEvent` is called with each event until the last one.
+#[napi(
+    catch_unwind,
+    ts_return_type = "Promise<NativeMachine>",
+    ts_args_type = "options: CreateOptions, cancel: CancelToken, onEvent: (event: any) => void"
+)]
+pub fn create_machine<'env>(
+    env: &'env Env,
+    options: CreateOptions,
+    cancel: &CancelToken,
+    on_event: OnEvent,
+) -> napi::Result<PromiseRaw<'env, NativeMachine>> {
+    let cancel = cancel.inner();
+    let create = if options.in_process { in_process::create } else { process::create };
+    let work = move || create(&options, &cancel, on_event);
+    job::run(env, work, |backend| NativeMachine { backend })
+}
+
+/// Takes control over a worker that runs already.
+#[napi(
+    catch_unwind,
+    ts_return_type = "Promise<NativeMachine>",
+    ts_args_type = "options: AdoptOptions, cancel: CancelToken, onEvent: (event: any) => void"
+)]
+pub fn adopt_machine<'env>(
+    env: &'env Env,
+    options: AdoptOptions,
+    cancel: &CancelToken,
+    on_event: OnEvent,
+) -> napi::Result<PromiseRaw<'env, NativeMachine>> {
+    let cancel = cancel.inner();
+    job::run(env, move || process::adopt(&options, &cancel, on_event), |backend| NativeMachine { backend })
+}
+
+#[napi]
+impl NativeMachine {
+    /// The process that runs the machine.
+    #[napi(getter, catch_unwind)]
+    pub fn pid(&self) -> u32 {
+        self.backend.pid()
+    }
+
+    /// The path of the console socket.
+    #[napi(getter, catch_unwind)]
+    pub fn console_path(&self) -> String {
+        self.backend.directory().console_socket().to_string_lossy().into_owned()
+    }
+
+    /// Starts the guest.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn boot<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.perform(env, Verb::Boot)
+    }
+
+    /// Stops the virtual CPUs; resolves once all have stopped.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn pause<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.perform(env, Verb::Pause)
+    }
+
+    /// Lets the virtual CPUs go on.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn resume<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.perform(env, Verb::Resume)
+    }
+
+    /// Presses the power button.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn power_button<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.perform(env, Verb::PowerButton)
+    }
+
+    /// Resets the machine.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn reset<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.perform(env, Verb::Reset)
+    }
+
+    /// Ends the machine and what runs it now, and removes its run directory. Idempotent.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn kill<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.on_pool(env, |backend| backend.kill(), |()| ())
+    }
+
+    /// Lets go of the machine; one in this process ends. Idempotent.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn close<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.on_pool(env, |backend| backend.close(), |()| ())
+    }
+
+    /// State and identity.
+    #[napi(catch_unwind, ts_return_type = "Promise<unknown>")]
+    pub fn info<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Value>> {
+        self.on_pool(env, |backend| backend.info(), |info| info)
+    }
+
+    /// Counters by name.
+    #[napi(catch_unwind, ts_return_type = "Promise<Record<string, number>>")]
+    pub fn metrics<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, BTreeMap<String, f64>>> {
+        self.on_pool(env, |backend| backend.metrics(), in_numbers)
+    }
+
+    fn perform<'env>(&self, env: &'env Env, verb: Verb) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.on_pool(env, move |backend| backend.perform(verb), |()| ())
+    }
+
+    fn on_pool<'env, T: Send + 'static, V: napi::bindgen_prelude::ToNapiValue>(
+        &self,
+        env: &'env Env,
+        act: impl FnOnce(&dyn Backend) -> Result<T, flotilla_control::Failure> + Send + 'static,
+        convert: impl FnOnce(T) -> V + 'static,
+    ) -> napi::Result<PromiseRaw<'env, V>> {
+        let backend = Arc::clone(&self.backend);
+        job::run(env, move || act(&*backend), convert)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a counter beyond 2^53 may lose its last digits")]
+fn in_numbers(metrics: BTreeMap<String, u64>) -> BTreeMap<String, f64> {
+    metrics.into_iter().map(|(name, value)| (name, value as f64)).collect()
+}

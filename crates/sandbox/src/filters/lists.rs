@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The calls each kind of thread needs, and why.
+
+/// A call and which uses of it are allowed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    pub(super) call: i64,
+    pub(super) only: Only,
+}
+
+/// A limit on one argument of a call, taken as 32 bits.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Only {
+    Any,
+    /// The argument has one of these values.
+    Values {
+        argument: u8,
+        values: &'static [u64],
+    },
+    /// These bits of the argument have this value.
+    Bits {
+        argument: u8,
+        mask: u64,
+        value: u64,
+    },
+}
+
+const fn any(call: i64) -> Allowed {
+    Allowed { call, only: Only::Any }
+}
+
+const fn values(call: i64, argument: u8, values: &'static [u64]) -> Allowed {
+    Allowed { call, only: Only::Values { argument, values } }
+}
+
+const fn bits(call: i64, argument: u8, mask: u64, value: u64) -> Allowed {
+    Allowed { call, only: Only::Bits { argument, mask, value } }
+}
+
+/// The type of all KVM requests (`KVMIO` of linux/kvm.h), which stands in bits 8 to 15.
+const KVM_TYPE: u64 = 0xae00;
+const TYPE_MASK: u64 = 0xff00;
+/// What devices and the standard library ask of other descriptors: `TUNSETOFFLOAD` and `FIONBIO`.
+const OTHER_REQUESTS: &[u64] = &[0x4004_54d0, 0x5421];
+
+/// `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, `F_DUPFD_CLOEXEC`, and `F_OFD_SETLK` for the lock of a disk.
+const DESCRIPTOR_COMMANDS: &[u64] = &[1, 2, 3, 4, 1030, 37];
+
+const PR_SET_NAME: u64 = 15;
+const PR_SET_NO_NEW_PRIVS: u64 = 38;
+
+/// Flags of clone(2) that make a thread and not a process (`CLONE_VM | CLONE_SIGHAND | CLONE_THREAD`).
+const THREAD: u64 = 0x0001_0900;
+
+/// Device threads: waiting, moving bytes, ending. The basis of all others.
+pub(super) const IO: &[Allowed] = &[
+    // Data: files, eventfds, taps, sockets that are open.
+    any(libc::SYS_read),
+    any(libc::SYS_write),
+    any(libc::SYS_readv),
+    any(libc::SYS_writev),
+    any(libc::SYS_preadv),
+    any(libc::SYS_pwritev),
+    any(libc::SYS_pread64),
+    any(libc::SYS_pwrite64),
+    any(libc::SYS_recvfrom),
+    any(libc::SYS_sendto),
+    any(libc::SYS_fdatasync),
+    any(libc::SYS_fsync),
+    any(libc::SYS_io_uring_enter),
+    any(libc::SYS_close),
+    values(libc::SYS_fcntl, 1, DESCRIPTOR_COMMANDS),
+    // Waiting.
+    any(libc::SYS_epoll_wait),
+    any(libc::SYS_epoll_pwait),
+    any(libc::SYS_epoll_ctl),
+    any(libc::SYS_poll),
+    any(libc::SYS_ppoll),
+    any(libc::SYS_futex),
+    any(libc::SYS_sched_yield),
+    any(libc::SYS_nanosleep),
+    any(libc::SYS_clock_nanosleep),
+    any(libc::SYS_clock_gettime),
+    any(libc::SYS_restart_syscall),
+    // Memory for the allocator.
+    any(libc::SYS_mmap),
+    any(libc::SYS_munmap),
+    any(libc::SYS_mremap),
+    any(libc::SYS_mprotect),
+    any(libc::SYS_madvise),
+    any(libc::SYS_brk),
+    any(libc::SYS_getrandom),
+    // Life of a thread.
+    any(libc::SYS_exit),
+    any(libc::SYS_exit_group),
+    any(libc::SYS_rseq),
+    any(libc::SYS_set_robust_list),
+    any(libc::SYS_sigaltstack),
+    any(libc::SYS_rt_sigprocmask),
+    any(libc::SYS_rt_sigaction),
+    any(libc::SYS_rt_sigreturn),
+    any(libc::SYS_sched_getaffinity),
+    any(libc::SYS_gettid),
+    any(libc::SYS_getpid),
+    // An abort after a panic signals the thread itself.
+    any(libc::SYS_tgkill),
+    // Its name, and a narrower filter.
+    values(libc::SYS_prctl, 0, &[PR_SET_NAME, PR_SET_NO_NEW_PRIVS]),
+    any(libc::SYS_seccomp),
+];
+
+/// vCPU threads: KVM, and starting devices.
+pub(super) const VCPU: &[Allowed] = &[
+    bits(libc::SYS_ioctl, 1, TYPE_MASK, KVM_TYPE),
+    values(libc::SYS_ioctl, 1, OTHER_REQUESTS),
+    bits(libc::SYS_clone, 0, THREAD, THREAD),
+    any(libc::SYS_epoll_create1),
+    any(libc::SYS_eventfd2),
+    any(libc::SYS_timerfd_create),
+    any(libc::SYS_timerfd_settime),
+    any(libc::SYS_dup),
+    // A ring for a device that was started again after a failure.
+    any(libc::SYS_io_uring_setup),
+    any(libc::SYS_io_uring_register),
+    any(libc::SYS_membarrier),
+];
+
+/// The control side: its sockets, descriptors that come over them, memory and files of the machine.
+pub(super) const CONTROL: &[Allowed] = &[
+    any(libc::SYS_accept4),
+    any(libc::SYS_recvmsg),
+    any(libc::SYS_sendmsg),
+    any(libc::SYS_shutdown),
+    any(libc::SYS_getsockopt),
+    any(libc::SYS_setsockopt),
+    any(libc::SYS_getsockname),
+    any(libc::SYS_getpeername),
+    any(libc::SYS_socketpair),
+    any(libc::SYS_pipe2),
+    any(libc::SYS_memfd_create),
+    any(libc::SYS_ftruncate),
+    any(libc::SYS_lseek),
+    any(libc::SYS_fstat),
+    any(libc::SYS_statx),
+    any(libc::SYS_fstatfs),
+    any(libc::SYS_clock_getres),
+    any(libc::SYS_sysinfo),
+    any(libc::SYS_uname),
+    any(libc::SYS_getuid),
+    any(libc::SYS_geteuid),
+    any(libc::SYS_getrusage),
+    any(libc::SYS_prlimit64),
+    any(libc::SYS_sched_setaffinity),
+    any(libc::SYS_rt_sigtimedwait),
+    any(libc::SYS_signalfd4),
+    // BLKGETSIZE64 of a disk; the tap requests of its opening; whether output is a terminal; bytes that wait.
+    values(libc::SYS_ioctl, 1, &[0x8008_1272, 0x8004_54d2, 0x4004_54d8, 0x5401, 0x541b]),
+    // Files, of which there are none: libraries ask for configuration and do without.
+    any(libc::SYS_openat),
+    any(libc::SYS_newfstatat),
+    any(libc::SYS_readlinkat),
+    any(libc::SYS_faccessat2),
+    any(libc::SYS_getcwd),
+];
+
+/// Calls that libraries try and do without, and the answer they get where a list does not allow them: the C library
+/// makes threads by `clone`, whose flags a filter can see, when there is no `clone3`; a backtrace looks for files.
+pub(super) const REFUSED: &[(i64, i32)] = &[
+    (libc::SYS_clone3, libc::ENOSYS),
+    (libc::SYS_openat, libc::EACCES),
+    (libc::SYS_newfstatat, libc::EACCES),
+    (libc::SYS_statx, libc::EACCES),
+    (libc::SYS_fstat, libc::EACCES),
+    (libc::SYS_readlinkat, libc::EACCES),
+    (libc::SYS_faccessat2, libc::EACCES),
+    (libc::SYS_getcwd, libc::EACCES),
+    (libc::SYS_lseek, libc::EACCES),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, libc::EACCES),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_stat, libc::EACCES),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_readlink, libc::EACCES),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_access, libc::EACCES),
+];

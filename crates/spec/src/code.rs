@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The closed set of error codes of the core.
+//!
+//! A code is part of the contract with callers, the message beside it is not. Each code has a general remedy; an
+//! error that knows better gives its own.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal, $remedy:literal;)+) => {
+        /// A stable error code, written as `area.cause`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        pub enum ErrorCode {
+            $($(#[doc = $doc])+ #[serde(rename = $text)] $name,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of their areas.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code as callers see it.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// What to do about it, in general.
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$name => $remedy,)+ }
+            }
+
+            /// What the code means, in one sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The specification is not JSON.
+    SpecMalformed = "spec.malformed", "Send one well-formed JSON object";
+    /// A field exists that no version of the specification knows.
+    SpecUnknownField = "spec.unknown_field", "Remove the field or correct its name";
+    /// A field without a default is absent.
+    SpecMissingField = "spec.missing_field", "Add the field";
+    /// A field occurs twice in one object.
+    SpecDuplicateField = "spec.duplicate_field", "Give the field once";
+    /// A value has the wrong JSON type.
+    SpecInvalidType = "spec.invalid_type", "Give a value of the type that the message names";
+    /// A value has the right type and is not one of those allowed.
+    SpecInvalidValue = "spec.invalid_value", "Give one of the values that the message names";
+    /// The number of CPUs is zero or more than a machine or this host can have.
+    SpecCpusOutOfRange = "spec.cpus_out_of_range", "Ask for 1 to 32 CPUs, and no more than the host allows";
+    /// The memory is smaller than 16 MiB.
+    SpecMemoryTooSmall = "spec.memory_too_small", "Ask for at least 16777216 bytes (16 MiB)";
+    /// The memory is larger than that of the host.
+    SpecMemoryTooLarge = "spec.memory_too_large", "Ask for no more memory than the host has";
+    /// The memory is not a whole number of pages.
+    SpecMemoryUnaligned = "spec.memory_unaligned", "Ask for a multiple of 4096 bytes";
+    /// A disk or interface id has characters or a length that is not allowed.
+    SpecIdInvalid = "spec.id_invalid", "Use 1 to 64 letters, digits, '-', '_' or '.', the first a letter or digit";
+    /// Two disks or two interfaces have the same id.
+    SpecIdDuplicate = "spec.id_duplicate", "Give each disk and each interface an id of its own";
+    /// A disk serial is empty, longer than 20 bytes or not printable ASCII.
+    SpecSerialInvalid = "spec.serial_invalid", "Use 1 to 20 printable ASCII characters without spaces";
+    /// Two disks have the same serial.
+    SpecSerialDuplicate = "spec.serial_duplicate", "Give each disk a serial of its own, or none";
+    /// A MAC address is malformed, zero or a group address.
+    SpecMacInvalid = "spec.mac_invalid", "Use six hexadecimal pairs such as 52:54:00:12:34:56, the first one even";
+    /// Two interfaces have the same MAC address.
+    SpecMacDuplicate = "spec.mac_duplicate", "Give each interface a MAC address of its own, or none";
+    /// The kernel command line is too long or holds a NUL.
+    SpecCommandLineInvalid = "spec.command_line_invalid", "Use at most 4095 bytes without NUL";
+    /// There are more disks than a machine can have.
+    SpecTooManyDisks = "spec.too_many_disks", "Use at most 16 disks";
+    /// There are more interfaces than a machine can have.
+    SpecTooManyInterfaces = "spec.too_many_interfaces", "Use at most 8 interfaces";
+    /// A path is empty, too long or holds a NUL.
+    SpecPathInvalid = "spec.path_invalid", "Give the path of a file, at most 4095 bytes, without NUL";
+    /// A tap name is not a name a network link can have.
+    SpecTapInvalid = "spec.tap_invalid", "Use 1 to 15 printable ASCII characters without '/', ':' or spaces";
+    /// A descriptor index does not say which of the passed descriptors is meant, or a path was given to a worker.
+    SpecDescriptorInvalid = "spec.descriptor_invalid", "Pass open descriptors in the documented order, and no paths";
+
+    /// A file does not exist.
+    FileMissing = "file.missing", "Check the path, and that the file exists on this host";
+    /// A file is a directory or another thing that cannot be used as one.
+    FileNotRegular = "file.not_regular", "Give a regular file or, for a disk, a block device";
+    /// Permission to a file is denied.
+    FileDenied = "file.denied", "Give the user that runs the machine permission to the file";
+    /// A disk is in use by another machine.
+    DiskLocked = "disk.locked", "Stop the machine that uses the disk, or give this one a copy";
+    /// A kernel file is in no format that can be booted.
+    KernelUnrecognised = "kernel.unrecognised", "Give an x86-64 ELF vmlinux or a bzImage";
+    /// A kernel file ends before it should.
+    KernelTruncated = "kernel.truncated", "Copy or download the kernel again: the file is incomplete";
+    /// An image file is in no format that fits its use.
+    ImageUnrecognised = "image.unrecognised", "Give a raw disk, or an initrd as cpio or compressed cpio; `qemu-img convert -O raw` makes raw disks";
+    /// An image file ends before it should.
+    ImageTruncated = "image.truncated", "Copy or download the image again: the file is incomplete";
+    /// A kernel, initrd and command line do not fit into the memory of the machine.
+    BootTooLarge = "boot.too_large", "Give the machine more memory, or a smaller kernel or initrd";
+
+    /// The host has no /dev/kvm.
+    KvmMissing = "kvm.missing", "Load the module kvm_intel or kvm_amd, or use the lab; `flotilla doctor` tells more";
+    /// Permission to /dev/kvm is denied.
+    KvmDenied = "kvm.denied", "Add the user to the group kvm, or run as root; `flotilla doctor` tells more";
+    /// KVM lacks what a machine needs, as it does without hardware support.
+    KvmUnsupported = "kvm.unsupported", "Use a host with hardware virtualization, or the lab; `flotilla doctor` tells more";
+    /// A tap interface does not exist.
+    TapMissing = "tap.missing", "Create the tap interface first, or correct its name";
+    /// A tap interface is in use by another process.
+    TapBusy = "tap.busy", "Stop what uses the tap interface, or use another one";
+
+    /// Another client controls the worker.
+    WorkerBusy = "worker.busy", "Close the other connection first: one client at a time controls a worker";
+    /// The worker has ended or does not answer.
+    WorkerGone = "worker.gone", "Look into worker.log in the run directory of the machine, then start it again";
+    /// Another connection writes to the console.
+    ConsoleBusy = "console.busy", "Close the other connection first, or open this one for reading only";
+    /// A message broke the control protocol.
+    WorkerProtocol = "worker.protocol", "Use a client and a worker of the same release, or at most two versions apart";
+    /// The machine is in a state that does not allow this.
+    MachineState = "machine.state", "Ask for the state of the machine and do what it allows";
+    /// A file system is full.
+    HostNoSpace = "host.no_space", "Free space on the file system, or use another one";
+    /// The host lacks memory or another resource.
+    HostNoMemory = "host.no_memory", "Give the machine less memory, or free memory on the host";
+    /// The caller withdrew the call.
+    Aborted = "aborted", "Nothing: the call ended because its signal was aborted";
+    /// The core failed in a way that is its own fault.
+    CorePanic = "core.panic", "Report this with the message and the log: it is a fault in Flotilla";
+    /// The host refused an operation for a reason without a code of its own.
+    Io = "io", "Read the message for what the host refused";
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}

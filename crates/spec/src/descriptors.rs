@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The order in which the open files of a machine are passed to its worker.
+//!
+//! ```text
+//!   0 /dev/kvm · 1 kernel · initrd? · disks… · taps… · serial file?
+//! ```
+//!
+//! Both ends compute the same order from the specification; the one that arrives names no path any more.
+
+use crate::code::ErrorCode;
+use crate::{FileSource, MachineSpec, SerialSpec, TapSource, Violation};
+
+/// The index of the descriptor of /dev/kvm.
+pub const KVM: u32 = 0;
+
+impl MachineSpec {
+    /// The same specification with each source replaced by its index, and the number of descriptors that go along.
+    #[must_use]
+    pub fn to_descriptors(&self) -> (Self, u32) {
+        let mut spec = self.clone();
+        let mut next = KVM + 1;
+        for source in sources(&mut spec) {
+            source.set(next);
+            next = next.saturating_add(1);
+        }
+        (spec, next)
+    }
+
+    /// Checks that every source is the descriptor that [`MachineSpec::to_descriptors`] makes of it, out of `count`.
+    ///
+    /// # Errors
+    /// Every source that is a path, a name or an index out of order.
+    pub fn check_descriptors(&self, count: u32) -> Result<(), Vec<Violation>> {
+        let mut spec = self.clone();
+        let mut faults = Vec::new();
+        let mut next = KVM + 1;
+        for source in sources(&mut spec) {
+            if source.index() != Some(next) {
+                let message = format!("Source is not the descriptor {next}");
+                faults.push(Violation::new(ErrorCode::SpecDescriptorInvalid, source.path, message));
+            }
+            next = next.saturating_add(1);
+        }
+        if count != next {
+            let message = format!("{count} descriptors came along, {next} are needed");
+            faults.push(Violation::new(ErrorCode::SpecDescriptorInvalid, "$", message));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+enum Place<'a> {
+    File(&'a mut FileSource),
+    Tap(&'a mut TapSource),
+}
+
+struct Source<'a> {
+    path: String,
+    place: Place<'a>,
+}
+
+impl Source<'_> {
+    fn index(&self) -> Option<u32> {
+        match &self.place {
+            Place::File(FileSource::Descriptor(index)) | Place::Tap(TapSource::Descriptor(index)) => {
+                Some(*index)
+            }
+            Place::File(FileSource::Path(_)) | Place::Tap(TapSource::Name(_)) => None,
+        }
+    }
+
+    fn set(self, index: u32) {
+        match self.place {
+            Place::File(file) => *file = FileSource::Descriptor(index),
+            Place::Tap(tap) => *tap = TapSource::Descriptor(index),
+        }
+    }
+}
+
+/// Every source in the order of its descriptor.
+fn sources(spec: &mut MachineSpec) -> Vec<Source<'_>> {
+    fn file(path: impl Into<String>, file: &mut FileSource) -> Source<'_> {
+        Source { path: path.into(), place: Place::File(file) }
+    }
+    let mut all = vec![file("$.boot.kernel", &mut spec.boot.kernel)];
+    all.extend(spec.boot.initrd.as_mut().map(|initrd| file("$.boot.initrd", initrd)));
+    for (index, disk) in spec.disks.iter_mut().enumerate() {
+        all.push(file(format!("$.disks[{index}].source"), &mut disk.source));
+    }
+    for (index, interface) in spec.interfaces.iter_mut().enumerate() {
+        all.push(Source {
+            path: format!("$.interfaces[{index}].tap"),
+            place: Place::Tap(&mut interface.tap),
+        });
+    }
+    if let SerialSpec::File(source) = &mut spec.serial {
+        all.push(file("$.serial.file", source));
+    }
+    all
+}

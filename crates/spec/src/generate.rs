@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The texts of the generated files: TypeScript types, error codes and the JSON schema.
+
+use ts_rs::{Config, TS};
+
+use crate::code::ErrorCode;
+use crate::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo, MachineState};
+use crate::{BootProtocol, BootSpec, CrashPolicy, DiskFormat, DiskSpec, FileSource, InterfaceSpec};
+use crate::{MacAddress, MachineSpec, MemorySize, RebootPolicy, SerialSpec, TapSource, Violation, id};
+
+const HEADER: &str = "// SPDX-License-Identifier: Apache-2.0\n// Generated from crates/spec by `npm run gen`. Do not edit.\n\n";
+
+/// A generated file.
+pub struct Generated {
+    /// Path from the top of the repository.
+    pub path: &'static str,
+    /// Its whole content.
+    pub content: String,
+}
+
+/// Every generated file.
+pub fn files() -> Vec<Generated> {
+    let folder = |path, content| Generated { path, content };
+    vec![
+        folder("packages/native/src/generated/spec.ts", spec_types()),
+        folder("packages/native/src/generated/report.ts", report_types()),
+        folder("packages/native/src/generated/error-codes.ts", error_codes()),
+        folder("crates/spec/schema/machine-spec.schema.json", schema()),
+    ]
+}
+
+fn spec_types() -> String {
+    let import = "import type { ErrorCode } from './error-codes.js';\n\n";
+    let types = [
+        declare::<MachineSpec>(),
+        declare::<MemorySize>(),
+        declare::<BootSpec>(),
+        declare::<BootProtocol>(),
+        declare::<DiskSpec>(),
+        declare::<id::DiskId>(),
+        declare::<DiskFormat>(),
+        declare::<InterfaceSpec>(),
+        declare::<id::InterfaceId>(),
+        declare::<MacAddress>(),
+        declare::<FileSource>(),
+        declare::<TapSource>(),
+        declare::<SerialSpec>(),
+        declare::<RebootPolicy>(),
+        declare::<CrashPolicy>(),
+        declare::<id::MachineId>(),
+        declare::<Violation>(),
+    ];
+    format!("{HEADER}{import}{}", types.join("\n"))
+}
+
+fn report_types() -> String {
+    let import = "import type { ErrorCode } from './error-codes.js';\n\n";
+    let types = [
+        declare::<MachineState>(),
+        declare::<ExitReason>(),
+        declare::<CpuReport>(),
+        declare::<MachineExit>(),
+        declare::<MachineEvent>(),
+        declare::<MachineInfo>(),
+    ];
+    format!("{HEADER}{import}{}", types.join("\n"))
+}
+
+fn declare<T: TS>() -> String {
+    let config = Config::new().with_large_int("number");
+    let text = format!("{}export {}\n", T::docs().unwrap_or_default(), T::decl(&config));
+    text.replace(" \n", "\n")
+}
+
+fn error_codes() -> String {
+    let mut text =
+        format!("{HEADER}/** Every error code of the core, with its meaning and the general remedy. */\n");
+    text.push_str("export const ERROR_CODES = {\n");
+    for code in ErrorCode::ALL {
+        let [name, meaning, remedy] = [code.text(), code.meaning(), code.remedy()].map(quote);
+        text.push_str(&["  ", &name, ": { meaning: ", &meaning, ", remedy: ", &remedy, " },\n"].concat());
+    }
+    text.push_str("} as const;\n\n/** A stable error code, written as `area.cause`. */\n");
+    text.push_str("export type ErrorCode = keyof typeof ERROR_CODES;\n\n/** Whether a text is an error code of the core. */\n");
+    text.push_str("export function isErrorCode(text: unknown): text is ErrorCode {\n");
+    text.push_str("  return typeof text === 'string' && Object.hasOwn(ERROR_CODES, text);\n}\n");
+    text
+}
+
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+fn schema() -> String {
+    let schema = schemars::schema_for!(MachineSpec);
+    // Serialising a value made of text, numbers and lists cannot fail.
+    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a machine shall be, as plain data.
+//!
+//! ```text
+//!   JSON ──from_json──▶ MachineSpec ──validate(HostLimits)──▶ ValidSpec ──▶ a machine is built from it
+//!            │                            │
+//!            └── one Violation            └── every Violation: code, JSON path, message, remedy
+//! ```
+//!
+//! This crate opens nothing and knows no host: the limits it checks against are given to it. It is also the one
+//! source of the TypeScript types, the JSON schema and the error codes of the core ([`generate`]).
+#![forbid(unsafe_code)]
+
+pub mod code;
+pub mod descriptors;
+pub mod generate;
+pub mod id;
+mod machine;
+mod parse;
+pub mod report;
+mod size;
+mod source;
+mod validate;
+mod violation;
+
+pub use machine::{BootProtocol, BootSpec, CrashPolicy, DiskFormat, DiskSpec};
+pub use machine::{InterfaceSpec, MachineSpec, RebootPolicy, SerialSpec};
+pub use size::{MacAddress, MacAddressError, MemorySize};
+pub use source::{FileSource, TapSource};
+pub use validate::{HostLimits, MAX_COMMAND_LINE, MAX_CPUS, MAX_DISKS, MAX_INTERFACES};
+pub use validate::{MAX_SERIAL, MEMORY_ALIGNMENT, MIN_MEMORY, ValidSpec};
+pub use violation::Violation;

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every bad specification gives its code and the JSON path of what is wrong.
+
+use flotilla_spec::code::ErrorCode::{self, *};
+use flotilla_spec::{HostLimits, MachineSpec, MemorySize, Violation};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const HOST: HostLimits = HostLimits { memory: 1 << 30, cpus: 32 };
+
+fn good() -> Value {
+    json!({
+        "cpus": 2, "memory": 256 << 20,
+        "boot": { "kernel": { "path": "/k" }, "initrd": { "path": "/i" }, "commandLine": "console=ttyS0" },
+        "disks": [
+            { "id": "root", "source": { "path": "/d" }, "format": "raw", "serial": "root" },
+            { "id": "data", "source": { "path": "/e" }, "format": "raw", "readOnly": true },
+        ],
+        "interfaces": [{ "id": "eth0", "tap": { "name": "tap0" }, "mac": "52:54:00:12:34:56" }],
+        "serial": { "file": { "path": "/s" } },
+    })
+}
+
+fn check(text: &str) -> Result<(), Vec<Violation>> {
+    let spec = MachineSpec::from_json(text).map_err(|fault| vec![fault])?;
+    spec.validate(&HOST).map(drop)
+}
+
+/// The good specification with the value at `pointer` replaced.
+fn with(pointer: &str, value: Value) -> String {
+    let mut spec = good();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    let parent = spec.pointer_mut(parent).unwrap();
+    match parent {
+        Value::Array(items) => items[name.parse::<usize>().unwrap()] = value,
+        other => other[name] = value,
+    }
+    spec.to_string()
+}
+
+fn faults(text: &str) -> Vec<(ErrorCode, String)> {
+    check(text).unwrap_err().into_iter().map(|fault| (fault.code, fault.path)).collect()
+}
+
+#[test]
+fn a_good_specification_is_valid_and_survives_the_round_trip() {
+    let spec = MachineSpec::from_json(good().to_string()).unwrap();
+    let again = MachineSpec::from_json(serde_json::to_vec(&spec).unwrap()).unwrap();
+    assert_eq!(spec, again);
+    assert_eq!(spec.clone().validate(&HOST).unwrap().memory, MemorySize::from_mib(256));
+    assert_eq!(spec, MachineSpec::from_value(good()).unwrap());
+}
+
+#[test]
+fn absent_fields_take_their_defaults() {
+    let spec =
+        MachineSpec::from_json(r#"{"cpus":1,"memory":16777216,"boot":{"kernel":{"path":"k"}}}"#).unwrap();
+    assert!(spec.rng && spec.disks.is_empty() && spec.interfaces.is_empty());
+    assert!(spec.validate(&HOST).is_ok());
+}
+
+#[test]
+fn each_fault_has_its_code_and_path() {
+    let long = "x".repeat(4096);
+    let cases: Vec<(&str, Value, ErrorCode, &str)> = vec![
+        ("/cpus", json!(0), SpecCpusOutOfRange, "$.cpus"),
+        ("/cpus", json!(1000), SpecCpusOutOfRange, "$.cpus"),
+        ("/cpus", json!(-1), SpecCpusOutOfRange, "$.cpus"),
+        ("/cpus", json!("two"), SpecInvalidType, "$.cpus"),
+        ("/cpus", json!(1.5), SpecInvalidType, "$.cpus"),
+        ("/memory", json!(0), SpecMemoryTooSmall, "$.memory"),
+        ("/memory", json!(2u64 << 30), SpecMemoryTooLarge, "$.memory"),
+        ("/memory", json!((16 << 20) + 1), SpecMemoryUnaligned, "$.memory"),
+        ("/memory", json!(null), SpecInvalidType, "$.memory"),
+        ("/nonsense", json!(1), SpecUnknownField, "$.nonsense"),
+        ("/boot/kernal", json!(1), SpecUnknownField, "$.boot.kernal"),
+        ("/boot", json!({}), SpecMissingField, "$.boot.kernel"),
+        ("/boot/kernel/path", json!(5), SpecInvalidType, "$.boot.kernel.path"),
+        ("/boot/kernel/path", json!(""), SpecPathInvalid, "$.boot.kernel.path"),
+        ("/boot/kernel/path", json!("a\u{0}b"), SpecPathInvalid, "$.boot.kernel.path"),
+        ("/boot/kernel", json!({ "url": "x" }), SpecInvalidValue, "$.boot.kernel"),
+        ("/boot/commandLine", json!(long), SpecCommandLineInvalid, "$.boot.commandLine"),
+        ("/boot/commandLine", json!("a\u{0}"), SpecCommandLineInvalid, "$.boot.commandLine"),
+        ("/boot/protocol", json!("efi"), SpecInvalidValue, "$.boot.protocol"),
+        ("/disks/1/id", json!("root"), SpecIdDuplicate, "$.disks[1].id"),
+        ("/disks/1/id", json!("../x"), SpecIdInvalid, "$.disks[1].id"),
+        ("/disks/1/serial", json!("root"), SpecSerialDuplicate, "$.disks[1].serial"),
+        ("/disks/1/serial", json!("é"), SpecSerialInvalid, "$.disks[1].serial"),
+        ("/disks/1/serial", json!("123456789012345678901"), SpecSerialInvalid, "$.disks[1].serial"),
+        ("/disks/1/format", json!("qcow2"), SpecInvalidValue, "$.disks[1].format"),
+        ("/disks/1/size", json!(3), SpecUnknownField, "$.disks[1].size"),
+        ("/disks/1", json!({ "id": "b", "format": "raw" }), SpecMissingField, "$.disks[1].source"),
+        ("/disks", json!({}), SpecInvalidType, "$.disks"),
+        ("/interfaces/0/mac", json!("52:54"), SpecMacInvalid, "$.interfaces[0].mac"),
+        ("/interfaces/0/mac", json!("01:54:00:12:34:56"), SpecMacInvalid, "$.interfaces[0].mac"),
+        ("/interfaces/0/mac", json!("00:00:00:00:00:00"), SpecMacInvalid, "$.interfaces[0].mac"),
+        ("/interfaces/0/tap/name", json!("a/b"), SpecTapInvalid, "$.interfaces[0].tap.name"),
+        ("/interfaces/0/tap/name", json!("sixteen-letters!"), SpecTapInvalid, "$.interfaces[0].tap.name"),
+        ("/serial", json!("pipe"), SpecInvalidValue, "$.serial"),
+        ("/onReboot", json!("pause"), SpecInvalidValue, "$.onReboot"),
+    ];
+    for (pointer, value, code, path) in cases {
+        let text = with(pointer, value.clone());
+        assert_eq!(faults(&text), [(code, path.to_owned())], "{pointer} = {value}");
+    }
+}
+
+#[test]
+fn text_that_is_not_json_is_malformed() {
+    for text in ["", "{", "[1,]", "{\"cpus\":1", "nonsense", "{}{}", "\u{feff}{}"] {
+        let (code, path) = faults(text).remove(0);
+        assert!(code == SpecMalformed || code == SpecMissingField, "{text}: {code}");
+        assert!(path.starts_with('$'));
+    }
+    assert_eq!(faults(&(good().to_string() + "x"))[0].0, SpecMalformed);
+}
+
+#[test]
+fn a_field_given_twice_is_refused() {
+    let text = r#"{"cpus":1,"cpus":1,"memory":16777216,"boot":{"kernel":{"path":"k"}}}"#;
+    assert_eq!(faults(text), [(SpecDuplicateField, "$.cpus".to_owned())]);
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let mut spec = good();
+    spec["cpus"] = json!(0);
+    spec["memory"] = json!(1);
+    spec["disks"][0]["id"] = json!("");
+    let codes: Vec<_> = faults(&spec.to_string()).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, [SpecCpusOutOfRange, SpecMemoryTooSmall, SpecMemoryUnaligned, SpecIdInvalid]);
+}
+
+#[test]
+fn too_many_parts_are_refused() {
+    let disk = |n: usize| json!({ "id": format!("d{n}"), "source": { "path": "/d" }, "format": "raw" });
+    let text = with("/disks", (0..17).map(disk).collect());
+    assert_eq!(faults(&text), [(SpecTooManyDisks, "$.disks".to_owned())]);
+    let link = |n: usize| json!({ "id": format!("e{n}"), "tap": { "name": format!("t{n}") } });
+    let text = with("/interfaces", (0..9).map(link).collect());
+    assert_eq!(faults(&text), [(SpecTooManyInterfaces, "$.interfaces".to_owned())]);
+}
+
+#[test]
+fn deep_nesting_and_long_names_are_refused_in_bounded_text() {
+    let deep = "[".repeat(100_000);
+    assert_eq!(faults(&deep)[0].0, SpecInvalidType);
+    let name = "n".repeat(1 << 20);
+    let fault = MachineSpec::from_json(format!("{{\"{name}\":1}}")).unwrap_err();
+    assert!(fault.path.len() < 1000 && fault.message.len() < 1000);
+}
+
+#[test]
+fn descriptors_have_one_order() {
+    let spec = MachineSpec::from_json(good().to_string()).unwrap();
+    let (passed, count) = spec.to_descriptors();
+    assert_eq!(count, 7);
+    assert_eq!(serde_json::to_value(&passed).unwrap()["disks"][1]["source"], json!({ "descriptor": 4 }));
+    assert!(passed.check_descriptors(count).is_ok());
+    assert!(passed.check_descriptors(count + 1).is_err());
+    let faults = spec.check_descriptors(count).unwrap_err();
+    assert_eq!(faults.len(), 6);
+    assert_eq!(faults[0].path, "$.boot.kernel");
+}
+
+#[test]
+fn codes_are_closed_and_distinct() {
+    let texts: std::collections::HashSet<_> = ErrorCode::ALL.iter().map(|code| code.text()).collect();
+    assert_eq!(texts.len(), ErrorCode::ALL.len());
+    for code in ErrorCode::ALL {
+        assert_eq!(serde_json::to_value(code).unwrap(), json!(code.text()));
+        assert!(code.remedy().len() > 10 && code.meaning().len() > 10, "{code}");
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        let names = prop_oneof![
+            Just("path".to_owned()),
+            Just("id".to_owned()),
+            Just("descriptor".to_owned()),
+            "\\PC{0,5}".prop_map(String::from),
+        ];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((names, inner), 0..4)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_never_panic_and_name_a_path(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let fault = MachineSpec::from_json(&bytes).unwrap_err();
+        prop_assert!(fault.path.starts_with('$'));
+    }
+
+    #[test]
+    fn any_value_at_any_place_is_taken_or_refused_by_path(
+        value in any_json(),
+        pointer in prop_oneof![
+            Just("/cpus"), Just("/memory"), Just("/boot"), Just("/boot/kernel"), Just("/boot/kernel/path"),
+            Just("/boot/commandLine"), Just("/disks"), Just("/disks/0"), Just("/disks/1/id"), Just("/disks/1/serial"),
+            Just("/interfaces/0"), Just("/interfaces/0/mac"), Just("/interfaces/0/tap"), Just("/serial"), Just("/rng"),
+        ],
+    ) {
+        if let Err(faults) = check(&with(pointer, value)) {
+            prop_assert!(!faults.is_empty());
+            for fault in faults {
+                let top = format!("$.{}", pointer.split('/').nth(1).unwrap());
+                prop_assert!(fault.path.starts_with(&top), "{} at {}", fault.path, pointer);
+                prop_assert!(!fault.remedy.is_empty());
+            }
+        }
+    }
+}

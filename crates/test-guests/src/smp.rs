@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A guest that starts a second CPU (Intel SDM vol. 3, "MP initialization protocol").
+
+use crate::assembler::{Assembler, Register};
+use crate::catalogue::{power_off, print};
+
+const LAPIC_COMMAND_LOW: u32 = 0xfee0_0300;
+const ALL_BUT_SELF: u32 = 3 << 18;
+const INIT: u32 = 0x0000_4500;
+const START_AT_PAGE_8: u32 = 0x0000_4608;
+const TRAMPOLINE: u32 = 0x8000;
+/// The byte that the other CPU sets, in the trampoline's own page so that real mode reaches it.
+const FLAG: u32 = TRAMPOLINE + 0x80;
+/// `mov byte cs:[0x80], 1; cli; hlt; jmp to cli` in 16-bit code.
+const TRAMPOLINE_CODE: [u8; 12] = [0x2e, 0xc6, 0x06, 0x80, 0x00, 0x01, 0xfa, 0xf4, 0xeb, 0xfc, 0x90, 0x90];
+
+pub fn build(a: &mut Assembler) {
+    print(a, "one\n");
+    for (address, word) in (TRAMPOLINE..).step_by(4).zip(TRAMPOLINE_CODE.chunks_exact(4)) {
+        a.store(address, u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    }
+    a.store(FLAG, 0);
+    a.store(LAPIC_COMMAND_LOW, ALL_BUT_SELF | INIT);
+    pause(a);
+    a.store(LAPIC_COMMAND_LOW, ALL_BUT_SELF | START_AT_PAGE_8);
+    let wait = a.here();
+    a.fetch(FLAG);
+    a.test(1);
+    a.jump_if_zero(wait);
+    print(a, "two\n");
+    power_off(a);
+}
+
+/// A short delay, the time INIT takes on real hardware being of no interest here.
+fn pause(a: &mut Assembler) {
+    a.load(Register::Ecx, 1000);
+    let again = a.here();
+    a.bytes(&[0x83, 0xe9, 0x01]); // sub ecx, 1
+    a.jump_unless_zero(again);
+}

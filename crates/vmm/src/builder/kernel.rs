@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What boots: the plan, and whether this host's KVM can run it.
+
+use std::fs::File;
+use std::io::Read;
+
+use flotilla_boot::{Image, PlanOptions, Sources};
+use flotilla_hypervisor::Kvm;
+use flotilla_hypervisor::probe::{KvmKind, kvm_kind};
+use flotilla_memory::GuestMemory;
+use flotilla_spec::code::ErrorCode;
+use flotilla_spec::{ValidSpec, Violation};
+
+use crate::error::BuildError;
+use crate::parts::Guest;
+
+/// Every Linux kernel holds this, followed by its release.
+const LINUX_BANNER: &[u8] = b"Linux version ";
+const ELF_MAGIC: &[u8] = b"\x7fELF";
+const CHUNK: usize = 1 << 20;
+/// More than the entry of one processor has.
+const CPUINFO_LEN: u64 = 8192;
+
+/// Plans the boot of the guest.
+pub fn plan(
+    spec: &ValidSpec,
+    kernel: File,
+    initrd: Option<File>,
+    memory: &GuestMemory,
+    options: &PlanOptions,
+) -> Result<Guest, BuildError> {
+    let initrd_image = initrd.as_ref().map(|file| -> &dyn Image { file });
+    let sources = Sources { kernel: &kernel, initrd: initrd_image };
+    let plan =
+        flotilla_boot::plan(&sources, &spec.boot.command_line, memory, options).map_err(BuildError::Boot)?;
+    Ok(Guest { kernel, initrd, plan })
+}
+
+/// Refuses an operating system on a KVM that cannot run one. Small bare-metal programs run on any KVM.
+///
+/// The probe runs guests of its own and takes a while, so it is left to processors that do not even claim to have
+/// virtualization.
+pub fn refuse_without_hardware(kvm: &Kvm, kernel: &File, allowed: bool) -> Result<(), BuildError> {
+    if allowed || processor_claims_virtualization() || !is_operating_system(kernel) {
+        return Ok(());
+    }
+    let why = match kvm_kind(kvm) {
+        KvmKind::Hardware => return Ok(()),
+        KvmKind::Software(why) | KvmKind::None(why) => why,
+    };
+    let message =
+        format!("KVM on this host has no hardware support and cannot run an operating system: {why}");
+    Err(BuildError::Resource(Violation::new(ErrorCode::KvmUnsupported, "$", message)))
+}
+
+/// Whether the first processor shows `vmx` or `svm`. Where nothing can be read, as in a jail, it does not.
+fn processor_claims_virtualization() -> bool {
+    let mut first = Vec::new();
+    let read = File::open("/proc/cpuinfo").and_then(|file| file.take(CPUINFO_LEN).read_to_end(&mut first));
+    read.is_ok() && claims_virtualization(&String::from_utf8_lossy(&first))
+}
+
+fn claims_virtualization(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm")
+}
+
+/// Whether an image is an operating system's kernel: anything but an ELF file without Linux's banner. An image that
+/// cannot be read is left to the loader, which names the fault.
+fn is_operating_system(image: &dyn Image) -> bool {
+    let mut magic = [0; 4];
+    let read = image.read_at(0, &mut magic).unwrap_or(0);
+    if magic.get(..read) != Some(ELF_MAGIC) {
+        return looks_like_bzimage(image);
+    }
+    contains(image, LINUX_BANNER)
+}
+
+/// The setup header's magic (Linux `Documentation/arch/x86/boot.rst`).
+fn looks_like_bzimage(image: &dyn Image) -> bool {
+    let mut magic = [0; 4];
+    matches!(image.read_at(0x202, &mut magic), Ok(4)) && magic == *b"HdrS"
+}
+
+fn contains(image: &dyn Image, text: &[u8]) -> bool {
+    let mut buffer = vec![0; CHUNK];
+    let mut offset = 0;
+    loop {
+        let read = image.read_at(offset, &mut buffer).unwrap_or(0);
+        let part = buffer.get(..read).unwrap_or_default();
+        if part.windows(text.len()).any(|window| window == text) {
+            return true;
+        }
+        // The next part overlaps, so that a text across the border is found; the end of the image is shorter.
+        let step = read.saturating_sub(text.len());
+        if step == 0 {
+            return false;
+        }
+        offset += step as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elf(len: usize, banner_at: Option<usize>) -> Vec<u8> {
+        let mut image = vec![0; len];
+        image[..4].copy_from_slice(ELF_MAGIC);
+        if let Some(at) = banner_at {
+            image[at..at + LINUX_BANNER.len()].copy_from_slice(LINUX_BANNER);
+        }
+        image
+    }
+
+    fn is_one(image: &[u8]) -> bool {
+        struct Bytes<'a>(&'a [u8]);
+        impl Image for Bytes<'_> {
+            fn size(&self) -> std::io::Result<u64> {
+                Ok(self.0.len() as u64)
+            }
+            fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+                self.0.read_at(offset, buffer)
+            }
+        }
+        is_operating_system(&Bytes(image))
+    }
+
+    #[test]
+    fn knows_linux_by_its_banner_wherever_it_lies() {
+        assert!(is_one(&elf(4 * CHUNK, Some(CHUNK - 3))));
+        assert!(is_one(&elf(4 * CHUNK, Some(4 * CHUNK - LINUX_BANNER.len()))));
+        assert!(!is_one(&elf(4 * CHUNK, None)));
+        assert!(!is_one(&elf(64, None)));
+    }
+
+    #[test]
+    fn reads_the_flags_of_the_first_processor() {
+        assert!(claims_virtualization("vendor_id\t: x\nflags\t\t: fpu svm lm\nflags\t\t: fpu\n"));
+        assert!(!claims_virtualization("flags\t\t: fpu svm_lock lm\nvmx flags\t: ept\nflags : vmx\n"));
+        assert!(!claims_virtualization(""));
+    }
+
+    #[test]
+    fn knows_a_bzimage_by_its_header() {
+        let mut image = vec![0; 0x400];
+        assert!(!is_one(&image));
+        image[0x202..0x206].copy_from_slice(b"HdrS");
+        assert!(is_one(&image));
+        assert!(!is_one(b""));
+    }
+}

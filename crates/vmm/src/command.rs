@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What callers send to the driver thread, and what they get back.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::SyncSender;
+
+use crate::error::MachineError;
+use crate::snapshot::Snapshot;
+use crate::state::Verb;
+
+/// A request with the way back to its caller.
+pub struct Command {
+    /// What is asked for.
+    pub request: Request,
+    /// Takes exactly one answer; a caller that went away is no error.
+    pub reply: SyncSender<Result<Answer, MachineError>>,
+}
+
+/// What is asked for.
+pub enum Request {
+    /// A change without data.
+    Do(Verb),
+    /// Take over saved state.
+    Restore(Box<Snapshot>),
+    /// Read the counters. Allowed in every state.
+    Metrics,
+}
+
+/// What a request gives.
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// The state of the machine.
+    Saved(Box<Snapshot>),
+    /// Counters by name.
+    Metrics(BTreeMap<String, u64>),
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The console of a machine: the last output in a ring, and a bounded queue of input.
+//!
+//! Offsets count bytes since the machine was built and never wrap, so a reader that comes back knows what it missed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// Bytes of output kept.
+pub const RING_LEN: usize = 1 << 20;
+/// Bytes of input kept until the guest takes them.
+pub const INPUT_LEN: usize = 64 << 10;
+
+/// Takes console input into the machine.
+pub trait InputSink: Send + Sync {
+    /// Takes as many of the first bytes as fit, and returns how many.
+    fn accept(&self, bytes: &[u8]) -> usize;
+}
+
+/// What a read of the ring gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Offset of the first byte read; later than asked for when the ring has lost bytes.
+    pub offset: u64,
+    /// Number of bytes read.
+    pub len: usize,
+    /// Whether no more output will come after these bytes.
+    pub ended: bool,
+}
+
+#[derive(Default)]
+struct Output {
+    ring: VecDeque<u8>,
+    end: u64,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Input {
+    waiting: VecDeque<u8>,
+    sink: Option<Weak<dyn InputSink>>,
+    delivering: bool,
+    again: bool,
+}
+
+/// The console of one machine. Shared by the serial port, its readers and a writer.
+#[derive(Default)]
+pub struct Console {
+    output: Mutex<Output>,
+    grown: Condvar,
+    input: Mutex<Input>,
+}
+
+impl Console {
+    /// An empty console.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Appends output; the oldest is forgotten when the ring is full. Never waits for a reader.
+    pub fn write_output(&self, bytes: &[u8]) {
+        let mut output = lock(&self.output);
+        output.end = output.end.saturating_add(bytes.len() as u64);
+        output.ring.extend(bytes);
+        let surplus = output.ring.len().saturating_sub(RING_LEN);
+        output.ring.drain(..surplus);
+        drop(output);
+        self.grown.notify_all();
+    }
+
+    /// Tells readers that no more output will come.
+    pub fn close(&self) {
+        lock(&self.output).closed = true;
+        self.grown.notify_all();
+    }
+
+    /// The offset after the last byte of output.
+    pub fn end(&self) -> u64 {
+        lock(&self.output).end
+    }
+
+    /// The offset of the oldest byte still kept.
+    pub fn start(&self) -> u64 {
+        let output = lock(&self.output);
+        output.end.saturating_sub(output.ring.len() as u64)
+    }
+
+    /// Reads output from `offset` on, or from the oldest byte kept if that is later. With nothing to read it waits
+    /// up to `wait` and then gives a chunk of length 0.
+    pub fn read_from(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk {
+        let deadline = Instant::now().checked_add(wait);
+        let mut output = lock(&self.output);
+        while output.end <= offset && !output.closed {
+            let left = deadline.map_or(wait, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            output = self.grown.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        output.copy(offset, buffer)
+    }
+
+    /// Queues input for the guest and returns how many of the first bytes were taken: less than all of them while
+    /// the guest does not read.
+    pub fn send_input(&self, bytes: &[u8]) -> usize {
+        let taken = {
+            let mut input = lock(&self.input);
+            let room = INPUT_LEN.saturating_sub(input.waiting.len());
+            let taken = room.min(bytes.len());
+            input.waiting.extend(bytes.iter().take(taken));
+            taken
+        };
+        self.deliver_input();
+        taken
+    }
+
+    /// Hands waiting input to the machine, as far as it takes it. Called again whenever the machine has room.
+    /// Holds no lock while the machine takes bytes; a call that comes meanwhile makes the first one go round again.
+    pub fn deliver_input(&self) {
+        let mut input = lock(&self.input);
+        if input.delivering {
+            input.again = true;
+            return;
+        }
+        input.delivering = true;
+        loop {
+            input.again = false;
+            let sink = input.sink.as_ref().and_then(Weak::upgrade);
+            let next: Vec<u8> = input.waiting.iter().take(256).copied().collect();
+            drop(input);
+            let taken = match sink {
+                Some(sink) if !next.is_empty() => sink.accept(&next).min(next.len()),
+                Some(_) | None => 0,
+            };
+            input = lock(&self.input);
+            input.waiting.drain(..taken);
+            if taken == 0 && !input.again {
+                input.delivering = false;
+                return;
+            }
+        }
+    }
+
+    /// Connects the serial port that takes the input.
+    pub fn connect_input(&self, sink: Weak<dyn InputSink>) {
+        lock(&self.input).sink = Some(sink);
+        self.deliver_input();
+    }
+}
+
+impl Output {
+    fn copy(&self, offset: u64, buffer: &mut [u8]) -> Chunk {
+        let oldest = self.end.saturating_sub(self.ring.len() as u64);
+        let from = offset.clamp(oldest, self.end);
+        let skip = usize::try_from(from - oldest).unwrap_or(usize::MAX);
+        let mut len = 0;
+        for (slot, byte) in buffer.iter_mut().zip(self.ring.iter().skip(skip)) {
+            *slot = *byte;
+            len += 1;
+        }
+        Chunk { offset: from, len, ended: self.closed && from.saturating_add(len as u64) == self.end }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn read(console: &Console, offset: u64) -> (u64, Vec<u8>) {
+        let mut buffer = [0; 64];
+        let chunk = console.read_from(offset, &mut buffer, NOW);
+        (chunk.offset, buffer[..chunk.len].to_vec())
+    }
+
+    #[test]
+    fn gives_output_from_any_offset() {
+        let console = Console::new();
+        console.write_output(b"hello ");
+        console.write_output(b"world");
+        assert_eq!(read(&console, 0), (0, b"hello world".to_vec()));
+        assert_eq!(read(&console, 6), (6, b"world".to_vec()));
+        assert_eq!(read(&console, 11), (11, Vec::new()));
+        assert_eq!(read(&console, u64::MAX), (11, Vec::new()));
+    }
+
+    #[test]
+    fn keeps_the_last_mebibyte_and_says_what_is_lost() {
+        let console = Console::new();
+        console.write_output(&vec![b'a'; RING_LEN]);
+        console.write_output(b"end");
+        assert_eq!(console.start(), 3);
+        assert_eq!(console.end(), RING_LEN as u64 + 3);
+        assert_eq!(read(&console, 0).0, 3);
+        assert_eq!(read(&console, RING_LEN as u64), (RING_LEN as u64, b"end".to_vec()));
+    }
+
+    #[test]
+    fn wakes_a_reader_that_waits() {
+        let console = Console::new();
+        let writer = Arc::clone(&console);
+        let thread = std::thread::spawn(move || writer.write_output(b"x"));
+        let chunk = console.read_from(0, &mut [0; 4], Duration::from_secs(10));
+        thread.join().unwrap();
+        assert_eq!(chunk, Chunk { offset: 0, len: 1, ended: false });
+    }
+
+    #[test]
+    fn tells_a_reader_that_nothing_more_comes() {
+        let console = Console::new();
+        console.write_output(b"x");
+        console.close();
+        assert!(console.read_from(0, &mut [0; 4], Duration::from_secs(10)).ended);
+        assert!(console.read_from(1, &mut [0; 4], Duration::from_secs(10)).ended);
+    }
+
+    struct Fifo(Mutex<Vec<u8>>, usize);
+
+    impl InputSink for Fifo {
+        fn accept(&self, bytes: &[u8]) -> usize {
+            let mut fifo = lock(&self.0);
+            let taken = (self.1 - fifo.len()).min(bytes.len());
+            fifo.extend(&bytes[..taken]);
+            taken
+        }
+    }
+
+    #[test]
+    fn hands_input_over_in_order_as_the_guest_makes_room() {
+        let console = Console::new();
+        assert_eq!(console.send_input(b"abc"), 3);
+        let fifo = Arc::new(Fifo(Mutex::default(), 4));
+        let sink: Arc<dyn InputSink> = fifo.clone();
+        console.connect_input(Arc::downgrade(&sink));
+        console.send_input(b"defg");
+        assert_eq!(*lock(&fifo.0), b"abcd");
+        lock(&fifo.0).clear();
+        console.deliver_input();
+        assert_eq!(*lock(&fifo.0), b"efg");
+    }
+
+    #[test]
+    fn bounds_the_input_a_guest_does_not_take() {
+        let console = Console::new();
+        assert_eq!(console.send_input(&vec![0; INPUT_LEN + 5]), INPUT_LEN);
+        assert_eq!(console.send_input(b"x"), 0);
+    }
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state driver: the one thread that owns a machine and changes its state.
+//!
+//! ```text
+//!   callers ── Command ──▶ ┌───────┐                    ┌──▶ vCPU threads (orders, jobs)
+//!   devices ── Signal ───▶ │ Inbox │ ──▶ Driver::run ───┼──▶ devices (pause, resume, reset, save, restore)
+//!   vCPUs ──── Crash ────▶ └───────┘                    └──▶ Shared (state, exit), MachineEvents
+//! ```
+//!
+//! See [`crate::state`] for the states. Everything happens on this thread, one thing after the other, so no two
+//! changes of a machine ever overlap. A panic here ends this machine and nothing else.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use flotilla_device_model::power::GuestSignal;
+use flotilla_hypervisor::Registers;
+use flotilla_spec::code::ErrorCode;
+use flotilla_spec::{CrashPolicy, RebootPolicy};
+
+use crate::command::{Answer, Command, Request};
+use crate::error::{MachineError, describe};
+use crate::events::{CpuReport, ExitReason, MachineEvent, MachineEvents, MachineExit};
+use crate::inbox::{CrashReport, Inbox, Message};
+use crate::parts::Parts;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::state::{MachineState, Verb, Verdict};
+use crate::vcpu::exits::Crash;
+use crate::vcpu::thread::panic_text;
+
+/// What follows what the guest does.
+#[derive(Debug, Clone, Copy)]
+pub struct Policies {
+    /// A reset by the guest.
+    pub reboot: RebootPolicy,
+    /// A panic of the guest's kernel.
+    pub panic: CrashPolicy,
+    /// A triple fault.
+    pub triple_fault: CrashPolicy,
+}
+
+/// Owns and drives a machine.
+pub struct Driver {
+    parts: Parts,
+    policies: Policies,
+    inbox: Arc<Inbox>,
+    shared: Arc<Shared>,
+    events: Arc<dyn MachineEvents>,
+    state: MachineState,
+}
+
+impl Driver {
+    /// A driver for a machine in state `Configured`.
+    pub fn new(
+        parts: Parts,
+        policies: Policies,
+        inbox: Arc<Inbox>,
+        shared: Arc<Shared>,
+        events: Arc<dyn MachineEvents>,
+    ) -> Self {
+        Self { parts, policies, inbox, shared, events, state: MachineState::Configured }
+    }
+
+    /// Drives the machine to its end. Afterwards all its threads, descriptors and memory are gone.
+    pub fn run(mut self) {
+        let caught = catch_unwind(AssertUnwindSafe(|| self.run_until_stopped()));
+        if let Err(panic) = caught {
+            let exit = core_panic("the thread that drives the machine", &panic_text(panic.as_ref()));
+            // A second panic while ending leaves the rest to the drop of the parts.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.end(exit)));
+        }
+        let rest = self.inbox.close();
+        let Self { parts, shared, events, .. } = self;
+        drop(parts);
+        shared.finish(events.as_ref());
+        for command in rest {
+            let _ = command.reply.send(answer_stopped(&command.request, &shared));
+        }
+    }
+
+    fn run_until_stopped(&mut self) {
+        while self.state != MachineState::Stopped {
+            match self.inbox.next() {
+                Message::Command(command) => self.obey(command),
+                Message::Signal(signal) => self.on_signal(signal),
+                Message::Crash(report) => self.on_crash(report),
+                Message::Abandoned => self.end(MachineExit::plain(ExitReason::Killed)),
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let answer = match command.request {
+            Request::Metrics => Ok(Answer::Metrics(self.parts.metrics())),
+            Request::Restore(snapshot) => self.restore(&snapshot),
+            Request::Do(verb) => match verb.in_state(self.state) {
+                Verdict::Act => self.act(verb),
+                Verdict::Nothing => Ok(Answer::Done),
+                Verdict::Refuse => Err(MachineError::State { verb, state: self.state }),
+            },
+        };
+        // A caller that went away does not need its answer.
+        let _ = command.reply.send(answer);
+    }
+
+    fn act(&mut self, verb: Verb) -> Result<Answer, MachineError> {
+        let done = match verb {
+            Verb::Boot => self.boot(),
+            Verb::Pause => self.pause(),
+            Verb::Resume => {
+                self.resume();
+                Ok(())
+            }
+            Verb::PowerButton => {
+                self.parts.press_power_button();
+                Ok(())
+            }
+            Verb::Reset => self.reset(),
+            Verb::Save => return self.parts.save().map(|snapshot| Answer::Saved(Box::new(snapshot))),
+            Verb::Restore => Err(MachineError::State { verb, state: self.state }),
+            Verb::Stop => {
+                self.end(MachineExit::plain(ExitReason::Killed));
+                Ok(())
+            }
+        };
+        done.map(|()| Answer::Done)
+    }
+
+    fn boot(&mut self) -> Result<(), MachineError> {
+        self.or_end(|parts| parts.load_guest())?;
+        self.resume();
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), MachineError> {
+        self.or_end(Parts::stop)?;
+        self.enter(MachineState::Paused);
+        Ok(())
+    }
+
+    fn resume(&mut self) {
+        self.inbox.settle();
+        self.parts.start();
+        self.enter(MachineState::Running);
+    }
+
+    /// Restarts the guest as after power-on. A paused machine stays paused.
+    fn reset(&mut self) -> Result<(), MachineError> {
+        if self.state == MachineState::Running {
+            self.or_end(Parts::stop)?;
+        }
+        self.inbox.forget_signals();
+        self.or_end(Parts::reset)?;
+        self.events.event(MachineEvent::GuestReset);
+        if self.state == MachineState::Running {
+            self.parts.start();
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<Answer, MachineError> {
+        if Verb::Restore.in_state(self.state) != Verdict::Act {
+            return Err(MachineError::State { verb: Verb::Restore, state: self.state });
+        }
+        self.parts.check_snapshot(snapshot)?;
+        self.or_end(|parts| parts.restore(snapshot))?;
+        self.enter(MachineState::Paused);
+        Ok(Answer::Done)
+    }
+
+    fn on_signal(&mut self, signal: GuestSignal) {
+        match signal {
+            GuestSignal::PowerOff => self.end(MachineExit::plain(ExitReason::PoweredOff)),
+            GuestSignal::Reset => self.on_guest_reset(),
+            GuestSignal::Panic => {
+                self.quiesce();
+                let registers = self.parts.registers(0).map(|registers| cpu_report(0, &registers));
+                self.on_panic(registers);
+            }
+        }
+    }
+
+    fn on_crash(&mut self, report: CrashReport) {
+        let registers = report.registers.as_deref().map(|registers| cpu_report(report.cpu, registers));
+        match report.crash {
+            Crash::PowerOff => self.end(MachineExit::plain(ExitReason::PoweredOff)),
+            Crash::Reset => self.on_guest_reset(),
+            Crash::Panic => self.on_panic(registers),
+            Crash::TripleFault => {
+                self.events.event(MachineEvent::TripleFault { registers: registers.clone() });
+                let exit = MachineExit { registers, ..MachineExit::plain(ExitReason::TripleFault) };
+                self.apply(self.policies.triple_fault, exit);
+            }
+            Crash::Internal(text) => {
+                let message = format!("vCPU {}: {text}", report.cpu);
+                self.end(MachineExit { registers, ..MachineExit::error(ErrorCode::Io, message) });
+            }
+            Crash::Panicked(text) => self.end(core_panic(&format!("vCPU {}", report.cpu), &text)),
+        }
+    }
+
+    fn on_guest_reset(&mut self) {
+        match self.policies.reboot {
+            // A failed reset has ended the machine with its reason.
+            RebootPolicy::Restart => drop(self.reset()),
+            RebootPolicy::Stop => self.end(MachineExit::plain(ExitReason::Reset)),
+        }
+    }
+
+    fn on_panic(&mut self, registers: Option<CpuReport>) {
+        self.events.event(MachineEvent::Panic { registers: registers.clone() });
+        let exit = MachineExit { registers, ..MachineExit::plain(ExitReason::Panic) };
+        self.apply(self.policies.panic, exit);
+    }
+
+    fn apply(&mut self, policy: CrashPolicy, exit: MachineExit) {
+        match policy {
+            CrashPolicy::Stop => self.end(exit),
+            CrashPolicy::Restart => drop(self.reset()),
+            CrashPolicy::Pause => {
+                self.quiesce();
+                if self.state == MachineState::Running {
+                    self.enter(MachineState::Paused);
+                }
+            }
+        }
+    }
+
+    /// Stops vCPUs and devices of a running machine, without a change of its state: the change follows.
+    fn quiesce(&mut self) {
+        if self.state == MachineState::Running {
+            // What fails here has ended the machine.
+            let _ = self.or_end(Parts::stop);
+        }
+    }
+
+    /// A step after whose failure the machine is in no defined state: the failure ends it.
+    fn or_end(
+        &mut self,
+        step: impl FnOnce(&mut Parts) -> Result<(), MachineError>,
+    ) -> Result<(), MachineError> {
+        let done = step(&mut self.parts);
+        if let Err(error) = &done {
+            match self.inbox.take_panic() {
+                // The failure is only its consequence.
+                Some(report) => self.on_crash(report),
+                None => self.end(MachineExit::error(error.code(), describe(error))),
+            }
+        }
+        done
+    }
+
+    fn end(&mut self, exit: MachineExit) {
+        if self.state == MachineState::Stopped {
+            return;
+        }
+        self.parts.end();
+        self.shared.set_last_metrics(self.parts.metrics());
+        self.shared.set_exit(exit);
+        self.enter(MachineState::Stopped);
+    }
+
+    fn enter(&mut self, state: MachineState) {
+        debug_assert!(self.state.may_become(state), "{:?} to {state:?}", self.state);
+        tracing::info!(from = self.state.text(), to = state.text(), "machine changes state");
+        self.state = state;
+        if state != MachineState::Stopped {
+            self.shared.set_state(state);
+        }
+        self.events.event(MachineEvent::State { state });
+    }
+}
+
+/// The answer to a request that comes after the end.
+pub fn answer_stopped(request: &Request, shared: &Shared) -> Result<Answer, MachineError> {
+    let state = MachineState::Stopped;
+    match request {
+        Request::Metrics => Ok(Answer::Metrics(shared.last_metrics())),
+        Request::Restore(_) => Err(MachineError::State { verb: Verb::Restore, state }),
+        Request::Do(verb) => match verb.in_state(state) {
+            Verdict::Nothing => Ok(Answer::Done),
+            Verdict::Act | Verdict::Refuse => Err(MachineError::State { verb: *verb, state }),
+        },
+    }
+}
+
+fn core_panic(place: &str, text: &str) -> MachineExit {
+    let message = format!("Flotilla itself failed in {place}: {text}. Please report this with the log");
+    MachineExit::error(ErrorCode::CorePanic, message)
+}
+
+/// Registers by their names, as text.
+pub fn cpu_report(cpu: u32, registers: &Registers) -> CpuReport {
+    let fields = match serde_json::to_value(registers) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        Ok(_) | Err(_) => serde_json::Map::new(),
+    };
+    let hex = |value: &serde_json::Value| value.as_u64().map(|value| format!("{value:#x}"));
+    let registers: BTreeMap<String, String> =
+        fields.iter().filter_map(|(name, value)| Some((name.clone(), hex(value)?))).collect();
+    CpuReport { cpu, registers }
+}

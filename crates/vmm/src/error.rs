@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why a machine could not be built or did not do what it was asked.
+
+use std::io;
+
+use flotilla_boot::BootError;
+use flotilla_device_model::state::StateError;
+use flotilla_hypervisor::HypervisorError;
+use flotilla_spec::Violation;
+use flotilla_spec::code::ErrorCode;
+use thiserror::Error;
+
+use crate::state::{MachineState, Verb};
+
+/// Why a machine did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// Its state does not allow it.
+    #[error("Cannot {} a machine that is {}", verb.text(), state.text())]
+    State {
+        /// What was asked.
+        verb: Verb,
+        /// The state it is in.
+        state: MachineState,
+    },
+    /// The kernel cannot be put into guest memory.
+    #[error("Cannot load the kernel")]
+    Boot(#[source] BootError),
+    /// KVM refused.
+    #[error("Cannot {step}")]
+    Hypervisor {
+        /// What was tried.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: HypervisorError,
+    },
+    /// A vCPU thread has ended.
+    #[error("vCPU {cpu} has ended: the machine cannot go on")]
+    VcpuGone {
+        /// Number of the vCPU.
+        cpu: u32,
+    },
+    /// The state of a device could not be saved or taken over.
+    #[error("Cannot save or restore device {device}")]
+    Device {
+        /// Name of the device.
+        device: String,
+        /// Why.
+        #[source]
+        source: StateError,
+    },
+    /// The saved state belongs to another machine.
+    #[error("Saved state does not fit this machine: {reason}")]
+    Snapshot {
+        /// What differs, and what to do.
+        reason: &'static str,
+    },
+    /// The machine ended while the request waited, by a fault of our own.
+    #[error("The thread that drives the machine has ended")]
+    DriverGone,
+}
+
+impl MachineError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::State { .. } => ErrorCode::MachineState,
+            Self::Boot(error) => boot_code(error),
+            Self::Hypervisor { .. } => ErrorCode::Io,
+            Self::Device { .. } | Self::Snapshot { .. } => ErrorCode::SpecInvalidValue,
+            Self::VcpuGone { .. } | Self::DriverGone => ErrorCode::CorePanic,
+        }
+    }
+}
+
+/// Why a machine could not be built. Nothing is left behind.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// Something the specification names cannot be used.
+    #[error("{0}")]
+    Resource(Violation),
+    /// KVM refused.
+    #[error("Cannot {step}")]
+    Hypervisor {
+        /// What was tried.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: HypervisorError,
+    },
+    /// The kernel cannot be booted.
+    #[error("Cannot boot the kernel")]
+    Boot(#[source] BootError),
+    /// Guest memory could not be had.
+    #[error("Cannot allocate guest memory")]
+    Memory(#[source] flotilla_memory::MemoryError),
+    /// A thread or event could not be made.
+    #[error("Cannot {step}")]
+    Host {
+        /// What was tried.
+        step: &'static str,
+        /// What the host said.
+        #[source]
+        source: io::Error,
+    },
+    /// The parts do not fit together; a fault of ours.
+    #[error("Cannot place {what} in the machine: {reason}")]
+    Layout {
+        /// The part.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl BuildError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Resource(violation) => violation.code,
+            Self::Hypervisor { source, .. } => hypervisor_code(source),
+            Self::Boot(error) => boot_code(error),
+            Self::Memory(_) => ErrorCode::HostNoMemory,
+            Self::Host { .. } => ErrorCode::Io,
+            Self::Layout { .. } => ErrorCode::CorePanic,
+        }
+    }
+
+    /// The JSON path of the value at fault, if one is.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Resource(violation) => Some(&violation.path),
+            Self::Boot(BootError::Read { file: flotilla_boot::FileKind::Initrd, .. }) => {
+                Some("$.boot.initrd")
+            }
+            Self::Boot(BootError::CommandLine { .. }) => Some("$.boot.commandLine"),
+            Self::Boot(BootError::DoesNotFit { .. }) | Self::Memory(_) => Some("$.memory"),
+            Self::Boot(_) => Some("$.boot.kernel"),
+            Self::Hypervisor { .. } | Self::Host { .. } | Self::Layout { .. } => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &str {
+        match self {
+            Self::Resource(violation) => &violation.remedy,
+            Self::Hypervisor { .. }
+            | Self::Boot(_)
+            | Self::Memory(_)
+            | Self::Host { .. }
+            | Self::Layout { .. } => self.code().remedy(),
+        }
+    }
+
+    /// The whole chain as one text.
+    pub fn describe(&self) -> String {
+        describe(self)
+    }
+}
+
+/// An error and its causes as one text.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+fn hypervisor_code(error: &HypervisorError) -> ErrorCode {
+    match error {
+        HypervisorError::Open(_) => ErrorCode::KvmMissing,
+        HypervisorError::Version { .. } | HypervisorError::Missing { .. } => ErrorCode::KvmUnsupported,
+        HypervisorError::Refused { .. }
+        | HypervisorError::Memory { .. }
+        | HypervisorError::Msr { .. }
+        | HypervisorError::State { .. }
+        | HypervisorError::Signal { .. } => ErrorCode::Io,
+    }
+}
+
+fn boot_code(error: &BootError) -> ErrorCode {
+    match error {
+        BootError::Read { source, .. } => match source.kind() {
+            io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => ErrorCode::FileNotRegular,
+            io::ErrorKind::UnexpectedEof => ErrorCode::KernelTruncated,
+            _ => ErrorCode::Io,
+        },
+        BootError::UnknownFormat { .. } | BootError::Unsupported { .. } => ErrorCode::KernelUnrecognised,
+        BootError::Malformed { .. } => ErrorCode::KernelTruncated,
+        BootError::DoesNotFit { .. } => ErrorCode::BootTooLarge,
+        BootError::CommandLine { .. } => ErrorCode::SpecCommandLineInvalid,
+        BootError::Acpi { .. } | BootError::Write { .. } => ErrorCode::CorePanic,
+    }
+}

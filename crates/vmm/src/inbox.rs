@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The one queue of the driver thread: commands of the owner and news of the guest.
+//!
+//! It is bounded: each command has a caller that waits for its answer, a guest's signal is a flag however often it
+//! comes, and a vCPU that crashed does not run on to crash again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use flotilla_device_model::power::{GuestSignal, GuestSignals};
+use flotilla_hypervisor::Registers;
+
+use crate::vcpu::exits::Crash;
+
+/// A vCPU that cannot go on by itself.
+#[derive(Debug)]
+pub struct CrashReport {
+    /// Number of the vCPU.
+    pub cpu: u32,
+    /// Why.
+    pub crash: Crash,
+    /// Its registers, if they could be read.
+    pub registers: Option<Box<Registers>>,
+}
+
+/// What the driver has to deal with next.
+#[derive(Debug)]
+pub enum Message<C> {
+    /// The owner wants something.
+    Command(C),
+    /// A device passes on what the guest asked for.
+    Signal(GuestSignal),
+    /// A vCPU crashed.
+    Crash(CrashReport),
+    /// Nobody holds the machine any more.
+    Abandoned,
+}
+
+struct Queue<C> {
+    commands: VecDeque<C>,
+    signals: [bool; 3],
+    crashes: VecDeque<CrashReport>,
+    abandoned: bool,
+    closed: bool,
+    /// Whether the owner is next, if it wants something.
+    owner_next: bool,
+}
+
+/// The queue. `C` is a command.
+pub struct Inbox<C = crate::command::Command> {
+    queue: Mutex<Queue<C>>,
+    filled: Condvar,
+    signalled: AtomicBool,
+}
+
+const SIGNALS: [GuestSignal; 3] = [GuestSignal::PowerOff, GuestSignal::Panic, GuestSignal::Reset];
+
+impl<C> Default for Inbox<C> {
+    fn default() -> Self {
+        let queue = Queue {
+            commands: VecDeque::new(),
+            signals: [false; 3],
+            crashes: VecDeque::new(),
+            abandoned: false,
+            closed: false,
+            owner_next: false,
+        };
+        Self { queue: Mutex::new(queue), filled: Condvar::new(), signalled: AtomicBool::new(false) }
+    }
+}
+
+impl<C> Inbox<C> {
+    /// Queues a command, or gives it back when the driver takes none any more.
+    pub fn send(&self, command: C) -> Result<(), C> {
+        let mut queue = self.lock();
+        if queue.closed {
+            return Err(command);
+        }
+        queue.commands.push_back(command);
+        drop(queue);
+        self.filled.notify_all();
+        Ok(())
+    }
+
+    /// Reports a crashed vCPU.
+    pub fn report_crash(&self, report: CrashReport) {
+        self.lock().crashes.push_back(report);
+        self.filled.notify_all();
+    }
+
+    /// Tells the driver that nobody holds the machine any more.
+    pub fn abandon(&self) {
+        self.lock().abandoned = true;
+        self.filled.notify_all();
+    }
+
+    /// Waits for what is next: the guest's news and the owner's commands in turn, the guest first.
+    pub fn next(&self) -> Message<C> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(message) = queue.take() {
+                return message;
+            }
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether the guest asked something of its machine since [`Inbox::forget_signals`]. A vCPU that sees this stays
+    /// out of the guest until the driver has decided: a guest that switched itself off must not run on.
+    pub fn guest_signalled(&self) -> bool {
+        self.signalled.load(Ordering::SeqCst)
+    }
+
+    /// Drops the guest's signals and crashes, not our own faults. For a reset: they belong to the guest before it.
+    /// Call while every vCPU is paused.
+    pub fn forget_signals(&self) {
+        let mut queue = self.lock();
+        queue.signals = [false; 3];
+        queue.crashes.retain(|report| matches!(report.crash, Crash::Panicked(_)));
+        self.signalled.store(false, Ordering::SeqCst);
+    }
+
+    /// Takes the report of a vCPU thread that panicked, if there is one.
+    pub fn take_panic(&self) -> Option<CrashReport> {
+        let mut queue = self.lock();
+        let position = queue.crashes.iter().position(|report| matches!(report.crash, Crash::Panicked(_)))?;
+        queue.crashes.remove(position)
+    }
+
+    /// Lets vCPUs run on after signals that are dealt with. Call while every vCPU is paused.
+    pub fn settle(&self) {
+        let queue = self.lock();
+        let waiting = queue.signals.contains(&true);
+        self.signalled.store(waiting, Ordering::SeqCst);
+    }
+
+    /// Refuses commands from now on and gives back those that wait.
+    pub fn close(&self) -> Vec<C> {
+        let mut queue = self.lock();
+        queue.closed = true;
+        queue.commands.drain(..).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue<C>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C> Queue<C> {
+    /// Takes turns, so that a guest that resets itself without end cannot keep its owner from stopping it.
+    fn take(&mut self) -> Option<Message<C>> {
+        let (first, second) = if self.owner_next {
+            (self.take_owner(), Self::take_guest as fn(&mut Self) -> _)
+        } else {
+            (self.take_guest(), Self::take_owner as fn(&mut Self) -> _)
+        };
+        let message = first.or_else(|| second(self))?;
+        self.owner_next = matches!(message, Message::Signal(_) | Message::Crash(_));
+        Some(message)
+    }
+
+    fn take_guest(&mut self) -> Option<Message<C>> {
+        for (flag, signal) in self.signals.iter_mut().zip(SIGNALS) {
+            if std::mem::take(flag) {
+                return Some(Message::Signal(signal));
+            }
+        }
+        self.crashes.pop_front().map(Message::Crash)
+    }
+
+    fn take_owner(&mut self) -> Option<Message<C>> {
+        let command = self.commands.pop_front().map(Message::Command);
+        command.or_else(|| self.abandoned.then_some(Message::Abandoned))
+    }
+}
+
+impl<C: Send> GuestSignals for Inbox<C> {
+    fn signal(&self, signal: GuestSignal) {
+        let mut queue = self.lock();
+        for (flag, known) in queue.signals.iter_mut().zip(SIGNALS) {
+            *flag |= known == signal;
+        }
+        self.signalled.store(true, Ordering::SeqCst);
+        drop(queue);
+        self.filled.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crash() -> CrashReport {
+        CrashReport { cpu: 0, crash: Crash::TripleFault, registers: None }
+    }
+
+    #[test]
+    fn guest_and_owner_take_turns() {
+        let inbox = Inbox::<u32>::default();
+        inbox.abandon();
+        inbox.send(1).unwrap();
+        inbox.send(2).unwrap();
+        inbox.report_crash(crash());
+        inbox.signal(GuestSignal::PowerOff);
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::PowerOff)));
+        inbox.signal(GuestSignal::Reset);
+        assert!(matches!(inbox.next(), Message::Command(1)));
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Reset)));
+        inbox.signal(GuestSignal::Reset);
+        assert!(matches!(inbox.next(), Message::Command(2)));
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Reset)));
+        assert!(matches!(inbox.next(), Message::Abandoned));
+        assert!(matches!(inbox.next(), Message::Crash(_)));
+    }
+
+    #[test]
+    fn a_storm_of_signals_is_one_message() {
+        let inbox = Inbox::<u32>::default();
+        for _ in 0..100_000 {
+            inbox.signal(GuestSignal::Panic);
+        }
+        inbox.send(1).unwrap();
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Panic)));
+        assert!(matches!(inbox.next(), Message::Command(1)));
+    }
+
+    #[test]
+    fn vcpus_stay_out_until_all_signals_are_dealt_with() {
+        let inbox = Inbox::<u32>::default();
+        inbox.signal(GuestSignal::Panic);
+        inbox.signal(GuestSignal::Reset);
+        inbox.next();
+        inbox.settle();
+        assert!(inbox.guest_signalled());
+        inbox.next();
+        inbox.settle();
+        assert!(!inbox.guest_signalled());
+    }
+
+    #[test]
+    fn a_reset_forgets_what_the_old_guest_said() {
+        let inbox = Inbox::<u32>::default();
+        inbox.signal(GuestSignal::PowerOff);
+        inbox.report_crash(crash());
+        inbox.forget_signals();
+        assert!(!inbox.guest_signalled());
+        inbox.send(1).unwrap();
+        assert!(matches!(inbox.next(), Message::Command(1)));
+    }
+
+    #[test]
+    fn a_closed_inbox_gives_commands_back() {
+        let inbox = Inbox::<u32>::default();
+        inbox.send(1).unwrap();
+        assert_eq!(inbox.close(), [1]);
+        assert_eq!(inbox.send(2), Err(2));
+    }
+}

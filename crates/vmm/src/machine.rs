@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The handle of a machine.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use flotilla_spec::ValidSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::builder;
+use crate::command::{Answer, Command, Request};
+use crate::console::Console;
+use crate::driver::{Driver, Policies, answer_stopped};
+use crate::error::{BuildError, MachineError};
+use crate::events::{MachineEvents, MachineExit};
+use crate::inbox::Inbox;
+use crate::resources::Resources;
+use crate::shared::Shared;
+use crate::snapshot::Snapshot;
+use crate::state::{MachineState, Verb};
+
+/// What a machine needs beside its specification and files.
+pub struct MachineOptions {
+    /// Takes its events.
+    pub events: Arc<dyn MachineEvents>,
+    /// Its console.
+    pub console: Arc<Console>,
+    /// Boot an operating system even where KVM has no hardware support. It will most likely not get far.
+    pub allow_software_kvm: bool,
+}
+
+impl MachineOptions {
+    /// The usual options.
+    pub fn new(events: Arc<dyn MachineEvents>, console: Arc<Console>) -> Self {
+        Self { events, console, allow_software_kvm: false }
+    }
+}
+
+/// A machine at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineInfo {
+    /// Its state.
+    pub state: MachineState,
+    /// Milliseconds since the guest was first started.
+    pub uptime_ms: u64,
+    /// Number of vCPUs.
+    pub vcpus: u32,
+    /// How it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<MachineExit>,
+}
+
+/// A machine. Clones are handles of the same one; it ends with the last of them.
+#[derive(Clone)]
+pub struct Machine {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    inbox: Arc<Inbox>,
+    shared: Arc<Shared>,
+    vcpus: u32,
+    #[cfg(test)]
+    memory: Arc<flotilla_memory::GuestMemory>,
+    driver: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Machine {
+    /// Builds a machine in state `Configured`. After an error nothing is left behind.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a specification is used up by the machine built from it"
+    )]
+    pub fn build(spec: ValidSpec, resources: Resources, options: MachineOptions) -> Result<Self, BuildError> {
+        let inbox = Arc::new(Inbox::default());
+        let shared = Arc::new(Shared::default());
+        let parts = builder::build(&spec, resources, &options, &inbox)?;
+        let policies =
+            Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
+        #[cfg(test)]
+        let memory = Arc::clone(&parts.memory);
+        let driver = Driver::new(parts, policies, Arc::clone(&inbox), Arc::clone(&shared), options.events);
+        let thread = std::thread::Builder::new().name("machine".to_owned()).spawn(move || driver.run());
+        let thread = thread.map_err(|source| BuildError::Host { step: "start the driver thread", source })?;
+        let driver = Mutex::new(Some(thread));
+        let vcpus = spec.cpus;
+        let handle = Handle {
+            inbox,
+            shared,
+            vcpus,
+            #[cfg(test)]
+            memory,
+            driver,
+        };
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
+    /// Starts the guest.
+    pub fn boot(&self) -> Result<(), MachineError> {
+        self.perform(Verb::Boot)
+    }
+
+    /// Stops vCPUs and devices; returns when every one has acknowledged. Nothing on a paused machine.
+    pub fn pause(&self) -> Result<(), MachineError> {
+        self.perform(Verb::Pause)
+    }
+
+    /// Goes on after a pause. Nothing on a running machine.
+    pub fn resume(&self) -> Result<(), MachineError> {
+        self.perform(Verb::Resume)
+    }
+
+    /// Presses the ACPI power button. What follows is up to the guest.
+    pub fn power_button(&self) -> Result<(), MachineError> {
+        self.perform(Verb::PowerButton)
+    }
+
+    /// Restarts the guest as after power-on, in the same process. A paused machine stays paused.
+    pub fn reset(&self) -> Result<(), MachineError> {
+        self.perform(Verb::Reset)
+    }
+
+    /// Ends the machine; returns when its threads, descriptors and memory are gone. Nothing on a stopped machine.
+    pub fn stop(&self) -> Result<(), MachineError> {
+        let stopped = self.perform(Verb::Stop);
+        self.handle.shared.wait(None);
+        self.handle.join();
+        stopped
+    }
+
+    /// The state of a paused machine but for its memory.
+    pub fn save(&self) -> Result<Snapshot, MachineError> {
+        match self.request(Request::Do(Verb::Save))? {
+            Answer::Saved(snapshot) => Ok(*snapshot),
+            Answer::Done | Answer::Metrics(_) => Err(MachineError::DriverGone),
+        }
+    }
+
+    /// Takes over a saved state on a machine that has not booted; it is paused afterwards.
+    pub fn restore(&self, snapshot: Snapshot) -> Result<(), MachineError> {
+        self.request(Request::Restore(Box::new(snapshot))).map(drop)
+    }
+
+    /// Waits for the end, up to `limit` if there is one.
+    pub fn wait(&self, limit: Option<Duration>) -> Option<MachineExit> {
+        self.handle.shared.wait(limit)
+    }
+
+    /// The machine at this moment.
+    pub fn info(&self) -> MachineInfo {
+        let shared = &self.handle.shared;
+        MachineInfo {
+            state: shared.state(),
+            uptime_ms: u64::try_from(shared.uptime().as_millis()).unwrap_or(u64::MAX),
+            vcpus: self.handle.vcpus,
+            exit: shared.exit(),
+        }
+    }
+
+    /// Counters by name: exits by reason and what the devices count. After the end their last values.
+    pub fn metrics(&self) -> BTreeMap<String, u64> {
+        match self.request(Request::Metrics) {
+            Ok(Answer::Metrics(metrics)) => metrics,
+            Ok(Answer::Done | Answer::Saved(_)) | Err(_) => BTreeMap::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> Arc<flotilla_memory::GuestMemory> {
+        Arc::clone(&self.handle.memory)
+    }
+
+    fn perform(&self, verb: Verb) -> Result<(), MachineError> {
+        self.request(Request::Do(verb)).map(drop)
+    }
+
+    fn request(&self, request: Request) -> Result<Answer, MachineError> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        match self.handle.inbox.send(Command { request, reply }) {
+            Ok(()) => answer.recv().unwrap_or(Err(MachineError::DriverGone)),
+            Err(command) => answer_stopped(&command.request, &self.handle.shared),
+        }
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("info", &self.info()).finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    fn join(&self) {
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(driver) = driver
+            // The last handle may have been held by an event receiver, which runs on that very thread.
+            && driver.thread().id() != std::thread::current().id()
+        {
+            // The driver catches its panics.
+            let _ = driver.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inbox.abandon();
+        self.join();
+    }
+}

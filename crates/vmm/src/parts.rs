@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The parts of a built machine, and what can be done to all of them at once. Only the driver thread calls this.
+//!
+//! Order: vCPUs stop before devices, devices start before vCPUs; a save reads devices, then vCPUs, then the kernel's
+//! controllers (a device that drains may still raise an interrupt, which the controllers must contain); a restore
+//! goes vCPUs, controllers, devices.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use flotilla_boot::{BootPlan, Image, Sources};
+use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_hypervisor::{HypervisorError, Registers, Vcpu, Vm, VmState};
+use flotilla_memory::GuestMemory;
+use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
+
+use crate::console::{Console, InputSink};
+use crate::error::MachineError;
+use crate::snapshot::{self, Snapshot};
+use crate::vcpu::control::{Order, Phase};
+use crate::vcpu::exits::Routes;
+use crate::vcpu::thread::VcpuHandle;
+
+/// What is put into guest memory at each start.
+pub struct Guest {
+    /// The kernel file.
+    pub kernel: File,
+    /// The initial RAM disk.
+    pub initrd: Option<File>,
+    /// What goes where, and the first registers.
+    pub plan: BootPlan,
+}
+
+impl Guest {
+    fn load(&self, memory: &GuestMemory) -> Result<(), MachineError> {
+        let initrd = self.initrd.as_ref().map(|file| -> &dyn Image { file });
+        let sources = Sources { kernel: &self.kernel, initrd };
+        self.plan.apply(&sources, memory).map_err(MachineError::Boot)
+    }
+}
+
+/// Presses the power button of a machine.
+pub type PowerButton = Box<dyn Fn() + Send>;
+
+/// Everything a machine is made of.
+pub struct Parts {
+    /// vCPUs; dropped first, so that nothing calls a device that is gone.
+    pub vcpus: Vec<VcpuHandle>,
+    /// Devices in the order they are paused.
+    pub devices: Vec<Arc<dyn Lifecycle>>,
+    /// Where exits go.
+    pub routes: Arc<Routes>,
+    /// The kernel's virtual machine.
+    pub vm: Vm,
+    /// Its RAM.
+    pub memory: Arc<GuestMemory>,
+    /// What boots.
+    pub guest: Guest,
+    /// Interrupt controllers, timer and clock as they are after power-on.
+    pub power_on: VmState,
+    /// Presses the power button.
+    pub power_button: PowerButton,
+    /// Where the serial port writes; told when no more output will come.
+    pub console: Arc<Console>,
+    /// Takes console input; the console itself holds it weakly.
+    pub _input: Arc<dyn InputSink>,
+    /// Whether vCPUs and devices may run.
+    pub running: bool,
+}
+
+impl Parts {
+    /// Presses the ACPI power button.
+    pub fn press_power_button(&self) {
+        (self.power_button)();
+    }
+
+    /// Puts the guest into memory and the vCPUs into their first state. They must be paused.
+    pub fn load_guest(&self) -> Result<(), MachineError> {
+        self.guest.load(&self.memory)?;
+        let entry = entry_state(&self.guest.plan.entry);
+        for (index, vcpu) in self.vcpus.iter().enumerate() {
+            let entry = (index == 0).then_some(entry);
+            on_vcpu(index, vcpu, "put a vCPU into its first state", move |vcpu| {
+                vcpu.set_boot_state(entry.as_ref())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Stops vCPUs, then devices, and returns when all have acknowledged. Nothing if they are stopped.
+    pub fn stop(&mut self) -> Result<(), MachineError> {
+        if !self.running {
+            return Ok(());
+        }
+        self.running = false;
+        self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Pause));
+        for (index, vcpu) in self.vcpus.iter().enumerate() {
+            if !vcpu.control().wait_for(Phase::Paused) {
+                return Err(gone(index));
+            }
+        }
+        self.mark_clocks()?;
+        self.devices.iter().for_each(|device| device.pause());
+        Ok(())
+    }
+
+    /// Starts devices, then vCPUs.
+    pub fn start(&mut self) {
+        self.running = true;
+        self.devices.iter().for_each(|device| device.resume());
+        self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Run));
+    }
+
+    /// Returns to the state after power-on, with the guest loaded again. All must be stopped.
+    pub fn reset(&mut self) -> Result<(), MachineError> {
+        self.devices.iter().for_each(|device| device.reset());
+        self.vm.reset(&self.power_on).map_err(hypervisor("reset the interrupt controllers"))?;
+        self.load_guest()
+    }
+
+    /// Ends vCPU threads and device threads. Nothing runs afterwards; the counters can still be read.
+    pub fn end(&mut self) {
+        self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Stop));
+        self.vcpus.iter_mut().for_each(VcpuHandle::join);
+        if self.running {
+            self.running = false;
+            self.devices.iter().for_each(|device| device.pause());
+        }
+        // Ends their threads and lets go of the buses they hold and are held by.
+        self.devices.iter().for_each(|device| device.reset());
+        self.console.close();
+    }
+
+    /// Registers of a paused vCPU.
+    pub fn registers(&self, index: usize) -> Option<Registers> {
+        let vcpu = self.vcpus.get(index)?;
+        vcpu.control().with(|vcpu| vcpu.registers())?.ok()
+    }
+
+    /// The state of everything but memory. All must be stopped.
+    pub fn save(&self) -> Result<Snapshot, MachineError> {
+        let mut devices = BTreeMap::new();
+        for device in &self.devices {
+            let name = device.name().to_owned();
+            let state =
+                device.save().map_err(|source| MachineError::Device { device: name.clone(), source })?;
+            devices.insert(name, state);
+        }
+        let mut vcpus = Vec::new();
+        for (index, vcpu) in self.vcpus.iter().enumerate() {
+            vcpus.push(on_vcpu(index, vcpu, "save a vCPU", |vcpu| vcpu.save())?);
+        }
+        let vm = self.vm.save().map_err(hypervisor("save the interrupt controllers"))?;
+        Ok(Snapshot { version: snapshot::VERSION, memory: self.memory_len(), vcpus, vm, devices })
+    }
+
+    /// Whether a snapshot is for a machine like this one.
+    pub fn check_snapshot(&self, snapshot: &Snapshot) -> Result<(), MachineError> {
+        let fits =
+            |condition: bool, reason| if condition { Ok(()) } else { Err(MachineError::Snapshot { reason }) };
+        fits(snapshot.version == snapshot::VERSION, "its version is unknown; use the build that wrote it")?;
+        fits(
+            snapshot.memory == self.memory_len(),
+            "the memory has another size; use the same specification",
+        )?;
+        fits(
+            snapshot.vcpus.len() == self.vcpus.len(),
+            "the number of vCPUs differs; use the same specification",
+        )?;
+        let same = self.devices.iter().all(|device| snapshot.devices.contains_key(device.name()));
+        fits(
+            same && snapshot.devices.len() == self.devices.len(),
+            "the devices differ; use the same specification",
+        )
+    }
+
+    /// Takes over a checked snapshot. All must be stopped and memory must hold what belongs to it.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), MachineError> {
+        for ((index, vcpu), state) in self.vcpus.iter().enumerate().zip(&snapshot.vcpus) {
+            let state = state.clone();
+            on_vcpu(index, vcpu, "restore a vCPU", move |vcpu| {
+                // A later reset returns to the state at the first call of this, which must not be the restored one.
+                vcpu.set_boot_state(None)?;
+                vcpu.restore(&state)
+            })?;
+        }
+        self.vm.restore(&snapshot.vm).map_err(hypervisor("restore the interrupt controllers"))?;
+        for device in &self.devices {
+            let Some(state) = snapshot.devices.get(device.name()) else { continue };
+            device
+                .restore(state)
+                .map_err(|source| MachineError::Device { device: device.name().to_owned(), source })?;
+        }
+        self.mark_clocks()
+    }
+
+    /// All counters of the machine.
+    pub fn metrics(&self) -> BTreeMap<String, u64> {
+        let mut all: BTreeMap<String, u64> =
+            self.routes.counters.read().map(|(name, value)| (name.to_owned(), value)).into();
+        all.insert("interrupts.errors".to_owned(), self.vm.interrupt_errors());
+        for device in &self.devices {
+            for (name, value) in device.metrics() {
+                all.insert(format!("{}.{name}", device.name()), value);
+            }
+        }
+        all
+    }
+
+    fn memory_len(&self) -> u64 {
+        self.memory.iter().map(GuestMemoryRegion::len).sum()
+    }
+
+    /// Tells the guest's watchdogs that time passed without it.
+    fn mark_clocks(&self) -> Result<(), MachineError> {
+        for (index, vcpu) in self.vcpus.iter().enumerate() {
+            on_vcpu(index, vcpu, "mark a vCPU's clock", |vcpu| vcpu.kvmclock_ctrl())?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `job` on a paused vCPU.
+fn on_vcpu<R: Send + 'static>(
+    index: usize,
+    vcpu: &VcpuHandle,
+    step: &'static str,
+    job: impl FnOnce(&mut Vcpu) -> Result<R, HypervisorError> + Send + 'static,
+) -> Result<R, MachineError> {
+    vcpu.control().with(job).ok_or_else(|| gone(index))?.map_err(hypervisor(step))
+}
+
+fn hypervisor(step: &'static str) -> impl Fn(HypervisorError) -> MachineError {
+    move |source| MachineError::Hypervisor { step, source }
+}
+
+fn gone(index: usize) -> MachineError {
+    MachineError::VcpuGone { cpu: u32::try_from(index).unwrap_or(u32::MAX) }
+}
+
+/// The first registers as the hypervisor takes them.
+fn entry_state(entry: &flotilla_boot::EntryState) -> flotilla_hypervisor::EntryState {
+    let segment = |segment: flotilla_boot::SegmentState| flotilla_hypervisor::SegmentState {
+        selector: segment.selector,
+        base: segment.base,
+        limit: segment.limit,
+        access: segment.access,
+    };
+    let table = |table: flotilla_boot::TableState| flotilla_hypervisor::TableState {
+        base: table.base,
+        limit: table.limit,
+    };
+    flotilla_hypervisor::EntryState {
+        rip: entry.rip,
+        rsp: entry.rsp,
+        rbx: entry.rbx,
+        rsi: entry.rsi,
+        rflags: entry.rflags,
+        cr0: entry.cr0,
+        cr3: entry.cr3,
+        cr4: entry.cr4,
+        efer: entry.efer,
+        code: segment(entry.code),
+        data: segment(entry.data),
+        task: segment(entry.task),
+        gdt: table(entry.gdt),
+        idt: table(entry.idt),
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The open files of a machine.
+//!
+//! They come from paths ([`Resources::open`], for whoever may open paths) or, already open, from another process
+//! ([`Resources::from_descriptors`]). A machine itself opens nothing by path.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use flotilla_block::{BlockError, LockKind};
+use flotilla_net::TapError;
+use flotilla_spec::code::ErrorCode;
+use flotilla_spec::{FileSource, MachineSpec, SerialSpec, TapSource, ValidSpec, Violation};
+
+use crate::error::describe;
+
+const KVM: &str = "/dev/kvm";
+/// `O_NONBLOCK`: opening a pipe must not wait for its other end, it is refused afterwards.
+const NONBLOCK: i32 = 0o4000;
+
+/// The open files of a machine.
+#[derive(Debug)]
+pub struct Resources {
+    /// /dev/kvm.
+    pub kvm: OwnedFd,
+    /// The kernel.
+    pub kernel: File,
+    /// The initial RAM disk.
+    pub initrd: Option<File>,
+    /// The disks in the order of the specification, locked.
+    pub disks: Vec<File>,
+    /// The taps in the order of the specification.
+    pub taps: Vec<OwnedFd>,
+    /// Where the first serial port writes.
+    pub serial_file: Option<File>,
+}
+
+impl Resources {
+    /// Opens what the specification names, and locks its disks. The first fault is returned, with its JSON path.
+    pub fn open(spec: &ValidSpec) -> Result<Self, Violation> {
+        let kernel = open_image(&spec.boot.kernel, "$.boot.kernel")?;
+        let initrd =
+            spec.boot.initrd.as_ref().map(|source| open_image(source, "$.boot.initrd")).transpose()?;
+        let mut disks = Vec::new();
+        for (index, disk) in spec.disks.iter().enumerate() {
+            disks.push(open_disk(&disk.source, disk.read_only, &format!("$.disks[{index}].source"))?);
+        }
+        let mut taps = Vec::new();
+        for (index, interface) in spec.interfaces.iter().enumerate() {
+            taps.push(open_tap(&interface.tap, &format!("$.interfaces[{index}].tap"))?);
+        }
+        let serial_file = match &spec.serial {
+            SerialSpec::File(source) => Some(open_serial(source, "$.serial.file")?),
+            SerialSpec::Console | SerialSpec::Stdio | SerialSpec::Null => None,
+        };
+        Ok(Self { kvm: open_kvm(Path::new(KVM))?, kernel, initrd, disks, taps, serial_file })
+    }
+
+    /// The files in the order that [`Resources::from_descriptors`] takes:
+    /// /dev/kvm, kernel, initrd?, disks..., taps..., serial file?
+    pub fn into_descriptors(self) -> Vec<OwnedFd> {
+        let files =
+            [Some(self.kernel), self.initrd].into_iter().flatten().chain(self.disks).map(OwnedFd::from);
+        let serial = self.serial_file.map(OwnedFd::from);
+        [self.kvm].into_iter().chain(files).chain(self.taps).chain(serial).collect()
+    }
+
+    /// Takes over passed descriptors. Disks must be locked by whoever opened them; the lock travels with them.
+    pub fn from_descriptors(spec: &MachineSpec, descriptors: Vec<OwnedFd>) -> Result<Self, Violation> {
+        let count = descriptors.len();
+        let mut queue = VecDeque::from(descriptors);
+        let mut next = || queue.pop_front().ok_or_else(|| wrong_count(count));
+        let kvm = next()?;
+        let kernel = File::from(next()?);
+        let initrd = spec.boot.initrd.is_some().then(&mut next).transpose()?.map(File::from);
+        let disks = spec.disks.iter().map(|_| next().map(File::from)).collect::<Result<_, _>>()?;
+        let taps = spec.interfaces.iter().map(|_| next()).collect::<Result<_, _>>()?;
+        let to_file = matches!(spec.serial, SerialSpec::File(_));
+        let serial_file = to_file.then(&mut next).transpose()?.map(File::from);
+        if queue.is_empty() {
+            return Ok(Self { kvm, kernel, initrd, disks, taps, serial_file });
+        }
+        Err(wrong_count(count))
+    }
+}
+
+fn wrong_count(count: usize) -> Violation {
+    let message = format!("{count} descriptors came along, which is not what the specification needs");
+    Violation::new(ErrorCode::SpecDescriptorInvalid, "$", message)
+}
+
+fn path_of<'a>(source: &'a FileSource, field: &str) -> Result<&'a Path, Violation> {
+    match source {
+        FileSource::Path(path) => Ok(path),
+        FileSource::Descriptor(_) => Err(not_a_path(field)),
+    }
+}
+
+fn not_a_path(field: &str) -> Violation {
+    let message = "Source is a descriptor, but no descriptors came along";
+    Violation::new(ErrorCode::SpecDescriptorInvalid, field, message)
+}
+
+fn open_image(source: &FileSource, field: &str) -> Result<File, Violation> {
+    let path = path_of(source, field)?;
+    let file = open(OpenOptions::new().read(true), path, field)?;
+    let metadata = file.metadata().map_err(|error| io_fault(&error, path, field))?;
+    if metadata.is_file() { Ok(file) } else { Err(not_regular(path, field)) }
+}
+
+fn open_disk(source: &FileSource, read_only: bool, field: &str) -> Result<File, Violation> {
+    let path = path_of(source, field)?;
+    let file = open(OpenOptions::new().read(true).write(!read_only), path, field)?;
+    let metadata = file.metadata().map_err(|error| io_fault(&error, path, field))?;
+    if !metadata.is_file() && !metadata.file_type().is_block_device() {
+        return Err(not_regular(path, field));
+    }
+    let kind = if read_only { LockKind::Shared } else { LockKind::Exclusive };
+    flotilla_block::lock(&file, kind).map_err(|error| block_fault(&error, path, field))?;
+    Ok(file)
+}
+
+fn open_serial(source: &FileSource, field: &str) -> Result<File, Violation> {
+    let path = path_of(source, field)?;
+    let file = open(OpenOptions::new().append(true).create(true), path, field)?;
+    let metadata = file.metadata().map_err(|error| io_fault(&error, path, field))?;
+    if metadata.is_dir() { Err(not_regular(path, field)) } else { Ok(file) }
+}
+
+fn open_tap(source: &TapSource, field: &str) -> Result<OwnedFd, Violation> {
+    match source {
+        TapSource::Name(name) => {
+            flotilla_net::tap::open_descriptor(name).map_err(|error| tap_fault(&error, field))
+        }
+        TapSource::Descriptor(_) => Err(not_a_path(field)),
+    }
+}
+
+fn open_kvm(path: &Path) -> Result<OwnedFd, Violation> {
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    opened.map(OwnedFd::from).map_err(|error| {
+        let code = match error.kind() {
+            io::ErrorKind::PermissionDenied => ErrorCode::KvmDenied,
+            _ => ErrorCode::KvmMissing,
+        };
+        Violation::new(code, "$", format!("Cannot open {}: {error}", path.display()))
+    })
+}
+
+fn open(options: &mut OpenOptions, path: &Path, field: &str) -> Result<File, Violation> {
+    options.custom_flags(NONBLOCK).open(path).map_err(|error| io_fault(&error, path, field))
+}
+
+fn io_fault(error: &io::Error, path: &Path, field: &str) -> Violation {
+    let code = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorCode::FileMissing,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorCode::FileDenied,
+        io::ErrorKind::IsADirectory => return not_regular(path, field),
+        io::ErrorKind::StorageFull => ErrorCode::HostNoSpace,
+        _ => ErrorCode::Io,
+    };
+    Violation::new(code, field, format!("Cannot open {}: {error}", path.display()))
+}
+
+fn not_regular(path: &Path, field: &str) -> Violation {
+    let message = format!("{} is not a file of a kind that can be used here", path.display());
+    Violation::new(ErrorCode::FileNotRegular, field, message)
+}
+
+fn block_fault(error: &BlockError, path: &Path, field: &str) -> Violation {
+    let code = known_code(error.code());
+    Violation::new(code, field, format!("Cannot use {}: {}", path.display(), describe(error)))
+}
+
+fn tap_fault(error: &TapError, field: &str) -> Violation {
+    Violation::new(known_code(error.code()), field, describe(error))
+}
+
+/// The code with this text, or the general one.
+fn known_code(text: &str) -> ErrorCode {
+    ErrorCode::ALL.iter().copied().find(|code| code.text() == text).unwrap_or(ErrorCode::Io)
+}
+
+/// A disk of an open file, which also says what is wrong with a passed one.
+pub fn disk_backend(file: File, read_only: bool, field: &str) -> Result<flotilla_block::RawFile, Violation> {
+    let options = flotilla_block::RawOptions { read_only, ..flotilla_block::RawOptions::default() };
+    flotilla_block::RawFile::open_descriptor(file, options)
+        .map_err(|error| Violation::new(known_code(error.code()), field, describe(&error)))
+}
+
+/// A packet back-end of an open tap.
+pub fn tap_backend(descriptor: OwnedFd, field: &str) -> Result<flotilla_net::Tap, Violation> {
+    flotilla_net::Tap::from_descriptor(descriptor).map_err(|error| tap_fault(&error, field))
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flotilla_spec::id::{DiskId, InterfaceId};
+use flotilla_spec::{BootProtocol, CrashPolicy, DiskFormat, DiskSpec, FileSource};
+use flotilla_spec::{InterfaceSpec, MemorySize, RebootPolicy, SerialSpec, TapSource};
+
+use crate::exit;
+
+/// Runs one virtual machine on Linux KVM.
+#[derive(Debug, Parser)]
+#[command(name = "flotilla-vmm", version, after_help = exit::HELP)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Boot a machine on this terminal.
+    ///
+    /// The serial port of the guest is the terminal, in raw mode: ^C goes to the guest. ^] x ends the machine at
+    /// once, ^] p presses its power button, ^] ^] sends one ^]. SIGINT and SIGTERM press the power button; the
+    /// machine is ended at the second one, or 30 seconds later.
+    #[command(after_help = exit::HELP)]
+    Run(Box<RunOptions>),
+    /// Run a machine for a client: descriptor 0 is the listening control socket, 2 the log.
+    ///
+    /// Nothing is opened by path: the client passes every file as a descriptor. The worker goes on when its client
+    /// goes away, and ends when the machine has stopped.
+    #[command(after_help = exit::HELP)]
+    Serve,
+}
+
+/// The machine to boot: a file, or flags.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Machine specification as JSON; takes the place of all flags
+    #[arg(value_name = "MACHINE.JSON", conflicts_with_all = ["kernel", "initrd", "cmdline", "cpus", "memory", "disk", "net",
+        "serial", "protocol", "no_rng", "on_reboot", "on_panic", "on_triple_fault"])]
+    pub machine: Option<PathBuf>,
+    /// Kernel: an ELF vmlinux or a bzImage
+    #[arg(long, value_name = "FILE", required_unless_present = "machine")]
+    pub kernel: Option<PathBuf>,
+    /// Initial RAM disk
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// Kernel command line, at most 4095 bytes
+    #[arg(long, value_name = "TEXT", default_value = "console=ttyS0")]
+    pub cmdline: String,
+    /// Number of virtual CPUs, 1 to 32
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub cpus: u32,
+    /// Guest memory in bytes, or with suffix K, M or G (of 1024); at least 16M
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = memory)]
+    pub memory: MemorySize,
+    /// A disk; may be repeated. The file or block device is locked against a second machine
+    #[arg(long, value_name = "path=FILE,format=raw[,readonly][,serial=S][,id=ID]", value_parser = disk)]
+    pub disk: Vec<Disk>,
+    /// A network interface on an existing tap interface; may be repeated
+    #[arg(long, value_name = "tap=NAME[,mac=MAC][,id=ID]", value_parser = interface)]
+    pub net: Vec<Interface>,
+    /// Where the serial port leads: the terminal, a file (output only) or nowhere
+    #[arg(long, value_name = "stdio|file=FILE|null", default_value = "stdio", value_parser = serial)]
+    pub serial: SerialSpec,
+    /// How the kernel is entered
+    #[arg(long, value_enum, default_value_t = Protocol::Auto)]
+    pub protocol: Protocol,
+    /// Leave out the entropy device
+    #[arg(long)]
+    pub no_rng: bool,
+    /// What follows when the guest resets the machine
+    #[arg(long, value_enum, default_value_t = OnReboot::Restart)]
+    pub on_reboot: OnReboot,
+    /// What follows when the guest kernel reports a panic
+    #[arg(long, value_enum, default_value_t = OnCrash::Stop)]
+    pub on_panic: OnCrash,
+    /// What follows a triple fault of a virtual CPU
+    #[arg(long, value_enum, default_value_t = OnCrash::Stop)]
+    pub on_triple_fault: OnCrash,
+}
+
+/// How the kernel is entered.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Protocol {
+    /// As the file offers
+    Auto,
+    /// The PVH entry point of an ELF file
+    Pvh,
+    /// The 64-bit Linux boot protocol
+    Linux,
+}
+
+/// What follows a guest reset.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OnReboot {
+    /// Start the guest again
+    Restart,
+    /// End with status 12
+    Stop,
+}
+
+/// What follows a guest crash.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OnCrash {
+    /// End with the status of the crash
+    Stop,
+    /// Start the guest again
+    Restart,
+    /// Leave the machine paused
+    Pause,
+}
+
+impl From<Protocol> for BootProtocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Auto => Self::Auto,
+            Protocol::Pvh => Self::Pvh,
+            Protocol::Linux => Self::Linux,
+        }
+    }
+}
+
+impl From<OnReboot> for RebootPolicy {
+    fn from(policy: OnReboot) -> Self {
+        match policy {
+            OnReboot::Restart => Self::Restart,
+            OnReboot::Stop => Self::Stop,
+        }
+    }
+}
+
+impl From<OnCrash> for CrashPolicy {
+    fn from(policy: OnCrash) -> Self {
+        match policy {
+            OnCrash::Stop => Self::Stop,
+            OnCrash::Restart => Self::Restart,
+            OnCrash::Pause => Self::Pause,
+        }
+    }
+}
+
+/// `--disk`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    path: String,
+    read_only: bool,
+    serial: Option<String>,
+    id: Option<String>,
+}
+
+impl Disk {
+    /// The disk at position `index`.
+    pub fn into_spec(self, index: usize) -> DiskSpec {
+        DiskSpec {
+            id: DiskId(self.id.unwrap_or_else(|| format!("disk{index}"))),
+            source: FileSource::Path(self.path.into()),
+            format: DiskFormat::Raw,
+            read_only: self.read_only,
+            serial: self.serial,
+        }
+    }
+}
+
+/// `--net`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    tap: String,
+    mac: Option<flotilla_spec::MacAddress>,
+    id: Option<String>,
+}
+
+impl Interface {
+    /// The interface at position `index`.
+    pub fn into_spec(self, index: usize) -> InterfaceSpec {
+        let id = InterfaceId(self.id.unwrap_or_else(|| format!("net{index}")));
+        InterfaceSpec { id, tap: TapSource::Name(self.tap), mac: self.mac }
+    }
+}
+
+fn memory(text: &str) -> Result<MemorySize, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'k' | 'K')) => (text.get(..at), 10),
+        Some((at, 'm' | 'M')) => (text.get(..at), 20),
+        Some((at, 'g' | 'G')) => (text.get(..at), 30),
+        _ => (Some(text), 0),
+    };
+    let number = digits.and_then(|digits| digits.parse::<u64>().ok());
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes.map(MemorySize).ok_or_else(|| "give a number of bytes, or one with suffix K, M or G".to_owned())
+}
+
+fn disk(text: &str) -> Result<Disk, String> {
+    let (mut path, mut format) = (None, None);
+    let mut disk = Disk { path: String::new(), read_only: false, serial: None, id: None };
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some(("path", value)) => path = Some(value.to_owned()),
+            Some(("format", value)) => format = Some(value),
+            Some(("serial", value)) => disk.serial = Some(value.to_owned()),
+            Some(("id", value)) => disk.id = Some(value.to_owned()),
+            None if part == "readonly" => disk.read_only = true,
+            _ => return Err(format!("{part:?} is no option of a disk: path, format, readonly, serial, id")),
+        }
+    }
+    disk.path = path.ok_or("path= is missing")?;
+    match format {
+        Some("raw") => Ok(disk),
+        Some(other) => Err(format!("format {other:?} is unknown: raw is the one there is")),
+        None => Err("format=raw is missing: the format of a disk is never guessed".to_owned()),
+    }
+}
+
+fn interface(text: &str) -> Result<Interface, String> {
+    let mut tap = None;
+    let mut interface = Interface { tap: String::new(), mac: None, id: None };
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some(("tap", value)) => tap = Some(value.to_owned()),
+            Some(("mac", value)) => interface.mac = Some(value.parse().map_err(|error| format!("{error}"))?),
+            Some(("id", value)) => interface.id = Some(value.to_owned()),
+            _ => return Err(format!("{part:?} is no option of an interface: tap, mac, id")),
+        }
+    }
+    interface.tap = tap.ok_or("tap= is missing")?;
+    Ok(interface)
+}
+
+fn serial(text: &str) -> Result<SerialSpec, String> {
+    match text.split_once('=') {
+        None if text == "stdio" => Ok(SerialSpec::Stdio),
+        None if text == "null" => Ok(SerialSpec::Null),
+        Some(("file", path)) => Ok(SerialSpec::File(FileSource::Path(path.into()))),
+        _ => Err("give stdio, null or file=FILE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<RunOptions, clap::Error> {
+        let words = ["flotilla-vmm", "run"].into_iter().chain(line.split_whitespace());
+        match Arguments::try_parse_from(words)?.command {
+            Command::Run(options) => Ok(*options),
+            Command::Serve => unreachable!("the line says run"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound_and_help_documents_every_flag() {
+        let mut command = Arguments::command();
+        command.build();
+        let run = command.find_subcommand("run").unwrap();
+        for argument in run.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
+        }
+        assert!(
+            command
+                .find_subcommand_mut("run")
+                .unwrap()
+                .render_long_help()
+                .to_string()
+                .contains("triple fault of")
+        );
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let options = parse(
+            "--kernel k --initrd i --cpus 4 --memory 1G --disk path=d,format=raw,readonly --disk path=e,format=raw,id=x \
+             --net tap=t0,mac=52:54:00:00:00:01 --serial file=log --on-reboot stop",
+        )
+        .unwrap();
+        assert_eq!(options.memory, MemorySize(1 << 30));
+        let disks: Vec<_> =
+            options.disk.into_iter().enumerate().map(|(index, disk)| disk.into_spec(index)).collect();
+        assert!(disks[0].read_only && disks[0].id.as_str() == "disk0" && disks[1].id.as_str() == "x");
+        assert_eq!(options.net[0].mac.unwrap().octets(), [0x52, 0x54, 0, 0, 0, 1]);
+        assert_eq!(options.serial, SerialSpec::File(FileSource::Path("log".into())));
+    }
+
+    #[test]
+    fn bad_lines_are_refused() {
+        let bad = [
+            "",
+            "--kernel k --memory lots",
+            "--kernel k --memory 99999999999G",
+            "--kernel k --disk path=d",
+            "--kernel k --disk path=d,format=qcow2",
+            "--kernel k --disk format=raw",
+            "--kernel k --disk path=d,format=raw,fast",
+            "--kernel k --net mac=52:54:00:00:00:01",
+            "--kernel k --net tap=t,mac=no",
+            "--kernel k --serial telnet",
+            "--kernel k --cpus many",
+            "machine.json --kernel k",
+            "machine.json --cpus 2",
+        ];
+        for line in bad {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        assert_eq!(parse("machine.json").unwrap().machine.unwrap().as_os_str(), "machine.json");
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Signals as messages: they are blocked in every thread and read by one, so nothing runs in a handler.
+
+use std::io;
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use nix::sys::signal::{SigSet, Signal};
+
+/// What a signal asks of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// End in an orderly way (SIGINT, SIGTERM).
+    PowerOff,
+    /// End now: the terminal is gone (SIGHUP, SIGQUIT).
+    Stop,
+}
+
+/// Blocks the signals and sends what they ask for. Call it before any other thread exists.
+///
+/// With `survive` the loss of the terminal and the parent is no request: SIGHUP and SIGQUIT are dropped.
+pub fn listen<M: Send + 'static>(to: Sender<M>, survive: bool, message: fn(Request) -> M) -> io::Result<()> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        set.add(signal);
+    }
+    set.thread_block()?;
+    let wait = move || {
+        loop {
+            let request = match set.wait() {
+                Ok(Signal::SIGINT | Signal::SIGTERM) => Request::PowerOff,
+                Ok(_) if survive => continue,
+                Ok(_) => Request::Stop,
+                Err(_) => return,
+            };
+            if to.send(message(request)).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What several fuzz targets share.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use flotilla_boot::{PlanOptions, Protocol, Sources, plan};
+use flotilla_memory::{Backing, GuestAddress, GuestMemory, allocate};
+
+thread_local! {
+    /// One memory for all runs: allocating it anew would take most of the time.
+    static MEMORY: OnceCell<Arc<GuestMemory>> = const { OnceCell::new() };
+}
+
+/// Runs `work` with 32 MiB of guest memory that holds whatever earlier runs left there.
+pub fn with_memory(work: impl FnOnce(&Arc<GuestMemory>)) {
+    MEMORY.with(|memory| {
+        work(memory.get_or_init(|| {
+            allocate(&[(GuestAddress(0), 32 << 20)], Backing::Anonymous).expect("32 MiB of memory")
+        }));
+    });
+}
+
+/// Plans the boot of `kernel` by each protocol and carries out what could be planned.
+pub fn boot(kernel: &Vec<u8>) {
+    with_memory(|memory| {
+        for protocol in [Protocol::Auto, Protocol::Linux] {
+            let options = PlanOptions { protocol, cpus: 1, acpi: false, pci_window_64: None };
+            let sources = Sources { kernel, initrd: None };
+            if let Ok(plan) = plan(&sources, "console=ttyS0", memory, &options) {
+                plan.apply(&sources, memory).expect("a plan can be carried out");
+            }
+        }
+    });
+}

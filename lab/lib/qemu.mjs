@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// The emulator's command line, and whether the host's own KVM can carry the lab.
+
+import { accessSync, constants, readFileSync } from 'node:fs';
+
+export const QEMU = 'qemu-system-x86_64';
+export const VIRTIOFSD = '/usr/lib/qemu/virtiofsd';
+
+/**
+ * `kvm` when this host has hardware virtualization, a usable /dev/kvm, and hands virtualization on to its guests;
+ * else `tcg`, which emulates an AMD processor with SVM and nested paging.
+ */
+export function chooseAccelerator() {
+  if (!/^flags\b.*\b(?:vmx|svm)\b/m.test(read('/proc/cpuinfo'))) return 'tcg';
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+  } catch {
+    return 'tcg';
+  }
+  const nested = ['kvm_intel', 'kvm_amd'].map((name) => read(`/sys/module/${name}/parameters/nested`).trim());
+  return nested.some((value) => value === 'Y' || value === '1') ? 'kvm' : 'tcg';
+}
+
+function read(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * @param {{ image: import('./image.mjs').LabImage, memory: number, cpus: number, accelerator: string, consoleFile: string,
+ *   portSocket: string, shares: readonly { tag: string, socket: string }[] }} lab memory in MiB
+ * @returns {string[]}
+ */
+export function qemuArguments({ image, memory, cpus, accelerator, consoleFile, portSocket, shares }) {
+  const processor = accelerator === 'kvm'
+    ? ['-accel', 'kvm', '-cpu', 'host']
+    : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'EPYC,+svm,+npt,+x2apic'];
+  return [
+    ...processor,
+    '-machine', 'q35,usb=off,vmport=off,sata=off,smbus=off,memory-backend=memory',
+    '-smp', String(cpus), '-m', `${memory}M`,
+    '-object', `memory-backend-memfd,id=memory,size=${memory}M,share=on`,
+    '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot',
+    '-serial', `file:${consoleFile}`,
+    '-device', 'virtio-rng-pci',
+    '-device', 'virtio-serial-pci',
+    '-chardev', `socket,id=port,path=${portSocket}`,
+    '-device', 'virtserialport,chardev=port,name=flotilla.lab',
+    ...shares.flatMap(({ tag, socket }) => [
+      '-chardev', `socket,id=${tag},path=${socket}`,
+      '-device', `vhost-user-fs-pci,chardev=${tag},tag=${tag}`,
+    ]),
+    '-kernel', image.kernel, '-initrd', image.initramfs,
+    '-append', 'console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off random.trust_cpu=on tsc=reliable no_timer_check',
+  ];
+}

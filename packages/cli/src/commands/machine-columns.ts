@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Machine } from '@flotilla/sdk';
+import type { Columns } from '../output/render.js';
+import { age } from '../output/table.js';
+
+/** A machine on one line. */
+export const machineColumns: Columns<Machine> = [
+  ['name', ({ name }) => name],
+  ['state', ({ observed }) => observed.state],
+  ['cpus', ({ spec }) => spec.cpus],
+  ['memory', ({ spec }) => `${spec.memoryMiB} MiB`],
+  ['address', ({ observed }) => observed.addresses.find(({ ip }) => ip !== undefined)?.ip],
+  ['age', ({ createdAt }) => age(createdAt)],
+  ['reason', ({ observed }) => observed.reason?.code],
+];
+
+/** A machine in full. */
+export const machineDetails: Columns<Machine> = [
+  ['id', ({ id }) => id],
+  ...machineColumns,
+  ['desired', ({ desired }) => desired.state],
+  ['kernel', ({ spec }) => spec.boot.kernel],
+  ['command line', ({ spec }) => spec.boot.commandLine],
+  ['disks', ({ observed }) => observed.disks.map(({ name, volume }) => `${name} (${volume})`).join(', ')],
+  ['interfaces', ({ observed }) => observed.addresses.map((one) => `${one.interface} ${one.mac} ${one.ip ?? ''}`.trim()).join(', ')],
+  ['isolation', ({ spec }) => spec.isolation],
+  ['restarts', ({ observed }) => observed.restarts],
+  ['labels', ({ labels }) => Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', ')],
+  ['detail', ({ observed }) => observed.reason?.detail],
+  ['remedy', ({ observed }) => observed.reason?.remedy],
+];

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { CreateMachine } from '@flotilla/sdk';
+import { type Command, Option } from 'commander';
+import { contextOf } from '../context.js';
+import { showProgress } from '../output/progress.js';
+import { print, printOne } from '../output/render.js';
+import { collect, collectLabel, keyValues, mebibytes, wholeNumber } from '../values.js';
+import { machineColumns } from './machine-columns.js';
+
+interface CreateOptions {
+  readonly kernel: string;
+  readonly initrd?: string;
+  readonly cmdline?: string;
+  readonly cpus: number;
+  readonly memory: number;
+  readonly disk?: readonly string[];
+  readonly network?: readonly string[];
+  readonly label?: Record<string, string>;
+  readonly isolation?: CreateMachine['isolation'];
+  readonly restart?: 'never' | 'on-failure' | 'always';
+  readonly start: boolean;
+  readonly wait: boolean;
+}
+
+export function addMachineCreateCommand(machine: Command): void {
+  machine
+    .command('create <name>')
+    .description('create a machine and start it')
+    .requiredOption('--kernel <image>', 'kernel image')
+    .option('--initrd <image>', 'initrd image')
+    .option('--cmdline <text>', 'kernel command line')
+    .option('--cpus <n>', 'virtual CPUs, 1 to 32', wholeNumber, 1)
+    .option('--memory <size>', 'memory, for example 512M or 2G', mebibytes, 512)
+    .option('--disk <image=I|volume=V|size=S,...>', 'disk: image=, volume=, size=, name=, serial=, readonly (may be repeated)', collect)
+    .option('--network <name>', 'network for one more interface; "none" for no interface (may be repeated)', collect)
+    .option('--label <key=value>', 'label (may be repeated)', collectLabel)
+    .addOption(new Option('--isolation <mode>', 'where the machine lives').choices(['process', 'in-process']))
+    .addOption(new Option('--restart <mode>', 'when to start it again by itself').choices(['never', 'on-failure', 'always']))
+    .option('--no-start', 'leave it stopped')
+    .option('--no-wait', 'return as soon as the change is accepted')
+    .action(async (name: string, options: CreateOptions, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      const pending = client.machines.create(toParams(name, options), { signal, onProgress: showProgress() });
+      if (options.wait) printOne((await pending).data, machineColumns, output);
+      else print((await pending.accepted()).id);
+    });
+}
+
+/** The request that the options mean. */
+export function toParams(name: string, options: CreateOptions): CreateMachine {
+  const { kernel, initrd, cmdline, cpus, memory, label, isolation, restart, start } = options;
+  return {
+    name,
+    cpus,
+    memoryMiB: memory,
+    boot: { kernel, ...(initrd === undefined ? {} : { initrd }), ...(cmdline === undefined ? {} : { commandLine: cmdline }) },
+    disks: (options.disk ?? []).map(toDisk),
+    interfaces: (options.network ?? ['default']).filter((network) => network !== 'none').map((network, index) => ({ name: `eth${index}`, network })),
+    start,
+    ...(label === undefined ? {} : { labels: label }),
+    ...(isolation === undefined ? {} : { isolation }),
+    ...(restart === undefined ? {} : { restartPolicy: { mode: restart } }),
+  };
+}
+
+function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']>[number] {
+  const values = keyValues(text, ['image', 'volume', 'size', 'name', 'serial', 'readonly']);
+  const given = Object.fromEntries(['image', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]));
+  return {
+    name: values['name'] ?? (index === 0 ? 'root' : `disk${index}`),
+    ...given,
+    ...(values['size'] === undefined ? {} : { sizeMiB: mebibytes(values['size']) }),
+    ...(values['readonly'] === undefined ? {} : { readOnly: values['readonly'] === 'true' }),
+  };
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Operation } from '@flotilla/sdk';
+import type { Command } from 'commander';
+import { contextOf } from '../context.js';
+import { showProgress } from '../output/progress.js';
+import { type Columns, printList, printOne } from '../output/render.js';
+import { age } from '../output/table.js';
+
+const columns: Columns<Operation> = [
+  ['id', ({ id }) => id],
+  ['kind', ({ kind }) => kind],
+  ['target', ({ target }) => target.name ?? target.id],
+  ['state', ({ state }) => state],
+  ['step', ({ steps }) => steps.find(({ state }) => state === 'running')?.name],
+  ['age', ({ createdAt }) => age(createdAt)],
+  ['error', ({ error }) => error?.code],
+];
+
+const detailed: Columns<Operation> = [
+  ...columns,
+  ['detail', ({ error }) => error?.detail],
+  ['remedy', ({ error }) => error?.remedy],
+];
+
+export function addOperationCommands(program: Command): void {
+  const operation = program.command('operation').description('changes under way and past ones');
+  operation
+    .command('list')
+    .description('list operations, newest first')
+    .option('--target <id>', 'only those on this resource')
+    .option('--state <state>', 'only those in this state')
+    .action(async (options: { target?: string; state?: Operation['state'] }, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      printList(await client.operations.list(options, { signal }).all(), columns, output);
+    });
+  operation
+    .command('show <operation>')
+    .description('show an operation')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      printOne(await client.operations.get(id, { signal }), detailed, output);
+    });
+  operation
+    .command('watch <operation>')
+    .description('follow an operation to its end; the exit status is its outcome')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      const ended = await client.operations.wait(id, { signal, onProgress: showProgress() });
+      printOne(ended, columns, output);
+    });
+}

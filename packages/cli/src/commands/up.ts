@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+
+interface UpOptions {
+  readonly listen?: string;
+  readonly dataDir?: string;
+  readonly runtimeDir?: string;
+  readonly databaseUrl?: string;
+  readonly role: string;
+}
+
+/** `flotilla up`: the orchestrator in the foreground. Machines outlive it. */
+export function addUpCommand(program: Command): void {
+  program
+    .command('up')
+    .description('run the orchestrator on this host, in the foreground; machines go on when it ends')
+    .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
+    .option('--data-dir <path>', 'where the database, images and volumes live')
+    .option('--runtime-dir <path>', 'where sockets and worker records live')
+    .option('--database-url <url>', 'a PostgreSQL database instead of the embedded SQLite')
+    .option('--role <role>', 'all, api or agent', 'all')
+    .action(async (options: UpOptions) => {
+      process.exitCode = await runOrchestrator(options);
+    });
+}
+
+/** Runs it as a process of its own, so that what the CLI has loaded is not in its memory. */
+function runOrchestrator(options: UpOptions): Promise<number> {
+  const entry = fileURLToPath(import.meta.resolve('@flotilla/orchestrator'));
+  const settings = {
+    FLOTILLA_LISTEN: options.listen,
+    FLOTILLA_DATA_DIR: options.dataDir,
+    FLOTILLA_RUNTIME_DIR: options.runtimeDir,
+    FLOTILLA_DATABASE_URL: options.databaseUrl,
+  };
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+  const child = spawn(process.execPath, [entry, '--role', options.role], { stdio: 'inherit', env: { ...process.env, ...given } });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (status) => resolve(status ?? 1));
+  });
+}

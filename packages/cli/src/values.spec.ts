@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import { toParams } from './commands/machine-create.js';
+import { keyValues, mebibytes } from './values.js';
+
+describe('Option values', () => {
+  it('read sizes in MiB', () => {
+    expect([mebibytes('512'), mebibytes('512M'), mebibytes('2G'), mebibytes('2GiB'), mebibytes('2048K')]).to.deep.equal([512, 512, 2048, 2048, 2]);
+  });
+
+  for (const wrong of ['', '0', '-1', '1.5G', '1K', 'lots']) {
+    it(`refuse the size "${wrong}"`, () => expect(() => mebibytes(wrong)).to.throw('Give a size'));
+  }
+
+  it('refuse an unknown key and name the known ones', () => {
+    expect(() => keyValues('imag=debian', ['image', 'size'])).to.throw('use image, size');
+  });
+
+  it('become the request they mean', () => {
+    const options = { kernel: 'linux', cpus: 2, memory: 512, disk: ['image=debian,size=4G', 'size=1G,readonly'], network: ['none'], start: true, wait: true };
+    expect(toParams('web', options)).to.deep.equal({
+      name: 'web',
+      cpus: 2,
+      memoryMiB: 512,
+      boot: { kernel: 'linux' },
+      disks: [{ name: 'root', image: 'debian', sizeMiB: 4096 }, { name: 'disk1', sizeMiB: 1024, readOnly: true }],
+      interfaces: [],
+      start: true,
+    });
+  });
+});

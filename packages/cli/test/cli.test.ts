@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+const cli = fileURLToPath(new URL('../src/main.js', import.meta.url));
+
+interface Outcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+describe('The command line', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
+  const env = { ...process.env, FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_DATA_DIR: join(folder, 'data'), FLOTILLA_RUNTIME_DIR: join(folder, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0' };
+  let up: ChildProcess;
+
+  const flotilla = (...args: string[]): Promise<Outcome> =>
+    new Promise((resolve) => {
+      execFile(process.execPath, [cli, ...args], { env }, (error, stdout, stderr) => {
+        resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
+      });
+    });
+
+  before(async () => {
+    const { headerOnlyElf } = await import('./elf.js');
+    writeFileSync(join(folder, 'kernel.elf'), headerOnlyElf());
+    up = spawn(process.execPath, [cli, 'up'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    if (up.stdout !== null) for await (const chunk of up.stdout) if (String(chunk).includes('listening on')) break;
+  });
+  after(async () => {
+    up.kill('SIGTERM');
+    await once(up, 'exit');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('finds the orchestrator of its own host without being told', async () => {
+    expect(await flotilla('machine', 'list')).to.deep.equal({ status: 0, stdout: 'NAME  STATE  CPUS  MEMORY  ADDRESS  AGE  REASON\n', stderr: '' });
+  });
+
+  it('takes a machine through its life, data on stdout and talk on stderr', async () => {
+    expect((await flotilla('image', 'import', 'kernel', join(folder, 'kernel.elf'), '--kind', 'kernel', '--format', 'elf')).status).to.equal(0);
+    const created = await flotilla('-o', 'json', 'machine', 'create', 'web', '--kernel', 'kernel', '--memory', '64M', '--network', 'none', '--label', 'tier=front');
+    expect(created.status, created.stderr).to.equal(0);
+    expect(JSON.parse(created.stdout)).to.nested.include({ 'observed.state': 'running', 'labels.tier': 'front', 'spec.memoryMiB': 64 });
+    for (const [verb, state] of [['pause', 'paused'], ['resume', 'running'], ['restart', 'running'], ['stop', 'stopped'], ['start', 'running'], ['kill', 'stopped']] as const) {
+      const done = await flotilla('-o', 'yaml', 'machine', verb, 'web');
+      expect(done.stdout, `${verb}: ${done.stderr}`).to.match(new RegExp(`^  state: ${state}$`, 'm'));
+    }
+    expect((await flotilla('machine', 'logs', 'web')).stdout).to.contain('Flotilla fake guest');
+    expect((await flotilla('-o', 'name', 'machine', 'list')).stdout).to.equal('web\n');
+    expect((await flotilla('machine', 'delete', 'web', '--yes')).status).to.equal(0);
+  });
+
+  it('shows networks, operations and an operation to its end', async () => {
+    expect((await flotilla('network', 'list')).stdout).to.match(/^default +nat/m);
+    expect((await flotilla('network', 'show', 'default')).stdout).to.contain('subnet:');
+    const operations = JSON.parse((await flotilla('-o', 'json', 'operation', 'list')).stdout) as Array<{ id: string }>;
+    const id = operations[0]?.id ?? '';
+    expect((await flotilla('operation', 'show', id)).stdout).to.contain(id);
+    expect((await flotilla('operation', 'watch', id)).status).to.equal(0);
+  });
+
+  it('prints events as lines of JSON', async () => {
+    const watch = spawn(process.execPath, [cli, '-o', 'json', 'event', 'watch', '--after', '0'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    let seen = '';
+    for await (const chunk of watch.stdout) {
+      seen += String(chunk);
+      if (seen.includes('\n')) break;
+    }
+    expect(JSON.parse(seen.split('\n')[0] ?? '')).to.include.keys('id', 'kind', 'target');
+    watch.kill('SIGINT');
+    await once(watch, 'exit');
+  });
+
+  it('attaches to a console; what is typed arrives, and ^] leaves', async () => {
+    await flotilla('machine', 'create', 'talker', '--kernel', 'kernel', '--memory', '64M', '--network', 'none');
+    const console = spawn(process.execPath, [cli, 'machine', 'console', 'talker'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+    console.stdin.write('uname -a\n');
+    let seen = '';
+    for await (const chunk of console.stdout) {
+      seen += String(chunk);
+      if (seen.includes('GNU/Linux')) break;
+    }
+    console.stdin.write('\u001d');
+    const [status] = (await once(console, 'exit')) as [number];
+    expect(status).to.equal(0);
+    await flotilla('machine', 'delete', 'talker', '--yes', '--force');
+  });
+
+  it('ends with a status for each kind of failure, and says what to try next', async () => {
+    const absent = await flotilla('machine', 'show', 'nobody');
+    expect(absent.status).to.equal(5);
+    expect(absent.stderr).to.match(/machine\.not_found[\s\S]*Next: /);
+    expect((await flotilla('--api-key', 'flo_wrong_key', 'machine', 'list')).status).to.equal(4);
+    expect((await flotilla('--url', 'http://127.0.0.1:9', 'machine', 'list')).status).to.equal(3);
+    expect((await flotilla('machine', 'create')).status).to.equal(2);
+    expect((await flotilla('machine', 'delete', 'nobody')).status).to.equal(2);
+    const bad = await flotilla('machine', 'create', 'bad', '--kernel', 'kernel', '--cpus', '0');
+    expect(bad.status).to.equal(1);
+    expect(bad.stderr).to.contain('spec.cpus_out_of_range');
+  });
+
+  it('writes completion scripts that the shells accept', async () => {
+    const { stdout } = await flotilla('completion', 'bash');
+    const checked = spawn('bash', ['-n'], { stdio: ['pipe', 'ignore', 'inherit'] });
+    checked.stdin.end(stdout);
+    expect((await once(checked, 'exit'))[0]).to.equal(0);
+    expect((await flotilla('__complete', '--', 'machine', 're')).stdout).to.equal('restart\nresume\n');
+  });
+});

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generated from crates/spec by `npm run gen`. Do not edit.
+
+import type { ErrorCode } from './error-codes.js';
+
+/**
+ * The state of a machine.
+ *
+ * ```text
+ *   configured ──boot──▶ running ◀──resume── pause──▶ paused
+ *        └───────────────────┴──────────┬───────────────┘
+ *                                       ▼
+ *                                    stopped
+ * ```
+ */
+export type MachineState = "configured" | "running" | "paused" | "stopped";
+
+/**
+ * Why a machine stopped.
+ */
+export type ExitReason = "powered-off" | "reset" | "panic" | "triple-fault" | "killed" | "error";
+
+/**
+ * The registers of one virtual CPU at the moment of a report.
+ */
+export type CpuReport = {
+/**
+ * Number of the virtual CPU, from 0.
+ */
+cpu: number,
+/**
+ * Values by register name, as hexadecimal text (`rip` → `0xffffffff81000000`): most do not fit a number.
+ */
+registers: Record<string, string>, };
+
+/**
+ * The end of a machine.
+ */
+export type MachineExit = {
+/**
+ * Why it stopped.
+ */
+reason: ExitReason,
+/**
+ * The code of the error, with the reason `error`.
+ */
+code?: ErrorCode,
+/**
+ * What went wrong, with the reason `error`.
+ */
+message?: string,
+/**
+ * The registers of the virtual CPU that crashed.
+ */
+registers?: CpuReport, };
+
+/**
+ * Something that happened to a machine, told apart by `kind`. A reader ignores kinds it does not know.
+ */
+export type MachineEvent = { "kind": "state",
+/**
+ * The new state.
+ */
+state: MachineState, } | { "kind": "guest-reset" } | { "kind": "panic",
+/**
+ * The registers of the virtual CPU that reported it.
+ */
+registers?: CpuReport, } | { "kind": "triple-fault",
+/**
+ * The registers of that virtual CPU.
+ */
+registers?: CpuReport, } | { "kind": "stopped" } & MachineExit;
+
+/**
+ * What a worker tells about its machine.
+ */
+export type MachineInfo = {
+/**
+ * The state of the machine.
+ */
+state: MachineState,
+/**
+ * Process id of the process that runs the machine.
+ */
+pid: number,
+/**
+ * Milliseconds since the machine was booted; zero before.
+ */
+uptimeMs: number,
+/**
+ * Number of virtual CPUs.
+ */
+vcpus: number,
+/**
+ * The build of the process that runs the machine.
+ */
+build: string,
+/**
+ * The version of the control protocol it speaks.
+ */
+protocol: number,
+/**
+ * How the machine ended, once it is stopped.
+ */
+exit?: MachineExit, };

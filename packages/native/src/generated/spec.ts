@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generated from crates/spec by `npm run gen`. Do not edit.
+
+import type { ErrorCode } from './error-codes.js';
+
+/**
+ * What a machine shall be. Unknown fields are refused.
+ */
+export type MachineSpec = {
+/**
+ * Number of virtual CPUs, 1 to 32.
+ */
+cpus: number,
+/**
+ * Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has.
+ */
+memory: MemorySize,
+/**
+ * What the machine boots.
+ */
+boot: BootSpec,
+/**
+ * Disks in the order the guest sees them, at most 16. Default: none.
+ */
+disks?: Array<DiskSpec>,
+/**
+ * Network interfaces in the order the guest sees them, at most 8. Default: none.
+ */
+interfaces?: Array<InterfaceSpec>,
+/**
+ * Where the first serial port leads. Default: the console of the machine.
+ */
+serial?: SerialSpec,
+/**
+ * Whether the machine has a virtio entropy device. Default: true.
+ */
+rng?: boolean,
+/**
+ * What follows when the guest resets the machine. Default: restart.
+ */
+onReboot?: RebootPolicy,
+/**
+ * What follows when the guest kernel reports a panic. Default: stop.
+ */
+onPanic?: CrashPolicy,
+/**
+ * What follows a triple fault of a virtual CPU. Default: stop.
+ */
+onTripleFault?: CrashPolicy, };
+
+/**
+ * A size of guest memory in bytes.
+ */
+export type MemorySize = number;
+
+/**
+ * What a machine boots.
+ */
+export type BootSpec = {
+/**
+ * The kernel: an ELF vmlinux or a bzImage.
+ */
+kernel: FileSource,
+/**
+ * The initial RAM disk.
+ */
+initrd?: FileSource,
+/**
+ * The kernel command line, at most 4095 bytes. Default: empty.
+ */
+commandLine?: string,
+/**
+ * How the kernel is entered. Default: what the file offers.
+ */
+protocol?: BootProtocol, };
+
+/**
+ * How a kernel is entered.
+ */
+export type BootProtocol = "auto" | "pvh" | "linux";
+
+/**
+ * A disk.
+ */
+export type DiskSpec = {
+/**
+ * Unique among the disks of the machine.
+ */
+id: DiskId,
+/**
+ * The file or block device that holds the content.
+ */
+source: FileSource,
+/**
+ * How the content is stored. Never guessed: a guest could write another format's header.
+ */
+format: DiskFormat,
+/**
+ * Whether the guest may not write. Default: false.
+ */
+readOnly?: boolean,
+/**
+ * What the guest reads as the serial number, 1 to 20 printable ASCII characters. Default: the id, cut to 20.
+ */
+serial?: string, };
+
+/**
+ * The id of a disk, unique in its machine. Checked by the validation of the specification.
+ */
+export type DiskId = string;
+
+/**
+ * How the content of a disk is stored.
+ */
+export type DiskFormat = "raw";
+
+/**
+ * A network interface.
+ */
+export type InterfaceSpec = {
+/**
+ * Unique among the interfaces of the machine.
+ */
+id: InterfaceId,
+/**
+ * The tap interface of the host that carries the frames.
+ */
+tap: TapSource,
+/**
+ * The MAC address that the guest sees. Default: chosen by the guest's driver.
+ */
+mac?: MacAddress, };
+
+/**
+ * The id of a network interface, unique in its machine. Checked by the validation of the specification.
+ */
+export type InterfaceId = string;
+
+/**
+ * A MAC address, written as six hexadecimal pairs (`52:54:00:12:34:56`).
+ */
+export type MacAddress = string;
+
+/**
+ * Where a file comes from.
+ */
+export type FileSource = { "path": string } | { "descriptor": number };
+
+/**
+ * Where a tap interface comes from.
+ */
+export type TapSource = { "name": string } | { "descriptor": number };
+
+/**
+ * Where a serial port leads.
+ */
+export type SerialSpec = "console" | "stdio" | "null" | { "file": FileSource };
+
+/**
+ * What follows a guest reset.
+ */
+export type RebootPolicy = "restart" | "stop";
+
+/**
+ * What follows a guest crash.
+ */
+export type CrashPolicy = "stop" | "restart" | "pause";
+
+/**
+ * The id of a machine: unique on its host, usable as a file name. Always valid.
+ */
+export type MachineId = string;
+
+/**
+ * One fault of a specification, with the place it is at and what to do about it.
+ */
+export type Violation = {
+/**
+ * What kind of fault it is.
+ */
+code: ErrorCode,
+/**
+ * The JSON path of the value at fault, such as `$.disks[0].source`; `$` is the whole specification.
+ */
+path: string,
+/**
+ * What is wrong, for a person.
+ */
+message: string,
+/**
+ * What to do about it.
+ */
+remedy: string, };

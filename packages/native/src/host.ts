@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import { withSignal } from './abort.js';
+import { settled } from './errors.js';
+import * as native from './native.js';
+import { requireBytes, requireText, requireUser } from './validate.js';
+
+/** One thing `checkHost` looked at. */
+export interface HostCheck {
+  /** Stable name: `cpu`, `kvm`, `kvm-kind`, `kvm-capabilities`, `kernel`, `cgroup`, `tun`, `nf-tables`, `vhost-net`, `hugepages`, `iommu`, `ksm`, `disk-space`, `program-<name>`. */
+  id: string;
+  title: string;
+  /** `degraded`: works with the loss that `meaning` names. `missing`: what `meaning` names does not work. */
+  status: 'ok' | 'degraded' | 'missing';
+  /** What was found. */
+  detail: string;
+  meaning: string;
+  /** Absent when all is well. */
+  remedy?: string;
+}
+
+export interface HostReport {
+  checks: HostCheck[];
+  /** Found out by running a few guest instructions. */
+  kvm: { kind: 'hardware' | 'software' | 'none'; detail: string };
+}
+
+export interface CheckHostOptions {
+  /** Where data will be kept. Default: /var/lib. */
+  dataDirectory?: string;
+  /** Bytes that should be free there. Default: 5 GiB. */
+  freeBytes?: number;
+  /** Programs that are needed. Default: ip, nft, dnsmasq. */
+  programs?: string[];
+}
+
+/** Says what this host can do and how to mend what it cannot. Changes nothing. */
+export async function checkHost(options: CheckHostOptions = {}): Promise<HostReport> {
+  const { dataDirectory, freeBytes, programs } = options;
+  const wanted: native.CheckHostOptions = {};
+  if (dataDirectory !== undefined) wanted.dataDirectory = requireText(dataDirectory, '$.dataDirectory');
+  if (freeBytes !== undefined) wanted.freeBytes = requireBytes(freeBytes, '$.freeBytes');
+  if (programs !== undefined) wanted.programs = programs.map((name, index) => requireText(name, `$.programs[${index}]`));
+  return settled(() => native.checkHost(wanted));
+}
+
+/** Creates a tap interface that stays until it is deleted; one that exists is left as it is. `owner`: user id that may use it without privilege. */
+export async function createTap(options: { name: string; owner?: number }): Promise<void> {
+  const name = requireText(options.name, '$.name');
+  const owner = requireUser(options.owner, '$.owner');
+  return settled(() => native.createTap(name, owner));
+}
+
+/** Deletes a tap interface; one that does not exist is no error, one in use is `tap.busy`. */
+export async function deleteTap(name: string): Promise<void> {
+  const checked = requireText(name, '$.name');
+  return settled(() => native.deleteTap(checked));
+}
+
+/** The tap interfaces whose names begin with `prefix`, sorted. */
+export async function listTaps(prefix: string): Promise<string[]> {
+  return settled(() => native.listTaps(prefix));
+}
+
+export type ImageKind = 'kernel' | 'initrd' | 'disk';
+
+export interface ImageInfo {
+  format: 'elf' | 'bzimage' | 'initrd' | 'raw';
+  sizeBytes: number;
+  /** A few words more, for a person. */
+  detail: string;
+}
+
+/**
+ * Says what a file is. Rejects with `kernel.unrecognised`, `kernel.truncated`, `image.unrecognised` or
+ * `image.truncated` when it cannot be used as that kind.
+ */
+export async function inspectImage(options: { path: string; kind: ImageKind }): Promise<ImageInfo> {
+  const path = requireText(options.path, '$.path');
+  return settled(() => native.inspectImage(path, options.kind));
+}
+
+/** How far a copy or a hash is. */
+export interface FileProgress {
+  bytes: number;
+  totalBytes: number;
+}
+
+export interface CopyFileOptions {
+  source: string;
+  /** Replaced if it exists. */
+  target: string;
+  /** Size of the target, at least that of the source; what is added is a hole. Default: that of the source. */
+  sizeBytes?: number;
+  /** Called at least every 250 ms while bytes move. An error it throws ends the copy. */
+  onProgress?: (progress: FileProgress) => void;
+  signal?: AbortSignal;
+}
+
+/**
+ * Copies a file: a clone that shares its data where the file system can, else a copy that keeps holes. The target is
+ * whole and on the disk, or not there; a full disk is `host.no_space`.
+ */
+export async function copyFile(options: CopyFileOptions): Promise<{ sizeBytes: number; reflinked: boolean }> {
+  const source = requireText(options.source, '$.source');
+  const target = requireText(options.target, '$.target');
+  const size = options.sizeBytes === undefined ? undefined : requireBytes(options.sizeBytes, '$.sizeBytes');
+  return watched(options, (cancel, tell) => native.copyFile(source, target, size, cancel, tell));
+}
+
+export interface HashFileOptions {
+  path: string;
+  onProgress?: (progress: FileProgress) => void;
+  signal?: AbortSignal;
+}
+
+/** The SHA-256 of a file, as 64 hexadecimal digits. */
+export async function hashFile(options: HashFileOptions): Promise<string> {
+  const path = requireText(options.path, '$.path');
+  return watched(options, (cancel, tell) => native.hashFile(path, cancel, tell));
+}
+
+interface Watched {
+  onProgress?: (progress: FileProgress) => void;
+  signal?: AbortSignal;
+}
+
+/** A call with progress. A listener that throws would end the process: instead the call is withdrawn and rejects with that error. */
+async function watched<T>(
+  { onProgress, signal }: Watched,
+  call: (cancel: native.CancelToken, tell: (progress: FileProgress) => void) => Promise<unknown>,
+): Promise<T> {
+  let thrown: { error: unknown } | undefined;
+  try {
+    return await withSignal<T>(signal, (cancel) =>
+      call(cancel, (progress) => {
+        if (thrown !== undefined) return;
+        try {
+          onProgress?.(progress);
+        } catch (error) {
+          thrown = { error };
+          cancel.cancel();
+        }
+      }),
+    );
+  } catch (error) {
+    throw thrown === undefined ? error : thrown.error;
+  }
+}

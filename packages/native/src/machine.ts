@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+import { withSignal } from './abort.js';
+import { FlotillaError, settled } from './errors.js';
+import { EventHub, type MachineEvent } from './events.js';
+import type { MachineInfo } from './generated/report.js';
+import type { MachineSpec } from './generated/spec.js';
+import * as native from './native.js';
+import { requireBytes, requireText, toJson } from './validate.js';
+import { resolveWorkerPath } from './worker-path.js';
+
+/** `process`: a worker of its own, which outlives this process. `in-process`: inside this process, with which it ends. */
+export type Isolation = 'process' | 'in-process';
+
+export interface CreateOptions {
+  /** 1 to 64 letters, digits, '-', '_' or '.', the first a letter or digit; unique below `runtimeDirectory`. */
+  id: string;
+  spec: MachineSpec;
+  /** Where run directories are; the machine gets `machines/<id>/` in it. Best on a file system that a reboot clears. */
+  runtimeDirectory: string;
+  /** Default: process. */
+  isolation?: Isolation;
+  /** Default: see the README, "The worker program". */
+  workerPath?: string;
+  signal?: AbortSignal;
+}
+
+export interface AdoptOptions {
+  id: string;
+  runtimeDirectory: string;
+  /** Deliver the events that the worker has kept (the newest 256) after this `seq` first. Default: only new ones. */
+  eventsAfter?: number;
+  signal?: AbortSignal;
+}
+
+/** A virtual machine. Made by {@link Machine.create} or {@link Machine.adopt}; let go with {@link Machine.close}. */
+export class Machine implements AsyncDisposable {
+  readonly id: string;
+  readonly isolation: Isolation;
+  /** The process that runs the machine. */
+  readonly pid: number;
+  /** The UNIX socket for `openConsole`. */
+  readonly consolePath: string;
+  readonly #native: native.NativeMachine;
+  readonly #hub: EventHub;
+
+  private constructor(id: string, isolation: Isolation, machine: native.NativeMachine, hub: EventHub) {
+    this.id = id;
+    this.isolation = isolation;
+    this.pid = machine.pid;
+    this.consolePath = machine.consolePath;
+    this.#native = machine;
+    this.#hub = hub;
+  }
+
+  /**
+   * Makes a machine, not booted. Its files are opened here and passed to the worker, which opens none. After an error,
+   * or when aborted, nothing is left behind.
+   */
+  static async create(options: CreateOptions): Promise<Machine> {
+    const { isolation = 'process', signal } = options;
+    if (isolation !== 'process' && isolation !== 'in-process') {
+      throw new FlotillaError({ code: 'spec.invalid_value', field: '$.isolation', message: `${String(isolation)} is no isolation` });
+    }
+    const plain: native.CreateOptions = {
+      id: requireText(options.id, '$.id'),
+      spec: toJson(options.spec),
+      runtimeDirectory: requireText(options.runtimeDirectory, '$.runtimeDirectory'),
+      inProcess: isolation === 'in-process',
+      workerPath: isolation === 'in-process' ? '' : (options.workerPath ?? resolveWorkerPath()),
+    };
+    const hub = new EventHub(isolation === 'process' ? 'worker-exited' : 'stopped');
+    const take = (event: MachineEvent): void => hub.push(event);
+    const machine = await withSignal<native.NativeMachine>(signal, (cancel) => native.createMachine(plain, cancel, take));
+    return new Machine(plain.id, isolation, machine, hub);
+  }
+
+  /**
+   * Takes control over a worker that runs already, as after the death of the process that made it. Rejects with
+   * `worker.gone` when there is none, and `worker.busy` when somebody else controls it.
+   */
+  static async adopt(options: AdoptOptions): Promise<Machine> {
+    const plain: native.AdoptOptions = {
+      id: requireText(options.id, '$.id'),
+      runtimeDirectory: requireText(options.runtimeDirectory, '$.runtimeDirectory'),
+    };
+    if (options.eventsAfter !== undefined) plain.eventsAfter = requireBytes(options.eventsAfter, '$.eventsAfter');
+    const hub = new EventHub('worker-exited');
+    const take = (event: MachineEvent): void => hub.push(event);
+    const machine = await withSignal<native.NativeMachine>(options.signal, (cancel) => native.adoptMachine(plain, cancel, take));
+    return new Machine(plain.id, 'process', machine, hub);
+  }
+
+  /** Starts the guest. */
+  async boot(): Promise<void> {
+    return settled(() => this.#native.boot());
+  }
+
+  /** Stops the virtual CPUs; resolves once all have stopped. */
+  async pause(): Promise<void> {
+    return settled(() => this.#native.pause());
+  }
+
+  /** Goes on after a pause. */
+  async resume(): Promise<void> {
+    return settled(() => this.#native.resume());
+  }
+
+  /** Presses the ACPI power button. What follows is up to the guest. */
+  async powerButton(): Promise<void> {
+    return settled(() => this.#native.powerButton());
+  }
+
+  /** Restarts the guest as after power-on. */
+  async reset(): Promise<void> {
+    return settled(() => this.#native.reset());
+  }
+
+  /** Ends the machine and its worker now, and removes the run directory. Idempotent, also after `close`. */
+  async kill(): Promise<void> {
+    return settled(() => this.#native.kill());
+  }
+
+  async info(): Promise<MachineInfo> {
+    return settled(() => this.#native.info());
+  }
+
+  /** Counters by name. */
+  async metrics(): Promise<Record<string, number>> {
+    return settled(() => this.#native.metrics());
+  }
+
+  /**
+   * The events since this object was made (of these the newest 256), then those that come. Ends after `worker-exited`
+   * (in-process: `stopped`), after `close`, and quietly when the signal aborts. A reader that does not keep up gets
+   * one event `lost` in place of those it missed.
+   */
+  events(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<MachineEvent> {
+    return this.#hub.read(options.signal);
+  }
+
+  /** Lets go: a worker goes on, a machine in this process ends. Idempotent. Ends the events. */
+  async close(): Promise<void> {
+    try {
+      await settled(() => this.#native.close());
+    } finally {
+      this.#hub.end();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'chai';
+
+import { type Isolation, listWorkers, Machine, openConsole } from '../src/index.js';
+import { packageEntry, requireKvm } from './support/host.js';
+import { Bench, eventOf, outputUntil, readUntil } from './support/machines.js';
+import { rejects } from './support/rejects.js';
+
+for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
+  describe(`A machine, isolation ${isolation}`, function () {
+    this.timeout(60_000);
+    let bench: Bench;
+
+    before(function () {
+      requireKvm(this);
+    });
+    beforeEach(() => {
+      bench = new Bench(isolation);
+    });
+    afterEach(() => bench.clear());
+
+    it('boots, writes to its console and tells that the guest switched it off', async () => {
+      const machine = await bench.create('hello');
+      expect((await machine.info()).state).to.equal('configured');
+      await machine.boot();
+      expect(await outputUntil(machine, 'hello\n')).to.equal('hello\n');
+      const stopped = await eventOf(machine, 'stopped');
+      expect(stopped.reason).to.equal('powered-off');
+    });
+
+    it('gives every event in order, to each reader, and then ends', async () => {
+      const machine = await bench.boot('hello');
+      const read = async (): Promise<string[]> => {
+        const kinds: string[] = [];
+        for await (const event of machine.events()) kinds.push(event.kind === 'state' ? event.state : event.kind);
+        return kinds;
+      };
+      const expected = ['running', 'stopped', 'stopped', ...(isolation === 'process' ? ['worker-exited'] : [])];
+      expect(await Promise.all([read(), read()])).to.deep.equal([expected, expected]);
+    });
+
+    it('tells its state and who runs it', async () => {
+      const machine = await bench.boot('idle', {});
+      const info = await machine.info();
+      expect(info).to.include({ state: 'running', vcpus: 1, pid: machine.pid });
+      expect(info.uptimeMs).to.be.a('number');
+      expect(info.build).to.match(/^\d+\.\d+\.\d+/);
+      expect(machine.pid === process.pid).to.equal(isolation === 'in-process');
+      const [listed] = await listWorkers(bench.runtimeDirectory);
+      expect(listed).to.include({ id: machine.id, pid: machine.pid, alive: true, isolation });
+    });
+
+    it('counts', async () => {
+      const machine = await bench.boot('ticker');
+      await outputUntil(machine, '...');
+      const metrics = await machine.metrics();
+      expect(Object.keys(metrics)).not.to.be.empty;
+      for (const [name, value] of Object.entries(metrics)) expect(value, name).to.be.a('number');
+    });
+
+    it('starts again when the guest resets it', async () => {
+      const machine = await bench.boot('reboot-once');
+      expect(await outputUntil(machine, 'second\n')).to.equal('first\nsecond\n');
+      await eventOf(machine, 'guest-reset');
+      expect((await eventOf(machine, 'stopped')).reason).to.equal('powered-off');
+    });
+
+    it('stops at a guest reset when told to', async () => {
+      const machine = await bench.boot('reset-cf9', { onReboot: 'stop' });
+      expect((await eventOf(machine, 'stopped')).reason).to.equal('reset');
+    });
+
+    it('starts again when reset from outside', async () => {
+      const machine = await bench.boot('idle');
+      await outputUntil(machine, 'ready\n');
+      await machine.reset();
+      expect(await outputUntil(machine, 'ready\nready\n')).to.equal('ready\nready\n');
+    });
+
+    it('tells a triple fault with registers', async () => {
+      const machine = await bench.boot('triple-fault');
+      const stopped = await eventOf(machine, 'stopped');
+      expect(stopped.reason).to.equal('triple-fault');
+      expect(stopped.registers?.registers).to.have.property('rip').that.matches(/^0x[0-9a-f]+$/);
+    });
+
+    it('tells a guest panic', async () => {
+      const machine = await bench.boot('panic');
+      await eventOf(machine, 'panic');
+      expect((await eventOf(machine, 'stopped')).reason).to.equal('panic');
+    });
+
+    it('stands still while paused and then goes on', async () => {
+      const machine = await bench.boot('ticker');
+      await outputUntil(machine, '...');
+      await machine.pause();
+      expect((await machine.info()).state).to.equal('paused');
+      const end = async (): Promise<number> => {
+        const console = await openConsole({ path: machine.consolePath });
+        console.close();
+        return console.offset;
+      };
+      const before = await end();
+      await sleep(300);
+      expect(await end()).to.equal(before);
+      await machine.resume();
+      const console = await openConsole({ path: machine.consolePath, offset: before });
+      await readUntil(console, '.');
+      console.close();
+    });
+
+    it('presses the power button', async () => {
+      const machine = await bench.boot('button');
+      await outputUntil(machine, 'ready\n');
+      await machine.powerButton();
+      await outputUntil(machine, 'button\n');
+      expect((await eventOf(machine, 'stopped')).reason).to.equal('powered-off');
+    });
+
+    it('is killed at once, whatever the guest does, and nothing is left', async () => {
+      const machine = await bench.boot('spin');
+      await outputUntil(machine, 'ready\n');
+      const started = performance.now();
+      await machine.kill();
+      expect(performance.now() - started).to.be.lessThan(3000);
+      expect((await eventOf(machine, 'stopped')).reason).to.equal('killed');
+      expect(existsSync(join(bench.runtimeDirectory, 'machines', machine.id))).to.equal(false);
+      expect(await listWorkers(bench.runtimeDirectory)).to.deep.equal([]);
+      await machine.kill();
+    });
+
+    it('refuses what its state does not allow', async () => {
+      const machine = await bench.create('idle');
+      await rejects(machine.pause(), 'machine.state');
+      await rejects(machine.reset(), 'machine.state');
+      await machine.boot();
+      await rejects(machine.boot(), 'machine.state');
+    });
+
+    it('refuses a second machine with its id while it lives', async () => {
+      const options = bench.options('idle');
+      bench.keep(await Machine.create(options));
+      await rejects(Machine.create(options), 'worker.busy');
+    });
+
+    it('leaves a machine alone that was made with the id of a killed one', async () => {
+      const options = bench.options('idle');
+      const first = bench.keep(await Machine.create(options));
+      await first.kill();
+      const second = bench.keep(await Machine.create(options));
+      await first.kill();
+      await first.close();
+      expect(existsSync(second.consolePath)).to.equal(true);
+      await second.boot();
+    });
+
+    it('closes as often as one likes', async () => {
+      const machine = await bench.boot('idle');
+      const events = machine.events();
+      await Promise.all([machine.close(), machine.close()]);
+      await machine.close();
+      await rejects(machine.info(), 'machine.state');
+      await rejects(machine.boot(), 'machine.state');
+      for await (const event of events) expect(event.kind).to.be.a('string');
+      const left = await listWorkers(bench.runtimeDirectory);
+      expect(left.map(({ alive }) => alive)).to.deep.equal(isolation === 'process' ? [true] : []);
+    });
+
+    it('is not made when the call was aborted before', async () => {
+      await rejects(Machine.create({ ...bench.options('idle'), signal: AbortSignal.abort() }), 'aborted');
+      expect(await listWorkers(bench.runtimeDirectory)).to.deep.equal([]);
+    });
+
+    it('leaves nothing when the call is aborted at any moment', async () => {
+      for (const delay of [0, 1, 2, 4, 8, 16, 32]) {
+        const controller = new AbortController();
+        const made = Machine.create({ ...bench.options('idle'), signal: controller.signal });
+        setTimeout(() => controller.abort(), delay);
+        const machine = await made.catch(() => undefined);
+        if (machine !== undefined) await bench.keep(machine).kill();
+        else await rejects(made, 'aborted');
+        expect(await listWorkers(bench.runtimeDirectory)).to.deep.equal([]);
+      }
+    });
+
+    it('tells its end even after a flood of events that nobody had time for', async () => {
+      const machine = await bench.boot('reset-cf9');
+      await eventOf(machine, 'guest-reset');
+      const busyUntil = performance.now() + 1000;
+      while (performance.now() < busyUntil);
+      await machine.kill();
+      const events = [];
+      for await (const event of machine.events()) events.push(event);
+      expect(events.find((event) => event.kind === 'stopped')).to.include({ reason: 'killed' });
+      const numbers = events.map(({ seq }) => seq);
+      expect(numbers).to.deep.equal([...numbers].sort((one, other) => one - other));
+    });
+
+    it('keeps a process alive that waits for its events, and no longer', () => {
+      const options = JSON.stringify(bench.options('hello'));
+      const script = `
+        import { Machine } from ${JSON.stringify(packageEntry)};
+        const machine = await Machine.create(${options});
+        await machine.boot();
+        for await (const event of machine.events()) if (event.kind === 'stopped') console.log(event.reason);
+        await machine.kill();`;
+      const done = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 30_000 });
+      expect(done.stdout, done.stderr).to.equal('powered-off\n');
+      expect(done.status).to.equal(0);
+    });
+
+    it('lets a process end while the machine runs', async () => {
+      for (const [ending, status] of [['', 0], ['process.exit(7)', 7], ['throw new Error("mine")', 1]] as const) {
+        const options = bench.options('spin');
+        const script = `
+          import { Machine } from ${JSON.stringify(packageEntry)};
+          const machine = await Machine.create(${JSON.stringify(options)});
+          await machine.boot();
+          machine.events();
+          ${ending}`;
+        const done = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 30_000 });
+        expect(done.status, done.stderr).to.equal(status);
+        const left = (await listWorkers(bench.runtimeDirectory)).find(({ id }) => id === options.id);
+        expect(left?.alive ?? false).to.equal(isolation === 'process');
+        if (left?.alive) bench.keep(await Machine.adopt({ id: options.id, runtimeDirectory: bench.runtimeDirectory }));
+      }
+    });
+
+    it('does not hear of an event reader that aborts', async () => {
+      const machine = await bench.boot('idle');
+      const kinds: string[] = [];
+      for await (const event of machine.events({ signal: AbortSignal.timeout(50) })) kinds.push(event.kind);
+      expect(kinds).to.deep.equal(['state']);
+    });
+  });
+
+  describe(`The console of a machine, isolation ${isolation}`, function () {
+    this.timeout(60_000);
+    let bench: Bench;
+
+    before(function () {
+      requireKvm(this);
+    });
+    beforeEach(() => {
+      bench = new Bench(isolation);
+    });
+    afterEach(() => bench.clear());
+
+    it('takes input', async () => {
+      const machine = await bench.boot('echo');
+      const console = await openConsole({ path: machine.consolePath, offset: 0, write: true });
+      expect(await readUntil(console, 'ready\n')).to.equal('ready\n');
+      await console.write('xyz');
+      expect(await readUntil(console, 'xyz')).to.equal('xyz');
+      await console.write('o');
+      expect((await eventOf(machine, 'stopped')).reason).to.equal('powered-off');
+      console.close();
+    });
+
+    it('goes on from any offset that is kept', async () => {
+      const machine = await bench.boot('reboot-once');
+      await outputUntil(machine, 'second\n').catch(() => undefined);
+      const again = await bench.boot('idle');
+      await outputUntil(again, 'ready\n');
+      const console = await openConsole({ path: again.consolePath, offset: 3 });
+      expect(console.offset).to.equal(3);
+      expect(await readUntil(console, '\n')).to.equal('dy\n');
+      console.close();
+      const live = await openConsole({ path: again.consolePath });
+      expect(live.offset).to.equal(6);
+      live.close();
+    });
+
+    it('has one writer and any number of readers', async () => {
+      const machine = await bench.boot('idle');
+      const first = await openConsole({ path: machine.consolePath, write: true });
+      await rejects(openConsole({ path: machine.consolePath, write: true }), 'console.busy');
+      const reader = await openConsole({ path: machine.consolePath, offset: 0 });
+      await readUntil(reader, 'ready\n');
+      await rejects(reader.write('x'), 'machine.state');
+      first.close();
+      reader.close();
+      const deadline = performance.now() + 5000;
+      const next = (): Promise<void> =>
+        openConsole({ path: machine.consolePath, write: true }).then(
+          (console) => console.close(),
+          async (error: unknown) => {
+            if (performance.now() > deadline) throw error;
+            await sleep(50);
+            await next();
+          },
+        );
+      await next();
+    });
+
+    it('ends with the machine', async () => {
+      const machine = await bench.boot('button');
+      const console = await openConsole({ path: machine.consolePath, offset: 0 });
+      await readUntil(console, 'ready\n');
+      await machine.powerButton();
+      let rest = '';
+      for await (const chunk of console.data) rest += Buffer.from(chunk).toString('latin1');
+      expect(rest).to.equal('button\n');
+    });
+
+    it('ends for a reader that closes or aborts', async () => {
+      const machine = await bench.boot('idle');
+      await outputUntil(machine, 'ready\n');
+      const aborted = await openConsole({ path: machine.consolePath, signal: AbortSignal.timeout(50) });
+      for await (const chunk of aborted.data) expect(chunk).to.equal(undefined);
+      await rejects(openConsole({ path: machine.consolePath, signal: AbortSignal.abort() }), 'aborted');
+      await machine.kill();
+      await rejects(openConsole({ path: machine.consolePath }), 'worker.gone');
+    });
+  });
+}

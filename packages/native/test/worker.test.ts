@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'chai';
+
+import { listWorkers, Machine, openConsole, removeStale } from '../src/index.js';
+import { isRunning, packageEntry, requireKvm } from './support/host.js';
+import { Bench, eventOf, outputUntil, readUntil } from './support/machines.js';
+import { rejects } from './support/rejects.js';
+
+describe('A worker', function () {
+  this.timeout(60_000);
+  let bench: Bench;
+
+  before(function () {
+    requireKvm(this);
+  });
+  beforeEach(() => {
+    bench = new Bench('process');
+  });
+  afterEach(() => bench.clear());
+
+  it('keeps its files to its owner', async () => {
+    const machine = await bench.create('idle');
+    const directory = join(bench.runtimeDirectory, 'machines', machine.id);
+    expect(statSync(directory).mode & 0o777).to.equal(0o700);
+    for (const name of ['control.sock', 'console.sock', 'worker.json', 'worker.log', 'spec.json']) {
+      expect(statSync(join(directory, name)).mode & 0o777, name).to.equal(0o600);
+    }
+    expect(JSON.parse(readFileSync(join(directory, 'spec.json'), 'utf8'))).to.have.nested.property('boot.kernel.path');
+  });
+
+  it('is reported dead at once when it is killed, with the signal, and leaves no zombie', async () => {
+    const machine = await bench.boot('spin');
+    await outputUntil(machine, 'ready\n');
+    const started = performance.now();
+    process.kill(machine.pid, 'SIGKILL');
+    const exited = await eventOf(machine, 'worker-exited');
+    expect(performance.now() - started).to.be.lessThan(500);
+    expect(exited.signal).to.equal(9);
+    expect(existsSync(`/proc/${machine.pid}`)).to.equal(false);
+    await rejects(machine.info(), 'worker.gone');
+    await rejects(machine.pause(), 'worker.gone');
+    const [record] = await listWorkers(bench.runtimeDirectory);
+    expect(record?.alive).to.equal(false);
+    await removeStale(bench.runtimeDirectory, machine.id);
+    expect(await listWorkers(bench.runtimeDirectory)).to.deep.equal([]);
+  });
+
+  it('is reported dead even by its exit status when its machine ends', async () => {
+    const machine = await bench.boot('hello');
+    const exited = await eventOf(machine, 'worker-exited');
+    expect(exited.exitStatus).to.equal(0);
+  });
+
+  it('dies for a handle that is closed, too', async () => {
+    const machine = await bench.boot('spin');
+    await machine.close();
+    expect(isRunning(machine.pid)).to.equal(true);
+    await machine.kill();
+    expect(existsSync(`/proc/${machine.pid}`)).to.equal(false);
+    expect(await listWorkers(bench.runtimeDirectory)).to.deep.equal([]);
+  });
+
+  it('is not adopted while somebody controls it, and is after that', async () => {
+    const machine = await bench.boot('ticker');
+    await outputUntil(machine, '.');
+    const place = { id: machine.id, runtimeDirectory: bench.runtimeDirectory };
+    await rejects(Machine.adopt(place), 'worker.busy');
+    await machine.close();
+    const adopted = bench.keep(await Machine.adopt({ ...place, eventsAfter: 0 }));
+    expect(adopted.pid).to.equal(machine.pid);
+    expect((await eventOf(adopted, 'state')).state).to.equal('running');
+    await adopted.pause();
+  });
+
+  it('is not adopted where there is none', async () => {
+    await rejects(Machine.adopt({ id: 'none', runtimeDirectory: bench.runtimeDirectory }), 'worker.gone');
+    const machine = await bench.boot('idle');
+    process.kill(machine.pid, 'SIGKILL');
+    await eventOf(machine, 'worker-exited');
+    await rejects(Machine.adopt({ id: machine.id, runtimeDirectory: bench.runtimeDirectory }), 'worker.gone');
+    await rejects(removeStale(bench.runtimeDirectory, '../etc'), 'spec.id_invalid');
+  });
+
+  it('outlives the process that made it, and goes on for one that adopts it', async () => {
+    const { runtimeDirectory, spec } = bench.options('ticker');
+    const parent = orchestrator(runtimeDirectory, JSON.stringify(spec));
+    const [line] = (await once(parent.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+    const pid = Number(line.toString());
+    const console = await openConsole({ path: join(runtimeDirectory, 'machines', 'orphan', 'console.sock'), offset: 0 });
+    await readUntil(console, '.');
+    parent.kill('SIGKILL');
+    await once(parent, 'exit');
+    const started = performance.now();
+    const machine = bench.keep(await Machine.adopt({ id: 'orphan', runtimeDirectory }));
+    expect(performance.now() - started).to.be.lessThan(2000);
+    expect(machine.pid).to.equal(pid);
+    expect((await machine.info()).state).to.equal('running');
+    await readUntil(console, '...');
+    console.close();
+    const again = await openConsole({ path: machine.consolePath, offset: 0 });
+    expect(again.offset).to.equal(0);
+    expect(await readUntil(again, '.')).to.match(/^ready\n\./);
+    again.close();
+    process.kill(pid, 'SIGKILL');
+    const exited = await eventOf(machine, 'worker-exited');
+    expect(exited).to.not.have.any.keys('exitStatus', 'signal');
+  });
+
+  it('without a machine ends by itself when its maker dies', async function () {
+    const { runtimeDirectory, spec } = bench.options('idle');
+    const parent = orchestrator(runtimeDirectory, JSON.stringify(spec), 'halfway');
+    const record = await until(async () => (await listWorkers(runtimeDirectory))[0]);
+    parent.kill('SIGKILL');
+    await once(parent, 'exit');
+    await until(() => Promise.resolve(record.pid === 0 || !isRunning(record.pid) ? true : undefined), 20_000);
+  });
+});
+
+/** A process that makes and boots the machine `orphan`, prints the pid of its worker and waits. */
+function orchestrator(runtimeDirectory: string, spec: string, mode = 'boot'): ChildProcess {
+  const script = `
+    import { Machine } from ${JSON.stringify(packageEntry)};
+    const made = Machine.create({ id: 'orphan', runtimeDirectory: ${JSON.stringify(runtimeDirectory)}, spec: ${spec} });
+    if (${JSON.stringify(mode)} === 'boot') {
+      const machine = await made;
+      await machine.boot();
+      console.log(machine.pid);
+    }
+    setInterval(() => {}, 1000);`;
+  return spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+async function until<T>(look: () => Promise<T | undefined>, limit = 10_000): Promise<T> {
+  const deadline = performance.now() + limit;
+  while (performance.now() < deadline) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await sleep(5);
+  }
+  throw new Error('It did not come about in time');
+}

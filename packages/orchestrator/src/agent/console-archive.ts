@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync } from 'node:fs';
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ConsoleLog, HostConsole } from '../host-agent/host-agent.js';
+import { PARTIAL_SUFFIX } from './files/durable.js';
+import type { Keep } from './touched.js';
+
+const KEEP_BYTES = 1024 * 1024;
+const HEADER_BYTES = 8;
+/** A quiet console is taken as read after this time. */
+const QUIET_MILLISECONDS = 30;
+
+/** The last console output of each machine, kept on disk and bounded, so that a stopped machine can be read too. */
+export class ConsoleArchive {
+  constructor(private readonly directory: string) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  /** Stores what a console has shown; only the last megabyte is kept. */
+  async store(id: string, log: ConsoleLog): Promise<void> {
+    const cut = Math.max(0, log.bytes.length - KEEP_BYTES);
+    const header = Buffer.alloc(HEADER_BYTES);
+    header.writeBigUInt64LE(BigInt(log.offset + cut));
+    const temporary = `${this.path(id)}${PARTIAL_SUFFIX}`;
+    const handle = await open(temporary, 'w', 0o600);
+    try {
+      await handle.writev([header, log.bytes.subarray(cut)]);
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, this.path(id));
+  }
+
+  async load(id: string): Promise<ConsoleLog> {
+    const file = await readFile(this.path(id)).catch(() => undefined);
+    if (file === undefined || file.length < HEADER_BYTES) return { offset: 0, bytes: new Uint8Array() };
+    return { offset: Number(file.readBigUInt64LE()), bytes: file.subarray(HEADER_BYTES) };
+  }
+
+  async remove(id: string): Promise<void> {
+    await rm(this.path(id), { force: true });
+  }
+
+  async collect(owned: Keep): Promise<string[]> {
+    const removed: string[] = [];
+    for (const name of await readdir(this.directory)) {
+      if (owned.has(name)) continue;
+      await rm(join(this.directory, name), { force: true });
+      removed.push(join(this.directory, name));
+    }
+    return removed;
+  }
+
+  private path(id: string): string {
+    return join(this.directory, id);
+  }
+}
+
+/** Reads what a live console holds now, without waiting for more. */
+export async function drainConsole(console: HostConsole): Promise<ConsoleLog> {
+  const chunks: Uint8Array[] = [];
+  const iterator = console.data[Symbol.asyncIterator]();
+  let size = 0;
+  try {
+    while (size < console.ringBytes) {
+      const quiet = new Promise<undefined>((resolve) => setTimeout(resolve, QUIET_MILLISECONDS, undefined).unref());
+      const next = await Promise.race([iterator.next(), quiet]);
+      if (next === undefined || next.done === true) break;
+      chunks.push(next.value);
+      size += next.value.length;
+    }
+  } finally {
+    await console.close();
+  }
+  return { offset: console.offset, bytes: Buffer.concat(chunks) };
+}

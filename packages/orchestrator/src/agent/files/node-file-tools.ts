@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, rm, stat } from 'node:fs/promises';
+import type { CommandControl } from '../../host-agent/host-agent.js';
+import { commitFile, PARTIAL_SUFFIX } from './durable.js';
+import { FileTools } from './file-tools.js';
+
+const CHUNK = 1024 * 1024;
+
+/** File work with nothing but Node: leaves holes where the source has zeroes. */
+export class NodeFileTools extends FileTools {
+  override async copy(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void> {
+    const temporary = `${target}${PARTIAL_SUFFIX}`;
+    try {
+      await copySparse(source, temporary, options);
+      await commitFile(temporary, target);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  }
+
+  override async hash(path: string, control: CommandControl): Promise<string> {
+    const digest = createHash('sha256');
+    const totalBytes = (await stat(path)).size;
+    let bytes = 0;
+    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK, ...(control.signal === undefined ? {} : { signal: control.signal }) })) {
+      const data = chunk as Buffer;
+      digest.update(data);
+      bytes += data.length;
+      control.onProgress?.({ bytes, totalBytes });
+    }
+    return digest.digest('hex');
+  }
+}
+
+async function copySparse(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void> {
+  const from = await open(source, 'r');
+  const to = await open(target, 'w', 0o600);
+  try {
+    const size = (await from.stat()).size;
+    const buffer = Buffer.alloc(CHUNK);
+    const zeroes = Buffer.alloc(CHUNK);
+    for (let at = 0; at < size;) {
+      options.signal?.throwIfAborted();
+      const { bytesRead } = await from.read(buffer, 0, CHUNK, at);
+      if (bytesRead === 0) break;
+      const data = buffer.subarray(0, bytesRead);
+      if (!data.equals(zeroes.subarray(0, bytesRead))) await to.write(data, 0, bytesRead, at);
+      at += bytesRead;
+      options.onProgress?.({ bytes: at, totalBytes: size });
+    }
+    await to.truncate(Math.max(size, options.sizeBytes ?? 0));
+  } finally {
+    await from.close();
+    await to.close();
+  }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { MachineExitFacts, MachineObservation } from '../../../host-agent/host-agent.js';
+import type { HypervisorSpec } from '../hypervisor.js';
+import { ConsoleRing } from './console-ring.js';
+import { type GuestScript, parseScript } from './script.js';
+
+const RING_BYTES = 1024 * 1024;
+
+/** A machine that only pretends: it prints, echoes, takes a few commands, and ends as its script says. */
+export class FakeGuest {
+  readonly ring = new ConsoleRing(RING_BYTES);
+  readonly script: GuestScript;
+  readonly pid: number;
+  state: MachineObservation['state'] = 'configured';
+  exit: MachineExitFacts | undefined;
+  writerTaken = false;
+  private line = '';
+  private startedAt = 0;
+  private readonly timers = new Set<NodeJS.Timeout>();
+
+  constructor(readonly spec: HypervisorSpec, pid: number, private readonly onEnd: (guest: FakeGuest) => void) {
+    this.pid = pid;
+    this.script = parseScript(spec.commandLine ?? '');
+  }
+
+  start(): void {
+    this.state = 'running';
+    this.startedAt = Date.now();
+    this.print(`Flotilla fake guest: ${this.spec.cpus} CPUs, ${this.spec.memoryMiB} MiB\r\n# `);
+    this.after(this.script.panicAfterMs, () => this.end({ reason: 'panic', detail: 'The fake guest panicked as its script says.', registers: { rip: '0xffffffff81000000' } }));
+    this.after(this.script.crashAfterMs, () => this.end({ reason: 'worker-exited', detail: 'The fake worker was ended by signal SIGKILL.' }));
+    this.after(this.script.poweroffAfterMs, () => this.end({ reason: 'powered-off', detail: 'The guest powered itself off.' }));
+  }
+
+  end(exit: MachineExitFacts): void {
+    if (this.state === 'stopped') return;
+    for (const timer of this.timers) clearTimeout(timer);
+    this.timers.clear();
+    this.state = 'stopped';
+    this.exit = exit;
+    this.ring.finish();
+    this.onEnd(this);
+  }
+
+  /** What a person types: echoed, and run at the end of a line. */
+  type(bytes: Uint8Array): void {
+    if (this.state !== 'running') return;
+    for (const char of Buffer.from(bytes).toString('latin1')) {
+      if (char !== '\r' && char !== '\n') {
+        if (this.line.length < 4096) this.line += char;
+        this.print(char);
+        continue;
+      }
+      const command = this.line.trim();
+      this.line = '';
+      this.print('\r\n');
+      this.run(command);
+    }
+  }
+
+  metrics(): Record<string, number> {
+    return { uptime_ms: this.state === 'running' ? Date.now() - this.startedAt : 0, console_bytes: this.ring.end, vcpu_exits: 0 };
+  }
+
+  print(text: string): void {
+    this.ring.append(Buffer.from(text, 'latin1'));
+  }
+
+  private run(command: string): void {
+    if (command === 'poweroff') this.end({ reason: 'powered-off', detail: 'The guest powered itself off.' });
+    else if (command === 'panic') this.end({ reason: 'panic', detail: 'The fake guest was told to panic.' });
+    else if (command === 'crash') this.end({ reason: 'worker-exited', detail: 'The fake worker was ended by signal SIGKILL.' });
+    else if (command === 'uname -a') this.print('Linux fake 0.0.0 #1 SMP x86_64 GNU/Linux\r\n');
+    else if (command !== '') this.print(`${command.split(' ')[0] ?? ''}: not found\r\n`);
+    if (this.state === 'running') this.print('# ');
+  }
+
+  private after(milliseconds: number | undefined, act: () => void): void {
+    if (milliseconds !== undefined) this.timers.add(setTimeout(act, milliseconds).unref());
+  }
+}

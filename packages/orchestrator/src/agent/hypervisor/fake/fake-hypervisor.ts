@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, mkdirSync } from 'node:fs';
+import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApiError } from '../../../common/api-error.js';
+import { sleep } from '../../../common/async.js';
+import { CONSOLE_WRITER_TAKEN, type HostConsole, type HostEvent, type HostReport, type MachineObservation } from '../../../host-agent/host-agent.js';
+import { Hypervisor, type HypervisorSpec } from '../hypervisor.js';
+import { FakeGuest } from './fake-guest.js';
+
+interface StoredGuest { spec: HypervisorSpec; pid: number; state: 'configured' | 'running' | 'paused' }
+
+/** Machines that only pretend. They are kept as files, so they outlive the process as real workers do. */
+export class FakeHypervisor extends Hypervisor {
+  private readonly guests = new Map<string, FakeGuest>();
+  private readonly listeners = new Set<(event: HostEvent) => void>();
+  private nextPid = 4_194_400; // above pid_max, so that nobody can hit a real process
+
+  constructor(private readonly directory: string) {
+    super();
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  override async adopt(): Promise<void> {
+    for (const name of await readdir(this.directory)) {
+      const stored = name.endsWith('.json') ? await this.load(name) : undefined;
+      if (stored === undefined) {
+        await rm(join(this.directory, name), { force: true });
+        continue;
+      }
+      const guest = this.makeGuest(stored.spec, stored.pid);
+      this.nextPid = Math.max(this.nextPid, stored.pid + 1);
+      if (stored.state !== 'configured') guest.start();
+      guest.state = stored.state;
+    }
+  }
+
+  override report(): Promise<HostReport> {
+    return Promise.resolve({
+      checks: [{ id: 'fake', title: 'Fake hypervisor', status: 'degraded', detail: 'Machines only pretend to run.', meaning: 'Good for tests of the control plane, for nothing else.', remedy: 'Start without FLOTILLA_HYPERVISOR=fake.' }],
+      kvm: { kind: 'none', detail: 'The fake hypervisor does not look for KVM.' },
+    });
+  }
+
+  override async create(spec: HypervisorSpec): Promise<{ pid?: number }> {
+    const known = this.guests.get(spec.id);
+    if (known !== undefined && known.state !== 'stopped') return { pid: known.pid };
+    const guest = this.makeGuest(spec, this.nextPid);
+    this.nextPid += 1;
+    if (guest.script.fail === 'create') {
+      this.guests.delete(spec.id);
+      throw new ApiError('worker.failed', { detail: 'The fake worker failed to start, as its script says.', remedy: 'Remove fake.fail from the command line.' });
+    }
+    for (const path of [spec.kernelPath, ...spec.disks.map((disk) => disk.path)]) {
+      if (!existsSync(path)) throw new ApiError('file.missing', { detail: `The file ${path} is missing.`, remedy: 'Import the image again.' });
+    }
+    await this.save(guest);
+    return { pid: guest.pid };
+  }
+
+  override async boot(id: string): Promise<void> {
+    const guest = this.live(id);
+    if (guest.state !== 'configured') return;
+    await sleep(guest.script.bootMs);
+    if (guest.script.fail === 'boot') throw new ApiError('kernel.unrecognised', { detail: 'The kernel cannot be booted, as the script says.', remedy: 'Remove fake.fail from the command line.', field: 'boot.kernel' });
+    guest.start();
+    await this.save(guest);
+  }
+
+  override powerButton(id: string): Promise<void> {
+    const guest = this.live(id);
+    if (!guest.script.deaf && guest.state === 'running') setTimeout(() => guest.end({ reason: 'powered-off', detail: 'The guest powered itself off.' }), 5);
+    return Promise.resolve();
+  }
+
+  override async pause(id: string): Promise<void> {
+    const guest = this.live(id);
+    guest.state = 'paused';
+    await this.save(guest);
+  }
+
+  override async resume(id: string): Promise<void> {
+    const guest = this.live(id);
+    guest.state = 'running';
+    await this.save(guest);
+  }
+
+  override async kill(id: string): Promise<void> {
+    this.guests.get(id)?.end({ reason: 'killed', detail: 'The machine was killed.' });
+    await this.release(id);
+  }
+
+  override async release(id: string): Promise<void> {
+    const guest = this.guests.get(id);
+    if (guest !== undefined && guest.state !== 'stopped') return;
+    this.guests.delete(id);
+    await rm(this.path(id), { force: true });
+  }
+
+  override list(): Promise<MachineObservation[]> {
+    return Promise.resolve([...this.guests.values()].map(observe));
+  }
+
+  override metrics(id: string): Promise<Record<string, number>> {
+    return Promise.resolve(this.live(id).metrics());
+  }
+
+  override openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole> {
+    const guest = this.guests.get(id) ?? this.live(id); // what a stopped guest has shown can be read until it is released
+    if (options.write && guest.writerTaken) {
+      throw new ApiError(CONSOLE_WRITER_TAKEN, { detail: 'Another client writes to this console.', remedy: 'Attach for reading only, or end the other client.', field: 'write' });
+    }
+    if (options.write) guest.writerTaken = true;
+    const closed = new AbortController();
+    const close = () => {
+      if (!closed.signal.aborted && options.write) guest.writerTaken = false;
+      closed.abort();
+      return Promise.resolve();
+    };
+    options.signal?.addEventListener('abort', () => void close(), { once: true });
+    const offset = guest.ring.clamp(options.offset);
+    return Promise.resolve({
+      offset, writer: options.write, ringBytes: guest.ring.capacity, data: guest.ring.read(offset, closed.signal), close,
+      write: (bytes: Uint8Array) => Promise.resolve(guest.type(bytes)),
+    });
+  }
+
+  override watch(listener: (event: HostEvent) => void): void {
+    this.listeners.add(listener);
+  }
+
+  override close(): Promise<void> {
+    this.listeners.clear();
+    return Promise.resolve();
+  }
+
+  private makeGuest(spec: HypervisorSpec, pid: number): FakeGuest {
+    const guest = new FakeGuest(spec, pid, (ended) => {
+      void rm(this.path(ended.spec.id), { force: true });
+      for (const listener of this.listeners) listener({ kind: 'machine', machine: observe(ended) });
+    });
+    this.guests.set(spec.id, guest);
+    return guest;
+  }
+
+  private live(id: string): FakeGuest {
+    const guest = this.guests.get(id);
+    if (guest === undefined || guest.state === 'stopped') {
+      throw new ApiError('worker.gone', { detail: `Machine ${id} has no worker.`, remedy: 'Start the machine.' });
+    }
+    return guest;
+  }
+
+  private async save(guest: FakeGuest): Promise<void> {
+    if (guest.state === 'stopped') return;
+    const temporary = `${this.path(guest.spec.id)}.tmp`;
+    await writeFile(temporary, JSON.stringify({ spec: guest.spec, pid: guest.pid, state: guest.state } satisfies StoredGuest));
+    await rename(temporary, this.path(guest.spec.id));
+  }
+
+  private async load(name: string): Promise<StoredGuest | undefined> {
+    const handle = await open(join(this.directory, name)).catch(() => undefined);
+    if (handle === undefined) return undefined;
+    await handle.close();
+    return JSON.parse(await readFile(join(this.directory, name), 'utf8')) as StoredGuest;
+  }
+
+  private path(id: string): string {
+    return join(this.directory, `${id}.json`);
+  }
+}
+
+function observe(guest: FakeGuest): MachineObservation {
+  return { id: guest.spec.id, state: guest.state, ...(guest.state === 'stopped' ? {} : { pid: guest.pid }), ...(guest.exit === undefined ? {} : { exit: guest.exit }) };
+}

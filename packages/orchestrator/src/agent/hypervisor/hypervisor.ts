@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { HostConsole, HostEvent, HostReport, MachineObservation } from '../../host-agent/host-agent.js';
+
+/** A machine with paths and tap names, ready for a worker. */
+export interface HypervisorSpec {
+  id: string;
+  cpus: number;
+  memoryMiB: number;
+  kernelPath: string;
+  initrdPath?: string;
+  commandLine?: string;
+  disks: { name: string; path: string; readOnly: boolean; serial?: string }[];
+  interfaces: { name: string; tap: string; mac: string }[];
+  rng: boolean;
+  isolation: 'process' | 'in-process';
+  onReboot: 'restart' | 'stop';
+  onCrash: 'stop' | 'restart' | 'pause';
+}
+
+/** Port to whatever runs machines on this host: the native core, or the fake. All calls are idempotent. */
+export abstract class Hypervisor {
+  /** Adopts every live worker found; to be called once before anything else. */
+  abstract adopt(): Promise<void>;
+  abstract report(): Promise<HostReport>;
+  /** Fails with a `host.kvm_*` code when machines cannot run here. */
+  abstract create(spec: HypervisorSpec): Promise<{ pid?: number }>;
+  abstract boot(id: string): Promise<void>;
+  abstract powerButton(id: string): Promise<void>;
+  abstract pause(id: string): Promise<void>;
+  abstract resume(id: string): Promise<void>;
+  abstract kill(id: string): Promise<void>;
+  /** Removes what is left of a run directory. */
+  abstract release(id: string): Promise<void>;
+  abstract list(): Promise<MachineObservation[]>;
+  abstract metrics(id: string): Promise<Record<string, number>>;
+  /** Opens the console of a live machine. */
+  abstract openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole>;
+  abstract watch(listener: (event: HostEvent) => void): void;
+  abstract close(): Promise<void>;
+}

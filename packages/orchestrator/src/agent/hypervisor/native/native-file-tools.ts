@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { CommandControl } from '../../../host-agent/host-agent.js';
+import { FileTools } from '../../files/file-tools.js';
+import { native } from './native-errors.js';
+import type { NativeModule } from './native-module.js';
+
+/** File work by the core: reflinks where the file system can, keeps holes, runs beside the event loop. */
+export class NativeFileTools extends FileTools {
+  constructor(private readonly core: NativeModule) {
+    super();
+  }
+
+  override async copy(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void> {
+    await native(() => this.core.copyFile({ source, target, ...options }));
+  }
+
+  override hash(path: string, control: CommandControl): Promise<string> {
+    return native(() => this.core.hashFile({ path, ...control }));
+  }
+}

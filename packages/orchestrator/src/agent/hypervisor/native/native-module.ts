@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of @flotilla/native that the host agent uses. The package is loaded when the native hypervisor is configured.
+import type { ByteProgress, HostReport } from '../../../host-agent/host-agent.js';
+
+export interface NativeSpec {
+  cpus: number;
+  /** Bytes. */
+  memory: number;
+  boot: { kernel: { path: string }; initrd?: { path: string }; commandLine?: string };
+  disks: { id: string; source: { path: string }; format: 'raw'; readOnly?: boolean; serial?: string }[];
+  interfaces: { id: string; tap: { name: string }; mac?: string }[];
+  serial?: 'console';
+  rng?: boolean;
+  onReboot?: 'restart' | 'stop';
+  onPanic?: 'stop' | 'restart' | 'pause';
+  onTripleFault?: 'stop' | 'restart' | 'pause';
+}
+
+export interface NativeEvent {
+  kind: string;
+  state?: string;
+  reason?: string;
+  registers?: unknown;
+  message?: string;
+  exitStatus?: number | null;
+  signal?: string | number | null;
+}
+
+export interface NativeExit { reason?: string; registers?: unknown; message?: string }
+
+export interface NativeMachine {
+  readonly id: string;
+  readonly pid: number | null;
+  readonly consolePath: string;
+  boot(): Promise<void>;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  powerButton(): Promise<void>;
+  kill(): Promise<void>;
+  info(): Promise<{ state: 'configured' | 'running' | 'paused' | 'stopped'; pid?: number | null; exit?: NativeExit | null }>;
+  metrics(): Promise<Record<string, number>>;
+  events(options?: { signal?: AbortSignal }): AsyncIterable<NativeEvent>;
+  close(): Promise<void>;
+}
+
+export interface NativeConsole { offset: number; data: AsyncIterable<Uint8Array>; write(bytes: Uint8Array): Promise<void> | void; close(): Promise<void> | void }
+
+export interface NativeModule {
+  Machine: {
+    create(options: { id: string; spec: NativeSpec; runtimeDirectory: string; isolation?: 'process' | 'in-process'; workerPath?: string }): Promise<NativeMachine>;
+    adopt(options: { id: string; runtimeDirectory: string }): Promise<NativeMachine>;
+  };
+  openConsole(options: { path: string; offset?: number; write?: boolean; signal?: AbortSignal }): Promise<NativeConsole>;
+  listWorkers(runtimeDirectory: string): Promise<{ id: string; pid: number; alive: boolean }[]>;
+  removeStale(runtimeDirectory: string, id: string): Promise<void>;
+  checkHost(): Promise<HostReport>;
+  createTap(options: { name: string; owner?: number }): Promise<void>;
+  deleteTap(name: string): Promise<void>;
+  copyFile(options: { source: string; target: string; sizeBytes?: number; onProgress?: (progress: ByteProgress) => void; signal?: AbortSignal }): Promise<unknown>;
+  hashFile(options: { path: string; onProgress?: (progress: ByteProgress) => void; signal?: AbortSignal }): Promise<string>;
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { cpus, hostname, release, totalmem } from 'node:os';
+import type { Readable } from 'node:stream';
+import { KeyedQueue } from '../common/async.js';
+import type { Log } from '../common/log.js';
+import {
+  type CollectReport, type CommandControl, type ConsoleLog, type EnsureNetworkCommand, type EnsureVolumeCommand, HostAgent, type HostConsole, type HostDescription, type HostEvent, type HostReport,
+  type ImageFacts, type ImportImageCommand, type LaunchCommand, type MachineCommand, type MachineObservation, type OpenConsoleCommand, type Ownership, type PoolUsage, type UploadImageCommand, type VolumeFacts,
+} from '../host-agent/host-agent.js';
+import { type ConsoleArchive, drainConsole } from './console-archive.js';
+import { Generations } from './generations.js';
+import type { Hypervisor, HypervisorSpec } from './hypervisor/hypervisor.js';
+import type { NetworkDriver } from './network/network-driver.js';
+import { tapName } from './network/tap-name.js';
+import type { DirPool } from './storage/dir/dir-pool.js';
+import { Touched } from './touched.js';
+
+/** What a host agent is made of. */
+export interface HostParts {
+  hypervisor: Hypervisor;
+  network: NetworkDriver;
+  pool: DirPool;
+  consoles: ConsoleArchive;
+  log: Log;
+}
+
+/** The host side: joins hypervisor, storage and network of this very host. */
+export class LocalHostAgent extends HostAgent {
+  private readonly generations = new Generations();
+  private readonly touched = new Touched();
+  /** Commands of one machine run one after another. */
+  private readonly queue = new KeyedQueue();
+  private ready: Promise<void> | undefined;
+
+  constructor(private readonly parts: HostParts) {
+    super();
+  }
+
+  override describe(): Promise<HostDescription> {
+    const bootId = readText('/proc/sys/kernel/random/boot_id');
+    return Promise.resolve({ name: hostname(), cpus: cpus().length, memoryMiB: Math.floor(totalmem() / 2 ** 20), kernel: release(), bootId });
+  }
+
+  override report(): Promise<HostReport> {
+    return this.parts.hypervisor.report();
+  }
+
+  override poolUsage(): Promise<PoolUsage> {
+    return this.parts.pool.usage();
+  }
+
+  override importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {
+    this.touched.touch(command.id);
+    return this.parts.pool.importImage(command, control);
+  }
+
+  override uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts> {
+    this.touched.touch(command.id);
+    return this.parts.pool.uploadImage(command, content, control);
+  }
+
+  override removeImage(command: { id: string }): Promise<void> {
+    return this.parts.pool.removeImage(command.id);
+  }
+
+  override ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
+    this.touched.touch(command.id);
+    return this.parts.pool.ensureVolume(command, control);
+  }
+
+  override removeVolume(command: { id: string }): Promise<void> {
+    return this.parts.pool.removeVolume(command.id);
+  }
+
+  override usedSubnets(): Promise<string[]> {
+    return this.parts.network.usedSubnets();
+  }
+
+  override ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
+    this.touched.touch(command.id);
+    return this.parts.network.ensureNetwork(command);
+  }
+
+  override removeNetwork(command: { id: string }): Promise<void> {
+    return this.parts.network.removeNetwork(command.id);
+  }
+
+  override prepareMachine(command: LaunchCommand): Promise<void> {
+    this.touched.touch(command.id);
+    return this.order(command, async () => {
+      for (const link of command.interfaces) await this.parts.network.attach(command.id, link);
+    });
+  }
+
+  override createMachine(command: LaunchCommand): Promise<{ pid?: number }> {
+    this.touched.touch(command.id);
+    return this.order(command, () => this.parts.hypervisor.create(this.resolve(command)));
+  }
+
+  /** The specification with paths and link names of this host. */
+  private resolve(command: LaunchCommand): HypervisorSpec {
+    const { pool } = this.parts;
+    return {
+      id: command.id, cpus: command.cpus, memoryMiB: command.memoryMiB, kernelPath: pool.imagePath(command.kernelImageId),
+      ...(command.initrdImageId === undefined ? {} : { initrdPath: pool.imagePath(command.initrdImageId) }),
+      ...(command.commandLine === undefined ? {} : { commandLine: command.commandLine }),
+      disks: command.disks.map((disk) => ({ name: disk.name, path: pool.volumePath(disk.volumeId), readOnly: disk.readOnly, ...(disk.serial === undefined ? {} : { serial: disk.serial }) })),
+      interfaces: command.interfaces.map((link) => ({ name: link.name, tap: tapName(command.id, link.name), mac: link.mac })),
+      rng: command.rng, isolation: command.isolation, onReboot: command.onReboot, onCrash: command.onCrash,
+    };
+  }
+
+  override bootMachine(command: MachineCommand): Promise<void> {
+    return this.order(command, (id) => this.parts.hypervisor.boot(id));
+  }
+
+  override pressPowerButton(command: MachineCommand): Promise<void> {
+    return this.order(command, (id) => this.parts.hypervisor.powerButton(id));
+  }
+
+  override pauseMachine(command: MachineCommand): Promise<void> {
+    return this.order(command, (id) => this.parts.hypervisor.pause(id));
+  }
+
+  override resumeMachine(command: MachineCommand): Promise<void> {
+    return this.order(command, (id) => this.parts.hypervisor.resume(id));
+  }
+
+  override killMachine(command: MachineCommand): Promise<void> {
+    return this.order(command, async (id) => {
+      await this.archive(id);
+      await this.parts.hypervisor.kill(id);
+    });
+  }
+
+  override releaseMachine(command: MachineCommand): Promise<void> {
+    return this.order(command, async (id) => {
+      await this.archive(id);
+      await this.parts.hypervisor.release(id);
+      await this.parts.network.detach(id);
+    });
+  }
+
+  override async forgetMachine(command: { id: string }): Promise<void> {
+    this.generations.forget(command.id);
+    await this.parts.consoles.remove(command.id);
+  }
+
+  override async listMachines(): Promise<MachineObservation[]> {
+    await this.adopted();
+    return this.parts.hypervisor.list();
+  }
+
+  override machineMetrics(command: { id: string }): Promise<Record<string, number>> {
+    return this.parts.hypervisor.metrics(command.id);
+  }
+
+  override beginCollect(): Promise<{ epoch: number }> {
+    return Promise.resolve({ epoch: this.touched.advance() });
+  }
+
+  override async collectGarbage(owned: Ownership): Promise<CollectReport> {
+    await this.adopted();
+    if (!this.touched.knows(owned.epoch)) return { removed: [] };
+    const keep = (ids: string[]) => this.touched.keeping(ids, owned.epoch);
+    const machines = keep(owned.machines);
+    const removed: string[] = [];
+    for (const found of await this.parts.hypervisor.list()) {
+      if (machines.has(found.id)) continue;
+      await this.parts.hypervisor.kill(found.id);
+      removed.push(`worker of ${found.id}`);
+    }
+    removed.push(...await this.parts.network.collect({ machines, networks: keep(owned.networks) }));
+    removed.push(...await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) }));
+    removed.push(...await this.parts.consoles.collect(machines));
+    if (removed.length > 0) this.parts.log.info({ removed }, 'removed what no resource owns');
+    return { removed };
+  }
+
+  override async readConsole(command: { id: string; offset?: number; tailBytes?: number }): Promise<ConsoleLog> {
+    const log = await this.wholeConsole(command.id);
+    const end = log.offset + log.bytes.length;
+    const wanted = Math.max(command.offset ?? log.offset, command.tailBytes === undefined ? log.offset : end - command.tailBytes);
+    const from = Math.min(Math.max(wanted, log.offset), end);
+    return { offset: from, bytes: log.bytes.subarray(from - log.offset) };
+  }
+
+  override openConsole(command: OpenConsoleCommand, signal?: AbortSignal): Promise<HostConsole> {
+    return this.parts.hypervisor.openConsole(command.id, {
+      write: command.write, ...(command.offset === undefined ? {} : { offset: command.offset }), ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  override watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {
+    this.parts.hypervisor.watch((event) => {
+      if (!signal.aborted) listener(event);
+    });
+  }
+
+  override async close(): Promise<void> {
+    await this.parts.hypervisor.close();
+    await this.parts.network.close();
+  }
+
+  private async order<T>(command: MachineCommand, act: (id: string) => Promise<T>): Promise<T> {
+    await this.adopted();
+    return this.queue.run(command.id, () => {
+      this.generations.check(command);
+      return act(command.id);
+    });
+  }
+
+  private adopted(): Promise<void> {
+    this.ready ??= this.parts.hypervisor.adopt();
+    return this.ready;
+  }
+
+  /** Keeps what the console of a machine shows before its worker goes. */
+  private async archive(id: string): Promise<void> {
+    const log = await this.liveConsole(id);
+    if (log !== undefined && log.bytes.length > 0) await this.parts.consoles.store(id, log);
+  }
+
+  private async wholeConsole(id: string): Promise<ConsoleLog> {
+    return await this.liveConsole(id) ?? await this.parts.consoles.load(id);
+  }
+
+  private async liveConsole(id: string): Promise<ConsoleLog | undefined> {
+    const found = (await this.listMachines()).some((machine) => machine.id === id && machine.state !== 'configured');
+    if (!found) return undefined;
+    try {
+      return await drainConsole(await this.parts.hypervisor.openConsole(id, { offset: 0, write: false }));
+    } catch {
+      return undefined; // the worker went meanwhile
+    }
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Log } from '../common/log.js';
+import type { Config } from '../config/config.js';
+import { ConsoleArchive } from './console-archive.js';
+import { LocalHostAgent } from './local-host-agent.js';
+import { DirPool } from './storage/dir/dir-pool.js';
+
+/** Builds the host side as configured. Each adapter is loaded only when it is used. */
+export async function makeHostAgent(config: Config, log: Log): Promise<LocalHostAgent> {
+  mkdirSync(config.runtimeDirectory, { recursive: true });
+  // dnsmasq gives root up and then reads its reservations again on SIGHUP: it must get through. What is secret lies in 0700 below.
+  chmodSync(config.runtimeDirectory, 0o711);
+  const host = join(config.dataDirectory, 'host');
+  const consoles = new ConsoleArchive(join(host, 'consoles'));
+  const poolDirectory = join(host, 'pools', 'default');
+  if (config.hypervisor === 'fake') {
+    const { FakeHypervisor } = await import('./hypervisor/fake/fake-hypervisor.js');
+    const { FakeNetwork } = await import('./network/fake/fake-network.js');
+    const { NodeFileTools } = await import('./files/node-file-tools.js');
+    return new LocalHostAgent({
+      hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')), network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
+      pool: new DirPool(poolDirectory, new NodeFileTools()), consoles, log,
+    });
+  }
+  const { loadNative } = await import('./hypervisor/native/load.js');
+  const { NativeHypervisor } = await import('./hypervisor/native/native-hypervisor.js');
+  const { NativeFileTools } = await import('./hypervisor/native/native-file-tools.js');
+  const { NatNetwork } = await import('./network/nat/nat-network.js');
+  const { CommandRunner } = await import('./runner/command-runner.js');
+  const native = await loadNative();
+  return new LocalHostAgent({
+    hypervisor: new NativeHypervisor(native, { runtimeDirectory: config.runtimeDirectory, workerPath: config.workerPath, log }),
+    network: new NatNetwork(new CommandRunner(log), { stateDirectory: join(host, 'networks'), runtimeDirectory: join(config.runtimeDirectory, 'networks'), native }),
+    pool: new DirPool(poolDirectory, new NativeFileTools(native)), consoles, log,
+  });
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
+import type { CommandRunner } from '../../runner/command-runner.js';
+
+/** Domain of the guests: `<machine>.flotilla.internal`. */
+const DOMAIN = 'flotilla.internal';
+
+/** One dnsmasq for each network: an address for each MAC we know, and names. It outlives this process and is found again by its pid file. */
+export class Dnsmasq {
+  constructor(private readonly runner: CommandRunner, private readonly directory: string) {}
+
+  /** Writes reservations and names; starts the program or lets it read them anew. */
+  async ensure(network: EnsureNetworkCommand): Promise<void> {
+    const files = this.files(network.id);
+    await mkdir(files.directory, { recursive: true, mode: 0o755 });
+    const changed = [
+      await replace(files.hosts, network.reservations.map((one) => `${one.mac},${one.ip},${one.hostname}\n`).join('')),
+      await replace(files.names, network.reservations.map((one) => `${one.ip} ${one.hostname}\n`).join('')),
+    ].includes(true);
+    const newConfig = await replace(files.config, config(network, files));
+    const pid = await this.pid(network.id);
+    if (pid !== undefined && !newConfig) {
+      if (changed) process.kill(pid, 'SIGHUP');
+      return;
+    }
+    if (pid !== undefined) await this.stop(network.id);
+    await this.runner.run('dnsmasq', [`--conf-file=${files.config}`]);
+  }
+
+  async stop(id: string): Promise<void> {
+    const pid = await this.pid(id);
+    if (pid !== undefined) process.kill(pid, 'SIGTERM');
+    for (let waited = 0; waited < 100 && await this.pid(id) !== undefined; waited += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.stop(id);
+    await rm(this.files(id).directory, { recursive: true, force: true });
+  }
+
+  /** Process id of the running program; a pid that some other program got meanwhile does not count. */
+  private async pid(id: string): Promise<number | undefined> {
+    const files = this.files(id);
+    const pid = Number(await readFile(files.pid, 'utf8').catch(() => ''));
+    if (!Number.isInteger(pid) || pid <= 1) return undefined;
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    return command.includes(`--conf-file=${files.config}`) ? pid : undefined;
+  }
+
+  private files(id: string) {
+    const directory = join(this.directory, id);
+    return { directory, config: join(directory, 'dnsmasq.conf'), hosts: join(directory, 'hosts'), names: join(directory, 'names'), leases: join(directory, 'leases'), pid: join(directory, 'pid') };
+  }
+}
+
+function config(network: EnsureNetworkCommand, files: { hosts: string; names: string; leases: string; pid: string }): string {
+  const [address = ''] = network.subnet.split('/');
+  return `# flotilla ${network.id}
+interface=${network.bridge}
+except-interface=lo
+bind-dynamic
+no-hosts
+domain-needed
+bogus-priv
+domain=${DOMAIN}
+local=/${DOMAIN}/
+expand-hosts
+dhcp-authoritative
+dhcp-range=${address},static,255.255.255.0,1h
+dhcp-option=option:router,${network.gateway}
+dhcp-option=option:dns-server,${network.gateway}
+dhcp-hostsfile=${files.hosts}
+addn-hosts=${files.names}
+dhcp-leasefile=${files.leases}
+pid-file=${files.pid}
+`;
+}
+
+/** Writes a file when it differs, whole or not at all. */
+async function replace(path: string, text: string): Promise<boolean> {
+  if (await readFile(path, 'utf8').catch(() => undefined) === text) return false;
+  await writeFile(`${path}.new`, text, { mode: 0o644 });
+  await rename(`${path}.new`, path);
+  return true;
+}

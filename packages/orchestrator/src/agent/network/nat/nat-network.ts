@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync } from 'node:fs';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ApiError } from '../../../common/api-error.js';
+import { KeyedQueue } from '../../../common/async.js';
+import type { EnsureNetworkCommand, LaunchInterface } from '../../../host-agent/host-agent.js';
+import type { CommandRunner } from '../../runner/command-runner.js';
+import { NetworkDriver } from '../network-driver.js';
+import { tapName } from '../tap-name.js';
+import { Dnsmasq } from './dnsmasq.js';
+import { ruleset, tableName } from './ruleset.js';
+import type { Keep } from '../../touched.js';
+
+/** The part of the native package that makes taps. */
+export interface TapTools {
+  createTap(options: { name: string }): Promise<void>;
+  deleteTap(name: string): Promise<void>;
+}
+
+export interface NatOptions {
+  /** What was made, noted before it is made: survives a crash and a host reboot. */
+  stateDirectory: string;
+  /** Files of the running programs. */
+  runtimeDirectory: string;
+  native: TapTools;
+}
+
+interface Link { ifname: string; ifalias?: string; flags?: string[]; master?: string; addr_info?: { local?: string }[] }
+interface Route { dst?: string }
+
+/** NAT networks: a bridge, our own nftables table and a dnsmasq each. All of it is noted on disk and carries our label. */
+export class NatNetwork extends NetworkDriver {
+  private readonly taps: string;
+  private readonly networks: string;
+  private readonly dnsmasq: Dnsmasq;
+  private readonly queue = new KeyedQueue();
+  /** Rules as last applied by this process. */
+  private readonly applied = new Map<string, string>();
+
+  constructor(private readonly runner: CommandRunner, private readonly options: NatOptions) {
+    super();
+    this.taps = join(options.stateDirectory, 'taps');
+    this.networks = join(options.stateDirectory, 'networks');
+    for (const path of [this.taps, this.networks]) mkdirSync(path, { recursive: true, mode: 0o700 });
+    mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o755 });
+    this.dnsmasq = new Dnsmasq(runner, options.runtimeDirectory);
+  }
+
+  override async usedSubnets(): Promise<string[]> {
+    const { stdout } = await this.runner.run('ip', ['-j', '-4', 'route', 'show', 'table', 'all']);
+    const routes = JSON.parse(stdout === '' ? '[]' : stdout) as Route[];
+    return routes.map((route) => route.dst ?? 'default').filter((destination) => destination !== 'default');
+  }
+
+  override async ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
+    await this.queue.run(command.id, async () => {
+      await note(join(this.networks, command.id), JSON.stringify(command));
+      await this.ensureBridge(command);
+      await this.ensureForwarding();
+      await this.ensureRules(command);
+      await this.dnsmasq.ensure(command);
+    });
+  }
+
+  override async removeNetwork(id: string): Promise<void> {
+    await this.queue.run(id, async () => {
+      const text = await readFile(join(this.networks, id), 'utf8').catch(() => undefined);
+      if (text === undefined) return;
+      const network = JSON.parse(text) as EnsureNetworkCommand;
+      await this.dnsmasq.remove(id);
+      const link = await this.link(network.bridge);
+      if (link !== undefined && (link.ifalias ?? label(id)) === label(id)) await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
+      await this.runner.run('nft', ['-f', '-'], { input: `table inet ${tableName(network)}\ndelete table inet ${tableName(network)}\n` });
+      this.applied.delete(id);
+      await rm(join(this.networks, id), { force: true });
+    });
+  }
+
+  override async attach(machineId: string, link: LaunchInterface): Promise<string> {
+    const name = tapName(machineId, link.name);
+    const found = await this.link(name);
+    if (found?.ifalias === label(machineId) && found.master === link.bridge) return name;
+    await note(join(this.taps, name), machineId);
+    if (found === undefined) await this.options.native.createTap({ name });
+    await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', label(machineId), 'master', link.bridge, 'up']);
+    return name;
+  }
+
+  override async detach(machineId: string): Promise<void> {
+    for (const name of await this.noted(this.taps)) {
+      if (await readFile(join(this.taps, name), 'utf8').catch(() => '') === machineId) await this.removeTap(name);
+    }
+  }
+
+  override async collect(owned: { machines: Keep; networks: Keep }): Promise<string[]> {
+    const removed: string[] = [];
+    for (const name of await this.noted(this.taps)) {
+      const machine = await readFile(join(this.taps, name), 'utf8').catch(() => undefined);
+      if (machine === undefined || owned.machines.has(machine)) continue;
+      await this.removeTap(name);
+      removed.push(`tap ${name}`);
+    }
+    for (const id of await this.noted(this.networks)) {
+      if (owned.networks.has(id)) continue;
+      await this.removeNetwork(id);
+      removed.push(`network ${id}`);
+    }
+    return removed;
+  }
+
+  override close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Names noted in a directory; a note that a crash cut off is no note. */
+  private async noted(directory: string): Promise<string[]> {
+    return (await readdir(directory)).filter((name) => !name.endsWith('.new'));
+  }
+
+  private async ensureBridge(command: EnsureNetworkCommand): Promise<void> {
+    const { bridge, gateway } = command;
+    const found = await this.link(bridge);
+    // A crash between the two first lines below leaves a bridge without a label: it has our name, so it is ours.
+    if (found?.ifalias !== undefined && found.ifalias !== label(command.id)) {
+      throw new ApiError('host.command_failed', {
+        detail: `The link ${bridge} is there already and is not ours (label "${found.ifalias}").`, remedy: `If nothing uses it, remove it: ip link delete dev ${bridge}.`,
+      });
+    }
+    if (found?.addr_info?.some((one) => one.local === gateway) === true && found.flags?.includes('UP') === true) return;
+    const prefix = command.subnet.split('/')[1] ?? '24';
+    const lines = [
+      ...(found === undefined ? [`link add name ${bridge} type bridge stp_state 0 forward_delay 0`] : []),
+      `link set dev ${bridge} alias ${label(command.id)}`,
+      `address replace ${gateway}/${prefix} dev ${bridge}`,
+      `link set dev ${bridge} up`,
+    ];
+    await this.runner.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
+  }
+
+  private async ensureForwarding(): Promise<void> {
+    const path = '/proc/sys/net/ipv4/ip_forward';
+    if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1\n');
+  }
+
+  private async ensureRules(command: EnsureNetworkCommand): Promise<void> {
+    const rules = ruleset(command);
+    if (this.applied.get(command.id) === rules) return;
+    await this.runner.run('nft', ['-f', '-'], { input: rules });
+    this.applied.set(command.id, rules);
+  }
+
+  private async link(name: string): Promise<Link | undefined> {
+    const { status, stdout } = await this.runner.run('ip', ['-j', 'address', 'show', 'dev', name], { accept: [1] });
+    if (status !== 0) return undefined;
+    return (JSON.parse(stdout) as Link[]).find((link) => link.ifname === name);
+  }
+
+  private async removeTap(name: string): Promise<void> {
+    if (await this.link(name) !== undefined) await this.options.native.deleteTap(name);
+    await rm(join(this.taps, name), { force: true });
+  }
+}
+
+/** Alias that every link of ours carries. */
+function label(id: string): string {
+  return `flotilla:${id}`;
+}
+
+async function note(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text);
+  await rename(`${path}.new`, path);
+}

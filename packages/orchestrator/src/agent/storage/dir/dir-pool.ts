@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants, createWriteStream, mkdirSync } from 'node:fs';
+import { access, open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { ApiError } from '../../../common/api-error.js';
+import type { CommandControl, EnsureVolumeCommand, ImageFacts, ImportImageCommand, PoolUsage, UploadImageCommand, VolumeFacts } from '../../../host-agent/host-agent.js';
+import { commitFile, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
+import type { FileTools } from '../../files/file-tools.js';
+import { checkFormat } from './inspect.js';
+import type { Keep } from '../../touched.js';
+
+/** Storage pool of kind `dir`: one file for each image and volume. What is half made ends in `.partial`. */
+export class DirPool {
+  private readonly images: string;
+  private readonly volumes: string;
+  /** Files that are being made now; the collector leaves their partial files alone. */
+  private readonly making = new Set<string>();
+
+  constructor(private readonly directory: string, private readonly files: FileTools) {
+    this.images = join(directory, 'images');
+    this.volumes = join(directory, 'volumes');
+    for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  }
+
+  imagePath(id: string): string {
+    return join(this.images, id);
+  }
+
+  volumePath(id: string): string {
+    return join(this.volumes, id);
+  }
+
+  /** Copies a file of the host into the pool, checks it, and makes it durable under its id. */
+  async importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {
+    await requireRegularFile(command.path);
+    await this.requireSpace((await stat(command.path)).size);
+    const target = this.imagePath(command.id);
+    return this.guarded(command.id, async () => {
+      const staged = `${target}.import`;
+      await this.files.copy(command.path, staged, control);
+      return this.admit(staged, target, command, control);
+    });
+  }
+
+  /** Takes the content of an upload. */
+  async uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts> {
+    const target = this.imagePath(command.id);
+    return this.guarded(command.id, async () => {
+      const staged = `${target}.import`;
+      const { signal } = control;
+      try {
+        await pipeline(content, createWriteStream(staged, { mode: 0o600 }), ...(signal === undefined ? [] : [{ signal }]));
+      } catch (error) {
+        await rm(staged, { force: true });
+        throw error;
+      }
+      return this.admit(staged, target, command, control);
+    });
+  }
+
+  async removeImage(id: string): Promise<void> {
+    for (const suffix of ['', PARTIAL_SUFFIX, '.import', `.import${PARTIAL_SUFFIX}`]) await rm(`${this.imagePath(id)}${suffix}`, { force: true });
+  }
+
+  /** Makes a volume from an image, or an empty one. Done when it is there. */
+  async ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
+    const target = this.volumePath(command.id);
+    const known = await stat(target).catch(() => undefined);
+    if (known !== undefined) return { sizeBytes: known.size };
+    return this.guarded(command.id, async () => {
+      if (command.imageId === undefined) await this.makeEmpty(target, command.sizeBytes ?? 0);
+      else {
+        const source = this.imagePath(command.imageId);
+        await requireRegularFile(source);
+        await this.requireSpace(await occupied(source));
+        await this.files.copy(source, target, { ...control, ...(command.sizeBytes === undefined ? {} : { sizeBytes: command.sizeBytes }) });
+      }
+      return { sizeBytes: (await stat(target)).size };
+    });
+  }
+
+  async removeVolume(id: string): Promise<void> {
+    for (const suffix of ['', PARTIAL_SUFFIX]) await rm(`${this.volumePath(id)}${suffix}`, { force: true });
+  }
+
+  async usage(): Promise<PoolUsage> {
+    const facts = await statfs(this.directory);
+    let allocatedBytes = 0;
+    for (const directory of [this.images, this.volumes]) {
+      for (const name of await readdir(directory)) allocatedBytes += await occupied(join(directory, name));
+    }
+    return { capacityBytes: facts.blocks * facts.bsize, allocatedBytes, availableBytes: facts.bavail * facts.bsize };
+  }
+
+  /** Removes files that no resource owns and half-made ones that nobody makes any more. */
+  async collect(owned: { volumes: Keep; images: Keep }): Promise<string[]> {
+    const removed: string[] = [];
+    for (const [directory, ids] of [[this.images, owned.images], [this.volumes, owned.volumes]] as const) {
+      for (const name of await readdir(directory)) {
+        const id = name.split('.')[0] ?? name;
+        if (this.making.has(id) || (ids.has(id) && name === id)) continue;
+        await rm(join(directory, name), { force: true, recursive: true });
+        removed.push(join(directory, name));
+      }
+    }
+    return removed;
+  }
+
+  private async admit(staged: string, target: string, command: UploadImageCommand, control: CommandControl): Promise<ImageFacts> {
+    try {
+      await checkFormat(staged, command.format);
+      const sha256 = await this.files.hash(staged, control.signal === undefined ? {} : { signal: control.signal });
+      if (command.sha256 !== undefined && command.sha256 !== sha256) {
+        throw new ApiError('image.checksum_mismatch', { detail: `The SHA-256 of the content is ${sha256}.`, remedy: 'Get the file again, or give the right sha256.', field: 'sha256' });
+      }
+      const sizeBytes = (await stat(staged)).size;
+      await commitFile(staged, target);
+      return { sizeBytes, sha256 };
+    } catch (error) {
+      await rm(staged, { force: true });
+      throw error;
+    }
+  }
+
+  private async makeEmpty(target: string, sizeBytes: number): Promise<void> {
+    const temporary = `${target}${PARTIAL_SUFFIX}`;
+    const handle = await open(temporary, 'w', 0o600);
+    try {
+      await handle.truncate(sizeBytes);
+    } finally {
+      await handle.close();
+    }
+    await commitFile(temporary, target);
+    await syncDirectory(this.volumes);
+  }
+
+  private async requireSpace(bytes: number): Promise<void> {
+    const facts = await statfs(this.directory);
+    if (bytes <= facts.bavail * facts.bsize) return;
+    throw new ApiError('pool.full', {
+      detail: `The pool has ${facts.bavail * facts.bsize} bytes free; ${bytes} are needed.`,
+      remedy: 'Free space on the file system of the data directory, or delete images and machines that are no longer needed.',
+    });
+  }
+
+  private async guarded<T>(id: string, make: () => Promise<T>): Promise<T> {
+    this.making.add(id);
+    try {
+      return await make();
+    } finally {
+      this.making.delete(id);
+    }
+  }
+}
+
+/** Bytes a file really takes, which is less than its size when it has holes. */
+async function occupied(path: string): Promise<number> {
+  const facts = await stat(path).catch(() => undefined);
+  return facts === undefined ? 0 : facts.blocks * 512;
+}
+
+async function requireRegularFile(path: string): Promise<void> {
+  const facts = await stat(path).catch((error: unknown) => {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EACCES' || code === 'EPERM') throw denied(path);
+    throw new ApiError('file.missing', { detail: `There is no file ${path} on the host.`, remedy: 'Give the absolute path of a file that exists on the host.', field: 'source.path' });
+  });
+  if (!facts.isFile()) {
+    throw new ApiError('file.not_regular', { detail: `${path} is ${facts.isDirectory() ? 'a directory' : 'no regular file'}.`, remedy: 'Give the path of a regular file.', field: 'source.path' });
+  }
+  await access(path, constants.R_OK).catch(() => {
+    throw denied(path);
+  });
+}
+
+function denied(path: string): ApiError {
+  return new ApiError('file.denied', { detail: `The host agent may not read ${path}.`, remedy: 'Make the file readable for the user of the host agent.', field: 'source.path' });
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import type { Request } from 'express';
+import type { PageQuery } from '../../common/dto/list.dto.js';
+import { currentContext } from '../../common/context.js';
+import { newId } from '../../common/ids.js';
+import { type Page, pageRequest, toPage } from '../../common/paging.js';
+import { Database } from '../../database/database.js';
+import type { AuditDto } from './dto/audit.dto.js';
+
+const MUTATIONS = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
+const MAX_PATH = 512;
+
+/** Who tried to change what, and how it ended; also what was denied. */
+@Injectable()
+export class AuditService {
+  constructor(private readonly database: Database) {}
+
+  /** Records the end of a request before its answer is sent; reads are not recorded. */
+  async record(request: Request, permission: string, status: number, code?: string): Promise<void> {
+    if (!MUTATIONS.has(request.method)) return;
+    const context = currentContext();
+    await this.database.db.insertInto('audit').values({
+      id: newId('req'), time: new Date().toISOString(), actor: context?.principal?.name ?? 'anonymous', actor_id: context?.principal?.id ?? null, permission,
+      method: request.method, path: request.path.slice(0, MAX_PATH), outcome: outcomeOf(status), status, code: code ?? null, request_id: context?.requestId ?? '',
+    }).execute();
+  }
+
+  async list(query: PageQuery): Promise<Page<AuditDto>> {
+    const request = pageRequest(query);
+    let select = this.database.db.selectFrom('audit').selectAll().orderBy('id').limit(request.limit + 1);
+    if (request.after !== undefined) select = select.where('id', '>', request.after);
+    return toPage(await select.execute(), request.limit, (row) => row.id, (row) => ({
+      id: row.id, time: row.time, actor: row.actor, ...(row.actor_id === null ? {} : { actorId: row.actor_id }), permission: row.permission, method: row.method, path: row.path,
+      outcome: row.outcome, status: row.status, ...(row.code === null ? {} : { code: row.code }), requestId: row.request_id,
+    }));
+  }
+}
+
+function outcomeOf(status: number): string {
+  if (status === 401 || status === 403) return 'denied';
+  if (status >= 500) return 'failed';
+  return status >= 400 ? 'refused' : 'done';
+}

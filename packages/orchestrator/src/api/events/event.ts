@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Target } from '../operations/operation.js';
+
+/** Every kind of event with the shape of its data. `emit` is checked against it. */
+export interface EventMap {
+  'machine.created': { state: string };
+  'machine.updated': { generation: number };
+  'machine.state': { state: string; previous: string; reason?: { code: string; detail: string; remedy: string } };
+  'machine.deleted': Record<string, never>;
+  'operation.created': { kind: string; state: string };
+  'operation.updated': { kind: string; state: string; step?: string; progress?: { bytes?: number; totalBytes?: number; percent?: number } };
+  'image.created': { state: string };
+  'image.ready': { sizeBytes: number; sha256: string };
+  'image.failed': { code: string };
+  'image.deleted': Record<string, never>;
+  'network.ready': { bridge: string };
+  'network.lease': { mac: string; ip: string; hostname?: string };
+  'key.created': { role: string };
+  'key.deleted': Record<string, never>;
+}
+
+export const EVENT_KINDS = [
+  'machine.created', 'machine.updated', 'machine.state', 'machine.deleted', 'operation.created', 'operation.updated', 'image.created', 'image.ready',
+  'image.failed', 'image.deleted', 'network.ready', 'network.lease', 'key.created', 'key.deleted',
+] as const satisfies readonly (keyof EventMap)[];
+
+export type EventKind = keyof EventMap;
+
+/** Something that happened; `id` grows by the order in which things became durable. */
+export interface FlotillaEvent<K extends EventKind = EventKind> {
+  id: number;
+  kind: K;
+  time: string;
+  target: Target;
+  data: EventMap[K];
+  requestId?: string;
+}
+
+/** An event that is not stored yet. */
+export type NewEvent = { [K in EventKind]: { kind: K; target: Target; data: EventMap[K] } }[EventKind];

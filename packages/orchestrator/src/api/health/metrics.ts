@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { Database } from '../../database/database.js';
+import { EventStreams } from '../events/event-streams.service.js';
+import { MachineRepository } from '../machines/machine.repository.js';
+
+/** Prometheus metrics; the library is loaded at the first question, not at start. */
+@Injectable()
+export class Metrics {
+  private registry: Promise<{ contentType: string; metrics(): Promise<string> }> | undefined;
+
+  constructor(private readonly machines: MachineRepository, private readonly streams: EventStreams, private readonly database: Database) {}
+
+  async render(): Promise<{ type: string; text: string }> {
+    this.registry ??= this.build();
+    const registry = await this.registry;
+    return { type: registry.contentType, text: await registry.metrics() };
+  }
+
+  private async build(): Promise<{ contentType: string; metrics(): Promise<string> }> {
+    const { Registry, Gauge, collectDefaultMetrics } = await import('prom-client');
+    const registry = new Registry();
+    collectDefaultMetrics({ register: registry });
+    const { machines, streams, database } = this;
+    new Gauge({
+      name: 'flotilla_machines', help: 'Machines by observed state.', labelNames: ['state'], registers: [registry],
+      async collect() {
+        this.reset();
+        for (const [state, count] of Object.entries(await machines.countByState())) this.set({ state }, count);
+      },
+    });
+    new Gauge({
+      name: 'flotilla_operations_open', help: 'Operations that have not ended.', registers: [registry],
+      async collect() {
+        const row = await database.db.selectFrom('operations').select((w) => w.fn.countAll().as('count')).where('state', 'in', ['pending', 'running']).executeTakeFirst();
+        this.set(Number(row?.count ?? 0));
+      },
+    });
+    new Gauge({ name: 'flotilla_event_listeners', help: 'Connected event streams.', registers: [registry], collect() { this.set(streams.count); } });
+    return registry;
+  }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { ApiError } from '../../common/api-error.js';
+import { newId } from '../../common/ids.js';
+import type { Page } from '../../common/paging.js';
+import { Database } from '../../database/database.js';
+import { metaValue } from '../../database/meta.js';
+import { HostAgent, type HostDescription, type HostReport } from '../../host-agent/host-agent.js';
+import type { HostDto, HostReportDto } from './dto/host.dto.js';
+
+/** A report is taken again after this time. */
+const REPORT_MILLISECONDS = 30_000;
+
+@Injectable()
+export class HostsService {
+  private description: HostDescription | undefined;
+  private report: { value: HostReport; at: number } | undefined;
+
+  constructor(private readonly database: Database, private readonly agent: HostAgent) {}
+
+  async list(): Promise<Page<HostDto>> {
+    return { items: [await this.thisHost()] };
+  }
+
+  async get(idOrName: string): Promise<HostDto> {
+    const host = await this.thisHost();
+    if (idOrName === host.id || idOrName === host.name) return host;
+    throw new ApiError('host.not_found', { detail: `There is no host with the id or name "${idOrName}".`, remedy: 'List the hosts: GET /v1/hosts.' });
+  }
+
+  async doctor(idOrName: string): Promise<HostReportDto> {
+    await this.get(idOrName);
+    this.report = undefined;
+    return this.currentReport();
+  }
+
+  /** Memory of the host in MiB: the bound of one machine. */
+  async memoryMiB(): Promise<number> {
+    return (await this.describe()).memoryMiB;
+  }
+
+  private async thisHost(): Promise<HostDto> {
+    const id = await metaValue(this.database, 'host.id', () => newId('hos'));
+    const { name, cpus, memoryMiB, kernel } = await this.describe();
+    const report = await this.currentReport();
+    return { id, name, cpus, memoryMiB, kernel, kvm: report.kvm, report };
+  }
+
+  private async describe(): Promise<HostDescription> {
+    this.description ??= await this.agent.describe();
+    return this.description;
+  }
+
+  private async currentReport(): Promise<HostReport> {
+    if (this.report === undefined || Date.now() - this.report.at > REPORT_MILLISECONDS) this.report = { value: await this.agent.report(), at: Date.now() };
+    return this.report.value;
+  }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { Database, isUniqueViolation } from '../../database/database.js';
+import { OperationsService } from '../operations/operations.service.js';
+
+const KEEP_MILLISECONDS = 48 * 3600 * 1000;
+
+/** What is known about a key. */
+export type Known =
+  | { state: 'new' }
+  | { state: 'in_flight' | 'done'; fingerprint: string; status: number; body: unknown };
+
+/** Remembers the first answer to each idempotency key, for two days. */
+@Injectable()
+export class IdempotencyStore {
+  constructor(private readonly database: Database, private readonly operations: OperationsService) {}
+
+  /** Takes a key for this request, or tells what the first request with it came to. */
+  async claim(principal: string, key: string, fingerprint: string, requestId: string): Promise<Known> {
+    try {
+      await this.database.db.insertInto('idempotency').values({
+        principal, key, fingerprint, state: 'in_flight', status: null, body: null, request_id: requestId, created_at: new Date().toISOString(),
+      }).execute();
+      return { state: 'new' };
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error;
+    }
+    const row = await this.database.db.selectFrom('idempotency').selectAll().where('principal', '=', principal).where('key', '=', key).executeTakeFirst();
+    if (row === undefined) return { state: 'in_flight', fingerprint, status: 0, body: undefined };
+    return { state: row.state === 'done' ? 'done' : 'in_flight', fingerprint: row.fingerprint, status: row.status ?? 0, body: row.body === null ? undefined : JSON.parse(row.body) as unknown };
+  }
+
+  async complete(principal: string, key: string, status: number, body: unknown): Promise<void> {
+    await this.database.db.updateTable('idempotency').set({ state: 'done', status, body: JSON.stringify(body ?? null) }).where('principal', '=', principal).where('key', '=', key).execute();
+  }
+
+  /** Forgets a key whose request was refused: a mended request may use it. */
+  async forget(principal: string, key: string): Promise<void> {
+    await this.database.db.deleteFrom('idempotency').where('principal', '=', principal).where('key', '=', key).execute();
+  }
+
+  /** After a crash: requests that got as far as an operation are done, the others never happened. */
+  async settleInterrupted(): Promise<void> {
+    const rows = await this.database.db.selectFrom('idempotency').selectAll().where('state', '=', 'in_flight').execute();
+    for (const row of rows) {
+      const operation = await this.operations.findByRequest(row.request_id);
+      if (operation === undefined) await this.forget(row.principal, row.key);
+      else await this.complete(row.principal, row.key, 202, operation);
+    }
+  }
+
+  async prune(): Promise<void> {
+    const limit = new Date(Date.now() - KEEP_MILLISECONDS).toISOString();
+    await this.database.db.deleteFrom('idempotency').where('created_at', '<', limit).where('state', '=', 'done').execute();
+  }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import { BoolField, EnumField, IntField, LabelsField, NameField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { SHA256_PATTERN } from '../../../common/names.js';
+import { IMAGE_FORMATS, IMAGE_KINDS, IMAGE_STATES, type Image } from '../image.js';
+
+/** Where an image came from. */
+export class ImageOrigin {
+  @StringField({ description: 'Path of the file on the host.', optional: true }) path?: string;
+  @BoolField({ description: 'True when it was uploaded.', optional: true }) upload?: boolean;
+}
+
+/** A kernel, initrd or disk that machines are made from. */
+export class ImageDto {
+  @StringField({ description: 'Id; sorts by time of creation.' }) id: string;
+  @StringField({ description: 'Unique name.' }) name: string;
+  @EnumField({ description: 'What it is.', values: IMAGE_KINDS }) kind: string;
+  @EnumField({ description: 'Format of the file.', values: IMAGE_FORMATS }) format: string;
+  @IntField({ description: 'Size in bytes; 0 while it is imported.' }) sizeBytes: number;
+  @StringField({ description: 'SHA-256 in hexadecimal; empty while it is imported.' }) sha256: string;
+  @EnumField({ description: 'State.', values: IMAGE_STATES }) state: string;
+  @TimeField({ description: 'When the import was asked for.' }) createdAt: string;
+  @LabelsField({}) labels: Record<string, string>;
+  @ObjectField(() => ImageOrigin, { description: 'Where it came from.' }) source: ImageOrigin;
+}
+
+/** A file on the host. */
+export class ImageSource {
+  @StringField({ description: 'Absolute path of a regular file on the host.', minLength: 1, maxLength: 4096, pattern: /^\/[^\0]*$/, remedy: 'Give an absolute path, beginning with /.' }) path: string;
+}
+
+/** Body of `POST /v1/images`. */
+export class ImportImage {
+  @NameField({ description: 'Unique name of the image.' }) name: string;
+  @EnumField({ description: 'What it is.', values: IMAGE_KINDS }) kind: 'kernel' | 'initrd' | 'disk';
+  @EnumField({ description: 'Format of the file; it is checked, never guessed. kernel: elf or bzimage; initrd: initrd; disk: raw.', values: IMAGE_FORMATS }) format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+  @ObjectField(() => ImageSource, { description: 'The file to copy.' }) source: ImageSource;
+  @StringField({ description: 'SHA-256 the file must have, 64 lower-case hexadecimal digits.', optional: true, pattern: SHA256_PATTERN, maxLength: 64 }) sha256?: string;
+  @LabelsField({ optional: true }) labels?: Record<string, string>;
+}
+
+/** Query of an upload. */
+export class UploadQuery {
+  @EnumField({ description: 'What it is.', values: IMAGE_KINDS, code: 'request.invalid_query' }) kind: 'kernel' | 'initrd' | 'disk';
+  @EnumField({ description: 'Format of the file; it is checked, never guessed.', values: IMAGE_FORMATS, code: 'request.invalid_query' }) format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+  @StringField({ description: 'SHA-256 the content must have.', optional: true, pattern: SHA256_PATTERN, maxLength: 64, code: 'request.invalid_query' }) sha256?: string;
+}
+
+/** The form in which clients see an image. */
+export function toImageDto(image: Image): ImageDto {
+  return image;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { newId } from '../../common/ids.js';
+import { type Page, pageRequest, toPage } from '../../common/paging.js';
+import type { ListQuery } from '../../common/dto/list.dto.js';
+import { type Executor, isUniqueViolation } from '../../database/database.js';
+import type { Operation } from '../operations/operation.js';
+import { OperationsService } from '../operations/operations.service.js';
+import { type ImageDto, type ImportImage, toImageDto } from './dto/image.dto.js';
+import { formatFits, type Image, type ImageKind } from './image.js';
+import { ImageFormatDoesNotFit, ImageInUse, ImageNameTaken, ImageNotFound, ImageNotReady, ImageWrongKind } from './image.errors.js';
+import { ImageRepository } from './image.repository.js';
+
+@Injectable()
+export class ImagesService {
+  constructor(private readonly repository: ImageRepository, private readonly operations: OperationsService) {}
+
+  async import(body: ImportImage): Promise<Operation> {
+    const image = this.newImage(body, { path: body.source.path });
+    const target = { kind: 'image' as const, id: image.id, name: image.name };
+    const input = { path: body.source.path, kind: body.kind, format: body.format, ...(body.sha256 === undefined ? {} : { sha256: body.sha256 }) };
+    return uniqueName(image.name, () => this.operations.submit({ kind: 'image.import', target, input, result: { imageId: image.id } }, async (tx) => {
+      await this.repository.insert(image, tx.db);
+      tx.emit({ kind: 'image.created', target, data: { state: image.state } });
+    }));
+  }
+
+  async list(query: ListQuery): Promise<Page<ImageDto>> {
+    const request = pageRequest(query);
+    return toPage(await this.repository.page(request), request.limit, (image) => image.id, toImageDto);
+  }
+
+  async get(idOrName: string): Promise<ImageDto> {
+    return toImageDto(await this.load(idOrName));
+  }
+
+  async remove(idOrName: string): Promise<Operation> {
+    const image = await this.load(idOrName);
+    const target = { kind: 'image' as const, id: image.id, name: image.name };
+    return this.operations.submit({ kind: 'image.delete', target }, async (tx) => {
+      if (image.state === 'importing') throw new ImageNotReady(image.name);
+      const user = await this.repository.user(image.id, tx.db);
+      if (user !== undefined) throw new ImageInUse(image.name, user);
+      await this.repository.remove(image.id, tx.db);
+      tx.emit({ kind: 'image.deleted', target, data: {} });
+    });
+  }
+
+  /** An image that a machine may use now; errors name the field that asked for it. */
+  async resolve(idOrName: string, kind: ImageKind, field: string, db?: Executor): Promise<Image> {
+    const image = await this.repository.find(idOrName, db);
+    if (image === undefined) throw new ImageNotFound(idOrName, field);
+    if (image.kind !== kind) throw new ImageWrongKind(image.name, image.kind, kind, field);
+    if (image.state !== 'ready') throw new ImageNotReady(image.name, field);
+    return image;
+  }
+
+  newImage(facts: Pick<ImportImage, 'name' | 'kind' | 'format' | 'labels'>, source: Image['source']): Image {
+    if (!formatFits(facts.kind, facts.format)) throw new ImageFormatDoesNotFit(facts.kind, facts.format);
+    return { id: newId('img'), name: facts.name, kind: facts.kind, format: facts.format, sizeBytes: 0, sha256: '', state: 'importing', createdAt: new Date().toISOString(), labels: facts.labels ?? {}, source };
+  }
+
+  private async load(idOrName: string): Promise<Image> {
+    const image = await this.repository.find(idOrName);
+    if (image === undefined) throw new ImageNotFound(idOrName);
+    return image;
+  }
+}
+
+/** Turns the violation of a unique name into the error clients know. */
+export async function uniqueName<T>(name: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw isUniqueViolation(error) ? new ImageNameTaken(name) : error;
+  }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ValidateBy } from 'class-validator';
+import { BoolField, IntField, LabelsField, NameField, ObjectField, QueryBoolField, QueryIntField } from '../../../common/dto/fields.js';
+import { MachineSpecDto, RestartPolicyDto } from './machine-spec.dto.js';
+
+/** Body of `POST /v1/machines`. */
+export class CreateMachine extends MachineSpecDto {
+  @NameField({ description: 'Name of the machine, unique; also its host name on its networks.' }) name: string;
+  @LabelsField({ optional: true }) labels?: Record<string, string>;
+  @BoolField({ description: 'Whether to start it at once.', optional: true, default: true }) start?: boolean;
+}
+
+/** Body of `PATCH /v1/machines/{machine}`. */
+export class UpdateMachine {
+  @LabelsField({ description: 'Replaces all labels.', optional: true }) labels?: Record<string, string>;
+  @ObjectField(() => RestartPolicyDto, { description: 'Replaces the restart policy.', optional: true }) restartPolicy?: RestartPolicyDto;
+}
+
+/** Body of stop and restart. */
+export class StopMachine {
+  @IntField({ description: 'Seconds the guest has to power off after the ACPI power button.', optional: true, min: 0, max: 3600, default: 30 }) timeoutSeconds?: number;
+  @BoolField({ description: 'Whether the machine is killed when the time is over; otherwise the operation fails.', optional: true, default: true }) thenKill?: boolean;
+}
+
+/** Body of actions that take nothing: absent, or an empty object. */
+export class NoBody {
+  /** class-validator lets anything pass a class without a check, so there is one. */
+  @ValidateBy({ name: 'nothing', validator: { validate: (value) => value === undefined } }, { message: '$property is not a known field', context: { code: 'request.unknown_field', remedy: 'Send an empty object.' } })
+  nothing?: undefined;
+}
+
+/** Query of the delete of a machine. */
+export class DeleteMachineQuery {
+  @QueryBoolField({ description: 'Also delete a machine that runs: it is killed first.', optional: true, default: false, code: 'request.invalid_query' }) force?: boolean;
+}
+
+/** Query of the console log. */
+export class LogsQuery {
+  @QueryIntField({ description: 'Only the last so many bytes.', optional: true, min: 0, max: 16 * 1024 * 1024, code: 'request.invalid_query' }) tailBytes?: number;
+  @QueryIntField({ description: 'Only bytes from this offset of the console stream on.', optional: true, min: 0, max: Number.MAX_SAFE_INTEGER, code: 'request.invalid_query' }) offset?: number;
+}

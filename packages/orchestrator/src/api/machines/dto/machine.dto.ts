@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import { CustomField, EnumField, IntField, LabelsField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { DESIRED_STATES, MACHINE_STATES, type Machine } from '../machine.js';
+import { MachineSpecDto } from './machine-spec.dto.js';
+
+/** Why a machine is in the state it is in. */
+export class StateReasonDto {
+  @StringField({ description: 'Stable code, for example `worker.gone` or `guest.panic`.' }) code: string;
+  @StringField({ description: 'What happened.' }) detail: string;
+  @StringField({ description: 'What to do about it.' }) remedy: string;
+  @CustomField({ description: 'CPU registers at that moment, as hexadecimal texts.', optional: true, schema: { type: 'object', additionalProperties: { type: 'string' } } }) registers?: Record<string, string>;
+}
+
+/** State that was asked for. */
+export class DesiredDto {
+  @EnumField({ description: 'State asked for.', values: DESIRED_STATES }) state: string;
+  @IntField({ description: 'Grows with each change of the desired state.' }) generation: number;
+}
+
+/** Address of an interface. */
+export class MachineAddressDto {
+  @StringField({ description: 'Name of the interface.' }) interface: string;
+  @StringField({ description: 'MAC address.' }) mac: string;
+  @StringField({ description: 'IPv4 address that DHCP gives it.', optional: true }) ip?: string;
+}
+
+/** Volume behind a disk. */
+export class MachineDiskDto {
+  @StringField({ description: 'Name of the disk.' }) name: string;
+  @StringField({ description: 'Id of its volume.' }) volume: string;
+}
+
+/** What was last seen of a machine. */
+export class ObservedDto {
+  @EnumField({ description: 'State it is in.', values: MACHINE_STATES }) state: string;
+  @IntField({ description: 'The desired generation this state answers.' }) generation: number;
+  @ObjectField(() => StateReasonDto, { description: 'Why, when it is not where it should be.', optional: true }) reason?: StateReasonDto;
+  @IntField({ description: 'Process id of its worker on the host.', optional: true }) workerPid?: number;
+  @TimeField({ description: 'When it last began to run.', optional: true }) startedAt?: string;
+  @IntField({ description: 'Restarts made by the restart policy.' }) restarts: number;
+  @TimeField({ description: 'When the restart policy tries again.', optional: true }) nextRestartAt?: string;
+  @ListField(() => MachineAddressDto, { description: 'Its addresses.' }) addresses: MachineAddressDto[];
+  @ListField(() => MachineDiskDto, { description: 'Its disks.' }) disks: MachineDiskDto[];
+}
+
+/** A virtual machine. */
+export class MachineDto {
+  @StringField({ description: 'Id; sorts by time of creation.' }) id: string;
+  @StringField({ description: 'Unique name.' }) name: string;
+  @LabelsField({}) labels: Record<string, string>;
+  @IntField({ description: 'Grows with each change; the ETag is `W/"<generation>"`.' }) generation: number;
+  @TimeField({ description: 'When it was created.' }) createdAt: string;
+  @TimeField({ description: 'When it last changed.' }) updatedAt: string;
+  @ObjectField(() => MachineSpecDto, { description: 'What it is made of, all defaults filled in.' }) spec: MachineSpecDto;
+  @ObjectField(() => DesiredDto, { description: 'State asked for.' }) desired: DesiredDto;
+  @ObjectField(() => ObservedDto, { description: 'State seen.' }) observed: ObservedDto;
+}
+
+/** Counters of a running machine. */
+export class MachineMetrics {
+  @CustomField({ description: 'Counters by name since the start of the worker.', schema: { type: 'object', additionalProperties: { type: 'integer' } } }) counters: Record<string, number>;
+}
+
+/** The form in which clients see a machine. */
+export function toMachineDto(machine: Machine): MachineDto {
+  const { attempt: _attempt, ...observed } = machine.observed;
+  return { ...machine, observed };
+}

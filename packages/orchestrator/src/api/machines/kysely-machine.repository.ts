@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import type { Selectable } from 'kysely';
+import type { Labels } from '../../common/names.js';
+import type { PageRequest } from '../../common/paging.js';
+import { Database, type Executor } from '../../database/database.js';
+import { labelFilter, labelsOf, removeLabels, replaceLabels } from '../../database/labels.js';
+import type { MachinesTable } from '../../database/schema.js';
+import type { DesiredState, Machine, MachineSpec, Observed } from './machine.js';
+import { MachineRepository } from './machine.repository.js';
+
+@Injectable()
+export class KyselyMachineRepository extends MachineRepository {
+  constructor(private readonly database: Database) {
+    super();
+  }
+
+  override async insert(machine: Machine, imageIds: string[], db: Executor): Promise<void> {
+    await db.insertInto('machines').values({ id: machine.id, name: machine.name, created_at: machine.createdAt, ...columns(machine) }).execute();
+    await replaceLabels(db, 'machine', machine.id, machine.labels);
+    const images = [...new Set(imageIds)].map((image) => ({ machine_id: machine.id, image_id: image }));
+    if (images.length > 0) await db.insertInto('machine_images').values(images).execute();
+  }
+
+  override async save(machine: Machine, db: Executor): Promise<void> {
+    await db.updateTable('machines').set(columns(machine)).where('id', '=', machine.id).execute();
+    await replaceLabels(db, 'machine', machine.id, machine.labels);
+  }
+
+  override async remove(id: string, db: Executor): Promise<void> {
+    await removeLabels(db, 'machine', id);
+    await db.deleteFrom('machine_images').where('machine_id', '=', id).execute();
+    await db.deleteFrom('machines').where('id', '=', id).execute();
+  }
+
+  override async find(idOrName: string, db: Executor = this.database.db): Promise<Machine | undefined> {
+    const row = await db.selectFrom('machines').selectAll().where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)])).executeTakeFirst();
+    return row === undefined ? undefined : (await this.withLabels([row], db))[0];
+  }
+
+  override async page(request: PageRequest): Promise<Machine[]> {
+    let query = this.database.db.selectFrom('machines').selectAll().orderBy('id').limit(request.limit + 1);
+    if (request.after !== undefined) query = query.where('id', '>', request.after);
+    if (request.name !== undefined) query = query.where('name', '=', request.name);
+    for (const filter of labelFilter(this.database.db, 'machine', request.labels)) query = query.where('id', 'in', filter);
+    return this.withLabels(await query.execute(), this.database.db);
+  }
+
+  override async ids(): Promise<string[]> {
+    return (await this.database.db.selectFrom('machines').select('id').execute()).map((row) => row.id);
+  }
+
+  override async active(): Promise<Machine[]> {
+    const rows = await this.database.db.selectFrom('machines').selectAll()
+      .where((w) => w.or([w('desired_state', '!=', 'stopped'), w('observed_state', 'not in', ['stopped', 'failed'])])).orderBy('id').execute();
+    return this.withLabels(rows, this.database.db);
+  }
+
+  override async countByState(): Promise<Record<string, number>> {
+    const rows = await this.database.db.selectFrom('machines').select((w) => ['observed_state', w.fn.countAll().as('count')]).groupBy('observed_state').execute();
+    return Object.fromEntries(rows.map((row) => [row.observed_state, Number(row.count)]));
+  }
+
+  private async withLabels(rows: Selectable<MachinesTable>[], db: Executor): Promise<Machine[]> {
+    const labels = await labelsOf(db, 'machine', rows.map((row) => row.id));
+    return rows.map((row) => fromRow(row, labels.get(row.id) ?? {}));
+  }
+}
+
+function columns(machine: Machine) {
+  return {
+    generation: machine.generation, spec: JSON.stringify(machine.spec), desired_state: machine.desired.state, desired_generation: machine.desired.generation,
+    observed_state: machine.observed.state, observed: JSON.stringify(machine.observed), updated_at: machine.updatedAt,
+  };
+}
+
+function fromRow(row: Selectable<MachinesTable>, labels: Labels): Machine {
+  return {
+    id: row.id, name: row.name, labels, generation: row.generation, createdAt: row.created_at, updatedAt: row.updated_at, spec: JSON.parse(row.spec) as MachineSpec,
+    desired: { state: row.desired_state as DesiredState, generation: row.desired_generation }, observed: JSON.parse(row.observed) as Observed,
+  };
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import type { Operation, OperationKind } from '../operations/operation.js';
+import { mayCancel } from '../operations/dto/operation.dto.js';
+import { OperationsService } from '../operations/operations.service.js';
+import type { StopMachine } from './dto/machine-requests.dto.js';
+import { actionAllowed, type DesiredState, type Machine, type MachineAction, type MachineState } from './machine.js';
+import { MachineBusy, MachineNotFound, MachineStateConflict } from './machine.errors.js';
+import { MachineRepository } from './machine.repository.js';
+import { MachineStates, targetOf } from './machine-states.service.js';
+import { checkGeneration } from './machines.service.js';
+
+interface Wish {
+  action: MachineAction;
+  desired: DesiredState;
+  /** State shown while the operation runs. */
+  transient: MachineState;
+  input?: Record<string, unknown>;
+  force?: boolean;
+  byPolicy?: boolean;
+}
+
+const REMEDIES: Record<MachineAction, string> = {
+  start: 'Only a stopped or failed machine can be started.',
+  stop: 'Only a running or paused machine can be stopped.',
+  restart: 'Only a running or paused machine can be restarted; start it instead.',
+  kill: 'There is nothing to kill.',
+  pause: 'Only a running machine can be paused.',
+  resume: 'Only a paused machine can be resumed.',
+  delete: 'Stop the machine first, or delete it with force=true.',
+};
+
+/** What clients and the restart policy ask machines to do: each becomes a wish and an operation. */
+@Injectable()
+export class MachineActions {
+  constructor(private readonly repository: MachineRepository, private readonly operations: OperationsService, private readonly states: MachineStates) {}
+
+  start(idOrName: string, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, ifMatch, { action: 'start', desired: 'running', transient: 'starting' });
+  }
+
+  /** A start by the restart policy: counts as one more attempt. */
+  restartByPolicy(id: string): Promise<Operation> {
+    return this.act(id, undefined, { action: 'start', desired: 'running', transient: 'starting', byPolicy: true });
+  }
+
+  stop(idOrName: string, body: StopMachine, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, ifMatch, { action: 'stop', desired: 'stopped', transient: 'stopping', input: stopInput(body) });
+  }
+
+  restart(idOrName: string, body: StopMachine, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, ifMatch, { action: 'restart', desired: 'running', transient: 'stopping', input: stopInput(body) });
+  }
+
+  kill(idOrName: string, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, ifMatch, { action: 'kill', desired: 'stopped', transient: 'stopping', force: true });
+  }
+
+  pause(idOrName: string, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, ifMatch, { action: 'pause', desired: 'paused', transient: 'pausing' });
+  }
+
+  resume(idOrName: string, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, ifMatch, { action: 'resume', desired: 'running', transient: 'paused' });
+  }
+
+  remove(idOrName: string, force: boolean, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, ifMatch, { action: 'delete', desired: 'stopped', transient: 'deleting', force });
+  }
+
+  private async act(idOrName: string, ifMatch: string | undefined, wish: Wish): Promise<Operation> {
+    const machine = await this.load(idOrName);
+    checkGeneration(machine, ifMatch);
+    await this.clearTheWay(machine, wish);
+    const kind: OperationKind = `machine.${wish.action}`;
+    return this.operations.submit({ kind, target: targetOf(machine), ...(wish.input === undefined ? {} : { input: wish.input }), result: { machineId: machine.id } }, async (tx) => {
+      const current = await this.repository.find(machine.id, tx.db);
+      if (current === undefined) throw new MachineNotFound(idOrName);
+      checkGeneration(current, ifMatch);
+      if (!actionAllowed(wish.action, current.observed.state, wish.force ?? false)) throw new MachineStateConflict(current, wish.action, REMEDIES[wish.action]);
+      const attempt = wish.action !== 'start' ? current.observed.attempt : wish.byPolicy === true ? current.observed.attempt + 1 : 0;
+      await this.states.wish(tx, current, wish.desired, { state: wish.transient, nextRestartAt: undefined, attempt });
+    });
+  }
+
+  /** One operation a machine: kill and forced delete cancel what runs, everything else is refused. */
+  private async clearTheWay(machine: Machine, wish: Wish): Promise<void> {
+    const open = await this.operations.openFor(machine.id);
+    if (open === undefined) return;
+    const mayPush = wish.action === 'kill' || (wish.action === 'delete' && wish.force === true);
+    if (!mayPush || open.kind === 'machine.delete') throw new MachineBusy(machine, open);
+    if (mayCancel(open)) await this.operations.cancel(open.id);
+    const ended = await this.operations.wait(open.id, 60);
+    if (ended.endedAt === undefined) throw new MachineBusy(machine, open);
+  }
+
+  private async load(idOrName: string): Promise<Machine> {
+    const machine = await this.repository.find(idOrName);
+    if (machine === undefined) throw new MachineNotFound(idOrName);
+    return machine;
+  }
+}
+
+function stopInput(body: StopMachine): Record<string, unknown> {
+  return { timeoutSeconds: body.timeoutSeconds ?? 30, thenKill: body.thenKill ?? true };
+}

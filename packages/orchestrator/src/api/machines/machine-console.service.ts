@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import type { Response } from 'express';
+import { ApiError } from '../../common/api-error.js';
+import { HostAgent, type HostConsole } from '../../host-agent/host-agent.js';
+import type { LogsQuery } from './dto/machine-requests.dto.js';
+import { MachineNotFound } from './machine.errors.js';
+import { MachineRepository } from './machine.repository.js';
+
+/** Console of a machine: what it has shown, and live. */
+@Injectable()
+export class MachineConsole {
+  constructor(private readonly repository: MachineRepository, private readonly agent: HostAgent) {}
+
+  async sendLog(idOrName: string, query: LogsQuery, response: Response): Promise<void> {
+    const machine = await this.repository.find(idOrName);
+    if (machine === undefined) throw new MachineNotFound(idOrName);
+    const log = await this.agent.readConsole({
+      id: machine.id, ...(query.offset === undefined ? {} : { offset: query.offset }), ...(query.tailBytes === undefined ? {} : { tailBytes: query.tailBytes }),
+    });
+    response.status(200).set({ 'Content-Type': 'text/plain; charset=utf-8', 'X-Console-Offset': String(log.offset), 'X-Content-Type-Options': 'nosniff' });
+    response.end(Buffer.from(log.bytes));
+  }
+
+  /** Attaches to a live console; fails with machine.not_found, worker.gone or machine.console_unavailable. */
+  async open(idOrName: string, options: { offset?: number; write: boolean; signal: AbortSignal }): Promise<HostConsole> {
+    const machine = await this.repository.find(idOrName);
+    if (machine === undefined) throw new MachineNotFound(idOrName);
+    return this.agent.openConsole({ id: machine.id, write: options.write, ...(options.offset === undefined ? {} : { offset: options.offset }) }, options.signal);
+  }
+
+  refuseWithoutUpgrade(): void {
+    throw new ApiError('request.malformed', { detail: 'The console speaks WebSocket only.', remedy: 'Connect with a WebSocket client, or read the log: GET /v1/machines/{machine}/logs.' });
+  }
+}

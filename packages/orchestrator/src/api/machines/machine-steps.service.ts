@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { ApiError } from '../../common/api-error.js';
+import { sleep } from '../../common/async.js';
+import { HostAgent, type LaunchCommand, type MachineCommand } from '../../host-agent/host-agent.js';
+import { NetworksService } from '../networks/networks.service.js';
+import type { Operation } from '../operations/operation.js';
+import type { Step } from '../operations/operation-definition.js';
+import { VolumeRepository } from '../volumes/volume.repository.js';
+import type { Machine } from './machine.js';
+import { MachineNotFound } from './machine.errors.js';
+import { MachineRepository } from './machine.repository.js';
+import { MachineStates } from './machine-states.service.js';
+
+const POLL_MILLISECONDS = 50;
+const MEBIBYTE = 1024 * 1024;
+
+/** The steps machines are moved by. Each comes to the same end however often it runs. */
+@Injectable()
+export class MachineSteps {
+  constructor(
+    private readonly agent: HostAgent, private readonly repository: MachineRepository, private readonly volumes: VolumeRepository, private readonly networks: NetworksService, private readonly states: MachineStates,
+  ) {}
+
+  /** Copies or makes the disks. */
+  makeVolumes(id: string): Step {
+    return {
+      name: 'volumes',
+      run: async ({ signal, progress }) => {
+        const machine = await this.load(id);
+        for (const disk of machine.spec.disks) {
+          const volume = volumeOf(machine, disk.name);
+          if (disk.volume !== undefined) continue;
+          const facts = await this.agent.ensureVolume({
+            id: volume, ...(disk.image === undefined ? {} : { imageId: disk.image }), ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
+          }, { signal, onProgress: progress });
+          await this.volumes.markReady(volume, facts.sizeBytes);
+        }
+      },
+      undo: () => this.removeVolumes(id),
+    };
+  }
+
+  /** Bridge, rules, addresses, taps. */
+  connect(id: string): Step[] {
+    return [
+      {
+        name: 'network',
+        run: async () => {
+          const machine = await this.load(id);
+          for (const network of new Set(machine.spec.interfaces.map((link) => link.network))) await this.networks.ensureOnHost(network);
+        },
+      },
+      { name: 'taps', run: async () => this.agent.prepareMachine(await this.launch(id)), undo: () => this.release(id) },
+    ];
+  }
+
+  /** Worker and guest. */
+  launchSteps(id: string): Step[] {
+    return [
+      { name: 'worker', run: async () => { await this.agent.createMachine(await this.launch(id)); }, undo: () => this.kill(id) },
+      { name: 'boot', run: async () => this.agent.bootMachine(await this.command(id)) },
+      {
+        name: 'observe',
+        run: async () => {
+          const found = (await this.agent.listMachines()).find((machine) => machine.id === id);
+          await this.states.observe(id, (machine) => ({
+            state: 'running', generation: machine.desired.generation, startedAt: new Date().toISOString(), workerPid: found?.pid, reason: undefined, nextRestartAt: undefined,
+          }));
+        },
+      },
+    ];
+  }
+
+  /** The power button, and the wait for the guest. */
+  powerOff(id: string): Step[] {
+    return [
+      { name: 'power-button', run: async () => this.agent.pressPowerButton(await this.command(id)).catch(ignoreGoneWorker) },
+      { name: 'wait', run: async ({ operation, signal }) => this.waitForEnd(id, operation, signal) },
+    ];
+  }
+
+  /** Ends what runs and takes everything off the host that a stopped machine does not need. */
+  clear(id: string): Step[] {
+    return [{ name: 'kill', run: () => this.kill(id) }, { name: 'release', run: () => this.release(id) }];
+  }
+
+  pause(id: string): Step {
+    return { name: 'pause', run: async () => this.agent.pauseMachine(await this.command(id)) };
+  }
+
+  resume(id: string): Step {
+    return { name: 'resume', run: async () => this.agent.resumeMachine(await this.command(id)) };
+  }
+
+  /** Removes the disks that were made for the machine, and its console log. */
+  destroy(id: string): Step[] {
+    return [
+      { name: 'volumes', run: () => this.removeVolumes(id) },
+      { name: 'console', run: () => this.agent.forgetMachine({ id }) },
+    ];
+  }
+
+  /** What the host needs to run the machine. */
+  async launch(id: string): Promise<LaunchCommand> {
+    const machine = await this.load(id);
+    const { spec } = machine;
+    const interfaces = [];
+    for (const link of spec.interfaces) {
+      const network = await this.networks.load(link.network);
+      const address = machine.observed.addresses.find((one) => one.interface === link.name);
+      interfaces.push({ name: link.name, networkId: network.id, bridge: network.bridge, mac: link.mac, ip: address?.ip ?? '' });
+    }
+    return {
+      id, generation: machine.desired.generation, cpus: spec.cpus, memoryMiB: spec.memoryMiB, kernelImageId: spec.boot.kernel, interfaces,
+      ...(spec.boot.initrd === undefined ? {} : { initrdImageId: spec.boot.initrd }), ...(spec.boot.commandLine === undefined ? {} : { commandLine: spec.boot.commandLine }),
+      disks: spec.disks.map((disk) => ({ name: disk.name, volumeId: volumeOf(machine, disk.name), readOnly: disk.readOnly, ...(disk.serial === undefined ? {} : { serial: disk.serial }) })),
+      rng: spec.rng, isolation: spec.isolation, onReboot: spec.onReboot, onCrash: spec.onCrash,
+    };
+  }
+
+  private async waitForEnd(id: string, operation: Operation, signal: AbortSignal): Promise<void> {
+    const { timeoutSeconds, thenKill } = operation.input as { timeoutSeconds: number; thenKill: boolean };
+    const deadline = performance.now() + timeoutSeconds * 1000;
+    for (;;) {
+      const found = (await this.agent.listMachines()).find((machine) => machine.id === id);
+      if (found === undefined || found.state === 'stopped') return;
+      if (performance.now() >= deadline) break;
+      await sleep(POLL_MILLISECONDS, signal);
+    }
+    if (thenKill) return;
+    throw new ApiError('machine.stop_timeout', { detail: `The guest did not power off within ${timeoutSeconds} s after the power button.`, remedy: 'Shut the guest down from within, give more time, or kill the machine.' });
+  }
+
+  private async kill(id: string): Promise<void> {
+    await this.agent.killMachine(await this.command(id));
+  }
+
+  private async release(id: string): Promise<void> {
+    await this.agent.releaseMachine(await this.command(id));
+  }
+
+  private async removeVolumes(id: string): Promise<void> {
+    const machine = await this.repository.find(id);
+    for (const disk of machine?.spec.disks ?? []) {
+      if (machine !== undefined && disk.volume === undefined) await this.agent.removeVolume({ id: volumeOf(machine, disk.name) });
+    }
+  }
+
+  private async command(id: string): Promise<MachineCommand> {
+    return { id, generation: (await this.load(id)).desired.generation };
+  }
+
+  private async load(id: string): Promise<Machine> {
+    const machine = await this.repository.find(id);
+    if (machine === undefined) throw new MachineNotFound(id);
+    return machine;
+  }
+}
+
+function volumeOf(machine: Machine, disk: string): string {
+  return machine.observed.disks.find((one) => one.name === disk)?.volume ?? '';
+}
+
+function ignoreGoneWorker(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== 'worker.gone') throw error;
+}

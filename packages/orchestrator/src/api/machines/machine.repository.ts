@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { PageRequest } from '../../common/paging.js';
+import type { Executor } from '../../database/database.js';
+import type { Machine } from './machine.js';
+
+/** Where machines are kept. */
+export abstract class MachineRepository {
+  /** Stores a new machine and which images it boots from. */
+  abstract insert(machine: Machine, imageIds: string[], db: Executor): Promise<void>;
+  abstract save(machine: Machine, db: Executor): Promise<void>;
+  abstract remove(id: string, db: Executor): Promise<void>;
+  abstract find(idOrName: string, db?: Executor): Promise<Machine | undefined>;
+  abstract page(request: PageRequest): Promise<Machine[]>;
+  abstract ids(): Promise<string[]>;
+  /** Machines that should run or are seen doing something: those the reconciler looks at. */
+  abstract active(): Promise<Machine[]>;
+  abstract countByState(): Promise<Record<string, number>>;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ErrorCode } from '../../common/error-codes.js';
+import type { Labels } from '../../common/names.js';
+
+export const DESIRED_STATES = ['running', 'stopped', 'paused'] as const;
+export type DesiredState = (typeof DESIRED_STATES)[number];
+
+export const MACHINE_STATES = ['creating', 'stopped', 'starting', 'running', 'pausing', 'paused', 'stopping', 'failed', 'deleting', 'unknown'] as const;
+export type MachineState = (typeof MACHINE_STATES)[number];
+
+export const RESTART_MODES = ['never', 'on-failure', 'always'] as const;
+export const ISOLATIONS = ['process', 'in-process'] as const;
+export const REBOOT_ACTIONS = ['restart', 'stop'] as const;
+export const CRASH_ACTIONS = ['stop', 'restart', 'pause'] as const;
+
+/** What to do when a machine ends without having been asked to. */
+export interface RestartPolicy {
+  mode: (typeof RESTART_MODES)[number];
+  /** Attempts in a row before it stays failed. */
+  maxRetries: number;
+  /** Wait before the first attempt; doubled for each further one, at most 300 s. */
+  backoffSeconds: number;
+}
+
+export interface BootSpec { kernel: string; initrd?: string; commandLine?: string }
+export interface DiskSpec { name: string; image?: string; volume?: string; sizeMiB?: number; readOnly: boolean; serial?: string }
+export interface InterfaceSpec { name: string; network: string; mac: string }
+
+/** What was asked for; all references are ids, all defaults are filled in. */
+export interface MachineSpec {
+  cpus: number;
+  memoryMiB: number;
+  boot: BootSpec;
+  disks: DiskSpec[];
+  interfaces: InterfaceSpec[];
+  rng: boolean;
+  isolation: (typeof ISOLATIONS)[number];
+  onReboot: (typeof REBOOT_ACTIONS)[number];
+  onCrash: (typeof CRASH_ACTIONS)[number];
+  restartPolicy: RestartPolicy;
+}
+
+/** Why a machine is in the state it is in. */
+export interface StateReason { code: ErrorCode; detail: string; remedy: string; registers?: Record<string, string> }
+
+export interface MachineAddress { interface: string; mac: string; ip?: string }
+export interface MachineDisk { name: string; volume: string }
+
+/** What was last seen of a machine. */
+export interface Observed {
+  state: MachineState;
+  /** The desired generation this state answers. */
+  generation: number;
+  reason?: StateReason;
+  workerPid?: number;
+  startedAt?: string;
+  /** Restarts made by the restart policy since the machine was created. */
+  restarts: number;
+  /** Attempts in a row; falls to 0 once the machine has run for a minute. */
+  attempt: number;
+  /** When the restart policy tries again. */
+  nextRestartAt?: string;
+  addresses: MachineAddress[];
+  disks: MachineDisk[];
+}
+
+export interface Machine {
+  id: string;
+  name: string;
+  labels: Labels;
+  /** Grows with each change of what was asked for; the ETag. */
+  generation: number;
+  createdAt: string;
+  updatedAt: string;
+  spec: MachineSpec;
+  desired: { state: DesiredState; generation: number };
+  observed: Observed;
+}
+
+/** What a client may ask a machine to do. */
+export const MACHINE_ACTIONS = ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'delete'] as const;
+export type MachineAction = (typeof MACHINE_ACTIONS)[number];
+
+const ALLOWED: Record<MachineAction, readonly MachineState[]> = {
+  start: ['stopped', 'failed'],
+  stop: ['running', 'paused', 'unknown'],
+  restart: ['running', 'paused', 'unknown'],
+  kill: ['starting', 'running', 'pausing', 'paused', 'stopping', 'unknown', 'failed'],
+  pause: ['running'],
+  resume: ['paused'],
+  delete: ['creating', 'stopped', 'failed', 'unknown'],
+};
+
+/** Whether an action makes sense in a state. A forced delete is allowed in every state but `deleting`. */
+export function actionAllowed(action: MachineAction, state: MachineState, force = false): boolean {
+  if (action === 'delete' && force) return state !== 'deleting';
+  return ALLOWED[action].includes(state);
+}
+
+const MAX_BACKOFF_SECONDS = 300;
+
+/** Wait before attempt number `attempt` (0 = the first), in milliseconds. */
+export function backoffMilliseconds(policy: RestartPolicy, attempt: number): number {
+  return Math.min(policy.backoffSeconds * 2 ** Math.min(attempt, 20), MAX_BACKOFF_SECONDS) * 1000;
+}
+
+/** Whether the policy tries again after an end of that kind. */
+export function wantsRestart(policy: RestartPolicy, failed: boolean, attempt: number): boolean {
+  if (attempt >= policy.maxRetries) return false;
+  return policy.mode === 'always' || (policy.mode === 'on-failure' && failed);
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Inject, Injectable } from '@nestjs/common';
+import { ApiError } from '../../common/api-error.js';
+import { LOG, type Log } from '../../common/log.js';
+import { HostAgent, type MachineObservation } from '../../host-agent/host-agent.js';
+import { OperationsService } from '../operations/operations.service.js';
+import type { Machine, StateReason } from './machine.js';
+import { failureChange, powerOffChange, reasonOf } from './machine-failure.js';
+import { MachineRepository } from './machine.repository.js';
+import { MachineServices } from './machine-services.service.js';
+import type { ObservedChange } from './machine-states.service.js';
+
+const SETTLED = ['running', 'paused', 'starting', 'pausing', 'stopping', 'unknown'];
+
+/**
+ * Reads what machines should be (database) and what they are (host), and converges. It takes no input and may be killed
+ * anywhere: what it finds undone it does the next time. A machine with an open operation is that operation's matter.
+ */
+@Injectable()
+export class MachinesReconciler {
+  private hostRebooted = false;
+
+  constructor(
+    private readonly repository: MachineRepository, private readonly agent: HostAgent, private readonly operations: OperationsService, private readonly services: MachineServices, @Inject(LOG) private readonly log: Log,
+  ) {}
+
+  /** Told once at start when the boot id of the host is another one than before. */
+  noteHostReboot(): void {
+    this.hostRebooted = true;
+  }
+
+  async reconcile(): Promise<void> {
+    const machines = await this.repository.active();
+    if (machines.length === 0) return;
+    const seen = new Map((await this.agent.listMachines()).map((machine) => [machine.id, machine]));
+    for (const machine of machines) {
+      try {
+        if (await this.operations.openFor(machine.id) === undefined) await this.converge(machine, seen.get(machine.id));
+      } catch (error) {
+        this.log.warn({ err: error, machine: machine.id }, 'a machine could not be reconciled; the next run tries again');
+      }
+    }
+    this.hostRebooted = false;
+  }
+
+  private async converge(machine: Machine, seen: MachineObservation | undefined): Promise<void> {
+    const { state } = machine.observed;
+    const alive = seen !== undefined && seen.state !== 'stopped' && seen.state !== 'configured';
+    if (alive) return this.adopt(machine, seen);
+    if (SETTLED.includes(state)) return this.noteEnd(machine, seen);
+    if (seen !== undefined) await this.agent.releaseMachine({ id: machine.id, generation: machine.desired.generation });
+    if (machine.desired.state === 'running') await this.restartWhenDue(machine);
+  }
+
+  /** A live worker: what is stored follows it. */
+  private async adopt(machine: Machine, seen: MachineObservation): Promise<void> {
+    const state = seen.state === 'paused' ? 'paused' : 'running';
+    if (machine.observed.state === state && machine.observed.workerPid === seen.pid) return;
+    await this.services.states.observe(machine.id, (current) => ({
+      state, workerPid: seen.pid, generation: current.desired.generation, startedAt: current.observed.startedAt ?? new Date().toISOString(), reason: undefined, nextRestartAt: undefined,
+    }));
+  }
+
+  private async noteEnd(machine: Machine, seen: MachineObservation | undefined): Promise<void> {
+    const { failed, reason } = seen === undefined && this.hostRebooted ? { failed: true, reason: REBOOTED } : reasonOf(seen?.exit);
+    await this.services.states.observe(machine.id, (current): ObservedChange | undefined => {
+      if (current.desired.generation !== machine.desired.generation || !SETTLED.includes(current.observed.state)) return undefined;
+      return failed ? failureChange(current, reason) : powerOffChange(current, reason);
+    });
+    this.log.info({ machine: machine.id, code: reason.code }, 'a machine ended');
+    await this.agent.releaseMachine({ id: machine.id, generation: machine.desired.generation });
+    const current = await this.repository.find(machine.id);
+    if (current !== undefined) await this.restartWhenDue(current);
+  }
+
+  private async restartWhenDue(machine: Machine): Promise<void> {
+    const { nextRestartAt } = machine.observed;
+    if (nextRestartAt === undefined) return;
+    const wait = Date.parse(nextRestartAt) - Date.now();
+    if (wait > 0) return this.services.wakeAt(nextRestartAt);
+    await this.services.states.observe(machine.id, (current) => ({ restarts: current.observed.restarts + 1, nextRestartAt: undefined }));
+    await this.services.actions.restartByPolicy(machine.id).catch((error: unknown) => {
+      if (!(error instanceof ApiError) || error.status >= 500) throw error;
+    });
+  }
+}
+
+const REBOOTED: StateReason = { code: 'host.rebooted', detail: 'The host was restarted while the machine ran.', remedy: 'Nothing when the restart policy allows it to start again; otherwise start it.' };

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import { EnumField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { NETWORK_STATES } from '../network.js';
+
+/** IPv4 side of a network. */
+export class NetworkIpv4 {
+  @StringField({ description: 'Subnet in CIDR notation.' }) subnet: string;
+  @StringField({ description: 'Address of the host on it; also the DNS server of the guests.' }) gateway: string;
+  @StringField({ description: 'First and last address that is given to machines.' }) dhcpRange: string;
+}
+
+/** Address of a machine on a network. */
+export class LeaseDto {
+  @StringField({ description: 'MAC address.' }) mac: string;
+  @StringField({ description: 'IPv4 address.' }) ip: string;
+  @StringField({ description: 'Name under which DNS knows it.', optional: true }) hostname?: string;
+  @StringField({ description: 'Id of the machine.', optional: true }) machine?: string;
+}
+
+/** A network. */
+export class NetworkDto {
+  @StringField({ description: 'Id.' }) id: string;
+  @StringField({ description: 'Unique name.' }) name: string;
+  @EnumField({ description: 'Kind.', values: ['nat'] }) kind: string;
+  @ObjectField(() => NetworkIpv4, { description: 'IPv4 addresses.' }) ipv4: NetworkIpv4;
+  @StringField({ description: 'Name of its bridge on the host.' }) bridge: string;
+  @EnumField({ description: 'State.', values: NETWORK_STATES }) state: string;
+  @TimeField({ description: 'When it was made.' }) createdAt: string;
+  @ListField(() => LeaseDto, { description: 'Addresses in use.' }) leases: LeaseDto[];
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import type { Selectable } from 'kysely';
+import { parseIpv4 } from '../../common/ipv4.js';
+import type { PageRequest } from '../../common/paging.js';
+import { Database, type Executor } from '../../database/database.js';
+import type { NetworksTable } from '../../database/schema.js';
+import type { Address, Network, NetworkState } from './network.js';
+
+/** Address with the name of its machine. */
+export type NamedAddress = Address & { machineName: string };
+
+/** Where networks and the addresses on them are kept. */
+export abstract class NetworkRepository {
+  abstract insert(network: Network, db?: Executor): Promise<void>;
+  abstract setState(id: string, state: NetworkState, db?: Executor): Promise<void>;
+  abstract find(idOrName: string, db?: Executor): Promise<Network | undefined>;
+  abstract page(request: PageRequest): Promise<Network[]>;
+  abstract all(): Promise<Network[]>;
+  abstract addresses(networkId: string, db?: Executor): Promise<NamedAddress[]>;
+  /** Numbers of the addresses in use, ascending. */
+  abstract usedNumbers(networkId: string, db: Executor): Promise<number[]>;
+  abstract addressesOf(machineId: string, db?: Executor): Promise<Address[]>;
+  abstract reserve(address: Address, db: Executor): Promise<void>;
+  abstract releaseAll(machineId: string, db: Executor): Promise<void>;
+}
+
+@Injectable()
+export class KyselyNetworkRepository extends NetworkRepository {
+  constructor(private readonly database: Database) {
+    super();
+  }
+
+  override async insert(network: Network, db: Executor = this.database.db): Promise<void> {
+    const { ipv4, createdAt, ...row } = network;
+    await db.insertInto('networks').values({ ...row, subnet: ipv4.subnet, gateway: ipv4.gateway, dhcp_range: ipv4.dhcpRange, created_at: createdAt }).execute();
+  }
+
+  override async setState(id: string, state: NetworkState, db: Executor = this.database.db): Promise<void> {
+    await db.updateTable('networks').set({ state }).where('id', '=', id).execute();
+  }
+
+  override async find(idOrName: string, db: Executor = this.database.db): Promise<Network | undefined> {
+    const row = await db.selectFrom('networks').selectAll().where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)])).executeTakeFirst();
+    return row === undefined ? undefined : fromRow(row);
+  }
+
+  override async page(request: PageRequest): Promise<Network[]> {
+    let query = this.database.db.selectFrom('networks').selectAll().orderBy('id').limit(request.limit + 1);
+    if (request.after !== undefined) query = query.where('id', '>', request.after);
+    if (request.name !== undefined) query = query.where('name', '=', request.name);
+    if (Object.keys(request.labels).length > 0) return [];
+    return (await query.execute()).map(fromRow);
+  }
+
+  override async all(): Promise<Network[]> {
+    return (await this.database.db.selectFrom('networks').selectAll().orderBy('id').execute()).map(fromRow);
+  }
+
+  override async addresses(networkId: string, db: Executor = this.database.db): Promise<NamedAddress[]> {
+    const rows = await db.selectFrom('addresses').innerJoin('machines', 'machines.id', 'addresses.machine_id').selectAll('addresses').select('machines.name as machine_name')
+      .where('network_id', '=', networkId).orderBy('ip_number').execute();
+    return rows.map((row) => ({ network: row.network_id, ip: row.ip, mac: row.mac, machine: row.machine_id, interface: row.interface, machineName: row.machine_name }));
+  }
+
+  override async usedNumbers(networkId: string, db: Executor): Promise<number[]> {
+    return (await db.selectFrom('addresses').select('ip_number').where('network_id', '=', networkId).orderBy('ip_number').execute()).map((row) => row.ip_number);
+  }
+
+  override async addressesOf(machineId: string, db: Executor = this.database.db): Promise<Address[]> {
+    const rows = await db.selectFrom('addresses').selectAll().where('machine_id', '=', machineId).execute();
+    return rows.map((row) => ({ network: row.network_id, ip: row.ip, mac: row.mac, machine: row.machine_id, interface: row.interface }));
+  }
+
+  override async reserve(address: Address, db: Executor): Promise<void> {
+    await db.insertInto('addresses').values({
+      network_id: address.network, ip: address.ip, ip_number: parseIpv4(address.ip) ?? 0, mac: address.mac, machine_id: address.machine, interface: address.interface,
+    }).execute();
+  }
+
+  override async releaseAll(machineId: string, db: Executor): Promise<void> {
+    await db.deleteFrom('addresses').where('machine_id', '=', machineId).execute();
+  }
+}
+
+function fromRow(row: Selectable<NetworksTable>): Network {
+  return {
+    id: row.id, name: row.name, kind: 'nat', bridge: row.bridge, state: row.state as NetworkState, createdAt: row.created_at,
+    ipv4: { subnet: row.subnet, gateway: row.gateway, dhcpRange: row.dhcp_range },
+  };
+}

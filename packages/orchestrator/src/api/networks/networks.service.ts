@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { ApiError } from '../../common/api-error.js';
+import { KeyedQueue } from '../../common/async.js';
+import type { ListQuery } from '../../common/dto/list.dto.js';
+import { newId } from '../../common/ids.js';
+import { chooseSubnet, formatIpv4, parseSubnet } from '../../common/ipv4.js';
+import { type Page, pageRequest, toPage } from '../../common/paging.js';
+import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
+import { HostAgent } from '../../host-agent/host-agent.js';
+import type { NetworkDto } from './dto/network.dto.js';
+import type { Address, Network } from './network.js';
+import { type NamedAddress, NetworkRepository } from './network.repository.js';
+
+/** Name of the network every installation has. */
+export const DEFAULT_NETWORK = 'default';
+
+@Injectable()
+export class NetworksService {
+  private readonly queue = new KeyedQueue();
+
+  constructor(private readonly repository: NetworkRepository, private readonly database: Database, private readonly agent: HostAgent) {}
+
+  async list(query: ListQuery): Promise<Page<NetworkDto>> {
+    const request = pageRequest(query);
+    const page = toPage(await this.repository.page(request), request.limit, (network) => network.id, (network) => network);
+    return { ...page, items: await Promise.all(page.items.map((network) => this.toDto(network))) };
+  }
+
+  async get(idOrName: string): Promise<NetworkDto> {
+    return this.toDto(await this.load(idOrName));
+  }
+
+  /** A network by id or name; with a field the error belongs to a body. */
+  async load(idOrName: string, field?: string, db?: Executor): Promise<Network> {
+    if (idOrName === DEFAULT_NETWORK && db === undefined) await this.makeDefault();
+    const network = await this.repository.find(idOrName, db);
+    if (network !== undefined) return network;
+    throw new ApiError('network.not_found', { detail: `There is no network with the id or name "${idOrName}".`, remedy: 'List the networks: GET /v1/networks.', field, status: field === undefined ? 404 : 422 });
+  }
+
+  /** Makes the default network the first time: a subnet that clashes with none of the host's. */
+  async makeDefault(): Promise<void> {
+    await this.queue.run(DEFAULT_NETWORK, async () => {
+      if (await this.repository.find(DEFAULT_NETWORK) !== undefined) return;
+      const subnet = chooseSubnet(await this.agent.usedSubnets());
+      const numbers = subnet === undefined ? undefined : parseSubnet(subnet);
+      if (subnet === undefined || numbers === undefined) {
+        throw new ApiError('network.no_free_subnet', { detail: 'All subnets from 10.77.0.0/16 to 10.127.0.0/16 clash with routes of the host.', remedy: 'Remove a route of the host (`ip route`).' });
+      }
+      const { first, size } = numbers;
+      await this.repository.insert({
+        id: newId('net'), name: DEFAULT_NETWORK, kind: 'nat', bridge: bridgeName(subnet), state: 'pending', createdAt: new Date().toISOString(),
+        ipv4: { subnet, gateway: formatIpv4(first + 1), dhcpRange: `${formatIpv4(first + 2)}-${formatIpv4(first + size - 2)}` },
+      });
+    });
+  }
+
+  /** Reserves the lowest free address for an interface, in the transaction that makes its machine. */
+  async reserve(network: Network, owner: { machine: string; interface: string; mac: string }, field: string, db: Executor): Promise<Address> {
+    const subnet = parseSubnet(network.ipv4.subnet);
+    const used = new Set(await this.repository.usedNumbers(network.id, db));
+    const number = subnet === undefined ? undefined : freeNumber(subnet.first + 2, subnet.first + subnet.size - 2, used);
+    if (number === undefined) {
+      throw new ApiError('network.full', { detail: `Network "${network.name}" has no free address.`, remedy: 'Delete machines that are no longer needed.', field });
+    }
+    const address = { ...owner, network: network.id, ip: formatIpv4(number) };
+    try {
+      await this.repository.reserve(address, db);
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error;
+      throw new ApiError('network.mac_taken', { detail: `The MAC address ${owner.mac} is in use on network "${network.name}".`, remedy: 'Give another MAC address, or none to have one made.', field: `${field}.mac` });
+    }
+    return address;
+  }
+
+  /** Brings a network on the host to what is stored: bridge, rules, DHCP and DNS with all reservations. */
+  async ensureOnHost(id: string): Promise<void> {
+    await this.queue.run(id, async () => {
+      const network = await this.load(id);
+      const addresses = await this.repository.addresses(id);
+      await this.agent.ensureNetwork({
+        id, name: network.name, bridge: network.bridge, ...network.ipv4,
+        reservations: addresses.map((address) => ({ mac: address.mac, ip: address.ip, hostname: address.machineName })),
+      });
+      if (network.state === 'ready') return;
+      await this.database.write(async (tx) => {
+        await this.repository.setState(id, 'ready', tx.db);
+        tx.emit({ kind: 'network.ready', target: { kind: 'network', id, name: network.name }, data: { bridge: network.bridge } });
+      });
+    });
+  }
+
+  /** Takes networks that no machine uses off the host; answers the ids of those in use. */
+  async releaseUnused(): Promise<string[]> {
+    const used: string[] = [];
+    for (const network of await this.repository.all()) {
+      const inUse = await this.queue.run(network.id, async () => {
+        if ((await this.repository.addresses(network.id)).length > 0) return true;
+        if (network.state === 'pending') return false;
+        await this.agent.removeNetwork({ id: network.id });
+        await this.repository.setState(network.id, 'pending');
+        return false;
+      });
+      if (inUse) used.push(network.id);
+    }
+    return used;
+  }
+
+  private async toDto(network: Network): Promise<NetworkDto> {
+    const addresses = await this.repository.addresses(network.id);
+    return { ...network, leases: addresses.map(toLease) };
+  }
+}
+
+function toLease(address: NamedAddress) {
+  return { mac: address.mac, ip: address.ip, hostname: address.machineName, machine: address.machine };
+}
+
+/** `flo-<n>` by the place of the subnet in the range we choose from: unique on the host as the subnet is. */
+function bridgeName(subnet: string): string {
+  const [, second = 77, third = 0] = subnet.split('.').map((part) => Number.parseInt(part, 10));
+  return `flo-${(second - 77) * 256 + third}`;
+}
+
+function freeNumber(first: number, last: number, used: ReadonlySet<number>): number | undefined {
+  for (let number = first; number <= last; number += 1) if (!used.has(number)) return number;
+  return undefined;
+}

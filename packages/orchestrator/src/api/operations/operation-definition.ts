@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ApiError } from '../../common/api-error.js';
+import type { WriteTransaction } from '../../database/database.js';
+import type { Operation, OperationKind, Progress } from './operation.js';
+
+/** What a step gets. */
+export interface StepContext {
+  readonly operation: Operation;
+  /** Aborted when the operation is cancelled. */
+  readonly signal: AbortSignal;
+  progress(progress: Progress): void;
+}
+
+/**
+ * One step. It may run again after a crash at any point, so it must come to the same end from every half-done state.
+ * `undo` takes back whatever of it is there, also nothing.
+ */
+export interface Step {
+  readonly name: string;
+  run(context: StepContext): Promise<void>;
+  undo?(operation: Operation): Promise<void>;
+}
+
+/** How an operation ended, told in the transaction that records the end. */
+export type Ending = { state: 'succeeded' } | { state: 'failed' | 'cancelled'; error: ApiError };
+
+/** What an operation of a kind does. */
+export interface OperationDefinition {
+  readonly kind: OperationKind;
+  /** All steps in order, for this very operation (its input decides). */
+  steps(operation: Operation): readonly Step[];
+  /** Brings the resource to its end state, in the same transaction as the operation itself. */
+  finish(operation: Operation, ending: Ending, tx: WriteTransaction): Promise<void>;
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Controller, Get, Param, Query } from '@nestjs/common';
+import { ListQuery } from '../../common/dto/list.dto.js';
+import type { Page } from '../../common/paging.js';
+import { Route } from '../../common/route.js';
+import { VolumeDto } from './dto/volume.dto.js';
+import { VolumesService } from './volumes.service.js';
+
+@Controller('v1/volumes')
+export class VolumesController {
+  constructor(private readonly volumes: VolumesService) {}
+
+  @Get()
+  @Route({ summary: 'List volumes', permission: 'volumes:read', query: ListQuery, answers: { 200: { type: VolumeDto, page: true, description: 'One page.' } }, errors: ['request.invalid_cursor', 'request.invalid_query'] })
+  list(@Query() query: ListQuery): Promise<Page<VolumeDto>> {
+    return this.volumes.list(query);
+  }
+
+  @Get(':volume')
+  @Route({ summary: 'Show a volume', permission: 'volumes:read', params: { volume: 'Id of the volume.' }, answers: { 200: { type: VolumeDto, description: 'The volume.' } }, errors: ['volume.not_found'] })
+  get(@Param('volume') volume: string): Promise<VolumeDto> {
+    return this.volumes.get(volume);
+  }
+}

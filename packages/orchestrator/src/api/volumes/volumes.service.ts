@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { ApiError } from '../../common/api-error.js';
+import type { ListQuery } from '../../common/dto/list.dto.js';
+import { type Page, pageRequest, toPage } from '../../common/paging.js';
+import type { Executor } from '../../database/database.js';
+import type { VolumeDto } from './dto/volume.dto.js';
+import type { Volume } from './volume.js';
+import { VolumeRepository } from './volume.repository.js';
+
+@Injectable()
+export class VolumesService {
+  constructor(private readonly repository: VolumeRepository) {}
+
+  async list(query: ListQuery): Promise<Page<VolumeDto>> {
+    const request = pageRequest(query);
+    return toPage(await this.repository.page(request), request.limit, (volume) => volume.id, (volume) => volume);
+  }
+
+  async get(id: string): Promise<VolumeDto> {
+    return this.load(id);
+  }
+
+  /** Gives an existing volume to a machine, in the transaction that makes the machine. */
+  async claim(id: string, machineId: string, field: string, db: Executor): Promise<void> {
+    await this.load(id, field, db);
+    if (await this.repository.claim(id, machineId, db)) return;
+    throw new ApiError('volume.locked', { detail: `Volume ${id} is in use by another machine.`, remedy: 'Delete that machine first, or give another volume.', field });
+  }
+
+  private async load(id: string, field?: string, db?: Executor): Promise<Volume> {
+    const volume = await this.repository.find(id, db);
+    if (volume !== undefined) return volume;
+    throw new ApiError('volume.not_found', {
+      detail: `There is no volume with the id "${id}".`, remedy: 'List the volumes: GET /v1/volumes.', field, status: field === undefined ? 404 : 422,
+    });
+  }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type DynamicModule, Module, type Provider } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { AuditService } from './api/audit/audit.service.js';
+import { ConsoleGateway } from './api/console/console.gateway.js';
+import { CONTROLLERS } from './api/controllers.js';
+import { EventHub } from './api/events/event-hub.js';
+import { EventRepository } from './api/events/event.repository.js';
+import { EventStreams } from './api/events/event-streams.service.js';
+import { HealthService } from './api/health/health.service.js';
+import { Metrics } from './api/health/metrics.js';
+import { HostsService } from './api/hosts/hosts.service.js';
+import { IdempotencyStore } from './api/idempotency/idempotency.store.js';
+import { ImageDelete, ImageImport } from './api/images/image.operations.js';
+import { ImageRepository, KyselyImageRepository } from './api/images/image.repository.js';
+import { ImageUploads } from './api/images/image-uploads.service.js';
+import { ImagesService } from './api/images/images.service.js';
+import { KeyRepository, KyselyKeyRepository } from './api/keys/key.repository.js';
+import { KeysService } from './api/keys/keys.service.js';
+import { KyselyMachineRepository } from './api/machines/kysely-machine.repository.js';
+import { MachineActions } from './api/machines/machine-actions.service.js';
+import { MachineConsole } from './api/machines/machine-console.service.js';
+import { MachineOperations } from './api/machines/machine.operations.js';
+import { MachinePlanner } from './api/machines/machine-plan.service.js';
+import { MachineRepository } from './api/machines/machine.repository.js';
+import { MachineStates } from './api/machines/machine-states.service.js';
+import { MachineSteps } from './api/machines/machine-steps.service.js';
+import { MachineServices } from './api/machines/machine-services.service.js';
+import { MachineStores } from './api/machines/machine-stores.service.js';
+import { MachinesReconciler } from './api/machines/machines.reconciler.js';
+import { MachinesService } from './api/machines/machines.service.js';
+import { KyselyNetworkRepository, NetworkRepository } from './api/networks/network.repository.js';
+import { NetworksService } from './api/networks/networks.service.js';
+import { KyselyOperationRepository, OperationRepository } from './api/operations/operation.repository.js';
+import { OperationRunner } from './api/operations/operation-runner.js';
+import { OperationsService } from './api/operations/operations.service.js';
+import { PoolsService } from './api/pools/pools.service.js';
+import { OrphansReconciler } from './api/orphans.reconciler.js';
+import { ReconcilerParts, Reconcilers } from './api/reconcilers.service.js';
+import { Housekeeping, StartUp } from './api/start-up.service.js';
+import { KyselyVolumeRepository, VolumeRepository } from './api/volumes/volume.repository.js';
+import { VolumesService } from './api/volumes/volumes.service.js';
+import { FaultPoints } from './common/fault.js';
+import { LOG, type Log } from './common/log.js';
+import { Config } from './config/config.js';
+import { Database } from './database/database.js';
+import { HostAgent } from './host-agent/host-agent.js';
+import { AuditInterceptor } from './http/audit.interceptor.js';
+import { AuthGuard } from './http/auth.guard.js';
+import { IdempotencyInterceptor } from './http/idempotency.interceptor.js';
+import { OperationInterceptor } from './http/operation.interceptor.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { makeValidationPipe } from './http/validation.js';
+
+/** What is made before Nest begins. */
+export interface Outside {
+  config: Config;
+  database: Database;
+  agent: HostAgent;
+  log: Log;
+}
+
+const REPOSITORIES: Provider[] = [
+  { provide: MachineRepository, useClass: KyselyMachineRepository }, { provide: ImageRepository, useClass: KyselyImageRepository }, { provide: VolumeRepository, useClass: KyselyVolumeRepository },
+  { provide: NetworkRepository, useClass: KyselyNetworkRepository }, { provide: OperationRepository, useClass: KyselyOperationRepository }, { provide: KeyRepository, useClass: KyselyKeyRepository }, EventRepository,
+];
+
+const SERVICES: Provider[] = [
+  MachinesService, MachineStores, MachinePlanner, MachineActions, MachineConsole, MachineStates, MachineSteps, MachineOperations, MachineServices, MachinesReconciler,
+  ImagesService, ImageUploads, ImageImport, ImageDelete, PoolsService, VolumesService, NetworksService, HostsService, OperationsService, OperationRunner,
+  EventHub, EventStreams, KeysService, AuditService, IdempotencyStore, HealthService, Metrics, ConsoleGateway,
+  OrphansReconciler, StartUp, Housekeeping, ReconcilerParts, Reconcilers,
+];
+
+// The order counts: the answer of a handler passes idempotency, then the wait for the operation, then the audit.
+const PIPELINE: Provider[] = [
+  { provide: APP_GUARD, useClass: AuthGuard }, { provide: APP_INTERCEPTOR, useClass: AuditInterceptor }, { provide: APP_INTERCEPTOR, useClass: OperationInterceptor },
+  { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor }, { provide: APP_PIPE, useFactory: makeValidationPipe }, { provide: APP_FILTER, useClass: ProblemFilter },
+];
+
+/** The whole api role: wiring only. */
+@Module({})
+export class AppModule {
+  static with(outside: Outside): DynamicModule {
+    const values: Provider[] = [
+      { provide: Config, useValue: outside.config }, { provide: Database, useValue: outside.database }, { provide: HostAgent, useValue: outside.agent },
+      { provide: LOG, useValue: outside.log }, { provide: FaultPoints, useValue: new FaultPoints(outside.config.fault) },
+    ];
+    return { module: AppModule, controllers: [...CONTROLLERS], providers: [...values, ...REPOSITORIES, ...SERVICES, ...PIPELINE] };
+  }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Waits; rejects with the reason of the signal when it is aborted. */
+export async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await delay(milliseconds, undefined, signal === undefined ? {} : { signal });
+}
+
+/** Lets at most `limit` tasks run at once; the others wait in order. */
+export class Semaphore {
+  private readonly waiting: (() => void)[] = [];
+  private running = 0;
+
+  constructor(private readonly limit: number) {}
+
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.running >= this.limit) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else this.running += 1;
+    try {
+      return await task();
+    } finally {
+      const next = this.waiting.shift();
+      if (next === undefined) this.running -= 1;
+      else next();
+    }
+  }
+}
+
+/** Runs the tasks of one key after another; tasks of different keys run side by side. */
+export class KeyedQueue {
+  private readonly tails = new Map<string, Promise<unknown>>();
+
+  run<T>(key: string, task: () => Promise<T>): Promise<T> {
+    const before = this.tails.get(key) ?? Promise.resolve();
+    const result = before.then(task, task);
+    const tail = result.catch(() => undefined).finally(() => {
+      if (this.tails.get(key) === tail) this.tails.delete(key);
+    });
+    this.tails.set(key, tail);
+    return result;
+  }
+}
+
+/** Runs a job on demand and never twice at once; a demand during a run leads to one more run. */
+export class Coalesced {
+  private current: Promise<void> | undefined;
+  private again = false;
+
+  constructor(private readonly job: () => Promise<void>) {}
+
+  async trigger(): Promise<void> {
+    if (this.current !== undefined) {
+      this.again = true;
+      return this.current;
+    }
+    this.current = this.loop();
+    try {
+      await this.current;
+    } finally {
+      this.current = undefined;
+    }
+  }
+
+  private async loop(): Promise<void> {
+    do {
+      this.again = false;
+      await this.job();
+    } while (this.again);
+  }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Kysely } from 'kysely';
+import type { DialectName } from '../database.js';
+import * as first from './0001-first.js';
+
+/** One change of the schema. Never edit one that was released; add the next. */
+export interface NamedMigration {
+  name: string;
+  up(db: Kysely<never>, dialect: DialectName): Promise<void>;
+}
+
+export const MIGRATIONS: readonly NamedMigration[] = [{ name: '0001-first', up: first.up }];

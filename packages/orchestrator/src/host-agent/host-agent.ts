@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Readable } from 'node:stream';
+import type { ErrorCode } from '../common/error-codes.js';
+
+// The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
+// carries the generation of the wish behind it, so a command may be sent again after a crash, and an old one is refused.
+
+export interface HostCheckFacts { id: string; title: string; status: 'ok' | 'degraded' | 'missing'; detail: string; meaning: string; remedy?: string }
+export interface HostReport { checks: HostCheckFacts[]; kvm: { kind: 'hardware' | 'software' | 'none'; detail: string } }
+export interface HostDescription { name: string; cpus: number; memoryMiB: number; kernel: string; bootId: string }
+
+export interface PoolUsage { capacityBytes: number; allocatedBytes: number; availableBytes: number }
+
+export interface ImportImageCommand { id: string; path: string; kind: string; format: string; sha256?: string }
+export interface UploadImageCommand { id: string; kind: string; format: string; sha256?: string }
+export interface ImageFacts { sizeBytes: number; sha256: string }
+export interface EnsureVolumeCommand { id: string; imageId?: string; sizeBytes?: number }
+export interface VolumeFacts { sizeBytes: number }
+
+export interface Reservation { mac: string; ip: string; hostname: string }
+export interface EnsureNetworkCommand { id: string; name: string; subnet: string; gateway: string; dhcpRange: string; bridge: string; reservations: Reservation[] }
+
+export interface LaunchDisk { name: string; volumeId: string; readOnly: boolean; serial?: string }
+export interface LaunchInterface { name: string; networkId: string; bridge: string; mac: string; ip: string }
+/** A machine with all references resolved, as the host needs it. */
+export interface LaunchCommand {
+  id: string;
+  generation: number;
+  cpus: number;
+  memoryMiB: number;
+  kernelImageId: string;
+  initrdImageId?: string;
+  commandLine?: string;
+  disks: LaunchDisk[];
+  interfaces: LaunchInterface[];
+  rng: boolean;
+  isolation: 'process' | 'in-process';
+  onReboot: 'restart' | 'stop';
+  onCrash: 'stop' | 'restart' | 'pause';
+}
+export interface MachineCommand { id: string; generation: number }
+
+/** Why a machine on the host ended. */
+export type ExitReason = 'powered-off' | 'reset' | 'panic' | 'triple-fault' | 'killed' | 'error' | 'worker-exited';
+export interface MachineExitFacts { reason: ExitReason; detail: string; registers?: Record<string, string> }
+/** What the host sees of a machine. */
+export interface MachineObservation { id: string; state: 'configured' | 'running' | 'paused' | 'stopped'; pid?: number; exit?: MachineExitFacts }
+
+/** Something happened on the host without having been asked for. `lost` = events were dropped: look at everything. */
+export type HostEvent = { kind: 'machine'; machine: MachineObservation } | { kind: 'lost' };
+
+/** Ids that are owned; what is on the host and not in here is removed. */
+export interface Ownership {
+  /** From `beginCollect`, taken before the ids were read: what was made since is left alone. */
+  epoch: number;
+  machines: string[]; volumes: string[]; images: string[]; networks: string[];
+}
+export interface CollectReport { removed: string[] }
+
+export interface ByteProgress { bytes: number; totalBytes: number }
+/** How a long command reports and is given up. */
+export interface CommandControl { signal?: AbortSignal; onProgress?: (progress: ByteProgress) => void }
+
+export interface ConsoleLog { offset: number; bytes: Uint8Array }
+/** An attached console. `data` ends when the machine does. */
+export interface HostConsole {
+  /** Offset of the first byte that will come. */
+  offset: number;
+  writer: boolean;
+  ringBytes: number;
+  data: AsyncIterable<Uint8Array>;
+  write(bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+export interface OpenConsoleCommand { id: string; offset?: number; write: boolean }
+/** Why a console cannot be attached; travels as the code of the error. */
+export const CONSOLE_WRITER_TAKEN: ErrorCode = 'machine.console_unavailable';
+
+/** Commands that take a JSON value and answer one; the transports carry exactly these. */
+export interface HostCommands {
+  describe(): Promise<HostDescription>;
+  report(): Promise<HostReport>;
+  poolUsage(): Promise<PoolUsage>;
+  importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
+  removeImage(command: { id: string }): Promise<void>;
+  ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;
+  removeVolume(command: { id: string }): Promise<void>;
+  /** Subnets in use on the host, as CIDR texts. */
+  usedSubnets(): Promise<string[]>;
+  ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
+  removeNetwork(command: { id: string }): Promise<void>;
+  /** Makes the links a machine needs. */
+  prepareMachine(command: LaunchCommand): Promise<void>;
+  /** Starts the worker and configures it; adopts one that is there. */
+  createMachine(command: LaunchCommand): Promise<{ pid?: number }>;
+  bootMachine(command: MachineCommand): Promise<void>;
+  pressPowerButton(command: MachineCommand): Promise<void>;
+  pauseMachine(command: MachineCommand): Promise<void>;
+  resumeMachine(command: MachineCommand): Promise<void>;
+  /** Ends the guest and its worker; done when there is none. */
+  killMachine(command: MachineCommand): Promise<void>;
+  /** Removes links and everything of the run directory. */
+  releaseMachine(command: MachineCommand): Promise<void>;
+  /** Removes what outlives a stop: the console log. */
+  forgetMachine(command: { id: string }): Promise<void>;
+  /** Everything that runs, after adopting what was found. */
+  listMachines(): Promise<MachineObservation[]>;
+  machineMetrics(command: { id: string }): Promise<Record<string, number>>;
+  /** Begins a collection; answers its number. */
+  beginCollect(): Promise<{ epoch: number }>;
+  collectGarbage(owned: Ownership): Promise<CollectReport>;
+}
+
+/** A host as the api role sees it. */
+export abstract class HostAgent implements HostCommands {
+  abstract describe(): Promise<HostDescription>;
+  abstract report(): Promise<HostReport>;
+  abstract poolUsage(): Promise<PoolUsage>;
+  abstract importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
+  abstract uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts>;
+  abstract removeImage(command: { id: string }): Promise<void>;
+  abstract ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;
+  abstract removeVolume(command: { id: string }): Promise<void>;
+  abstract usedSubnets(): Promise<string[]>;
+  abstract ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
+  abstract removeNetwork(command: { id: string }): Promise<void>;
+  abstract prepareMachine(command: LaunchCommand): Promise<void>;
+  abstract createMachine(command: LaunchCommand): Promise<{ pid?: number }>;
+  abstract bootMachine(command: MachineCommand): Promise<void>;
+  abstract pressPowerButton(command: MachineCommand): Promise<void>;
+  abstract pauseMachine(command: MachineCommand): Promise<void>;
+  abstract resumeMachine(command: MachineCommand): Promise<void>;
+  abstract killMachine(command: MachineCommand): Promise<void>;
+  abstract releaseMachine(command: MachineCommand): Promise<void>;
+  abstract forgetMachine(command: { id: string }): Promise<void>;
+  abstract listMachines(): Promise<MachineObservation[]>;
+  abstract machineMetrics(command: { id: string }): Promise<Record<string, number>>;
+  abstract beginCollect(): Promise<{ epoch: number }>;
+  abstract collectGarbage(owned: Ownership): Promise<CollectReport>;
+  /** What the console has shown, also of a machine that is stopped. */
+  abstract readConsole(command: { id: string; offset?: number; tailBytes?: number }): Promise<ConsoleLog>;
+  abstract openConsole(command: OpenConsoleCommand, signal?: AbortSignal): Promise<HostConsole>;
+  /** Listens until the signal; the listener must not throw. */
+  abstract watch(listener: (event: HostEvent) => void, signal: AbortSignal): void;
+  /** Lets go of everything; machines go on. */
+  abstract close(): Promise<void>;
+}

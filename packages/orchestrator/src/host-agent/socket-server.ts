@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { dirname } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { ApiError } from '../common/api-error.js';
+import type { Log } from '../common/log.js';
+import type { CommandControl, HostAgent, OpenConsoleCommand, UploadImageCommand } from './host-agent.js';
+import { type AnswerLine, COMMAND_HEADER, COMMANDS, type CommandName, CONSOLE_HEADER, CONSOLE_PROTOCOL, decodeCommand } from './protocol.js';
+
+const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
+
+export interface ServeOptions { path: string; group: number | undefined; log: Log }
+
+/** Serves a host agent on a UNIX socket. Who may connect is decided by the mode of the socket alone. */
+export async function serveHostAgent(agent: HostAgent, options: ServeOptions): Promise<{ close(): Promise<void> }> {
+  mkdirSync(dirname(options.path), { recursive: true, mode: 0o755 });
+  rmSync(options.path, { force: true }); // the lock on the data directory says that nobody listens there
+  const closing = new AbortController();
+  const server = createServer((request, response) => {
+    serve(agent, request, response, closing.signal).catch((error: unknown) => {
+      options.log.error({ err: error }, 'a command of the api could not be answered');
+      response.destroy();
+    });
+  });
+  server.requestTimeout = 0;
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    serveConsole(agent, request, socket).catch(() => socket.destroy());
+  });
+  const mask = process.umask(0o177);
+  try {
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(options.path, resolve));
+  } finally {
+    process.umask(mask);
+  }
+  if (options.group !== undefined) {
+    chownSync(options.path, process.getuid?.() ?? 0, options.group);
+    chmodSync(options.path, 0o660);
+  }
+  return {
+    close: async () => {
+      closing.abort();
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+async function serve(agent: HostAgent, request: IncomingMessage, response: ServerResponse, closing: AbortSignal): Promise<void> {
+  const [, kind, name = ''] = (request.url ?? '').split('/');
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  response.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
+  const send = (line: AnswerLine | object) => void response.write(`${JSON.stringify(line)}\n`);
+  if (kind === 'events') {
+    response.flushHeaders();
+    agent.watch(send, AbortSignal.any([gone.signal, closing]));
+    send({ kind: 'lost' }); // a new listener looks at everything first
+    return;
+  }
+  const control: CommandControl = { signal: gone.signal, onProgress: (progress) => send({ progress }) };
+  try {
+    send({ result: await perform(agent, kind ?? '', name, request, control) ?? null });
+  } catch (error) {
+    send({ problem: ApiError.from(error).toProblem() });
+  }
+  response.end();
+}
+
+async function perform(agent: HostAgent, kind: string, name: string, request: IncomingMessage, control: CommandControl): Promise<unknown> {
+  if (kind === 'upload') return agent.uploadImage(decodeCommand(request.headers[COMMAND_HEADER]) as UploadImageCommand, request, control);
+  const command = await readJson(request);
+  if (kind === 'read-console') {
+    const log = await agent.readConsole(command as { id: string });
+    return { offset: log.offset, bytes: Buffer.from(log.bytes).toString('base64') };
+  }
+  if (kind !== 'call' || !Object.hasOwn(COMMANDS, name)) throw new Error(`Unknown command ${kind}/${name}`);
+  const call = agent[name as CommandName] as (command: unknown, control: CommandControl) => Promise<unknown>;
+  return call.call(agent, command, control);
+}
+
+async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: Duplex): Promise<void> {
+  socket.on('error', () => socket.destroy());
+  const gone = new AbortController();
+  socket.on('close', () => gone.abort());
+  try {
+    const command = decodeCommand(request.headers[COMMAND_HEADER]) as OpenConsoleCommand;
+    const console = await agent.openConsole(command, gone.signal);
+    const facts = JSON.stringify({ offset: console.offset, writer: console.writer, ringBytes: console.ringBytes });
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${CONSOLE_PROTOCOL}\r\n${CONSOLE_HEADER}: ${facts}\r\n\r\n`);
+    socket.on('data', (bytes: Buffer) => { console.write(bytes).catch(() => socket.destroy()); });
+    try {
+      for await (const chunk of console.data) {
+        if (!socket.write(chunk)) await new Promise<void>((resolve) => { socket.once('drain', resolve).once('close', resolve); });
+      }
+    } finally {
+      await console.close();
+      socket.end();
+    }
+  } catch (error) {
+    const body = JSON.stringify(ApiError.from(error).toProblem());
+    socket.end(`HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  }
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Buffer).length;
+    if (size > MAX_COMMAND_BYTES) throw new Error('A command is too large');
+    chunks.push(chunk as Buffer);
+  }
+  return size === 0 ? undefined : JSON.parse(Buffer.concat(chunks).toString());
+}

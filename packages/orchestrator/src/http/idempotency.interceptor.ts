@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
+import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { catchError, from, mergeMap, type Observable, of } from 'rxjs';
+import { IdempotencyStore, type Known } from '../api/idempotency/idempotency.store.js';
+import type { Operation } from '../api/operations/operation.js';
+import { OperationsService } from '../api/operations/operations.service.js';
+import { ApiError } from '../common/api-error.js';
+import { currentContext } from '../common/context.js';
+import { declarationOf } from './auth.guard.js';
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/** `Idempotency-Key` on POST: a repeat answers as the first request did. */
+@Injectable()
+export class IdempotencyInterceptor implements NestInterceptor {
+  constructor(private readonly store: IdempotencyStore, private readonly operations: OperationsService) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const request = context.switchToHttp().getRequest<Request>();
+    const key = request.headers['idempotency-key'];
+    const current = currentContext();
+    if (request.method !== 'POST' || key === undefined || current?.principal === undefined) return next.handle();
+    if (typeof key !== 'string' || !KEY.test(key)) {
+      throw new ApiError('request.invalid_header', { detail: 'Idempotency-Key must have 1 to 255 printable characters.', remedy: 'Use a random UUID.', field: 'Idempotency-Key' });
+    }
+    const principal = current.principal.id;
+    const fingerprint = fingerprintOf(request);
+    return from(this.store.claim(principal, key, fingerprint, current.requestId)).pipe(mergeMap((known) =>
+      (known.state === 'new' ? this.first(context, next, principal, key) : from(this.repeat(context, known, fingerprint)))));
+  }
+
+  private first(context: ExecutionContext, next: CallHandler, principal: string, key: string): Observable<unknown> {
+    const response = context.switchToHttp().getResponse<Response>();
+    return next.handle().pipe(
+      mergeMap((body: unknown) => from(this.store.complete(principal, key, response.statusCode, withoutSecret(body))).pipe(mergeMap(() => of(body)))),
+      catchError((error: unknown) => from(this.store.forget(principal, key)).pipe(mergeMap(() => { throw error; }))),
+    );
+  }
+
+  private async repeat(context: ExecutionContext, known: Exclude<Known, { state: 'new' }>, fingerprint: string): Promise<unknown> {
+    if (known.fingerprint !== fingerprint) {
+      throw new ApiError('idempotency.mismatch', { detail: 'This Idempotency-Key was used for a request with another path or body.', remedy: 'Use a new key for a new request.', field: 'Idempotency-Key' });
+    }
+    if (known.state === 'in_flight') {
+      throw new ApiError('idempotency.in_flight', { detail: 'The first request with this Idempotency-Key has not been answered yet.', remedy: 'Try again in a moment.', field: 'Idempotency-Key' });
+    }
+    const response = context.switchToHttp().getResponse<Response>();
+    response.setHeader('Idempotent-Replayed', 'true');
+    response.status(known.status);
+    if (declarationOf(context)?.operation !== true) return known.body;
+    return this.operations.get((known.body as Operation).id);
+  }
+}
+
+/** A new API key is shown once: a repeat of the request answers the key with an empty secret. */
+function withoutSecret(body: unknown): unknown {
+  return typeof body === 'object' && body !== null && 'secret' in body ? { ...body, secret: '' } : body;
+}
+
+function fingerprintOf(request: Request): string {
+  return createHash('sha256').update(`${request.method} ${request.path}\n${canonical(request.body)}`).digest('hex');
+}
+
+/** JSON with sorted keys, so that the order of fields does not make another request. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  return `{${Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join(',')}}`;
+}

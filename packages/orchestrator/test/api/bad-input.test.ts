@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { type Answer, elf, machine, Orchestrator } from '../support/orchestrator.js';
+
+const DOCUMENT = join(dirname(fileURLToPath(import.meta.url)), '../../../../../openapi/flotilla.v1.json');
+
+describe('bad input', () => {
+  let flotilla: Orchestrator;
+
+  before(async () => {
+    flotilla = await new Orchestrator().start();
+    await flotilla.importImages();
+  });
+
+  after(() => flotilla.dispose());
+
+  const refused: [what: string, change: Record<string, unknown>, status: number, code: string, field: string][] = [
+    ['a missing kernel', { boot: { kernel: 'nothing' } }, 422, 'image.not_found', 'boot.kernel'],
+    ['a disk as a kernel', { boot: { kernel: 'd' } }, 422, 'image.wrong_kind', 'boot.kernel'],
+    ['an absent disk', { disks: [{ name: 'root', image: 'nothing' }] }, 422, 'image.not_found', 'disks[0].image'],
+    ['an absent volume', { disks: [{ name: 'root', volume: 'vol-none' }] }, 422, 'volume.not_found', 'disks[0].volume'],
+    ['no memory', { memoryMiB: 0 }, 422, 'spec.memory_too_small', 'memoryMiB'],
+    ['more memory than the host has', { memoryMiB: 60 * 1024 * 1024 }, 422, 'spec.memory_too_large', 'memoryMiB'],
+    ['memory beside the alignment', { memoryMiB: 129 }, 422, 'spec.memory_unaligned', 'memoryMiB'],
+    ['a part of a MiB', { memoryMiB: 128.5 }, 422, 'spec.memory_unaligned', 'memoryMiB'],
+    ['no CPU', { cpus: 0 }, 422, 'spec.cpus_out_of_range', 'cpus'],
+    ['a thousand CPUs', { cpus: 1000 }, 422, 'spec.cpus_out_of_range', 'cpus'],
+    ['an unknown field', { cpuz: 1 }, 422, 'request.unknown_field', 'cpuz'],
+    ['an unknown nested field', { boot: { kernel: 'k', kernal: 'k' } }, 422, 'request.unknown_field', 'boot.kernal'],
+    ['a number as text', { cpus: '2' }, 422, 'request.invalid_type', 'cpus'],
+    ['text as a list', { disks: 'root' }, 422, 'request.invalid_type', 'disks'],
+    ['a null entry in a list', { disks: [null] }, 422, 'request.invalid_type', 'disks'],
+    ['a missing field', { boot: undefined }, 422, 'request.missing_field', 'boot'],
+    ['a bad MAC', { interfaces: [{ name: 'eth0', mac: '02:00:00' }] }, 422, 'spec.mac_invalid', 'interfaces[0].mac'],
+    ['a multicast MAC', { interfaces: [{ name: 'eth0', mac: '01:00:00:00:00:01' }] }, 422, 'spec.mac_invalid', 'interfaces[0].mac'],
+    ['an absent network', { interfaces: [{ name: 'eth0', network: 'nothing' }] }, 422, 'network.not_found', 'interfaces[0].network'],
+    ['a name with capitals', { name: 'Big' }, 422, 'request.invalid_name', 'name'],
+    ['a disk name twice', { disks: [{ name: 'a', image: 'd' }, { name: 'a', image: 'd' }] }, 422, 'spec.duplicate_name', 'disks[1].name'],
+    ['a disk from nowhere', { disks: [{ name: 'a' }] }, 422, 'spec.disk_invalid', 'disks[0]'],
+    ['a command line with a line break', { boot: { kernel: 'k', commandLine: 'a\nb' } }, 422, 'spec.command_line_invalid', 'boot.commandLine'],
+  ];
+
+  for (const [what, change, status, code, field] of refused) {
+    it(`refuses ${what}`, async () => {
+      const answer = await flotilla.call('POST', '/v1/machines', { body: machine('bad', change) });
+      expectProblem(answer, status, code);
+      expect(answer.body['field']).to.equal(field);
+      expect(flotilla.leftovers()).to.deep.equal([]);
+    });
+  }
+
+  it('refuses a name twice', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('twin', { start: false }));
+    expectProblem(await flotilla.call('POST', '/v1/machines', { body: machine('twin') }), 409, 'machine.name_taken');
+    await flotilla.change('DELETE', '/v1/machines/twin');
+  });
+
+  it('refuses files that are not what they are said to be, and keeps nothing of them', async () => {
+    const file = (name: string, content: Uint8Array | string) => {
+      const path = join(flotilla.directory, name);
+      writeFileSync(path, content);
+      return path;
+    };
+    const directory = join(flotilla.directory, 'directory');
+    mkdirSync(directory);
+    const bzImage = Buffer.alloc(4096);
+    bzImage.writeUInt32LE(0x53726448, 0x202);
+    bzImage.writeUInt16LE(0x020f, 0x206);
+    bzImage.writeUInt32LE(100_000, 0x1f4);
+    const cut = elf();
+    cut.writeUInt16LE(1, 56);
+    cut.writeBigUInt64LE(1_000_000n, 64 + 32);
+    const cases: [path: string, kind: string, format: string, code: string][] = [
+      [join(directory, 'absent'), 'kernel', 'elf', 'file.missing'], [directory, 'kernel', 'elf', 'file.not_regular'], [file('text', 'just some text'), 'kernel', 'elf', 'image.format_mismatch'],
+      [file('text2', 'just some text'), 'kernel', 'bzimage', 'image.format_mismatch'], [file('bz', bzImage), 'kernel', 'bzimage', 'image.truncated'], [file('cut', cut), 'kernel', 'elf', 'image.truncated'],
+      [file('empty', ''), 'disk', 'raw', 'image.truncated'], ['/dev/zero', 'disk', 'raw', 'file.not_regular'],
+    ];
+    for (const [path, kind, format, code] of cases) {
+      const answer = await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind, format, source: { path } }, headers: { prefer: 'wait=20' } });
+      expect(answer.body['state'], path).to.equal('failed');
+      expect(answer.body['error']?.['code'], path).to.equal(code);
+      expect(answer.body['error']?.['remedy']).to.have.length.above(5);
+      expect((await flotilla.call('GET', '/v1/images/bad')).status).to.equal(404);
+    }
+    expectProblem(await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'elf', source: { path: '/etc/hostname' } } }), 422, 'image.wrong_kind');
+    expectProblem(await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'raw', source: { path: 'etc/hostname' } } }), 422, 'request.invalid_value');
+    expect(flotilla.leftovers()).to.deep.equal([]);
+  });
+
+  it('refuses what is no JSON, no object, too large, or of another type', async () => {
+    for (const raw of ['{', '{"a":}', 'nonsense', '']) expect((await flotilla.call('POST', '/v1/machines', { raw })).status, raw).to.be.within(400, 422);
+    expectProblem(await flotilla.call('POST', '/v1/machines', { raw: '{' }), 400, 'request.malformed');
+    expectProblem(await flotilla.call('POST', '/v1/machines', { raw: '[]' }), 422, 'request.invalid_type');
+    expectProblem(await flotilla.call('POST', '/v1/machines', { raw: '{}', headers: { 'content-type': 'text/plain' } }), 415, 'request.unsupported_media_type');
+    expectProblem(await flotilla.call('POST', '/v1/machines', { raw: `{"name":"${'x'.repeat(100 * 1024 * 1024)}"}` }), 413, 'request.too_large');
+    expectProblem(await flotilla.call('GET', '/v1/nothing'), 404, 'request.not_found');
+    expectProblem(await flotilla.call('GET', '/v1/machines/%E0%A4%A'), 400, 'request.malformed');
+    expectProblem(await flotilla.call('GET', '/v1/machines/x/console'), 400, 'request.malformed');
+  });
+
+  it('checks the body of every route that takes one', async () => {
+    const document = JSON.parse(readFileSync(DOCUMENT, 'utf8')) as { paths: Record<string, Record<string, { requestBody?: { content: object } }>> };
+    let checked = 0;
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(methods)) {
+        if (operation.requestBody === undefined || !('application/json' in operation.requestBody.content)) continue;
+        const answer = await flotilla.call(method.toUpperCase(), path.replace(/\{\w+\}/g, 'nobody'), { body: { surely_not_a_field: 1 } });
+        expect(answer.status, `${method} ${path}`).to.equal(422);
+        expect([...(answer.body['errors'] ?? [])].map((one) => one['code'])).to.include('request.unknown_field');
+        checked += 1;
+      }
+    }
+    expect(checked).to.be.above(9);
+  });
+
+  it('asks for a key on every route but the public ones', async () => {
+    const document = JSON.parse(readFileSync(DOCUMENT, 'utf8')) as { paths: Record<string, Record<string, { security?: unknown[] }>> };
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(methods)) {
+        const answer = await flotilla.call(method.toUpperCase(), path.replace(/\{\w+\}/g, 'x'), { key: null });
+        if (operation.security === undefined) expectProblem(answer, 401, 'auth.missing');
+        else expect(answer.status, path).to.equal(200);
+      }
+    }
+  });
+
+  it('never answers 5xx to any JSON', async function () {
+    this.timeout(120_000);
+    const shaped = fc.record({
+      name: fc.oneof(fc.string(), fc.constant('fuzz')), cpus: fc.oneof(fc.integer(), fc.double(), fc.string()), memoryMiB: fc.anything({ maxDepth: 1 }), boot: fc.oneof(fc.jsonValue(), fc.record({ kernel: fc.string(), commandLine: fc.string() })),
+      disks: fc.oneof(fc.jsonValue(), fc.array(fc.jsonValue())), labels: fc.oneof(fc.jsonValue(), fc.dictionary(fc.string(), fc.string())), ['__proto__']: fc.jsonValue(),
+    }, { requiredKeys: [] });
+    await fc.assert(fc.asyncProperty(fc.oneof(fc.jsonValue(), shaped), fc.constantFrom('/v1/machines', '/v1/images', '/v1/keys', '/v1/machines/nobody/stop'), async (body, path) => {
+      const raw = JSON.stringify(body, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)) ?? 'null';
+      const answer = await flotilla.call('POST', path, { raw });
+      expect(answer.status).to.be.within(200, 499);
+      if (answer.status >= 400) expect(answer.body['code']).to.be.a('string');
+    }), { numRuns: 100 });
+  });
+});
+
+function expectProblem(answer: Answer, status: number, code: string): void {
+  expect([answer.status, answer.body['code']]).to.deep.equal([status, code]);
+  expect(answer.headers.get('content-type')).to.contain('application/problem+json');
+  expect(answer.headers.get('x-request-id')).to.equal(answer.body['requestId']);
+  expect(answer.body['remedy']).to.have.length.above(5);
+}

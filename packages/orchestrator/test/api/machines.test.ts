@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import WebSocket from 'ws';
+import { onEachDatabase } from '../support/databases.js';
+import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
+
+onEachDatabase('machines', (makeDatabase) => {
+  let flotilla: Orchestrator;
+
+  before(async () => {
+    flotilla = await new Orchestrator(await makeDatabase()).start();
+    await flotilla.importImages();
+  });
+
+  after(() => flotilla.dispose());
+
+  it('runs a machine from create to delete and leaves nothing', async () => {
+    const created = await flotilla.call('POST', '/v1/machines', { body: machine('whole', { labels: { team: 'red' } }), headers: { prefer: 'wait=30' } });
+    expect(created.status).to.equal(200);
+    expect(created.headers.get('preference-applied')).to.equal('wait=30');
+    expect(created.body['steps'] as unknown).to.be.an('array').with.lengthOf(6);
+    const shown = await flotilla.call('GET', '/v1/machines/whole');
+    expect(shown.body['observed']?.['state']).to.equal('running');
+    expect(shown.body['observed']?.['addresses']?.[0]?.['ip']).to.match(/^10\.77\./);
+    await flotilla.change('POST', '/v1/machines/whole/pause', {});
+    expect((await flotilla.call('GET', '/v1/machines/whole')).body['observed']?.['state']).to.equal('paused');
+    await flotilla.change('POST', '/v1/machines/whole/resume', {});
+    await flotilla.change('POST', '/v1/machines/whole/restart', { timeoutSeconds: 5 });
+    await flotilla.change('POST', '/v1/machines/whole/stop', { timeoutSeconds: 5 });
+    const stopped = await flotilla.call('GET', '/v1/machines/whole');
+    expect(stopped.body['observed']?.['state']).to.equal('stopped');
+    expect((await flotilla.call('GET', '/v1/machines/whole/logs')).body).to.contain('Flotilla fake guest');
+    await flotilla.change('POST', '/v1/machines/whole/start', {});
+    await flotilla.change('DELETE', '/v1/machines/whole?force=true');
+    expect((await flotilla.call('GET', '/v1/machines/whole')).status).to.equal(404);
+    await flotilla.waitFor('nothing is left', async () => flotilla.leftovers().length === 0);
+  });
+
+  it('takes a failed create back to nothing', async () => {
+    const answer = await flotilla.call('POST', '/v1/machines', { body: machine('broken', { boot: { kernel: 'k', commandLine: 'fake.fail=boot' } }), headers: { prefer: 'wait=30' } });
+    expect(answer.status).to.equal(200);
+    expect(answer.body['state']).to.equal('failed');
+    expect(answer.body['error']?.['code']).to.equal('kernel.unrecognised');
+    expect((await flotilla.call('GET', '/v1/machines/broken')).status).to.equal(404);
+    await flotilla.waitFor('nothing is left', async () => flotilla.leftovers().length === 0);
+  });
+
+  it('cancels a create and takes it back', async () => {
+    const answer = await flotilla.call('POST', '/v1/machines', { body: machine('slow', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }) });
+    expect(answer.status).to.equal(202);
+    await flotilla.call('POST', `/v1/operations/${answer.body['id']}/cancel`, { body: {} });
+    const ended = await flotilla.call('GET', `/v1/operations/${answer.body['id']}`, { headers: { prefer: 'wait=20' } });
+    expect(ended.body['state']).to.equal('cancelled');
+    expect((await flotilla.call('GET', '/v1/machines/slow')).status).to.equal(404);
+  });
+
+  it('refuses actions that make no sense, and says what would', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('states', { start: false }));
+    for (const action of ['stop', 'pause', 'resume', 'restart', 'kill']) {
+      const answer = await flotilla.call('POST', `/v1/machines/states/${action}`, { body: {} });
+      expect(answer.status, action).to.equal(409);
+      expect(answer.body['code']).to.equal('machine.state_conflict');
+      expect(answer.body['remedy']).to.have.length.above(10);
+    }
+    await flotilla.change('POST', '/v1/machines/states/start', {});
+    expect((await flotilla.call('DELETE', '/v1/machines/states')).body['code']).to.equal('machine.state_conflict');
+    await flotilla.change('DELETE', '/v1/machines/states?force=true');
+  });
+
+  it('compares If-Match with the generation', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('tagged', { start: false }));
+    const tag = (await flotilla.call('GET', '/v1/machines/tagged')).headers.get('etag') ?? '';
+    const changed = await flotilla.call('PATCH', '/v1/machines/tagged', { body: { labels: { a: 'b' } }, headers: { 'if-match': tag } });
+    expect(changed.status).to.equal(200);
+    expect(changed.body['labels']).to.deep.equal({ a: 'b' });
+    const stale = await flotilla.call('DELETE', '/v1/machines/tagged', { headers: { 'if-match': tag } });
+    expect(stale.status).to.equal(412);
+    expect(stale.body['code']).to.equal('precondition.failed');
+    await flotilla.change('DELETE', '/v1/machines/tagged');
+  });
+
+  it('locks a volume for the machine that holds it', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('holder', { start: false }));
+    const volume = (await flotilla.call('GET', '/v1/machines/holder')).body['observed']?.['disks']?.[0]?.['volume'];
+    const second = await flotilla.call('POST', '/v1/machines', { body: machine('thief', { disks: [{ name: 'root', volume }] }) });
+    expect(second.status).to.equal(409);
+    expect(second.body['code']).to.equal('volume.locked');
+    expect(second.body['field']).to.equal('disks[0].volume');
+    await flotilla.change('DELETE', '/v1/machines/holder');
+  });
+
+  it('marks a machine failed within a second of the death of its worker, and restarts it with back-off', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('mortal', { restartPolicy: { mode: 'on-failure', maxRetries: 1, backoffSeconds: 1 } }));
+    const socket = await attach(flotilla, 'mortal', 'write=true');
+    const before = Date.now();
+    socket.client.send(Buffer.from('crash\r'));
+    const failed = await flotilla.waitFor<Body>('failed', async () => {
+      const { body } = await flotilla.call('GET', '/v1/machines/mortal');
+      return body['observed']?.['state'] === 'failed' && body;
+    });
+    expect(Date.now() - before).to.be.below(1000);
+    expect(failed['observed']?.['reason']?.['code']).to.equal('worker.gone');
+    const again = await flotilla.waitFor<Body>('running again', async () => {
+      const { body } = await flotilla.call('GET', '/v1/machines/mortal');
+      return body['observed']?.['state'] === 'running' && body;
+    });
+    expect(Date.now() - before).to.be.above(900);
+    expect(again['observed']?.['restarts']).to.equal(1);
+    await flotilla.change('DELETE', '/v1/machines/mortal?force=true');
+  });
+
+  it('gives the console to several readers and one writer, with resume', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('chatty'));
+    const writer = await attach(flotilla, 'chatty', 'write=true&offset=0');
+    const reader = await attach(flotilla, 'chatty', 'offset=0');
+    expect(writer.hello).to.include({ offset: 0, writer: true, size: 1024 * 1024 });
+    expect(reader.hello).to.include({ writer: false });
+    const second = await attach(flotilla, 'chatty', 'write=true');
+    expect(await second.closed).to.equal(4009);
+    writer.client.send(Buffer.from('uname -a\r'));
+    await flotilla.waitFor('both see the answer', async () => writer.text().includes('Linux fake') && reader.text().includes('Linux fake'));
+    reader.client.send(Buffer.from('poweroff\r'));
+    const offset = reader.text().indexOf('uname');
+    const resumed = await attach(flotilla, 'chatty', `offset=${offset}`);
+    await flotilla.waitFor('the resumed part', async () => resumed.text().startsWith('uname -a'));
+    expect(await (await attach(flotilla, 'nobody', '')).closed).to.equal(4004);
+    expect(await (await attach(flotilla, 'chatty', '', 'flo_wrong')).closed).to.equal(4001);
+    writer.client.send(Buffer.from('poweroff\r'));
+    expect(await writer.closed).to.equal(4010);
+    await flotilla.waitFor('stopped', async () => (await flotilla.call('GET', '/v1/machines/chatty')).body['observed']?.['state'] === 'stopped');
+    const tail = await flotilla.call('GET', '/v1/machines/chatty/logs?tailBytes=12');
+    expect(tail.body).to.have.length(12);
+    expect(Number(tail.headers.get('x-console-offset'))).to.be.above(0);
+    await flotilla.change('DELETE', '/v1/machines/chatty');
+  });
+});
+
+interface Attached { client: WebSocket; hello: Record<string, unknown>; closed: Promise<number>; text(): string }
+
+/** Attaches and waits for the first frame or the close. */
+async function attach(flotilla: Orchestrator, name: string, query: string, key = flotilla.key): Promise<Attached> {
+  const client = new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/${name}/console?${query}`, { headers: { authorization: `Bearer ${key}` } });
+  let text = '';
+  const closed = new Promise<number>((resolve) => client.once('close', (code) => resolve(code)));
+  const hello = await new Promise<Record<string, unknown>>((resolve, reject) => {
+    client.once('error', reject);
+    client.once('close', () => resolve({}));
+    client.on('message', (data, binary) => {
+      if (binary) text += (data as Buffer).toString();
+      else resolve(JSON.parse((data as Buffer).toString()) as Record<string, unknown>);
+    });
+  });
+  return { client, hello, closed, text: () => text };
+}

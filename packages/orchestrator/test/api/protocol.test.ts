@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import { onEachDatabase } from '../support/databases.js';
+import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
+
+onEachDatabase('protocol', (makeDatabase) => {
+  let flotilla: Orchestrator;
+
+  before(async () => {
+    flotilla = await new Orchestrator(await makeDatabase()).start({ FLOTILLA_EVENT_WINDOW: '100000' });
+    await flotilla.importImages();
+  });
+
+  after(() => flotilla.dispose());
+
+  it('answers a repeat with the same Idempotency-Key as the first time', async () => {
+    const headers = { 'idempotency-key': 'once' };
+    const body = machine('idem', { start: false });
+    const first = await flotilla.call('POST', '/v1/machines', { body, headers });
+    await flotilla.call('GET', `/v1/operations/${first.body['id']}`, { headers: { prefer: 'wait=20' } });
+    const again = await flotilla.call('POST', '/v1/machines', { body: { ...body, start: false }, headers });
+    expect(again.body['id']).to.equal(first.body['id']);
+    expect(again.body['state']).to.equal('succeeded');
+    expect(again.headers.get('idempotent-replayed')).to.equal('true');
+    const other = await flotilla.call('POST', '/v1/machines', { body: machine('other'), headers });
+    expect([other.status, other.body['code']]).to.deep.equal([422, 'idempotency.mismatch']);
+    const pair = await Promise.all([1, 2].map(() => flotilla.call('POST', '/v1/machines', { body: machine('pair', { start: false }), headers: { 'idempotency-key': 'twice' } })));
+    const codes = pair.map((answer) => answer.status);
+    expect(codes).to.include(202);
+    for (const answer of pair) if (answer.status !== 202) expect(answer.body['code']).to.equal('idempotency.in_flight');
+    const refused = await flotilla.call('POST', '/v1/machines', { body: { name: 'x' }, headers: { 'idempotency-key': 'mended' } });
+    expect(refused.status).to.equal(422);
+    expect((await flotilla.call('POST', '/v1/machines', { body: machine('mended', { start: false }), headers: { 'idempotency-key': 'mended' } })).status).to.equal(202);
+  });
+
+  it('pages lists by cursor and filters them by labels', async () => {
+    for (let i = 0; i < 5; i += 1) await flotilla.change('POST', '/v1/machines', machine(`page-${i}`, { start: false, disks: [], interfaces: [], labels: { group: i % 2 === 0 ? 'even' : 'odd', run: 'paging' } }));
+    const names: string[] = [];
+    for (let cursor = ''; ;) {
+      const { body } = await flotilla.call('GET', `/v1/machines?limit=2&labels=run=paging${cursor}`);
+      for (const item of (body['items'] as Iterable<Body> | undefined) ?? []) names.push(String(item['name']));
+      if (body['nextCursor'] === undefined) break;
+      cursor = `&cursor=${body['nextCursor']}`;
+    }
+    expect(names).to.deep.equal(['page-0', 'page-1', 'page-2', 'page-3', 'page-4']);
+    const even = await flotilla.call('GET', '/v1/machines?labels=group=even,run=paging');
+    expect(even.body['items']).to.have.length(3);
+    expect((await flotilla.call('GET', '/v1/machines?name=page-3')).body['items']).to.have.length(1);
+    expect((await flotilla.call('GET', '/v1/machines?cursor=nonsense')).body['code']).to.equal('request.invalid_cursor');
+    for (const query of ['limit=0', 'limit=201', 'limit=x', 'labels=broken', 'unknown=1']) expect((await flotilla.call('GET', `/v1/machines?${query}`)).status, query).to.be.within(400, 422);
+  });
+
+  it('holds the answer for Prefer: wait, and answers as it stands when the time is over', async () => {
+    const slow = machine('waiting', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=1500' } });
+    const answer = await flotilla.call('POST', '/v1/machines', { body: slow, headers: { prefer: 'wait=0' } });
+    expect(answer.status).to.equal(202);
+    expect(answer.headers.get('location')).to.equal(`/v1/operations/${answer.body['id']}`);
+    const ended = await flotilla.call('GET', `/v1/operations/${answer.body['id']}`, { headers: { prefer: 'wait=20' } });
+    expect(ended.body['state']).to.equal('succeeded');
+    expect((await flotilla.call('POST', `/v1/operations/${answer.body['id']}/cancel`)).body['code']).to.equal('operation.not_cancellable');
+    expect((await flotilla.call('GET', '/v1/operations/op-none', { headers: { prefer: 'wait=soon' } })).body['code']).to.equal('request.invalid_header');
+    await flotilla.change('DELETE', '/v1/machines/waiting?force=true');
+  });
+
+  it('streams events, resumes after the last one seen, and says when that is too old', async () => {
+    const all = await follow(flotilla, '/v1/events?after=0', (events) => events.some((event) => event['kind'] === 'machine.deleted'));
+    const ids = all.map((event) => Number(event['id']));
+    expect(ids).to.deep.equal([...ids].sort((a, b) => a - b));
+    const middle = ids[Math.floor(ids.length / 2)] ?? 0;
+    const rest = await follow(flotilla, '/v1/events', (events) => events.length >= 3, { 'last-event-id': String(middle) });
+    expect(Number(rest[0]?.['id'])).to.equal(middle + 1);
+    const live = follow(flotilla, '/v1/events?kinds=machine.*', (events) => events.some((event) => event['data']?.['state'] === 'running'));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await flotilla.change('POST', '/v1/machines', machine('live'));
+    expect((await live).map((event) => event['kind'])).to.deep.equal(['machine.created', 'machine.state']);
+    expect((await flotilla.call('GET', '/v1/events?after=99999999')).status).to.equal(410);
+    expect((await flotilla.call('GET', '/v1/events', { headers: { 'last-event-id': 'x' } })).body['code']).to.equal('request.invalid_header');
+  });
+
+  it('lets each role do what is its own, and audits also what it denies', async () => {
+    const make = async (role: string) => String((await flotilla.call('POST', '/v1/keys', { body: { name: role, role } })).body['secret']);
+    const [viewer, operator] = [await make('viewer'), await make('operator')];
+    expect((await flotilla.call('GET', '/v1/machines', { key: viewer })).status).to.equal(200);
+    const denied = await flotilla.call('POST', '/v1/machines', { body: machine('no'), key: viewer });
+    expect([denied.status, denied.body['code']]).to.deep.equal([403, 'auth.forbidden']);
+    expect(denied.body['detail']).to.contain('machines:write');
+    expect((await flotilla.call('POST', '/v1/machines', { body: machine('yes', { start: false }), key: operator })).status).to.equal(202);
+    for (const key of [viewer, operator]) for (const path of ['/v1/keys', '/v1/audit']) expect((await flotilla.call('GET', path, { key })).status).to.equal(403);
+    expect((await flotilla.call('GET', '/v1/machines', { key: null })).body['code']).to.equal('auth.missing');
+    expect((await flotilla.call('GET', '/v1/machines', { key: 'flo_00000000000000000000000000_0000000000000000000000000000000000000000000' })).body['code']).to.equal('auth.invalid');
+    const audit = (await flotilla.call('GET', '/v1/audit?limit=200')).body['items'] ?? [];
+    const found = [...audit].find((row) => row['requestId'] === denied.headers.get('x-request-id'));
+    expect(found).to.include({ actor: 'viewer', permission: 'machines:write', outcome: 'denied', status: 403, code: 'auth.forbidden' });
+    expect((await flotilla.call('DELETE', '/v1/keys/admin')).body['code']).to.equal('key.last_admin');
+    expect((await flotilla.call('DELETE', '/v1/keys/viewer')).status).to.equal(204);
+    expect((await flotilla.call('GET', '/v1/whoami', { key: viewer })).status).to.equal(401);
+  });
+
+  it('answers what the host and its pool are', async () => {
+    const host = (await flotilla.call('GET', '/v1/hosts')).body['items']?.[0];
+    expect(host?.['cpus']).to.be.above(0);
+    expect((await flotilla.call('GET', `/v1/hosts/${host?.['id']}/doctor`)).body['checks']).to.have.length.above(0);
+    expect((await flotilla.call('GET', '/v1/pools/default')).body).to.include({ driver: 'dir', state: 'ready' });
+    expect((await flotilla.call('GET', '/v1/networks/default')).body['ipv4']?.['gateway']).to.match(/\.1$/);
+    expect((await flotilla.call('GET', '/metrics', { key: null })).body).to.contain('flotilla_machines{state="stopped"}');
+    expect((await flotilla.call('GET', '/health/ready', { key: null })).body).to.deep.equal({ status: 'ok' });
+    expect((await flotilla.call('GET', '/openapi.json', { key: null })).body['openapi']).to.equal('3.1.0');
+  });
+
+  it('takes an image as the body of a request and checks it', async () => {
+    const put = (query: string, content: Uint8Array) => fetch(`${flotilla.url}/v1/images/up/content?${query}`, { method: 'PUT', headers: { authorization: `Bearer ${flotilla.key}`, 'content-type': 'application/octet-stream' }, body: content });
+    const wrong = await put(`kind=disk&format=raw&sha256=${'0'.repeat(64)}`, Buffer.alloc(100_000, 1));
+    expect(wrong.status).to.equal(422);
+    expect((await wrong.json() as Body)['code']).to.equal('image.checksum_mismatch');
+    const right = await put('kind=disk&format=raw', Buffer.alloc(3_000_000, 1));
+    expect(right.status).to.equal(201);
+    expect((await right.json() as Body)['sizeBytes']).to.equal(3_000_000);
+    expect((await flotilla.call('DELETE', '/v1/images/k')).body['code']).to.equal('image.in_use');
+    await flotilla.change('DELETE', '/v1/images/up');
+  });
+});
+
+/** Reads events until enough came. */
+async function follow(flotilla: Orchestrator, path: string, enough: (events: Body[]) => boolean, headers: Record<string, string> = {}): Promise<Body[]> {
+  const stop = AbortSignal.timeout(20_000);
+  const response = await fetch(`${flotilla.url}${path}`, { headers: { authorization: `Bearer ${flotilla.key}`, ...headers }, signal: stop });
+  const events: Body[] = [];
+  let text = '';
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk as Uint8Array).toString();
+    const parts = text.split('\n\n');
+    text = parts.pop() ?? '';
+    for (const part of parts) {
+      const data = /^data: (.*)$/m.exec(part)?.[1];
+      if (data !== undefined) events.push(JSON.parse(data) as Body);
+    }
+    if (enough(events)) break;
+  }
+  return events;
+}

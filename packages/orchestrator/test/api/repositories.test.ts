@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { KyselyMachineRepository } from '../../src/api/machines/kysely-machine.repository.js';
+import type { Machine } from '../../src/api/machines/machine.js';
+import { EventRepository } from '../../src/api/events/event.repository.js';
+import { newId } from '../../src/common/ids.js';
+import { Database, isUniqueViolation } from '../../src/database/database.js';
+import { onEachDatabase } from '../support/databases.js';
+
+onEachDatabase('repositories', (makeDatabase) => {
+  const directory = mkdtempSync(join(tmpdir(), 'flotilla-repositories-'));
+  let database: Database;
+  let machines: KyselyMachineRepository;
+
+  before(async () => {
+    const url = await makeDatabase();
+    database = url === undefined ? Database.openSqlite(join(directory, 'db')) : await Database.openPostgres(url);
+    await database.migrate();
+    await database.migrate(); // a second time changes nothing
+    machines = new KyselyMachineRepository(database);
+  });
+
+  after(async () => {
+    await database?.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it('give back a machine as it was stored', async () => {
+    const stored = sample('stored', { team: 'red', run: '1' });
+    await database.write((tx) => machines.insert(stored, ['img-1', 'img-1'], tx.db));
+    expect(await machines.find('stored')).to.deep.equal(stored);
+    expect(await machines.find(stored.id)).to.deep.equal(stored);
+    expect(await machines.page({ limit: 10, labels: { team: 'red', run: '1' } })).to.have.length(1);
+    expect(await machines.page({ limit: 10, labels: { team: 'blue' } })).to.have.length(0);
+  });
+
+  it('tell a name that is taken from other errors', async () => {
+    const error: unknown = await database.write((tx) => machines.insert(sample('stored'), [], tx.db)).then(() => undefined, (thrown: unknown) => thrown);
+    expect(isUniqueViolation(error)).to.equal(true);
+    expect(isUniqueViolation(new Error('x'))).to.equal(false);
+  });
+
+  it('undo everything of a transaction that fails, its events too', async () => {
+    const events = new EventRepository(database);
+    const before = await events.bounds();
+    await database.write(async (tx) => {
+      await machines.insert(sample('never'), [], tx.db);
+      tx.emit({ kind: 'machine.deleted', target: { kind: 'machine', id: 'x' }, data: {} });
+      throw new Error('stop');
+    }).catch(() => undefined);
+    expect(await machines.find('never')).to.equal(undefined);
+    expect(await events.bounds()).to.deep.equal(before);
+  });
+
+  it('number events in the order of their commits, also when many write at once', async () => {
+    const events = new EventRepository(database);
+    const seen: number[] = [];
+    let last = (await events.bounds()).last;
+    const look = async () => {
+      for (const event of await events.after(last, 1000)) {
+        seen.push(event.id);
+        last = event.id;
+      }
+    };
+    await Promise.all(Array.from({ length: 60 }, (_, index) => database.write((tx) => {
+      tx.emit({ kind: 'machine.deleted', target: { kind: 'machine', id: `m${index}` }, data: {} });
+      return Promise.resolve();
+    }).then(look)));
+    await look();
+    expect(new Set(seen).size).to.be.at.least(60);
+    await events.prune(10);
+    const { first, last: end } = await events.bounds();
+    expect(end - first).to.be.below(10);
+  });
+});
+
+function sample(name: string, labels: Record<string, string> = {}): Machine {
+  const now = new Date().toISOString();
+  return {
+    id: newId('mac'), name, labels, generation: 1, createdAt: now, updatedAt: now, desired: { state: 'running', generation: 1 },
+    spec: { cpus: 1, memoryMiB: 64, boot: { kernel: 'img-1' }, disks: [], interfaces: [], rng: true, isolation: 'process', onReboot: 'restart', onCrash: 'stop', restartPolicy: { mode: 'never', maxRetries: 0, backoffSeconds: 1 } },
+    observed: { state: 'creating', generation: 1, restarts: 0, attempt: 0, addresses: [], disks: [] },
+  };
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const BINARIES = '/usr/lib/postgresql/15/bin';
+const NOBODY = 65_534;
+
+/** A PostgreSQL of Debian's package in a temporary directory, on a UNIX socket only. */
+export class Postgres {
+  private count = 0;
+
+  private constructor(private readonly directory: string, private readonly server: ChildProcess) {}
+
+  static available(): boolean {
+    return existsSync(join(BINARIES, 'initdb'));
+  }
+
+  static async start(): Promise<Postgres> {
+    const directory = mkdtempSync(join(tmpdir(), 'flotilla-pg-'));
+    if (process.getuid?.() === 0) chownSync(directory, NOBODY, NOBODY);
+    const data = join(directory, 'data');
+    run('initdb', ['--pgdata', data, '--username', 'postgres', '--auth', 'trust', '--no-sync', '--encoding', 'UTF8', '--locale', 'C.UTF-8']);
+    const [program, args] = command('postgres', ['-D', data, '-k', directory, '-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'max_connections=100']);
+    const server = spawn(program, args, { stdio: 'ignore', cwd: '/' });
+    const postgres = new Postgres(directory, server);
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        run('psql', ['-h', directory, '-U', 'postgres', '-c', 'select 1']);
+        return postgres;
+      } catch (error) {
+        if (attempt > 100) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  /** A new, empty database. */
+  createDatabase(): string {
+    this.count += 1;
+    const name = `flotilla_${this.count}`;
+    run('psql', ['-h', this.directory, '-U', 'postgres', '-c', `create database ${name}`]);
+    return `postgres:///${name}?host=${this.directory}&user=postgres`;
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.server.once('exit', resolve));
+    this.server.kill('SIGINT');
+    await ended;
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** PostgreSQL refuses to run as root: then it runs as nobody. */
+function command(program: string, args: string[]): [string, string[]] {
+  const path = join(BINARIES, program);
+  if (process.getuid?.() !== 0) return [path, args];
+  return ['setpriv', [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', path, ...args]];
+}
+
+function run(program: string, args: string[]): void {
+  const [path, all] = command(program, args);
+  execFileSync(path, all, { stdio: 'pipe', cwd: '/' });
+}

@@ -1,0 +1,3589 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generated from openapi/flotilla.v1.json by `npm run gen`: do not edit.
+
+export type ClientOptions = {
+    baseUrl: 'http://127.0.0.1:7070' | (string & {});
+};
+
+export type Audit = {
+    /**
+     * Id; sorts by time.
+     */
+    id: string;
+    /**
+     * When.
+     */
+    time: string;
+    /**
+     * Name of the API key; `anonymous` without a valid one.
+     */
+    actor: string;
+    /**
+     * Id of the API key.
+     */
+    actorId?: string;
+    /**
+     * Permission the route needs.
+     */
+    permission: string;
+    /**
+     * Method.
+     */
+    method: string;
+    /**
+     * Path.
+     */
+    path: string;
+    /**
+     * How it ended: denied for 401 and 403.
+     */
+    outcome: 'done' | 'denied' | 'refused' | 'failed';
+    /**
+     * HTTP status.
+     */
+    status: number;
+    /**
+     * Error code.
+     */
+    code?: string;
+    /**
+     * Request id.
+     */
+    requestId: string;
+};
+
+export type AuditPage = {
+    items: Array<Audit>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type Boot = {
+    /**
+     * Image of kind `kernel`: id or name.
+     */
+    kernel: string;
+    /**
+     * Image of kind `initrd`: id or name.
+     */
+    initrd?: string;
+    /**
+     * Kernel command line, at most 2047 printable ASCII characters.
+     */
+    commandLine?: string;
+};
+
+export type CreateKey = {
+    /**
+     * Unique name of the key.
+     */
+    name: string;
+    /**
+     * viewer reads; operator also changes machines and images; admin may do everything.
+     */
+    role: 'admin' | 'operator' | 'viewer';
+};
+
+export type CreateMachine = {
+    /**
+     * Virtual CPUs, 1 to 32.
+     */
+    cpus: number;
+    /**
+     * Memory in MiB: even, at least 16, at most what the host has.
+     */
+    memoryMiB: number;
+    /**
+     * What it boots.
+     */
+    boot: Boot;
+    /**
+     * Disks, in the order the guest sees them; at most 16.
+     */
+    disks?: Array<Disk>;
+    /**
+     * Network interfaces; at most 8.
+     */
+    interfaces?: Array<Interface>;
+    /**
+     * Whether the guest gets a random number generator.
+     */
+    rng?: boolean;
+    /**
+     * `process`: a worker process of its own. `in-process`: inside the host agent, for tests.
+     */
+    isolation?: 'process' | 'in-process';
+    /**
+     * What happens when the guest asks for a reboot.
+     */
+    onReboot?: 'restart' | 'stop';
+    /**
+     * What happens when the guest kernel panics or triple-faults.
+     */
+    onCrash?: 'stop' | 'restart' | 'pause';
+    /**
+     * What happens when the machine ends without having been asked to. Default: on-failure, 5 attempts, 1 s.
+     */
+    restartPolicy?: RestartPolicy;
+    /**
+     * Name of the machine, unique; also its host name on its networks.
+     */
+    name: string;
+    /**
+     * Labels: at most 64 pairs of texts; lists can be filtered by them.
+     */
+    labels?: {
+        [key: string]: string;
+    };
+    /**
+     * Whether to start it at once.
+     */
+    start?: boolean;
+};
+
+export type Desired = {
+    /**
+     * State asked for.
+     */
+    state: 'running' | 'stopped' | 'paused';
+    /**
+     * Grows with each change of the desired state.
+     */
+    generation: number;
+};
+
+export type Disk = {
+    /**
+     * Name of the disk within the machine.
+     */
+    name: string;
+    /**
+     * Image of kind `disk` (id or name) that is copied to a volume of its own.
+     */
+    image?: string;
+    /**
+     * Existing volume (id) to use instead; no other machine may hold it.
+     */
+    volume?: string;
+    /**
+     * Size of the volume in MiB. Never smaller than the image.
+     */
+    sizeMiB?: number;
+    /**
+     * Whether the guest may only read it.
+     */
+    readOnly?: boolean;
+    /**
+     * Serial number the guest sees.
+     */
+    serial?: string;
+};
+
+export type Event = {
+    /**
+     * Sequence number; give the last one as Last-Event-ID to go on after it.
+     */
+    id: number;
+    /**
+     * What happened.
+     */
+    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.ready' | 'network.lease' | 'key.created' | 'key.deleted';
+    /**
+     * When.
+     */
+    time: string;
+    /**
+     * To what.
+     */
+    target: Target;
+    /**
+     * More about it, by kind.
+     */
+    data: {
+        [key: string]: unknown;
+    };
+    /**
+     * Request that caused it.
+     */
+    requestId?: string;
+};
+
+export type FieldProblem = {
+    /**
+     * Stable code of the fault.
+     */
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.console_unavailable' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'pool.not_found' | 'pool.full' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.command_failed' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'spec.invalid' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.gone' | 'worker.failed' | 'internal';
+    /**
+     * JSON path of the field, for example `disks[0].image`.
+     */
+    field: string;
+    /**
+     * What is wrong with it.
+     */
+    detail: string;
+    /**
+     * How to mend it.
+     */
+    remedy: string;
+};
+
+export type Health = {
+    /**
+     * `ok`, or `starting` until everything was adopted.
+     */
+    status: 'ok' | 'starting';
+};
+
+export type Host = {
+    /**
+     * Id.
+     */
+    id: string;
+    /**
+     * Host name.
+     */
+    name: string;
+    /**
+     * CPUs of the host.
+     */
+    cpus: number;
+    /**
+     * Memory of the host in MiB.
+     */
+    memoryMiB: number;
+    /**
+     * Kernel version.
+     */
+    kernel: string;
+    /**
+     * Kind of KVM.
+     */
+    kvm: HostKvm;
+    /**
+     * The last report.
+     */
+    report: HostReport;
+};
+
+export type HostCheck = {
+    /**
+     * Stable id of the check.
+     */
+    id: string;
+    /**
+     * What is checked.
+     */
+    title: string;
+    /**
+     * Outcome.
+     */
+    status: 'ok' | 'degraded' | 'missing';
+    /**
+     * What was found.
+     */
+    detail: string;
+    /**
+     * What it means for machines.
+     */
+    meaning: string;
+    /**
+     * How to mend it.
+     */
+    remedy?: string;
+};
+
+export type HostKvm = {
+    /**
+     * `hardware`: runs everything; `software`: kvm without hardware support; `none`.
+     */
+    kind: 'hardware' | 'software' | 'none';
+    /**
+     * What the probe found.
+     */
+    detail: string;
+};
+
+export type HostPage = {
+    items: Array<Host>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type HostReport = {
+    /**
+     * All checks.
+     */
+    checks: Array<HostCheck>;
+    /**
+     * Kind of KVM.
+     */
+    kvm: HostKvm;
+};
+
+export type Image = {
+    /**
+     * Id; sorts by time of creation.
+     */
+    id: string;
+    /**
+     * Unique name.
+     */
+    name: string;
+    /**
+     * What it is.
+     */
+    kind: 'kernel' | 'initrd' | 'disk';
+    /**
+     * Format of the file.
+     */
+    format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+    /**
+     * Size in bytes; 0 while it is imported.
+     */
+    sizeBytes: number;
+    /**
+     * SHA-256 in hexadecimal; empty while it is imported.
+     */
+    sha256: string;
+    /**
+     * State.
+     */
+    state: 'importing' | 'ready' | 'failed';
+    /**
+     * When the import was asked for.
+     */
+    createdAt: string;
+    /**
+     * Labels: at most 64 pairs of texts; lists can be filtered by them.
+     */
+    labels: {
+        [key: string]: string;
+    };
+    /**
+     * Where it came from.
+     */
+    source: ImageOrigin;
+};
+
+export type ImageOrigin = {
+    /**
+     * Path of the file on the host.
+     */
+    path?: string;
+    /**
+     * True when it was uploaded.
+     */
+    upload?: boolean;
+};
+
+export type ImagePage = {
+    items: Array<Image>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type ImageSource = {
+    /**
+     * Absolute path of a regular file on the host.
+     */
+    path: string;
+};
+
+export type ImportImage = {
+    /**
+     * Unique name of the image.
+     */
+    name: string;
+    /**
+     * What it is.
+     */
+    kind: 'kernel' | 'initrd' | 'disk';
+    /**
+     * Format of the file; it is checked, never guessed. kernel: elf or bzimage; initrd: initrd; disk: raw.
+     */
+    format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+    /**
+     * The file to copy.
+     */
+    source: ImageSource;
+    /**
+     * SHA-256 the file must have, 64 lower-case hexadecimal digits.
+     */
+    sha256?: string;
+    /**
+     * Labels: at most 64 pairs of texts; lists can be filtered by them.
+     */
+    labels?: {
+        [key: string]: string;
+    };
+};
+
+export type Interface = {
+    /**
+     * Name of the interface within the machine.
+     */
+    name: string;
+    /**
+     * Network: id or name.
+     */
+    network?: string;
+    /**
+     * MAC address; made from the id of the machine when absent.
+     */
+    mac?: string;
+};
+
+export type Key = {
+    /**
+     * Id.
+     */
+    id: string;
+    /**
+     * Unique name.
+     */
+    name: string;
+    /**
+     * Role.
+     */
+    role: 'admin' | 'operator' | 'viewer';
+    /**
+     * When it was made.
+     */
+    createdAt: string;
+};
+
+export type KeyPage = {
+    items: Array<Key>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type Lease = {
+    /**
+     * MAC address.
+     */
+    mac: string;
+    /**
+     * IPv4 address.
+     */
+    ip: string;
+    /**
+     * Name under which DNS knows it.
+     */
+    hostname?: string;
+    /**
+     * Id of the machine.
+     */
+    machine?: string;
+};
+
+export type Machine = {
+    /**
+     * Id; sorts by time of creation.
+     */
+    id: string;
+    /**
+     * Unique name.
+     */
+    name: string;
+    /**
+     * Labels: at most 64 pairs of texts; lists can be filtered by them.
+     */
+    labels: {
+        [key: string]: string;
+    };
+    /**
+     * Grows with each change; the ETag is `W/"<generation>"`.
+     */
+    generation: number;
+    /**
+     * When it was created.
+     */
+    createdAt: string;
+    /**
+     * When it last changed.
+     */
+    updatedAt: string;
+    /**
+     * What it is made of, all defaults filled in.
+     */
+    spec: MachineSpec;
+    /**
+     * State asked for.
+     */
+    desired: Desired;
+    /**
+     * State seen.
+     */
+    observed: Observed;
+};
+
+export type MachineAddress = {
+    /**
+     * Name of the interface.
+     */
+    interface: string;
+    /**
+     * MAC address.
+     */
+    mac: string;
+    /**
+     * IPv4 address that DHCP gives it.
+     */
+    ip?: string;
+};
+
+export type MachineDisk = {
+    /**
+     * Name of the disk.
+     */
+    name: string;
+    /**
+     * Id of its volume.
+     */
+    volume: string;
+};
+
+export type MachineMetrics = {
+    /**
+     * Counters by name since the start of the worker.
+     */
+    counters: {
+        [key: string]: number;
+    };
+};
+
+export type MachinePage = {
+    items: Array<Machine>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type MachineSpec = {
+    /**
+     * Virtual CPUs, 1 to 32.
+     */
+    cpus: number;
+    /**
+     * Memory in MiB: even, at least 16, at most what the host has.
+     */
+    memoryMiB: number;
+    /**
+     * What it boots.
+     */
+    boot: Boot;
+    /**
+     * Disks, in the order the guest sees them; at most 16.
+     */
+    disks?: Array<Disk>;
+    /**
+     * Network interfaces; at most 8.
+     */
+    interfaces?: Array<Interface>;
+    /**
+     * Whether the guest gets a random number generator.
+     */
+    rng?: boolean;
+    /**
+     * `process`: a worker process of its own. `in-process`: inside the host agent, for tests.
+     */
+    isolation?: 'process' | 'in-process';
+    /**
+     * What happens when the guest asks for a reboot.
+     */
+    onReboot?: 'restart' | 'stop';
+    /**
+     * What happens when the guest kernel panics or triple-faults.
+     */
+    onCrash?: 'stop' | 'restart' | 'pause';
+    /**
+     * What happens when the machine ends without having been asked to. Default: on-failure, 5 attempts, 1 s.
+     */
+    restartPolicy?: RestartPolicy;
+};
+
+export type Network = {
+    /**
+     * Id.
+     */
+    id: string;
+    /**
+     * Unique name.
+     */
+    name: string;
+    /**
+     * Kind.
+     */
+    kind: 'nat';
+    /**
+     * IPv4 addresses.
+     */
+    ipv4: NetworkIpv4;
+    /**
+     * Name of its bridge on the host.
+     */
+    bridge: string;
+    /**
+     * State.
+     */
+    state: 'pending' | 'ready' | 'failed';
+    /**
+     * When it was made.
+     */
+    createdAt: string;
+    /**
+     * Addresses in use.
+     */
+    leases: Array<Lease>;
+};
+
+export type NetworkIpv4 = {
+    /**
+     * Subnet in CIDR notation.
+     */
+    subnet: string;
+    /**
+     * Address of the host on it; also the DNS server of the guests.
+     */
+    gateway: string;
+    /**
+     * First and last address that is given to machines.
+     */
+    dhcpRange: string;
+};
+
+export type NetworkPage = {
+    items: Array<Network>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type NewKey = {
+    /**
+     * Id.
+     */
+    id: string;
+    /**
+     * Unique name.
+     */
+    name: string;
+    /**
+     * Role.
+     */
+    role: 'admin' | 'operator' | 'viewer';
+    /**
+     * When it was made.
+     */
+    createdAt: string;
+    /**
+     * The key to use as bearer token; shown this once.
+     */
+    secret: string;
+};
+
+export type NoBody = {
+    [key: string]: never;
+};
+
+export type Observed = {
+    /**
+     * State it is in.
+     */
+    state: 'creating' | 'stopped' | 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'failed' | 'deleting' | 'unknown';
+    /**
+     * The desired generation this state answers.
+     */
+    generation: number;
+    /**
+     * Why, when it is not where it should be.
+     */
+    reason?: StateReason;
+    /**
+     * Process id of its worker on the host.
+     */
+    workerPid?: number;
+    /**
+     * When it last began to run.
+     */
+    startedAt?: string;
+    /**
+     * Restarts made by the restart policy.
+     */
+    restarts: number;
+    /**
+     * When the restart policy tries again.
+     */
+    nextRestartAt?: string;
+    /**
+     * Its addresses.
+     */
+    addresses: Array<MachineAddress>;
+    /**
+     * Its disks.
+     */
+    disks: Array<MachineDisk>;
+};
+
+export type Operation = {
+    /**
+     * Id.
+     */
+    id: string;
+    /**
+     * What is done.
+     */
+    kind: 'machine.create' | 'machine.start' | 'machine.stop' | 'machine.restart' | 'machine.kill' | 'machine.pause' | 'machine.resume' | 'machine.delete' | 'image.import' | 'image.delete';
+    /**
+     * To what.
+     */
+    target: Target;
+    /**
+     * State.
+     */
+    state: 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+    /**
+     * Its steps in order.
+     */
+    steps: Array<OperationStep>;
+    /**
+     * How far the running step is.
+     */
+    progress?: OperationProgress;
+    /**
+     * What came out, for example `{"machineId": "mac-..."}`.
+     */
+    result?: {
+        [key: string]: unknown;
+    };
+    /**
+     * Why it failed or was cancelled.
+     */
+    error?: Problem;
+    /**
+     * When it was accepted.
+     */
+    createdAt: string;
+    /**
+     * When its first step began.
+     */
+    startedAt?: string;
+    /**
+     * When it ended.
+     */
+    endedAt?: string;
+    /**
+     * Whether it can be cancelled now.
+     */
+    mayCancel: boolean;
+    /**
+     * Name of the API key that asked for it, or `system`.
+     */
+    requestedBy: string;
+};
+
+export type OperationPage = {
+    items: Array<Operation>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type OperationProgress = {
+    /**
+     * Bytes done.
+     */
+    bytes?: number;
+    /**
+     * Bytes to do.
+     */
+    totalBytes?: number;
+    /**
+     * Percent done, 0 to 100.
+     */
+    percent?: number;
+};
+
+export type OperationStep = {
+    /**
+     * Name of the step.
+     */
+    name: string;
+    /**
+     * State of the step.
+     */
+    state: 'pending' | 'running' | 'succeeded' | 'failed' | 'undone' | 'skipped';
+    /**
+     * When it began.
+     */
+    startedAt?: string;
+    /**
+     * When it ended.
+     */
+    endedAt?: string;
+};
+
+export type Pool = {
+    /**
+     * Id.
+     */
+    id: string;
+    /**
+     * Unique name.
+     */
+    name: string;
+    /**
+     * Driver.
+     */
+    driver: 'dir';
+    /**
+     * Bytes of the file system it is on.
+     */
+    capacityBytes: number;
+    /**
+     * Bytes given to volumes and images.
+     */
+    allocatedBytes: number;
+    /**
+     * Bytes that are free.
+     */
+    availableBytes: number;
+    /**
+     * State.
+     */
+    state: 'ready' | 'unavailable';
+};
+
+export type PoolPage = {
+    items: Array<Pool>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type Problem = {
+    /**
+     * URI of the kind of problem.
+     */
+    type: string;
+    /**
+     * Short text for the kind of problem.
+     */
+    title: string;
+    /**
+     * HTTP status.
+     */
+    status: number;
+    /**
+     * Stable code; decide by it, never by the texts.
+     */
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.console_unavailable' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'pool.not_found' | 'pool.full' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.command_failed' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'spec.invalid' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.gone' | 'worker.failed' | 'internal';
+    /**
+     * What went wrong in this case.
+     */
+    detail: string;
+    /**
+     * Field at fault, as a JSON path.
+     */
+    field?: string;
+    /**
+     * What to do about it.
+     */
+    remedy: string;
+    /**
+     * Id of the request, as in the header X-Request-Id.
+     */
+    requestId?: string;
+    /**
+     * Every field at fault.
+     */
+    errors?: Array<FieldProblem>;
+};
+
+export type RestartPolicy = {
+    /**
+     * `on-failure` restarts after a crash, a lost worker and a host reboot; `always` also after a guest power-off.
+     */
+    mode: 'never' | 'on-failure' | 'always';
+    /**
+     * Attempts in a row before it stays failed.
+     */
+    maxRetries?: number;
+    /**
+     * Seconds before the first attempt; doubled for each further one, at most 300.
+     */
+    backoffSeconds?: number;
+};
+
+export type StateReason = {
+    /**
+     * Stable code, for example `worker.gone` or `guest.panic`.
+     */
+    code: string;
+    /**
+     * What happened.
+     */
+    detail: string;
+    /**
+     * What to do about it.
+     */
+    remedy: string;
+    /**
+     * CPU registers at that moment, as hexadecimal texts.
+     */
+    registers?: {
+        [key: string]: string;
+    };
+};
+
+export type StopMachine = {
+    /**
+     * Seconds the guest has to power off after the ACPI power button.
+     */
+    timeoutSeconds?: number;
+    /**
+     * Whether the machine is killed when the time is over; otherwise the operation fails.
+     */
+    thenKill?: boolean;
+};
+
+export type Target = {
+    /**
+     * Kind of the resource.
+     */
+    kind: 'machine' | 'image' | 'network' | 'volume' | 'operation' | 'key' | 'host';
+    /**
+     * Id of the resource.
+     */
+    id: string;
+    /**
+     * Name of the resource at that time.
+     */
+    name?: string;
+};
+
+export type UpdateMachine = {
+    /**
+     * Replaces all labels.
+     */
+    labels?: {
+        [key: string]: string;
+    };
+    /**
+     * Replaces the restart policy.
+     */
+    restartPolicy?: RestartPolicy;
+};
+
+export type Volume = {
+    /**
+     * Id.
+     */
+    id: string;
+    /**
+     * Name: `<machine>-<disk>`.
+     */
+    name: string;
+    /**
+     * Name of its pool.
+     */
+    pool: string;
+    /**
+     * Size in bytes.
+     */
+    sizeBytes: number;
+    /**
+     * Format on the pool.
+     */
+    format: 'raw';
+    /**
+     * Id of the machine that holds it.
+     */
+    machine?: string;
+    /**
+     * State.
+     */
+    state: 'creating' | 'ready' | 'deleting';
+    /**
+     * When it was asked for.
+     */
+    createdAt: string;
+};
+
+export type VolumePage = {
+    items: Array<Volume>;
+    /**
+     * Give it as `cursor` to get the next page; absent on the last one.
+     */
+    nextCursor?: string;
+};
+
+export type WhoAmI = {
+    /**
+     * Id of the key.
+     */
+    id: string;
+    /**
+     * Name of the key.
+     */
+    name: string;
+    /**
+     * Role.
+     */
+    role: 'admin' | 'operator' | 'viewer';
+};
+
+export type HealthLiveData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/live';
+};
+
+export type HealthLiveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type HealthLiveError = HealthLiveErrors[keyof HealthLiveErrors];
+
+export type HealthLiveResponses = {
+    /**
+     * It does.
+     */
+    200: Health;
+};
+
+export type HealthLiveResponse = HealthLiveResponses[keyof HealthLiveResponses];
+
+export type HealthReadyData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/health/ready';
+};
+
+export type HealthReadyErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type HealthReadyError = HealthReadyErrors[keyof HealthReadyErrors];
+
+export type HealthReadyResponses = {
+    /**
+     * Ready.
+     */
+    200: Health;
+};
+
+export type HealthReadyResponse = HealthReadyResponses[keyof HealthReadyResponses];
+
+export type HealthMetricsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/metrics';
+};
+
+export type HealthMetricsErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type HealthMetricsError = HealthMetricsErrors[keyof HealthMetricsErrors];
+
+export type HealthMetricsResponses = {
+    /**
+     * Metrics; without a key only from the loopback address.
+     */
+    200: string;
+};
+
+export type HealthMetricsResponse = HealthMetricsResponses[keyof HealthMetricsResponses];
+
+export type HealthOpenapiData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/openapi.json';
+};
+
+export type HealthOpenapiErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type HealthOpenapiError = HealthOpenapiErrors[keyof HealthOpenapiErrors];
+
+export type HealthOpenapiResponses = {
+    /**
+     * The document.
+     */
+    200: {
+        [key: string]: unknown;
+    };
+};
+
+export type HealthOpenapiResponse = HealthOpenapiResponses[keyof HealthOpenapiResponses];
+
+export type AuditListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+    };
+    url: '/v1/audit';
+};
+
+export type AuditListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type AuditListError = AuditListErrors[keyof AuditListErrors];
+
+export type AuditListResponses = {
+    /**
+     * One page, oldest first.
+     */
+    200: AuditPage;
+};
+
+export type AuditListResponse = AuditListResponses[keyof AuditListResponses];
+
+export type EventsFollowData = {
+    body?: never;
+    headers?: {
+        /**
+         * Go on after the event of this number.
+         */
+        'Last-Event-ID'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Begin after the event of this number; without it the stream begins now.
+         */
+        after?: number;
+        /**
+         * Only these kinds, separated by commas; `machine.*` stands for all of a group.
+         */
+        kinds?: string;
+        /**
+         * Only events of the resource of this id.
+         */
+        target?: string;
+    };
+    url: '/v1/events';
+};
+
+export type EventsFollowErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_query`: A query parameter is not valid.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `events.too_old`: The events asked for are no longer kept.
+     */
+    410: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type EventsFollowError = EventsFollowErrors[keyof EventsFollowErrors];
+
+export type EventsFollowResponses = {
+    /**
+     * A stream: `id` is the sequence number, `event` the kind, `data` an Event as JSON. A comment comes every 15 s. A listener that cannot keep up is disconnected.
+     */
+    200: string;
+};
+
+export type EventsFollowResponse = EventsFollowResponses[keyof EventsFollowResponses];
+
+export type HostsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+    };
+    url: '/v1/hosts';
+};
+
+export type HostsListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type HostsListError = HostsListErrors[keyof HostsListErrors];
+
+export type HostsListResponses = {
+    /**
+     * One page.
+     */
+    200: HostPage;
+};
+
+export type HostsListResponse = HostsListResponses[keyof HostsListResponses];
+
+export type HostsGetData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the host.
+         */
+        host: string;
+    };
+    query?: never;
+    url: '/v1/hosts/{host}';
+};
+
+export type HostsGetErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `host.not_found`: There is no such host.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type HostsGetError = HostsGetErrors[keyof HostsGetErrors];
+
+export type HostsGetResponses = {
+    /**
+     * The host.
+     */
+    200: Host;
+};
+
+export type HostsGetResponse = HostsGetResponses[keyof HostsGetResponses];
+
+export type HostsDoctorData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the host.
+         */
+        host: string;
+    };
+    query?: never;
+    url: '/v1/hosts/{host}/doctor';
+};
+
+export type HostsDoctorErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `host.not_found`: There is no such host.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type HostsDoctorError = HostsDoctorErrors[keyof HostsDoctorErrors];
+
+export type HostsDoctorResponses = {
+    /**
+     * A fresh report.
+     */
+    200: HostReport;
+};
+
+export type HostsDoctorResponse = HostsDoctorResponses[keyof HostsDoctorResponses];
+
+export type ImagesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
+        /**
+         * Only the row of this name.
+         */
+        name?: string;
+    };
+    url: '/v1/images';
+};
+
+export type ImagesListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type ImagesListError = ImagesListErrors[keyof ImagesListErrors];
+
+export type ImagesListResponses = {
+    /**
+     * One page.
+     */
+    200: ImagePage;
+};
+
+export type ImagesListResponse = ImagesListResponses[keyof ImagesListResponses];
+
+export type ImagesImportData = {
+    body: ImportImage;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/images';
+};
+
+export type ImagesImportErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_query`: A query parameter is not valid.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `image.name_taken`: An image of this name exists.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `image.format_mismatch`: The file is not of the format given.
+     * `image.truncated`: The file is shorter than its header says.
+     * `image.checksum_mismatch`: The checksum does not match.
+     * `image.wrong_kind`: The image is of another kind.
+     * `file.missing`: There is no such file.
+     * `file.not_regular`: The path is not a regular file.
+     * `file.denied`: The file may not be read.
+     * `request.invalid_name`: A name is not valid.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `pool.full`: The storage pool is full.
+     */
+    507: Problem;
+};
+
+export type ImagesImportError = ImagesImportErrors[keyof ImagesImportErrors];
+
+export type ImagesImportResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type ImagesImportResponse = ImagesImportResponses[keyof ImagesImportResponses];
+
+export type ImagesRemoveData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+    };
+    path: {
+        /**
+         * Id or name of the image.
+         */
+        image: string;
+    };
+    query?: never;
+    url: '/v1/images/{image}';
+};
+
+export type ImagesRemoveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `image.not_found`: There is no such image.
+     */
+    404: Problem;
+    /**
+     * `image.in_use`: The image is in use.
+     * `image.not_ready`: The image is not ready.
+     */
+    409: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type ImagesRemoveError = ImagesRemoveErrors[keyof ImagesRemoveErrors];
+
+export type ImagesRemoveResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type ImagesRemoveResponse = ImagesRemoveResponses[keyof ImagesRemoveResponses];
+
+export type ImagesGetData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the image.
+         */
+        image: string;
+    };
+    query?: never;
+    url: '/v1/images/{image}';
+};
+
+export type ImagesGetErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `image.not_found`: There is no such image.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type ImagesGetError = ImagesGetErrors[keyof ImagesGetErrors];
+
+export type ImagesGetResponses = {
+    /**
+     * The image.
+     */
+    200: Image;
+};
+
+export type ImagesGetResponse = ImagesGetResponses[keyof ImagesGetResponses];
+
+export type ImagesUploadData = {
+    body: Blob | File;
+    path: {
+        /**
+         * Name of the new image.
+         */
+        image: string;
+    };
+    query: {
+        /**
+         * What it is.
+         */
+        kind: 'kernel' | 'initrd' | 'disk';
+        /**
+         * Format of the file; it is checked, never guessed.
+         */
+        format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+        /**
+         * SHA-256 the content must have.
+         */
+        sha256?: string;
+    };
+    url: '/v1/images/{image}/content';
+};
+
+export type ImagesUploadErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `image.name_taken`: An image of this name exists.
+     */
+    409: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `image.format_mismatch`: The file is not of the format given.
+     * `image.truncated`: The file is shorter than its header says.
+     * `image.checksum_mismatch`: The checksum does not match.
+     * `image.wrong_kind`: The image is of another kind.
+     * `file.missing`: There is no such file.
+     * `file.not_regular`: The path is not a regular file.
+     * `file.denied`: The file may not be read.
+     * `request.invalid_name`: A name is not valid.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `pool.full`: The storage pool is full.
+     */
+    507: Problem;
+};
+
+export type ImagesUploadError = ImagesUploadErrors[keyof ImagesUploadErrors];
+
+export type ImagesUploadResponses = {
+    /**
+     * The image, ready to use.
+     */
+    201: Image;
+};
+
+export type ImagesUploadResponse = ImagesUploadResponses[keyof ImagesUploadResponses];
+
+export type KeysListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+    };
+    url: '/v1/keys';
+};
+
+export type KeysListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type KeysListError = KeysListErrors[keyof KeysListErrors];
+
+export type KeysListResponses = {
+    /**
+     * One page.
+     */
+    200: KeyPage;
+};
+
+export type KeysListResponse = KeysListResponses[keyof KeysListResponses];
+
+export type KeysCreateData = {
+    body: CreateKey;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/keys';
+};
+
+export type KeysCreateErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `key.name_taken`: An API key of this name exists.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.invalid_name`: A name is not valid.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type KeysCreateError = KeysCreateErrors[keyof KeysCreateErrors];
+
+export type KeysCreateResponses = {
+    /**
+     * The key; its secret is shown this once.
+     */
+    201: NewKey;
+};
+
+export type KeysCreateResponse = KeysCreateResponses[keyof KeysCreateResponses];
+
+export type KeysRemoveData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the key.
+         */
+        key: string;
+    };
+    query?: never;
+    url: '/v1/keys/{key}';
+};
+
+export type KeysRemoveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `key.not_found`: There is no such API key.
+     */
+    404: Problem;
+    /**
+     * `key.last_admin`: The last admin key cannot be deleted.
+     */
+    409: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type KeysRemoveError = KeysRemoveErrors[keyof KeysRemoveErrors];
+
+export type KeysRemoveResponses = {
+    /**
+     * It is gone.
+     */
+    204: void;
+};
+
+export type KeysRemoveResponse = KeysRemoveResponses[keyof KeysRemoveResponses];
+
+export type MachinesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
+        /**
+         * Only the row of this name.
+         */
+        name?: string;
+    };
+    url: '/v1/machines';
+};
+
+export type MachinesListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type MachinesListError = MachinesListErrors[keyof MachinesListErrors];
+
+export type MachinesListResponses = {
+    /**
+     * One page.
+     */
+    200: MachinePage;
+};
+
+export type MachinesListResponse = MachinesListResponses[keyof MachinesListResponses];
+
+export type MachinesCreateData = {
+    body: CreateMachine;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/machines';
+};
+
+export type MachinesCreateErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `image.not_found`: There is no such image.
+     * `volume.not_found`: There is no such volume.
+     * `network.not_found`: There is no such network.
+     */
+    404: Problem;
+    /**
+     * `machine.name_taken`: A machine of this name exists.
+     * `image.not_ready`: The image is not ready.
+     * `volume.locked`: The volume is in use by another machine.
+     * `network.mac_taken`: The MAC address is in use on this network.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `image.not_found`: There is no such image.
+     * `image.wrong_kind`: The image is of another kind.
+     * `volume.not_found`: There is no such volume.
+     * `network.not_found`: There is no such network.
+     * `spec.invalid`: The machine specification is not valid.
+     * `spec.memory_too_small`: The machine has too little memory.
+     * `spec.memory_too_large`: The machine asks for more memory than there is.
+     * `spec.memory_unaligned`: The memory size is not aligned.
+     * `spec.cpus_out_of_range`: The number of CPUs is out of range.
+     * `spec.mac_invalid`: The MAC address is not valid.
+     * `spec.command_line_invalid`: The kernel command line is not valid.
+     * `spec.disk_invalid`: A disk is not valid.
+     * `spec.duplicate_name`: A name is used twice.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.kvm_missing`: This host has no /dev/kvm.
+     * `host.kvm_denied`: /dev/kvm may not be opened.
+     * `host.kvm_unsupported`: This host cannot run virtual machines.
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `network.full`: The network has no free address.
+     * `pool.full`: The storage pool is full.
+     */
+    507: Problem;
+};
+
+export type MachinesCreateError = MachinesCreateErrors[keyof MachinesCreateErrors];
+
+export type MachinesCreateResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesCreateResponse = MachinesCreateResponses[keyof MachinesCreateResponses];
+
+export type MachinesRemoveData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: {
+        /**
+         * Also delete a machine that runs: it is killed first.
+         */
+        force?: boolean;
+    };
+    url: '/v1/machines/{machine}';
+};
+
+export type MachinesRemoveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesRemoveError = MachinesRemoveErrors[keyof MachinesRemoveErrors];
+
+export type MachinesRemoveResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesRemoveResponse = MachinesRemoveResponses[keyof MachinesRemoveResponses];
+
+export type MachinesGetData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}';
+};
+
+export type MachinesGetErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type MachinesGetError = MachinesGetErrors[keyof MachinesGetErrors];
+
+export type MachinesGetResponses = {
+    /**
+     * The machine.
+     */
+    200: Machine;
+};
+
+export type MachinesGetResponse = MachinesGetResponses[keyof MachinesGetResponses];
+
+export type MachinesUpdateData = {
+    body?: UpdateMachine;
+    headers?: {
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}';
+};
+
+export type MachinesUpdateErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type MachinesUpdateError = MachinesUpdateErrors[keyof MachinesUpdateErrors];
+
+export type MachinesUpdateResponses = {
+    /**
+     * The machine as it is now.
+     */
+    200: Machine;
+};
+
+export type MachinesUpdateResponse = MachinesUpdateResponses[keyof MachinesUpdateResponses];
+
+export type MachinesAttachData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/console';
+};
+
+export type MachinesAttachErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type MachinesAttachError = MachinesAttachErrors[keyof MachinesAttachErrors];
+
+export type MachinesKillData = {
+    body?: NoBody;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/kill';
+};
+
+export type MachinesKillErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesKillError = MachinesKillErrors[keyof MachinesKillErrors];
+
+export type MachinesKillResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesKillResponse = MachinesKillResponses[keyof MachinesKillResponses];
+
+export type MachinesLogsData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: {
+        /**
+         * Only the last so many bytes.
+         */
+        tailBytes?: number;
+        /**
+         * Only bytes from this offset of the console stream on.
+         */
+        offset?: number;
+    };
+    url: '/v1/machines/{machine}/logs';
+};
+
+export type MachinesLogsErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type MachinesLogsError = MachinesLogsErrors[keyof MachinesLogsErrors];
+
+export type MachinesLogsResponses = {
+    /**
+     * Console output as raw bytes, also of a stopped machine; the header `X-Console-Offset` has the offset of the first byte.
+     */
+    200: string;
+};
+
+export type MachinesLogsResponse = MachinesLogsResponses[keyof MachinesLogsResponses];
+
+export type MachinesMetricsData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/metrics';
+};
+
+export type MachinesMetricsErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     */
+    409: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type MachinesMetricsError = MachinesMetricsErrors[keyof MachinesMetricsErrors];
+
+export type MachinesMetricsResponses = {
+    /**
+     * Counters.
+     */
+    200: MachineMetrics;
+};
+
+export type MachinesMetricsResponse = MachinesMetricsResponses[keyof MachinesMetricsResponses];
+
+export type MachinesPauseData = {
+    body?: NoBody;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/pause';
+};
+
+export type MachinesPauseErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesPauseError = MachinesPauseErrors[keyof MachinesPauseErrors];
+
+export type MachinesPauseResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesPauseResponse = MachinesPauseResponses[keyof MachinesPauseResponses];
+
+export type MachinesRestartData = {
+    body?: StopMachine;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/restart';
+};
+
+export type MachinesRestartErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesRestartError = MachinesRestartErrors[keyof MachinesRestartErrors];
+
+export type MachinesRestartResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesRestartResponse = MachinesRestartResponses[keyof MachinesRestartResponses];
+
+export type MachinesResumeData = {
+    body?: NoBody;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/resume';
+};
+
+export type MachinesResumeErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesResumeError = MachinesResumeErrors[keyof MachinesResumeErrors];
+
+export type MachinesResumeResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesResumeResponse = MachinesResumeResponses[keyof MachinesResumeResponses];
+
+export type MachinesStartData = {
+    body?: NoBody;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/start';
+};
+
+export type MachinesStartErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesStartError = MachinesStartErrors[keyof MachinesStartErrors];
+
+export type MachinesStartResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesStartResponse = MachinesStartResponses[keyof MachinesStartResponses];
+
+export type MachinesStopData = {
+    body?: StopMachine;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/stop';
+};
+
+export type MachinesStopErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesStopError = MachinesStopErrors[keyof MachinesStopErrors];
+
+export type MachinesStopResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachinesStopResponse = MachinesStopResponses[keyof MachinesStopResponses];
+
+export type NetworksListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
+        /**
+         * Only the row of this name.
+         */
+        name?: string;
+    };
+    url: '/v1/networks';
+};
+
+export type NetworksListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type NetworksListError = NetworksListErrors[keyof NetworksListErrors];
+
+export type NetworksListResponses = {
+    /**
+     * One page.
+     */
+    200: NetworkPage;
+};
+
+export type NetworksListResponse = NetworksListResponses[keyof NetworksListResponses];
+
+export type NetworksGetData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the network.
+         */
+        network: string;
+    };
+    query?: never;
+    url: '/v1/networks/{network}';
+};
+
+export type NetworksGetErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `network.not_found`: There is no such network.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type NetworksGetError = NetworksGetErrors[keyof NetworksGetErrors];
+
+export type NetworksGetResponses = {
+    /**
+     * The network.
+     */
+    200: Network;
+};
+
+export type NetworksGetResponse = NetworksGetResponses[keyof NetworksGetResponses];
+
+export type OperationsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Only operations on the resource of this id.
+         */
+        target?: string;
+        /**
+         * Only operations in this state.
+         */
+        state?: 'pending' | 'running' | 'succeeded' | 'failed' | 'cancelled';
+    };
+    url: '/v1/operations';
+};
+
+export type OperationsListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type OperationsListError = OperationsListErrors[keyof OperationsListErrors];
+
+export type OperationsListResponses = {
+    /**
+     * One page.
+     */
+    200: OperationPage;
+};
+
+export type OperationsListResponse = OperationsListResponses[keyof OperationsListResponses];
+
+export type OperationsGetData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+    };
+    path: {
+        /**
+         * Id of the operation.
+         */
+        operation: string;
+    };
+    query?: never;
+    url: '/v1/operations/{operation}';
+};
+
+export type OperationsGetErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `operation.not_found`: There is no such operation.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type OperationsGetError = OperationsGetErrors[keyof OperationsGetErrors];
+
+export type OperationsGetResponses = {
+    /**
+     * The operation.
+     */
+    200: Operation;
+};
+
+export type OperationsGetResponse = OperationsGetResponses[keyof OperationsGetResponses];
+
+export type OperationsCancelData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path: {
+        /**
+         * Id of the operation.
+         */
+        operation: string;
+    };
+    query?: never;
+    url: '/v1/operations/{operation}/cancel';
+};
+
+export type OperationsCancelErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `operation.not_found`: There is no such operation.
+     */
+    404: Problem;
+    /**
+     * `operation.not_cancellable`: The operation cannot be cancelled.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type OperationsCancelError = OperationsCancelErrors[keyof OperationsCancelErrors];
+
+export type OperationsCancelResponses = {
+    /**
+     * It ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * It is being taken back.
+     */
+    202: Operation;
+};
+
+export type OperationsCancelResponse = OperationsCancelResponses[keyof OperationsCancelResponses];
+
+export type PoolsListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+    };
+    url: '/v1/pools';
+};
+
+export type PoolsListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type PoolsListError = PoolsListErrors[keyof PoolsListErrors];
+
+export type PoolsListResponses = {
+    /**
+     * One page.
+     */
+    200: PoolPage;
+};
+
+export type PoolsListResponse = PoolsListResponses[keyof PoolsListResponses];
+
+export type PoolsGetData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the pool.
+         */
+        pool: string;
+    };
+    query?: never;
+    url: '/v1/pools/{pool}';
+};
+
+export type PoolsGetErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type PoolsGetError = PoolsGetErrors[keyof PoolsGetErrors];
+
+export type PoolsGetResponses = {
+    /**
+     * The pool.
+     */
+    200: Pool;
+};
+
+export type PoolsGetResponse = PoolsGetResponses[keyof PoolsGetResponses];
+
+export type VolumesListData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Rows on a page, 1 to 200.
+         */
+        limit?: number;
+        /**
+         * The `nextCursor` of the page before.
+         */
+        cursor?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
+        /**
+         * Only the row of this name.
+         */
+        name?: string;
+    };
+    url: '/v1/volumes';
+};
+
+export type VolumesListErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
+     * `request.invalid_query`: A query parameter is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type VolumesListError = VolumesListErrors[keyof VolumesListErrors];
+
+export type VolumesListResponses = {
+    /**
+     * One page.
+     */
+    200: VolumePage;
+};
+
+export type VolumesListResponse = VolumesListResponses[keyof VolumesListResponses];
+
+export type VolumesGetData = {
+    body?: never;
+    path: {
+        /**
+         * Id of the volume.
+         */
+        volume: string;
+    };
+    query?: never;
+    url: '/v1/volumes/{volume}';
+};
+
+export type VolumesGetErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `volume.not_found`: There is no such volume.
+     */
+    404: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type VolumesGetError = VolumesGetErrors[keyof VolumesGetErrors];
+
+export type VolumesGetResponses = {
+    /**
+     * The volume.
+     */
+    200: Volume;
+};
+
+export type VolumesGetResponse = VolumesGetResponses[keyof VolumesGetResponses];
+
+export type KeysWhoamiData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/v1/whoami';
+};
+
+export type KeysWhoamiErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type KeysWhoamiError = KeysWhoamiErrors[keyof KeysWhoamiErrors];
+
+export type KeysWhoamiResponses = {
+    /**
+     * The key in use.
+     */
+    200: WhoAmI;
+};
+
+export type KeysWhoamiResponse = KeysWhoamiResponses[keyof KeysWhoamiResponses];

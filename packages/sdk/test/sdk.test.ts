@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import {
+  AbortedError, AuthenticationError, ConflictError, type CreateMachine, type Event, Flotilla, InvalidRequestError, type MachineHandle, NotFoundError, OperationError, PermissionError, PreconditionError,
+} from '../src/index.js';
+import { type Running, startOrchestrator } from './orchestrator.js';
+
+const rejection = async (attempt: PromiseLike<unknown>): Promise<unknown> => {
+  try {
+    await attempt;
+  } catch (error) {
+    return error;
+  }
+  throw new Error('It was accepted');
+};
+
+describe('The SDK, against an orchestrator', () => {
+  let server: Running;
+  let client: Flotilla;
+  const machine = (name: string, more: Partial<CreateMachine> = {}): CreateMachine => ({ name, cpus: 1, memoryMiB: 64, boot: { kernel: 'kernel' }, ...more });
+
+  before(async () => {
+    server = await startOrchestrator();
+    client = server.client;
+    await client.images.import({ name: 'kernel', kind: 'kernel', format: 'elf', source: { path: server.kernelFile } });
+  });
+  after(() => server.stop());
+
+  it('takes a machine from creation to deletion', async () => {
+    const created: MachineHandle = await client.machines.create(machine('web'));
+    expect(created.state).to.equal('running');
+    expect((await created.pause()).state).to.equal('paused');
+    expect((await created.resume()).state).to.equal('running');
+    const stopped = await created.stop();
+    expect(stopped.state).to.equal('stopped');
+    await stopped.delete();
+    expect(await rejection(client.machines.get('web'))).to.be.instanceOf(NotFoundError);
+  });
+
+  it('gives the operation at once to whoever does not want to wait', async () => {
+    const pending = client.machines.create(machine('slow', { boot: { kernel: 'kernel', commandLine: 'fake.boot_ms=300' } }));
+    const operation = await pending.accepted();
+    expect(operation.state).to.be.oneOf(['pending', 'running']);
+    const seen: string[] = [];
+    const ended = await client.operations.wait(operation.id, { onProgress: ({ state }) => seen.push(state) });
+    expect(ended.state).to.equal('succeeded');
+    expect(seen.at(-1)).to.equal('succeeded');
+    await client.machines.delete('slow', { force: true });
+  });
+
+  it('makes a failed operation an error with its code', async () => {
+    const error = await rejection(client.machines.create(machine('broken', { boot: { kernel: 'kernel', commandLine: 'fake.fail=boot' } })));
+    expect(error).to.be.instanceOf(OperationError);
+    expect((error as OperationError).problem?.remedy).to.be.a('string');
+    await client.machines.delete('broken', { force: true }).then(undefined, () => undefined);
+  });
+
+  it('waits for a state that the machine reaches by itself', async () => {
+    const created = await client.machines.create(machine('brief', { boot: { kernel: 'kernel', commandLine: 'fake.poweroff_after=300' }, restartPolicy: { mode: 'never' } }));
+    expect((await created.waitFor('stopped', { timeoutMs: 10_000 })).state).to.equal('stopped');
+    await created.delete();
+  });
+
+  it('says why a machine will not reach the state waited for', async () => {
+    const created = await client.machines.create(machine('panics', { boot: { kernel: 'kernel', commandLine: 'fake.panic_after=300' }, restartPolicy: { mode: 'never' } }));
+    const error = (await rejection(created.waitFor('paused', { timeoutMs: 10_000 }))) as { code: string };
+    expect(error.code).to.equal('guest.panic');
+    await created.delete({ force: true });
+  });
+
+  it('types on a console and reads it, again from any offset', async () => {
+    const created = await client.machines.create(machine('console'));
+    const first = await created.console();
+    await first.expect('# ');
+    const offset = first.offset;
+    await first.write('uname -a\n');
+    expect(await first.expect(/GNU\/Linux/)).to.contain('Linux fake');
+    const second = await created.console({ offset, write: false });
+    expect(await second.expect(/GNU\/Linux/)).to.contain('uname -a');
+    const refused = (await rejection(created.console())) as { code: string };
+    expect(refused.code).to.equal('console.writer_taken');
+    first.close();
+    second.close();
+    expect(await created.logs()).to.contain('Linux fake');
+    await created.delete({ force: true });
+  });
+
+  it('follows events, and takes them up where it left', async () => {
+    const stop = new AbortController();
+    const stream = await client.events({ kinds: ['machine.created', 'machine.deleted'] }, { signal: stop.signal }).opened();
+    await (await client.machines.create(machine('seen', { start: false }))).delete();
+    const seen: Event[] = [];
+    for await (const event of stream) {
+      seen.push(event);
+      if (seen.length === 2) break;
+    }
+    expect(seen.map(({ kind, target }) => [kind, target.name])).to.deep.equal([['machine.created', 'seen'], ['machine.deleted', 'seen']]);
+    for await (const event of client.events({ after: seen[0]?.id ?? 0, kinds: ['machine.deleted'] })) {
+      expect(event.id).to.equal(seen[1]?.id);
+      break;
+    }
+    stop.abort();
+  });
+
+  it('lists over pages and by labels', async () => {
+    for (const index of [1, 2, 3]) await client.machines.create(machine(`page-${index}`, { start: false, labels: { set: 'pages', odd: String(index % 2) } }));
+    const names = async (filter: Parameters<Flotilla['machines']['list']>[0]): Promise<string[]> => (await client.machines.list(filter).all()).map(({ name }) => name).sort();
+    expect(await names({ labels: { set: 'pages' }, limit: 2 })).to.deep.equal(['page-1', 'page-2', 'page-3']);
+    expect(await names({ labels: { set: 'pages', odd: '1' } })).to.deep.equal(['page-1', 'page-3']);
+    for (const index of [1, 2, 3]) await client.machines.delete(`page-${index}`);
+  });
+
+  it('uploads an image, and has it refused when its checksum is another', async () => {
+    const content = new Uint8Array(readFileSync(server.kernelFile));
+    expect((await client.images.upload('uploaded', content, { kind: 'kernel', format: 'elf' })).state).to.equal('ready');
+    const error = (await rejection(client.images.upload('wrong', content, { kind: 'kernel', format: 'elf', sha256: '0'.repeat(64) }))) as { code: string };
+    expect(error.code).to.equal('image.checksum_mismatch');
+    await client.images.delete('uploaded');
+  });
+
+  it('has an error class for each cause', async () => {
+    expect(await rejection(client.machines.create({ ...machine('bad'), cpus: 0 }))).to.be.instanceOf(InvalidRequestError).and.have.property('field');
+    expect(await rejection(new Flotilla({ baseUrl: server.url, apiKey: 'flo_none_none' }).machines.get('x'))).to.be.instanceOf(AuthenticationError);
+    const viewer = await client.keys.create({ name: 'reader', role: 'viewer' });
+    const reader = new Flotilla({ baseUrl: server.url, apiKey: viewer.secret });
+    const denied = (await rejection(reader.machines.create(machine('denied')))) as PermissionError;
+    expect(denied).to.be.instanceOf(PermissionError);
+    expect(denied.message).to.contain('machines:write');
+    const kept = await client.machines.create(machine('kept', { start: false }));
+    expect(await rejection(client.machines.create(machine('kept')))).to.be.instanceOf(ConflictError);
+    await kept.update({ labels: { changed: 'yes' } });
+    expect(await rejection(kept.update({ labels: {} }, { ifMatch: kept.etag }))).to.be.instanceOf(PreconditionError);
+    await kept.delete();
+  });
+
+  it('ends a call whose signal fires', async () => {
+    const controller = new AbortController();
+    const pending = client.machines.create(machine('aborted', { boot: { kernel: 'kernel', commandLine: 'fake.boot_ms=2000' } }), { signal: controller.signal });
+    await pending.accepted();
+    controller.abort();
+    expect(await rejection(pending)).to.be.instanceOf(AbortedError);
+    await client.machines.delete('aborted', { force: true });
+  });
+});

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The orchestrator that the quickstart talks to, as a process of its own.
+
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive } from '../lib/cache.mjs';
+import { Failure } from '../lib/failure.mjs';
+import { ROOT } from '../setup/workspace.mjs';
+
+const CLI = join(ROOT, 'packages/cli/dist/src/main.js');
+const START_DEADLINE_MS = 90_000;
+const POLL_MS = 50;
+const STOP_DEADLINE_MS = 30_000;
+
+/**
+ * @param {{ dataDirectory: string, runtimeDirectory: string, listen: string, outlivesUs: boolean }} options
+ * @returns {Promise<{ url: string, apiKey: string, pid: number, log: string, stop: () => Promise<void> }>}
+ */
+export async function startOrchestrator({ dataDirectory, runtimeDirectory, listen, outlivesUs }) {
+  const running = runningIn(dataDirectory);
+  if (running !== undefined) return running;
+  mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
+  const log = join(dataDirectory, 'orchestrator.log');
+  const output = openSync(log, 'w');
+  const child = spawn('setpriv', [...(outlivesUs ? [] : ['--pdeathsig', 'TERM']), '--', process.execPath, CLI, 'up'], {
+    // A group of its own: ^C is for us, who then stop it in order.
+    detached: true,
+    stdio: ['ignore', output, output],
+    env: { ...process.env, FLOTILLA_DATA_DIR: dataDirectory, FLOTILLA_RUNTIME_DIR: runtimeDirectory, FLOTILLA_LISTEN: listen },
+  });
+  closeSync(output);
+  if (outlivesUs) child.unref();
+  const url = await listeningUrl(child, log);
+  const stop = () => stopChild(child);
+  return { url, apiKey: adminKey(dataDirectory), pid: child.pid, log, stop };
+}
+
+/** One that an earlier run with --keep left: it is used, and not stopped. */
+function runningIn(dataDirectory) {
+  const record = join(dataDirectory, 'orchestrator.json');
+  if (!existsSync(record)) return undefined;
+  const { pid, url } = JSON.parse(readFileSync(record, 'utf8'));
+  if (!isAlive(pid)) return undefined;
+  const log = join(dataDirectory, 'orchestrator.log');
+  return { url, apiKey: adminKey(dataDirectory), pid, log, stop: async () => undefined };
+}
+
+function adminKey(dataDirectory) {
+  return readFileSync(join(dataDirectory, 'admin.key'), 'utf8').trim();
+}
+
+/** The address from the line that it prints once it listens. */
+async function listeningUrl(child, log) {
+  let ended;
+  child.on('error', (error) => { ended = `cannot be started: ${error.message}`; });
+  child.on('exit', (status, signal) => { ended = `ended with ${signal ?? `status ${status}`}`; });
+  const deadline = Date.now() + START_DEADLINE_MS;
+  for (;;) {
+    const text = readFileSync(log, 'utf8');
+    const url = /listening on (http:[^\s"]+)/.exec(text)?.[1];
+    if (url !== undefined) return url;
+    if (Date.now() > deadline) ended ??= `did not listen within ${START_DEADLINE_MS / 1000} s`;
+    if (ended !== undefined) {
+      await stopChild(child);
+      throw new Failure(`The orchestrator ${ended}. It said:\n${text.slice(-3000)}`);
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+async function stopChild(child) {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
+  await ended;
+  clearTimeout(timer);
+}
+
+export function removeDirectories(...directories) {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+}

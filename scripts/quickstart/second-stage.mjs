@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Second stage of the quickstart: an orchestrator, a machine made through the SDK, a talk with it. Runs on the host or
+// in the lab; what it needs to know comes as JSON in FLOTILLA_QUICKSTART.
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Flotilla } from '@flotilla/sdk';
+import { Failure, runMain } from '../lib/failure.mjs';
+import { Steps } from '../lib/steps.mjs';
+import { ROOT } from '../setup/workspace.mjs';
+import { Dialog } from './dialog.mjs';
+import { footprint, leftSince } from './footprint.mjs';
+import { removeDirectories, startOrchestrator } from './orchestrator.mjs';
+
+const MACHINE = 'quickstart';
+const IMAGES = { kernel: 'debian-12-kernel', initrd: 'debian-12-initrd', disk: 'debian-12' };
+const MEMORY_MIB = 512;
+const DISK_MIB = 1024;
+const BOOT_SECONDS = 180;
+const ADDRESS_SECONDS = 60;
+const HAS_ADDRESS = 'until ip -4 -o addr show scope global | grep -q inet; do sleep 0.5; done';
+const PROMPT = /root@\S+:~# $/;
+
+const settings = JSON.parse(process.env.FLOTILLA_QUICKSTART ?? '{}');
+delete process.env.FLOTILLA_QUICKSTART;
+const steps = new Steps('quickstart-machine');
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(name, () => interrupted.abort(new Failure(`Ended by ${name}`, '', { exitStatus: 130 })));
+}
+
+async function main() {
+  for (const { title, seconds } of settings.steps ?? []) steps.record(title, seconds);
+  if (settings.lab) steps.record('Start the lab', Math.max(0, (Date.now() - settings.handedOverAt) / 1000));
+  const before = footprint();
+  const place = choosePlace();
+  let orchestrator;
+  let client;
+  try {
+    orchestrator = await steps.step('Start the orchestrator', () => startOrchestrator(place));
+    client = new Flotilla({ baseUrl: orchestrator.url, apiKey: orchestrator.apiKey });
+    const machine = await makeMachine(client);
+    await talk(machine);
+    await ping(machine);
+    if (settings.keep) return await handOver(orchestrator, machine);
+  } catch (error) {
+    await cleanUp(client, orchestrator, place).catch(() => undefined);
+    throw interrupted.signal.aborted ? interrupted.signal.reason : error;
+  }
+  await steps.step('Remove everything', () => cleanUp(client, orchestrator, place));
+  return report(before);
+}
+
+/** Kept on a host: where `flotilla` looks by itself. Else: a place of its own that nobody else uses. */
+function choosePlace() {
+  if (settings.keep) {
+    return { dataDirectory: '/var/lib/flotilla', runtimeDirectory: '/run/flotilla', listen: '127.0.0.1:7070', outlivesUs: !settings.lab };
+  }
+  return {
+    dataDirectory: mkdtempSync('/var/tmp/flotilla-quickstart-'),
+    runtimeDirectory: mkdtempSync('/run/flotilla-quickstart-'),
+    listen: '127.0.0.1:0',
+    outlivesUs: false,
+  };
+}
+
+async function makeMachine(client) {
+  const { kernel, initrd, disk, commandLine } = settings.debian;
+  const wanted = [
+    { name: IMAGES.kernel, kind: 'kernel', format: 'bzimage', path: kernel },
+    { name: IMAGES.initrd, kind: 'initrd', format: 'initrd', path: initrd },
+    { name: IMAGES.disk, kind: 'disk', format: 'raw', path: disk },
+  ];
+  await steps.step('Import kernel, initrd and disk', async (step) => {
+    const known = new Set();
+    for await (const image of client.images.list()) known.add(image.name);
+    for (const { path, ...image } of wanted.filter(({ name }) => !known.has(name))) {
+      await client.images.import({ ...image, source: { path } }, watching(step));
+    }
+  });
+  return steps.step('Create and start the machine', (step) => client.machines.create({
+    name: MACHINE,
+    cpus: 2,
+    memoryMiB: MEMORY_MIB,
+    boot: { kernel: IMAGES.kernel, initrd: IMAGES.initrd, commandLine },
+    disks: [{ name: 'root', image: IMAGES.disk, sizeMiB: DISK_MIB }],
+    interfaces: [{ name: 'eth0', network: 'default' }],
+  }, watching(step)));
+}
+
+/** Shows an operation's progress in the heartbeat of a step, and ends with ^C. */
+function watching(step) {
+  return {
+    signal: interrupted.signal,
+    onProgress: ({ kind, progress, steps: parts }) => {
+      const part = parts?.find(({ state }) => state === 'running')?.name ?? '';
+      const percent = progress?.percent === undefined ? '' : `${Math.round(progress.percent)} %`;
+      step.note = [kind, part, percent].filter(Boolean).join(' ');
+    },
+  };
+}
+
+async function talk(machine) {
+  const console = await machine.console({ signal: interrupted.signal });
+  try {
+    const dialog = new Dialog(console);
+    await steps.step('Wait until Debian answers on its console', (step) => dialog.read(PROMPT, {
+      seconds: BOOT_SECONDS,
+      hear: (line) => { step.note = line; },
+    }));
+    // The login prompt may come before the network is up.
+    await steps.step('Wait until the machine has its address', () => dialog.ask(HAS_ADDRESS, ADDRESS_SECONDS));
+    for (const command of ['uname -a', 'ip addr']) {
+      const answer = await steps.step(`Run "${command}" in the machine`, () => dialog.ask(command));
+      process.stdout.write(`${answer}\n`);
+    }
+  } finally {
+    console.close();
+  }
+}
+
+async function ping(machine) {
+  await steps.step('Ping the machine from the host', async (step) => {
+    const address = await waitForAddress(machine, step);
+    const answer = await step.run('ping', ['-c', '3', '-i', '0.2', '-W', '5', address], {
+      remedy: 'flotilla doctor checks the host’s network.',
+    });
+    process.stdout.write(`${answer.trim()}\n`);
+  });
+}
+
+async function waitForAddress(machine, step) {
+  const deadline = Date.now() + ADDRESS_SECONDS * 1000;
+  for (;;) {
+    const { address } = await machine.refresh({ signal: interrupted.signal });
+    if (address !== undefined) return address;
+    if (Date.now() > deadline) throw new Failure('The machine got no address', 'flotilla network show default');
+    step.note = 'no address yet';
+    await sleep(250, undefined, { signal: interrupted.signal });
+  }
+}
+
+async function cleanUp(client, orchestrator, place) {
+  if (client !== undefined) {
+    await quietly(client.machines.delete(MACHINE, { force: true }));
+    for (const image of Object.values(IMAGES)) await quietly(client.images.delete(image));
+  }
+  await orchestrator?.stop();
+  if (!settings.keep) removeDirectories(place.dataDirectory, place.runtimeDirectory);
+}
+
+/** On the way out, what was never made cannot be removed. */
+async function quietly(pending) {
+  try {
+    await pending;
+  } catch (error) {
+    if (error.code?.endsWith('.not_found') !== true) throw error;
+  }
+}
+
+async function report(before) {
+  const left = leftSince(before);
+  process.stdout.write(`\n${steps.table()}`);
+  if (left.length > 0) throw new Failure(`Left on the host: ${left.join(', ')}`, 'This is a defect of Flotilla: please report it.');
+  process.stdout.write('Everything was removed again. With --keep it stays: npm run quickstart -- --keep\n');
+  return 0;
+}
+
+async function handOver(orchestrator, machine) {
+  const cli = join(ROOT, 'node_modules/.bin/flotilla');
+  process.stdout.write(`\n${steps.table()}
+The cloud goes on at ${orchestrator.url}${settings.lab ? ' inside the lab' : ` (process ${orchestrator.pid}, log ${orchestrator.log})`}. To go on:
+  export FLOTILLA_URL=${orchestrator.url} FLOTILLA_API_KEY=$(cat /var/lib/flotilla/admin.key) PATH=$PATH:${join(ROOT, 'node_modules/.bin')}
+  flotilla machine list
+  flotilla machine console ${machine.name}      (leave with ^])
+  flotilla machine stop ${machine.name}
+  flotilla machine delete ${machine.name}
+`);
+  if (!settings.lab) {
+    process.stdout.write(`  kill ${orchestrator.pid}                             (ends the orchestrator; machines go on)\n`);
+    return 0;
+  }
+  const env = { ...process.env, FLOTILLA_URL: orchestrator.url, FLOTILLA_API_KEY: orchestrator.apiKey, PATH: `${process.env.PATH}:${join(cli, '..')}` };
+  if (process.stdin.isTTY) {
+    process.stdout.write('A shell inside the lab follows; its end is the end of the lab.\n');
+    await new Promise((resolve) => spawn('bash', [], { stdio: 'inherit', env }).on('exit', resolve));
+  } else {
+    process.stdout.write('The lab stays until ^C.\n');
+    await sleep(2 ** 31 - 1, undefined, { signal: interrupted.signal }).catch(() => undefined);
+  }
+  return 0;
+}
+
+await runMain('quickstart', main);

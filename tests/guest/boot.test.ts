@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import type { Guest } from './lib/guest.js';
+import { useCloud } from './lib/suite.js';
+
+const isolations = ['process', 'in-process'] as const;
+
+/** How a machine came to be in the state in which it is checked. */
+const provenances: Record<string, (guest: Guest) => Promise<void>> = {
+  fresh: async () => undefined,
+  rebooted: async (guest) => {
+    await guest.type('reboot -f');
+    await guest.prompt();
+  },
+  'paused and resumed': async (guest) => {
+    await guest.machine.pause();
+    await guest.machine.resume();
+  },
+};
+
+for (const isolation of isolations) {
+  describe(`A machine, isolation ${isolation}`, () => {
+    const cloud = useCloud();
+    let guest: Guest;
+
+    before(async () => {
+      guest = await cloud().boot(`probe-${isolation}`, {
+        cpus: 2,
+        memoryMiB: 192,
+        isolation,
+        disks: [
+          { name: 'scratch', sizeMiB: 32, serial: 'scratch-1' },
+          { name: 'sealed', sizeMiB: 16, readOnly: true },
+        ],
+        interfaces: [{ name: 'eth0', network: 'default' }],
+        commandLine: 'flotilla.net=dhcp',
+      });
+    });
+
+    for (const [provenance, arrange] of Object.entries(provenances)) {
+      describe(`that is ${provenance}`, () => {
+        before(async () => {
+          await arrange(guest);
+        });
+
+        it('has the CPUs it asked for', async () => {
+          expect(await guest.sh('nproc')).to.equal('2');
+        });
+
+        it('has the memory it asked for', async () => {
+          const total = Number(/MemTotal:\s+(\d+)/.exec(await guest.sh('cat /proc/meminfo'))?.[1]);
+          expect(total).to.be.within(140 * 1024, 192 * 1024);
+        });
+
+        it('has a random number generator', async () => {
+          expect(await guest.sh('cat /sys/class/misc/hw_random/rng_current')).to.match(/^virtio_rng/);
+          expect(await guest.sh('dd if=/dev/hwrng bs=64 count=1 2>/dev/null | wc -c')).to.equal('64');
+        });
+
+        it('sees its disks with their size and serial', async () => {
+          expect(await guest.sh('cat /sys/block/vda/size')).to.equal(String((32 * 1024 * 1024) / 512));
+          expect(await guest.sh('cat /sys/block/vda/serial')).to.equal('scratch-1');
+        });
+
+        it('reads back what it wrote', async () => {
+          await guest.sh('dd if=/dev/urandom of=/tmp/data bs=4096 count=256 2>/dev/null && dd if=/tmp/data of=/dev/vda bs=4096 conv=fsync 2>/dev/null');
+          await guest.sh('echo 3 > /proc/sys/vm/drop_caches');
+          await guest.sh('dd if=/dev/vda bs=4096 count=256 2>/dev/null | cmp - /tmp/data');
+        });
+
+        it('cannot write to a disk that is read-only', async () => {
+          expect(await guest.sh('cat /sys/block/vdb/ro')).to.equal('1');
+          expect(await guest.sh('dd if=/dev/zero of=/dev/vdb bs=512 count=1 2>/dev/null && echo written || echo refused')).to.equal('refused');
+        });
+
+        it('has the address the API says, and reaches its gateway', async () => {
+          const machine = await guest.machine.refresh();
+          expect(await guest.sh('ip -4 addr show eth0')).to.contain(`inet ${machine.address}/`);
+          const network = await cloud().client.networks.get('default');
+          await guest.sh(`ping -c 1 -W 5 ${network.ipv4.gateway}`);
+        });
+
+        it('finds no device that needs a reset', async () => {
+          expect(await guest.sh('grep -l . /sys/bus/virtio/devices/*/status | while read f; do cat $f; done | sort -u')).to.equal('0x0000000f');
+        });
+      });
+    }
+  });
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host holds: processes, links, tables, mounts. Compared before and after, nothing may be left.
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Everything Flotilla can leave on a host, as sorted texts. */
+export interface HostState {
+  readonly workers: readonly string[];
+  readonly dnsmasq: readonly string[];
+  readonly links: readonly string[];
+  readonly tables: readonly string[];
+  readonly mounts: readonly string[];
+}
+
+export function hostState(): HostState {
+  return {
+    workers: processes((command) => command.includes('flotilla-vmm')),
+    dnsmasq: processes((command) => command.includes('dnsmasq')),
+    links: readdirSync('/sys/class/net').sort(),
+    tables: run('nft', ['list', 'tables']).split('\n').filter(Boolean).sort(),
+    mounts: readFileSync('/proc/mounts', 'utf8').split('\n').map((line) => line.split(' ').slice(0, 3).join(' ')).sort(),
+  };
+}
+
+/** Command lines of live processes; a zombie counts, because nobody has collected it. */
+function processes(wanted: (command: string) => boolean): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+        const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+        return command === '' ? name : command;
+      } catch {
+        return '';
+      }
+    })
+    .filter((command) => command !== '' && wanted(command))
+    .sort();
+}
+
+/** Runs a program of the host and gives what it printed. */
+export function run(program: string, args: readonly string[]): string {
+  const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+  const done = spawnSync(program, args, { encoding: 'utf8', env });
+  if (done.error !== undefined) throw done.error;
+  if (done.status !== 0) throw new Error(`${program} ${args.join(' ')} ended with status ${done.status}: ${done.stderr}`);
+  return done.stdout;
+}
+
+/** Resolves when `look` gives true; fails with `what` after `timeoutMs`. Looks again after each of short waits. */
+export async function eventually(what: string, timeoutMs: number, look: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await look())) {
+    if (performance.now() > deadline) throw new Error(`Not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import { Cloud, newPlaces } from './cloud.js';
+import { type HostState, hostState } from './host.js';
+import { importSmallGuest } from './images.js';
+
+/**
+ * One orchestrator with the small guest imported, for a whole suite; after it the host must hold what it held before.
+ * Call it first in a `describe`, and call the result in tests.
+ */
+export function useCloud(env: Record<string, string> = {}): () => Cloud {
+  let cloud: Cloud | undefined;
+  let held: HostState;
+  before(async () => {
+    held = hostState();
+    cloud = await Cloud.start(newPlaces(), env);
+    await importSmallGuest(cloud.client);
+  });
+  after(async () => {
+    await cloud?.destroy();
+    expectNothingLeft(held);
+  });
+  return () => {
+    if (cloud === undefined) throw new Error('The orchestrator is not up');
+    return cloud;
+  };
+}
+
+/** Compares what the host holds now with what it held then. */
+export function expectNothingLeft(held: HostState): void {
+  expect(machineTraces(hostState()), 'left on the host').to.deep.equal(machineTraces(held));
+}
+
+/** The default network outlives an orchestrator, as machines do: its bridge, table and dnsmasq belong to the host. */
+function machineTraces(state: HostState): HostState {
+  const ofNetwork = (name: string): boolean => /^flo-|\bflotilla/.test(name);
+  return { ...state, dnsmasq: [], links: state.links.filter((name) => !ofNetwork(name)), tables: state.tables.filter((name) => !ofNetwork(name)) };
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import { smallMachine } from './lib/cloud.js';
+import { Guest } from './lib/guest.js';
+import { useCloud } from './lib/suite.js';
+
+describe('The life of a machine', () => {
+  const cloud = useCloud();
+
+  it('powers off when the power button is pressed', async () => {
+    const guest = await cloud().boot('button');
+    const stopped = await guest.machine.stop({ timeoutSeconds: 60, thenKill: false });
+    expect(stopped.state).to.equal('stopped');
+    expect(await stopped.logs()).to.contain('flotilla-init ready');
+    await stopped.delete();
+  });
+
+  it('is stopped after the guest powers itself off', async () => {
+    const machine = await cloud().client.machines.create(smallMachine('poweroff', 'flotilla.then=poweroff', { restartPolicy: { mode: 'never' } }));
+    const stopped = await machine.waitFor('stopped', { timeoutMs: 120_000 });
+    expect(stopped.data.observed.reason?.code).to.be.oneOf([undefined, 'guest.powered_off']);
+    await stopped.delete();
+  });
+
+  it('stays in the same worker when the guest reboots', async () => {
+    const guest = await cloud().boot('reboot');
+    const pid = (await guest.machine.refresh()).data.observed.workerPid;
+    await guest.type('reboot -f');
+    await guest.prompt();
+    expect((await guest.machine.refresh()).data.observed.workerPid).to.equal(pid);
+    await guest.machine.delete({ force: true });
+  });
+
+  it('fails with the registers when the guest kernel panics', async () => {
+    const machine = await cloud().client.machines.create(smallMachine('panic', 'panic=0 flotilla.then=panic', { restartPolicy: { mode: 'never' } }));
+    const failed = await waitForFailure(machine);
+    expect(failed.data.observed.reason?.code).to.equal('guest.panic');
+    expect(failed.data.observed.reason?.registers).to.have.property('rip');
+    await failed.delete({ force: true });
+  });
+
+  it('keeps its disk through stop and start', async () => {
+    const guest = await cloud().boot('keeper', { disks: [{ name: 'data', sizeMiB: 16 }] });
+    await guest.sh("echo 'still here' | dd of=/dev/vda conv=fsync 2>/dev/null");
+    await guest.machine.stop({ timeoutSeconds: 60 });
+    const again = await Guest.attach(await guest.machine.start());
+    expect(await again.sh('head -c 10 /dev/vda')).to.equal('still here');
+    await again.machine.delete({ force: true });
+  });
+
+  it('does not run while it is paused', async () => {
+    const guest = await cloud().boot('pause');
+    await guest.type('while :; do echo tick; done');
+    await guest.console.expect('tick\r\ntick');
+    const paused = await guest.machine.pause();
+    expect(paused.state).to.equal('paused');
+    const first = await paused.logs({ tailBytes: 1_000_000 });
+    const second = await paused.logs({ tailBytes: 1_000_000 });
+    expect(second).to.equal(first);
+    await paused.resume();
+    await guest.console.expect('tick');
+    await guest.machine.delete({ force: true });
+  });
+});
+
+async function waitForFailure(machine: Guest['machine']): Promise<Guest['machine']> {
+  try {
+    await machine.waitFor('failed', { timeoutMs: 120_000 });
+  } catch {
+    // waitFor rejects for a machine that fails, which is what is wanted here.
+  }
+  const seen = await machine.refresh();
+  expect(seen.state).to.equal('failed');
+  return seen;
+}

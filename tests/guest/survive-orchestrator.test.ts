@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect } from 'chai';
+import { Cloud, newPlaces, smallMachine } from './lib/cloud.js';
+import { Guest } from './lib/guest.js';
+import { type HostState, hostState } from './lib/host.js';
+import { importSmallGuest } from './lib/images.js';
+import { expectNothingLeft } from './lib/suite.js';
+
+describe('Three machines, when the orchestrator is killed', () => {
+  const names = ['one', 'two', 'three'];
+  let held: HostState;
+  let cloud: Cloud;
+  let guests: Guest[];
+  let uptimes: number[];
+  let running: HostState;
+
+  before(async () => {
+    held = hostState();
+    cloud = await Cloud.start(newPlaces());
+    await importSmallGuest(cloud.client);
+    const network = { interfaces: [{ name: 'eth0', network: 'default' }], commandLine: 'flotilla.net=dhcp' };
+    guests = await Promise.all(names.map((name) => cloud.boot(name, network)));
+    uptimes = await Promise.all(guests.map(uptime));
+    running = hostState();
+    await cloud.kill();
+  });
+
+  after(async () => {
+    await cloud.destroy();
+    expectNothingLeft(held);
+  });
+
+  it('are adopted in less than 2 seconds once a new one listens', async () => {
+    cloud = await Cloud.start(cloud.places);
+    const listened = performance.now();
+    for (const name of names) await (await cloud.machine(name)).waitFor('running', { timeoutMs: 2000 });
+    expect(performance.now() - listened).to.be.lessThan(2000);
+  });
+
+  it('went on all the while, and lost nothing of their consoles', async () => {
+    for (const [index, old] of guests.entries()) {
+      const again = await Guest.reattach(await cloud.machine(names[index] ?? ''), old.console.offset);
+      expect(again.console.offset).to.equal(old.console.offset);
+      expect(await uptime(again)).to.be.greaterThan(uptimes[index] ?? Infinity);
+      again.close();
+    }
+  });
+
+  it('hold exactly what they held: no tap, rule, bridge or process is doubled or gone', () => {
+    const now = hostState();
+    expect(now.workers).to.deep.equal(running.workers);
+    expect(now.links).to.deep.equal(running.links);
+    expect(now.tables).to.deep.equal(running.tables);
+    expect(now.dnsmasq).to.have.length(running.dnsmasq.length);
+  });
+
+  it('can be stopped and deleted by the new one', async () => {
+    const machine = await cloud.machine('one');
+    await machine.stop({ timeoutSeconds: 60 });
+    await machine.delete();
+    expect((await cloud.client.machines.list({ name: 'one' })).items).to.have.length(0);
+  });
+});
+
+describe('An operation that the death of the orchestrator interrupts', () => {
+  it('is finished or failed with a reason by the next one', async () => {
+    const held = hostState();
+    const first = await Cloud.start(newPlaces());
+    await importSmallGuest(first.client);
+    const accepted = await first.client.machines.create(smallMachine('halfway', '', { disks: [{ name: 'data', sizeMiB: 64 }] })).accepted();
+    await first.kill();
+    const second = await Cloud.start(first.places);
+    const ended = await second.client.operations.wait(accepted.id, { timeoutMs: 60_000 }).catch((error: { code: string }) => error);
+    if ('state' in ended) expect((await second.machine('halfway')).state).to.equal('running');
+    else expect(ended.code).to.be.a('string');
+    await second.destroy();
+    expectNothingLeft(held);
+  });
+});
+
+async function uptime(guest: Guest): Promise<number> {
+  return Number((await guest.sh('cat /proc/uptime')).split(' ')[0]);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a user installs, from packed tarballs, in projects of each kind, against a running server.
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+import { packAll } from '../../scripts/release/pack.mjs';
+
+const projects = fileURLToPath(new URL('projects', import.meta.url));
+
+describe('The packed packages', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'flotilla-package-'));
+  const data = join(folder, 'data');
+  let tarballs;
+  let server;
+  let env;
+
+  before(async () => {
+    tarballs = packAll(join(folder, 'packed'));
+    const home = join(folder, 'server');
+    mkdirSync(home);
+    writeFileSync(join(home, 'package.json'), '{ "private": true }');
+    install(home, tarballs);
+    const settings = { FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_DATA_DIR: data, FLOTILLA_RUNTIME_DIR: join(folder, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0' };
+    server = spawn(join(home, 'node_modules', '.bin', 'flotilla'), ['up'], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'inherit'] });
+    const url = await listening(server);
+    env = { ...process.env, FLOTILLA_URL: url, FLOTILLA_API_KEY: readFileSync(join(data, 'admin.key'), 'utf8').trim() };
+  });
+
+  after(async () => {
+    server?.kill('SIGTERM');
+    if (server) await once(server, 'exit');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('hold no source map, test or compiled part that does not belong', () => {
+    for (const tarball of tarballs) {
+      const names = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).split('\n');
+      expect(names.filter((name) => /\.(spec|test)\.|\.tsbuildinfo$/.test(name)), tarball).to.deep.equal([]);
+    }
+  });
+
+  it('start a server whose doctor runs, addon and worker included', () => {
+    const bin = join(folder, 'server', 'node_modules', '.bin', 'flotilla');
+    // Its status says whether this host is fit; its report says whether it runs.
+    const report = JSON.parse(runAnyway(bin, ['doctor', '-o', 'json'], folder));
+    expect(report.checks.length).to.be.greaterThan(5);
+    const platform = join(folder, 'server', 'node_modules', '@flotilla', 'native-linux-x64-gnu');
+    expect(readdirSync(platform)).to.include('flotilla-vmm');
+    expect(execFileSync(join(platform, 'flotilla-vmm'), ['run', '--help'], { encoding: 'utf8' })).to.contain('--kernel');
+  });
+
+  for (const kind of readdirSync(projects)) {
+    it(`serve a project of kind ${kind}`, () => {
+      const project = join(folder, kind);
+      cpSync(join(projects, kind), project, { recursive: true });
+      install(project, tarballs.filter((path) => path.includes('flotilla-sdk')));
+      for (const [program, ...args] of JSON.parse(readFileSync(join(project, 'steps.json'), 'utf8'))) {
+        execFileSync(program, args, { cwd: project, env, stdio: ['ignore', 'ignore', 'inherit'] });
+      }
+    });
+  }
+
+  function install(project, packages) {
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: project, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+
+  function runAnyway(program, args, cwd) {
+    try {
+      return execFileSync(program, args, { cwd, encoding: 'utf8' });
+    } catch (error) {
+      return error.stdout;
+    }
+  }
+});
+
+function listening(child) {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    child.stdout.on('data', (chunk) => {
+      said += chunk;
+      const found = /listening on (http:\S+)/.exec(said)?.[1];
+      if (found) resolve(found);
+    });
+    child.once('exit', (status) => reject(new Error(`The server ended with ${status}: ${said}`)));
+  });
+}

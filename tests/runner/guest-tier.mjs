@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The guest tier: on a host with hardware KVM as it is, elsewhere in one lab for the whole suite.
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+
+import { describeHost, inspectHost } from '../../scripts/setup/index.mjs';
+
+const limitSeconds = 2400;
+const mocha = ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha-reporter.cjs', '--timeout', '300000'];
+
+export function guestTier() {
+  const env = { FLOTILLA_GUEST_IMAGES: guestImages() };
+  const files = readdirSync('tests/guest/dist').filter((name) => name.endsWith('.test.js')).sort().map((name) => `tests/guest/dist/${name}`);
+  const argv = [...mocha, ...files];
+  const host = inspectHost();
+  if (host.kvm === 'hardware') return [{ argv, env, counts: 'mocha' }];
+  console.log(`No hardware KVM here, so the guest tier runs in the lab (${describeHost(host)}).`);
+  return [{ argv: (folder) => inLab(folder, argv), env, counts: 'mocha' }];
+}
+
+/** The lab sees the host's files; only the folder with the totals is written back. */
+function inLab(folder, argv) {
+  return ['node', 'lab/lab.mjs', '--memory', '8192', '--cpus', '2', '--timeout', String(limitSeconds), '--writable', folder, '--env', 'FLOTILLA_TEST_TOTALS', '--', ...argv];
+}
+
+function guestImages() {
+  const built = spawnSync('node', ['guest/build.mjs'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  if (built.status !== 0) throw new Error('The guest images could not be built: see above');
+  return built.stdout;
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the tests need before the first of them: the same set-up that the quickstart does, for every purpose.
+import { Steps } from '../../scripts/lib/steps.mjs';
+import { carryOut, describePlan, planSetup } from '../../scripts/setup/index.mjs';
+import { PURPOSES } from '../../scripts/setup/system-packages.mjs';
+
+/** Installs and builds what is missing; quick when nothing is. */
+export async function prepare() {
+  const plan = planSetup(PURPOSES);
+  for (const line of describePlan(plan)) console.log(`Will ${line}`);
+  await carryOut(plan, new Steps('setup'));
+}

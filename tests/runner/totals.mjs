@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counting: what cargo and mocha ran, summed and printed.
+import { existsSync, readFileSync } from 'node:fs';
+
+const none = Object.freeze({ passed: 0, failed: 0, skipped: 0 });
+
+/** Adds counts up. */
+export function sum(counts) {
+  return counts.reduce(
+    (all, one) => ({ passed: all.passed + one.passed, failed: all.failed + one.failed, skipped: all.skipped + one.skipped }),
+    none,
+  );
+}
+
+/**
+ * Counts from the output of `cargo test -- --show-output`. A test that cannot run here prints a line that begins with
+ * `SKIPPED:`; the harness calls it passed, we call it skipped.
+ */
+export function countCargo(output) {
+  const results = [...output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;/gm)];
+  const counted = sum(results.map(([, passed, failed, ignored]) => ({ passed: +passed, failed: +failed, skipped: +ignored })));
+  const skips = [...output.matchAll(/^SKIPPED: (.*)$/gm)].map(([, why]) => why);
+  return { passed: counted.passed - skips.length, failed: counted.failed, skipped: counted.skipped + skips.length, skips };
+}
+
+/** Counts that the mocha reporter wrote, one JSON line for each run. */
+export function countMocha(file) {
+  if (!existsSync(file)) return { ...none, skips: [] };
+  const lines = readFileSync(file, 'utf8').trim().split('\n').filter(Boolean);
+  return { ...sum(lines.map((line) => JSON.parse(line))), skips: [] };
+}
+
+/** A line that machines read: `N passed, N failed, N skipped`. */
+export function formatTotals({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** One row for each tier. */
+export function formatTable(results) {
+  const rows = results.map((result) => [
+    result.name,
+    ...[result.passed, result.failed, result.skipped].map(String),
+    `${result.seconds.toFixed(0)} s`,
+  ]);
+  const table = [['tier', 'passed', 'failed', 'skipped', 'time'], ...rows];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  return table.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  ')).join('\n');
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the style tests share: the list of our files, and running a tool.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const top = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+/** Every file that is ours: tracked, or new and not ignored. */
+export function ourFiles(filter = () => true) {
+  const listed = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: top, encoding: 'utf8' });
+  if (listed.status !== 0) throw new Error(`git ls-files failed: ${listed.stderr}`);
+  return listed.stdout.split('\0').filter((path) => path !== '' && existsSync(join(top, path)) && filter(path));
+}
+
+export function read(path) {
+  return readFileSync(join(top, path), 'utf8');
+}
+
+/** Runs a tool in the top folder; a failure throws with the end of what it printed. */
+export function run(program, args, options = {}) {
+  const done = spawnSync(program, args, { cwd: top, encoding: 'utf8', maxBuffer: 1 << 28, ...options });
+  if (done.error) throw done.error;
+  if (done.status !== 0) {
+    const said = `${done.stdout}${done.stderr}`.split('\n').slice(-60).join('\n');
+    throw new Error(`${program} ${args.join(' ')} ended with status ${done.status}:\n${said}`);
+  }
+  return done.stdout;
+}
+
+export function isInstalled(program) {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined;
+}
+
+/** Source that people wrote: not generated, not a lock file. */
+export function isHandWritten(path) {
+  return !/(^|\/)(generated|dist|node_modules)\/|\.gen\.ts$|package-lock\.json$|Cargo\.lock$/.test(path) && !isAddonLoader(path);
+}
+
+function isAddonLoader(path) {
+  return path === 'packages/native/index.js' || path === 'packages/native/index.d.ts';
+}
