@@ -4,12 +4,15 @@
 import { Failure } from '../lib/failure.mjs';
 import { describeHost, inspectHost, requireTools } from './host.mjs';
 import { installCommand, installPackages, missingPackages } from './system-packages.mjs';
+import { describeTools, hasGo, installTools, missingTools } from './tools.mjs';
 import { build, dependenciesAreInstalled, installDependencies, isBuilt } from './workspace.mjs';
 
 /**
  * @typedef {object} Plan
  * @property {import('./host.mjs').Host} host
  * @property {readonly string[]} missing Debian packages
+ * @property {readonly import('./tools.mjs').Tool[]} tools that are no Debian package
+ * @property {boolean} go whether Go is there to install them
  * @property {boolean} dependencies whether npm packages must be installed
  * @property {boolean} build whether something must be built
  */
@@ -22,13 +25,16 @@ import { build, dependenciesAreInstalled, installDependencies, isBuilt } from '.
 export function planSetup(purposes, host = inspectHost()) {
   requireTools(host);
   const dependencies = !dependenciesAreInstalled();
-  return { host, missing: missingPackages(purposes), dependencies, build: dependencies || !isBuilt() };
+  const missing = missingPackages(purposes);
+  const tools = missingTools(purposes);
+  return { host, missing, tools, go: hasGo(), dependencies, build: dependencies || !isBuilt() };
 }
 
 /** What `carryOut` will do, a line for each thing. */
 export function describePlan(plan) {
   const lines = [];
   if (plan.missing.length > 0) lines.push(`install Debian packages: ${plan.missing.join(' ')}`);
+  lines.push(...describeTools(plan.tools, plan.go));
   if (plan.dependencies) lines.push('install npm packages');
   if (plan.build) lines.push('build the Rust core and the TypeScript packages');
   return lines;
@@ -43,6 +49,7 @@ export async function carryOut(plan, steps) {
     if (!plan.host.root) throw new Failure('Debian packages are missing', installCommand(plan.missing));
     await installPackages(steps, plan.missing);
   }
+  if (plan.go) await installTools(steps, plan.tools);
   if (plan.dependencies) await installDependencies(steps);
   if (plan.build) await build(steps);
 }

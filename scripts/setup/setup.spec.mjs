@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describePlan } from './index.mjs';
 import { PURPOSES, installCommand, missingPackages } from './system-packages.mjs';
+import { describeTools, missingTools } from './tools.mjs';
 
 describe('setup', () => {
   it('names the packages of a purpose that are not installed', function () {
@@ -17,7 +18,16 @@ describe('setup', () => {
   });
 
   it('has nothing to say when nothing is to be done', () => {
-    assert.deepEqual(describePlan({ missing: [], dependencies: false, build: false }), []);
-    assert.equal(describePlan({ missing: ['x'], dependencies: true, build: true }).length, 3);
+    assert.deepEqual(describePlan({ missing: [], tools: [], go: false, dependencies: false, build: false }), []);
+    assert.equal(describePlan({ missing: ['x'], tools: [], go: false, dependencies: true, build: true }).length, 3);
+  });
+
+  it('says that a tool is missing, whether it can install it or not', () => {
+    const tools = missingTools(['test'], () => false);
+    assert.deepEqual(tools.map(({ name }) => name), ['actionlint']);
+    assert.deepEqual(missingTools(['test'], () => true), []);
+    assert.deepEqual(missingTools(['run'], () => false), []);
+    assert.match(describeTools(tools, true)[0], /^install actionlint \(go install .*@v\d/);
+    assert.match(describeTools(tools, false)[0], /^do without actionlint, which needs Go/);
   });
 });

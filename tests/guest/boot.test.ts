@@ -8,10 +8,7 @@ const isolations = ['process', 'in-process'] as const;
 /** How a machine came to be in the state in which it is checked. */
 const provenances: Record<string, (guest: Guest) => Promise<void>> = {
   fresh: async () => undefined,
-  rebooted: async (guest) => {
-    await guest.type('reboot -f');
-    await guest.prompt();
-  },
+  rebooted: (guest) => guest.reboot(),
   'paused and resumed': async (guest) => {
     await guest.machine.pause();
     await guest.machine.resume();
@@ -25,7 +22,6 @@ for (const isolation of isolations) {
 
     before(async () => {
       guest = await cloud().boot(`probe-${isolation}`, {
-        cpus: 2,
         memoryMiB: 192,
         isolation,
         disks: [
@@ -41,10 +37,6 @@ for (const isolation of isolations) {
       describe(`that is ${provenance}`, () => {
         before(async () => {
           await arrange(guest);
-        });
-
-        it('has the CPUs it asked for', async () => {
-          expect(await guest.sh('nproc')).to.equal('2');
         });
 
         it('has the memory it asked for', async () => {

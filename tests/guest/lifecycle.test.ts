@@ -7,6 +7,12 @@ import { useCloud } from './lib/suite.js';
 describe('The life of a machine', () => {
   const cloud = useCloud();
 
+  it('begins with the CPUs it asked for', async () => {
+    const guest = await cloud().boot('processors', { cpus: 4 });
+    expect(await guest.sh('nproc')).to.equal('4');
+    await guest.machine.delete({ force: true });
+  });
+
   it('powers off when the power button is pressed', async () => {
     const guest = await cloud().boot('button');
     const stopped = await guest.machine.stop({ timeoutSeconds: 60, thenKill: false });
@@ -25,8 +31,7 @@ describe('The life of a machine', () => {
   it('stays in the same worker when the guest reboots', async () => {
     const guest = await cloud().boot('reboot');
     const pid = (await guest.machine.refresh()).data.observed.workerPid;
-    await guest.type('reboot -f');
-    await guest.prompt();
+    await guest.reboot();
     expect((await guest.machine.refresh()).data.observed.workerPid).to.equal(pid);
     await guest.machine.delete({ force: true });
   });

@@ -7,7 +7,8 @@ import { useCloud } from './lib/suite.js';
 describe('Twenty machines, one after the other', () => {
   const cloud = useCloud();
 
-  it('leave nothing on the host', async () => {
+  it('leave nothing on the host', async function () {
+    this.timeout(900_000);
     const network = { interfaces: [{ name: 'eth0', network: 'default' }], disks: [{ name: 'data', sizeMiB: 8 }] };
     let after: ReturnType<typeof hostState> | undefined;
     for (let round = 0; round < 20; round++) {

@@ -2,7 +2,7 @@
 // What a user installs, from packed tarballs, in projects of each kind, against a running server.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,7 +40,9 @@ describe('The packed packages', () => {
   it('hold no source map, test or compiled part that does not belong', () => {
     for (const tarball of tarballs) {
       const names = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).split('\n');
-      expect(names.filter((name) => /\.(spec|test)\.|\.tsbuildinfo$/.test(name)), tarball).to.deep.equal([]);
+      expect(names.filter((name) => /\.(spec|test)\.|\.(tsbuildinfo|map)$/.test(name)), tarball).to.deep.equal([]);
+      const compiled = names.filter((name) => /\.node$|\/flotilla-vmm$/.test(name));
+      expect(compiled, tarball).to.have.length(tarball.includes('native-linux') ? 2 : 0);
     }
   });
 
@@ -49,8 +51,8 @@ describe('The packed packages', () => {
     // Its status says whether this host is fit; its report says whether it runs.
     const report = JSON.parse(runAnyway(bin, ['doctor', '-o', 'json'], folder));
     expect(report.checks.length).to.be.greaterThan(5);
-    const platform = join(folder, 'server', 'node_modules', '@flotilla', 'native-linux-x64-gnu');
-    expect(readdirSync(platform)).to.include('flotilla-vmm');
+    const platform = realpathSync(join(folder, 'server', 'node_modules', '@flotilla', 'native-linux-x64-gnu'));
+    expect(found(join(folder, 'server'))).to.deep.equal({ addon: join(platform, 'flotilla.linux-x64-gnu.node'), worker: join(platform, 'flotilla-vmm') });
     expect(execFileSync(join(platform, 'flotilla-vmm'), ['run', '--help'], { encoding: 'utf8' })).to.contain('--kernel');
   });
 
@@ -67,6 +69,15 @@ describe('The packed packages', () => {
 
   function install(project, packages) {
     execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: project, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+
+  /** The addon and the worker that @flotilla/native takes when a program in `project` imports it. */
+  function found(project) {
+    const program = `import { resolveWorkerPath } from '@flotilla/native';
+      const addon = process.report.getReport().sharedObjects.find((path) => path.endsWith('.node'));
+      console.log(JSON.stringify({ addon, worker: resolveWorkerPath() }));`;
+    const { FLOTILLA_WORKER: _ours, ...others } = process.env;
+    return JSON.parse(execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: project, env: others, encoding: 'utf8' }));
   }
 
   function runAnyway(program, args, cwd) {

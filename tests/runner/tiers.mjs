@@ -1,41 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tiers, in the order they run: cheap and telling first.
-import { guestTier } from './guest-tier.mjs';
+import { guestLongTier, guestTier } from './guest-tier.mjs';
 
 /**
  * @typedef {object} Command
  * @property {string[]} argv    program and arguments, run in the top folder
  * @property {'cargo' | 'mocha'} counts  how its tests are counted
  * @property {Record<string, string>} [env]
- * @property {boolean} [inLab]  run inside the lab
  */
 
-/** @type {Array<{ name: string, what: string, commands: () => Command[] | Promise<Command[]> }>} */
+/** The TypeScript packages that need no addon to be tested. */
+const packages = ['sdk', 'cli', 'orchestrator'];
+
+/** @type {Array<{ name: string, what: string, commands: () => Command[] | Promise<Command[]>, onlyWhenNamed?: boolean }>} */
 export const tiers = [
   {
     name: 'style',
     what: 'formatting, lints, layering, generated files, links in docs',
-    commands: () => [mocha('tests/style/*.spec.mjs', { timeout: 900_000 })],
+    commands: () => [mocha(['tests/style/*.spec.mjs'], { timeout: 900_000 })],
   },
   {
     name: 'unit',
     what: 'Rust and TypeScript, beside the source',
     commands: () => [
       { argv: ['cargo', 'test', '--workspace', '--locked', '--no-fail-fast', '--', '--show-output'], counts: 'cargo' },
-      mocha('packages/{orchestrator,sdk,cli}/dist/src/**/*.spec.js'),
-      mocha('lab/**/*.spec.mjs', { timeout: 300_000 }),
-      mocha('scripts/**/*.spec.mjs'),
+      mocha(packages.map((name) => `packages/${name}/dist/src/**/*.spec.js`)),
+      mocha(['tests/runner/*.spec.mjs', 'lab/*.spec.mjs', 'guest/*.spec.mjs', 'scripts/**/*.spec.mjs']),
     ],
   },
   {
     name: 'native',
     what: 'the addon with bare-metal guests on any /dev/kvm',
-    commands: () => [mocha('packages/native/dist/test/**/*.test.js', { timeout: 120_000 })],
+    commands: () => [mocha(['packages/native/dist/test/**/*.test.js'], { timeout: 120_000 })],
   },
   {
     name: 'api',
     what: 'SDK, CLI, orchestrator and a fake hypervisor, on SQLite and PostgreSQL',
-    commands: () => [mocha('packages/{orchestrator,sdk,cli}/dist/test/**/*.test.js', { timeout: 180_000 })],
+    commands: () => [mocha(packages.map((name) => `packages/${name}/dist/test/**/*.test.js`), { timeout: 180_000 })],
   },
   {
     name: 'guest',
@@ -43,16 +44,25 @@ export const tiers = [
     commands: guestTier,
   },
   {
+    name: 'guest-long',
+    what: 'more of them, which take long; only when named',
+    commands: guestLongTier,
+    onlyWhenNamed: true,
+  },
+  {
     name: 'package',
     what: 'what a user installs: packed tarballs in clean projects',
-    commands: () => [mocha('tests/package/*.spec.mjs', { timeout: 600_000 })],
+    commands: () => [mocha(['tests/package/*.spec.mjs'], { timeout: 600_000 })],
   },
 ];
 
-/** A mocha run whose totals the reporter beside this file writes. */
-function mocha(pattern, { timeout = 60_000 } = {}) {
+/**
+ * A mocha run whose totals the reporter beside this file writes.
+ * @param {string[]} patterns  each an argument of its own: mocha expands `*`, no shell does
+ */
+function mocha(patterns, { timeout = 60_000 } = {}) {
   return {
-    argv: ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha-reporter.cjs', '--timeout', String(timeout), pattern],
+    argv: ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha-reporter.cjs', '--timeout', String(timeout), ...patterns],
     counts: 'mocha',
   };
 }

@@ -19,8 +19,28 @@ export function sum(counts) {
 export function countCargo(output) {
   const results = [...output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;/gm)];
   const counted = sum(results.map(([, passed, failed, ignored]) => ({ passed: +passed, failed: +failed, skipped: +ignored })));
-  const skips = [...output.matchAll(/^SKIPPED: (.*)$/gm)].map(([, why]) => why);
+  const skips = skippedTests(output);
   return { passed: counted.passed - skips.length, failed: counted.failed, skipped: counted.skipped + skips.length, skips };
+}
+
+/**
+ * One reason for each test that skipped. In the captured output of a test, which the harness prints below
+ * `---- name stdout ----`, the first reason counts, and none when the test failed; every line outside stands for a test.
+ */
+function skippedTests(output) {
+  const skips = [];
+  let section = 'run';
+  let counted = false;
+  for (const line of output.split('\n')) {
+    if (/^(?:successes|failures):$/.test(line)) section = line.slice(0, -1);
+    else if (/^(?:test result: |running \d+ test)/.test(line)) section = 'run';
+    else if (/^---- .* stdout ----$/.test(line)) counted = false;
+    const why = /^SKIPPED: (.*)$/.exec(line)?.[1];
+    if (why === undefined || section === 'failures' || (section === 'successes' && counted)) continue;
+    skips.push(why);
+    counted = true;
+  }
+  return skips;
 }
 
 /** Counts that the mocha reporter wrote, one JSON line for each run. */

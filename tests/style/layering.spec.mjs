@@ -1,70 +1,121 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 
-import { crateEdges, unsafeCrates, wrappers } from './crate-edges.mjs';
+import { crateEdges, optionalEdges, panickingCrates, testEdges, unsafeByMacro, unsafeCrates, wrappers } from './crate-edges.mjs';
+import { importsIn, importsOf } from './imports.mjs';
 import { ourFiles, read, run } from './lib.mjs';
 
-const metadata = () => JSON.parse(run('cargo', ['metadata', '--no-deps', '--format-version', '1', '--locked']));
 const shortName = (name) => name.replace(/^flotilla-/, '');
 
 describe('The layers of crates/', () => {
-  it('are the ones of the table: no crate is missing from it', () => {
-    const names = metadata().packages.map(({ name }) => shortName(name));
-    expect(names.sort()).to.deep.equal(Object.keys(crateEdges).sort());
+  let packages;
+  before(() => {
+    packages = JSON.parse(run('cargo', ['metadata', '--no-deps', '--format-version', '1', '--locked'])).packages;
   });
 
-  it('have no edge that the table does not draw', () => {
-    const wrong = [];
-    for (const { name, dependencies } of metadata().packages) {
-      const from = shortName(name);
-      for (const { name: to, kind } of dependencies) {
-        if (kind === 'dev' || !to.startsWith('flotilla-')) continue;
-        if (!crateEdges[from]?.includes(shortName(to))) wrong.push(`${from} → ${shortName(to)}`);
-      }
-    }
-    expect(wrong).to.deep.equal([]);
+  /** crate → crates of ours among those of its dependencies that `wanted` picks, as the tables write it */
+  const edges = (wanted) =>
+    Object.fromEntries(packages.map(({ name, dependencies }) => {
+      const ours = dependencies.filter((dependency) => dependency.name.startsWith('flotilla-') && wanted(dependency));
+      return [shortName(name), ours.map((dependency) => shortName(dependency.name)).sort()];
+    }));
+  const withoutEmpty = (table) => Object.fromEntries(Object.entries(table).filter(([, to]) => to.length > 0));
+
+  it('are the ones of the table, no edge more and none less', () => {
+    expect(edges(({ kind, optional }) => kind !== 'dev' && !optional)).to.deep.equal(crateEdges);
   });
 
-  it('leave each wrapped library to the crate that wraps it', () => {
-    const wrong = [];
-    for (const { name, dependencies } of metadata().packages) {
-      for (const dependency of dependencies) {
-        const allowed = wrappers[dependency.name];
-        if (allowed !== undefined && !allowed.includes(shortName(name))) wrong.push(`${name} → ${dependency.name}`);
-      }
-    }
-    expect(wrong).to.deep.equal([]);
+  it('have no other edge in tests and optional features', () => {
+    expect(withoutEmpty(edges(({ optional }) => optional))).to.deep.equal(optionalEdges);
+    expect(withoutEmpty(edges(({ kind }) => kind === 'dev'))).to.deep.equal(testEdges);
   });
 
-  it('forbid unsafe code but for the crates that wrap the kernel or Node', () => {
-    const roots = ourFiles((path) => /^crates\/[^/]+\/src\/(lib|main)\.rs$/.test(path));
-    const open = roots.filter((path) => !read(path).includes('#![forbid(unsafe_code)]')).map((path) => path.split('/')[1]);
-    expect(open.filter((name) => !unsafeCrates.includes(name))).to.deep.equal([]);
+  it('leave each wrapped library to the crates that wrap it', () => {
+    const users = (library) => packages
+      .filter(({ dependencies }) => dependencies.some(({ name, kind }) => name === library && kind !== 'dev'))
+      .map(({ name }) => shortName(name))
+      .sort();
+    for (const [library, crates] of Object.entries(wrappers)) expect(users(library), library).to.deep.equal(crates);
   });
+
+  it('forbid unsafe code but in the crates that wrap the kernel', () => {
+    expect(cratesWithout(/^#!\[forbid\(unsafe_code\)\]$/m)).to.deep.equal([...unsafeByMacro, ...unsafeCrates].sort());
+    const denying = cratesWithout(/^#!\[(deny|forbid)\(unsafe_code\)\]$/m);
+    expect(denying).to.deep.equal(unsafeCrates);
+    const excepted = ourFiles((path) => unsafeByMacro.some((name) => path.startsWith(`crates/${name}/`))).filter((path) => /(allow|expect|warn)\(\s*unsafe_code/.test(read(path)));
+    expect(excepted).to.deep.equal([]);
+  });
+
+  it('have unsafe code where the table says so, else it is out of date', () => {
+    const sources = (name) => ourFiles((path) => path.startsWith(`crates/${name}/src/`) && path.endsWith('.rs'));
+    expect(unsafeCrates.filter((name) => !sources(name).some((path) => /\bunsafe (\{|impl|fn|extern)/.test(read(path))))).to.deep.equal([]);
+  });
+
+  it('deny panics where guests and clients reach', () => {
+    const denied = /deny\(\s*clippy::unwrap_used,\s*clippy::expect_used,\s*clippy::indexing_slicing,\s*clippy::panic,?\s*\)/;
+    expect(cratesWithout(denied)).to.deep.equal(panickingCrates);
+  });
+
+  it('obey the lints of the workspace', () => {
+    const manifests = ourFiles((path) => /^crates\/[^/]+\/Cargo\.toml$/.test(path));
+    expect(manifests.filter((path) => !/^\[lints\]\nworkspace = true$/m.test(read(path)))).to.deep.equal([]);
+  });
+
+  it('are the rows of the table in docs/architecture.md', () => {
+    const rows = [...read('docs/architecture.md').matchAll(/^\| ([a-z, -]+) \| .* \| (yes|no) \|$/gm)];
+    const documented = rows.flatMap(([, names, open]) => names.split(', ').map((name) => [name, open === 'yes']));
+    expect(documented.map(([name]) => name).sort()).to.deep.equal(Object.keys(crateEdges).sort());
+    expect(documented.filter(([, open]) => open).map(([name]) => name).sort()).to.deep.equal(unsafeCrates);
+  });
+
+  /** Names of the crates that have a library or program whose root does not match `pattern`. */
+  function cratesWithout(pattern) {
+    const shipped = ({ kind }) => kind.some((one) => ['lib', 'cdylib', 'bin'].includes(one));
+    return packages
+      .filter(({ targets }) => targets.filter(shipped).some(({ src_path }) => !pattern.test(readFileSync(src_path, 'utf8'))))
+      .map(({ name }) => shortName(name))
+      .sort();
+  }
 });
 
 describe('The layers of packages/', () => {
-  const sources = ourFiles((path) => /^packages\/[^/]+\/src\/.*\.ts$/.test(path));
-  const imports = (path) => [...read(path).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map(([, name]) => name);
-  const offenders = (inside, forbidden) =>
-    sources.filter(inside).flatMap((path) => imports(path).filter(forbidden).map((name) => `${path}: ${name}`));
+  const sources = ourFiles((path) => /^packages\/[^/]+\/src\/.*\.ts$/.test(path) && !path.endsWith('.spec.ts'));
+  const offenders = (folder, forbidden) =>
+    sources
+      .filter((path) => path.startsWith(folder))
+      .flatMap((path) => importsOf(path).filter((one) => forbidden(one, path)).map(({ name }) => `${path}: ${name ?? 'a computed name'}`));
 
-  it('let only the host side of the orchestrator load the native module', () => {
-    const outside = (path) => path.startsWith('packages/orchestrator/') && !path.startsWith('packages/orchestrator/src/agent/');
-    expect(offenders(outside, (name) => name === '@flotilla/native')).to.deep.equal([]);
+  it('are read off every kind of import', () => {
+    const text = `import a from 'a'; import type { b } from 'b'; export * from 'c'; type D = typeof import('d'); import('e'); import(f); require('g');`;
+    expect(importsIn(text)).to.deep.equal([
+      { name: 'a', typesOnly: false }, { name: 'b', typesOnly: true }, { name: 'c', typesOnly: false }, { name: 'd', typesOnly: true },
+      { name: 'e', typesOnly: false }, { name: undefined, typesOnly: false }, { name: 'g', typesOnly: false },
+    ]);
   });
 
+  // The doctor looks at the host it runs on, with no orchestrator.
+  it('let only the host side of the orchestrator, and the doctor, load the native module', () => {
+    const allowed = /^packages\/(native\/|orchestrator\/src\/agent\/|cli\/src\/commands\/doctor\.ts$)/;
+    expect(offenders('packages/', ({ name }, path) => name === '@flotilla/native' && !allowed.test(path))).to.deep.equal([]);
+  });
+
+  // Browsers load it: one file opens Node's sockets, by a name computed at run time, and has types of Node for that.
   it('keep the SDK free of everything but itself', () => {
-    const sdk = (path) => path.startsWith('packages/sdk/') && !path.endsWith('.spec.ts');
-    expect(offenders(sdk, (name) => !name.startsWith('.'))).to.deep.equal([]);
+    const allowed = ({ name, typesOnly }, path) => {
+      if (name?.startsWith('.')) return true;
+      if (path !== 'packages/sdk/src/internal/node-socket.ts') return false;
+      return typesOnly ? ['node:http', 'node:net'].includes(name) : name === undefined;
+    };
+    expect(offenders('packages/sdk/', (one, path) => !allowed(one, path))).to.deep.equal([]);
   });
 
   it('keep Nest out of the CLI', () => {
-    expect(offenders((path) => path.startsWith('packages/cli/'), (name) => name.startsWith('@nestjs/'))).to.deep.equal([]);
+    expect(offenders('packages/cli/', ({ name }) => name?.startsWith('@nestjs/'))).to.deep.equal([]);
   });
 
   it('keep repositories out of controllers', () => {
-    const controller = (path) => path.endsWith('.controller.ts');
-    expect(offenders(controller, (name) => /\.repository(\.js)?$/.test(name))).to.deep.equal([]);
+    const repository = ({ name }, path) => path.endsWith('.controller.ts') && /\.repository(\.js)?$/.test(name ?? '');
+    expect(offenders('packages/orchestrator/', repository)).to.deep.equal([]);
   });
 });

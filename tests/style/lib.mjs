@@ -33,6 +33,12 @@ export function isInstalled(program) {
   return spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined;
 }
 
+/** Skips the running test and says why: a skip is never silent. */
+export function skip(test, why) {
+  console.log(`SKIPPED: ${test.test.fullTitle()}: ${why}`);
+  test.skip();
+}
+
 /** Source that people wrote: not generated, not a lock file. */
 export function isHandWritten(path) {
   return !/(^|\/)(generated|dist|node_modules)\/|\.gen\.ts$|package-lock\.json$|Cargo\.lock$/.test(path) && !isAddonLoader(path);

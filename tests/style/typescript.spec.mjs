@@ -5,7 +5,7 @@ const npx = (...args) => run('npx', ['--no-install', ...args]);
 
 describe('TypeScript', () => {
   it('is formatted and lint-free (mend: npx biome check --write)', () => {
-    npx('biome', 'check', '.');
+    npx('biome', 'check', '--error-on-warnings', '.');
   });
 
   it('leaves no promise unawaited and names no layer it may not', () => {

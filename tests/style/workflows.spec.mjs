@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 
-import { isInstalled, ourFiles, read, run } from './lib.mjs';
+import { isInstalled, ourFiles, read, run, skip } from './lib.mjs';
+import { toolPath } from '../../scripts/setup/tools.mjs';
 
 const workflows = ourFiles((path) => /^\.github\/.*\.ya?ml$/.test(path));
 
-/** actionlint comes from the Go module proxy; the set-up puts it here. */
-function actionlint() {
-  const own = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'flotilla', 'tools', 'bin', 'actionlint');
-  return [own, 'actionlint'].find(isInstalled);
-}
+/** The set-up installs it where there is Go. */
+const actionlint = () => [toolPath('actionlint'), 'actionlint'].find(isInstalled);
 
 describe('GitHub workflows', () => {
   it('pass actionlint', function () {
     const program = actionlint();
-    if (program === undefined) this.skip();
+    if (program === undefined) skip(this, 'actionlint is missing, npm run setup installs it where there is Go');
     run(program, ['-color=false']);
+  });
+
+  it('call only scripts that package.json has', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    const called = (path) => [...read(path).matchAll(/\bnpm (?:run |(?=test))([\w:-]+)/g)].map(([, name]) => name);
+    const missing = workflows.flatMap((path) => called(path).filter((name) => !(name in scripts)).map((name) => `${path}: ${name}`));
+    expect(missing).to.deep.equal([]);
+    const files = Object.values(scripts).flatMap((script) => [...script.matchAll(/node ([\w/-]+\.mjs)/g)].map(([, file]) => file));
+    expect(files.filter((file) => ourFiles((path) => path === file).length === 0)).to.deep.equal([]);
   });
 
   it('pin each action by commit', () => {

@@ -17,7 +17,7 @@ const [program, ...args] = [...asRoot, process.execPath, cli, 'up', '--data-dir'
 const logFolder = process.env.RUNNER_TEMP ?? '/tmp';
 mkdirSync(logFolder, { recursive: true });
 const logFile = join(logFolder, 'flotilla.log');
-const log = openSync(logFile, 'a');
+const log = openSync(logFile, 'w');
 const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log] });
 child.unref();
 
@@ -32,7 +32,7 @@ console.log(`Flotilla listens on ${url}; its log is ${logFile}.`);
 async function listening() {
   const deadline = Date.now() + limitMs;
   for (;;) {
-    const line = /listening on (http:\S+)/.exec(readFileSync(logFile, 'utf8'));
+    const line = /listening on (http:\S+)\n/.exec(readFileSync(logFile, 'utf8'));
     if (line?.[1] !== undefined) return line[1];
     if (child.exitCode !== null || Date.now() > deadline) {
       throw new Error(`The orchestrator did not start within ${limitMs / 1000} s:\n${readFileSync(logFile, 'utf8')}`);

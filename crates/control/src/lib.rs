@@ -17,6 +17,10 @@
 //! worker. Unknown fields and methods are errors, unknown events are ignored. Everything blocks with time limits and
 //! can be used from plain threads.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 pub mod client;
 pub mod console;

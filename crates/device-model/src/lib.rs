@@ -13,6 +13,10 @@
 //! Nothing here knows KVM, a file or a tap: a device states the few methods it needs, the crate that
 //! assembles the machine supplies them, and a test supplies fakes.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 pub mod block;
 pub mod bus;
@@ -22,4 +26,5 @@ pub mod metrics;
 pub mod net;
 pub mod power;
 pub mod state;
+pub mod threads;
 pub mod virtio;

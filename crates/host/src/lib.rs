@@ -9,6 +9,10 @@
 //!
 //! Everything blocks; long calls take a [`Cancel`] and report progress. Nothing here is global to the process.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod cancel;
 pub mod copy;

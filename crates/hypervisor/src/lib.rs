@@ -12,6 +12,10 @@
 //! boot registers and MSRs ([`Vcpu::configure_cpuid`], [`Vcpu::set_boot_state`]).
 //!
 //! The one thing that is global to the process is the handler of the kick signal, see [`VcpuKicker`].
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod capabilities;
 mod cpuid;

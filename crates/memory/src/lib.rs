@@ -9,6 +9,10 @@
 //! let memory = allocate(&[(GuestAddress(0), 64 << 20)], Backing::Anonymous)?;
 //! # Ok::<(), flotilla_memory::MemoryError>(())
 //! ```
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod advice;
 mod allocate;

@@ -9,8 +9,12 @@
 //!
 //! What can block runs in [`job`], which also turns a panic into an error. What the core reports waits in a bounded
 //! queue; no thread of the core ever waits for JavaScript. Nothing here keeps Node alive but a call under way.
-
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(dead_code, reason = "the macros of napi register nothing in a test build"))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod cancel;
 mod failure;

@@ -48,5 +48,10 @@ pub fn provoke_panic(
     place: String,
 ) -> napi::Result<napi::bindgen_prelude::PromiseRaw<'_, ()>> {
     assert!(place != "sync", "provoked on the thread of JavaScript");
-    crate::job::run(env, move || -> Result<(), Failure> { panic!("provoked in {place}") }, |()| ())
+    crate::job::run(env, move || provoke(&place), |()| ())
+}
+
+#[expect(clippy::panic, reason = "it is what this function is for")]
+fn provoke(place: &str) -> Result<(), Failure> {
+    panic!("provoked in {place}")
 }

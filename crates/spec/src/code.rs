@@ -91,6 +91,8 @@ codes! {
     FileDenied = "file.denied", "Give the user that runs the machine permission to the file";
     /// A disk is in use by another machine.
     DiskLocked = "disk.locked", "Stop the machine that uses the disk, or give this one a copy";
+    /// A disk has no bytes, or its length is not a whole number of sectors.
+    DiskSize = "disk.size", "Give the disk a length that is a multiple of 512 bytes and not zero (truncate --size)";
     /// A kernel file is in no format that can be booted.
     KernelUnrecognised = "kernel.unrecognised", "Give an x86-64 ELF vmlinux or a bzImage";
     /// A kernel file ends before it should.
@@ -112,6 +114,12 @@ codes! {
     TapMissing = "tap.missing", "Create the tap interface first, or correct its name";
     /// A tap interface is in use by another process.
     TapBusy = "tap.busy", "Stop what uses the tap interface, or use another one";
+    /// Permission to a tap interface is denied.
+    TapDenied = "tap.denied", "Run as root, or create the tap interface for this user: ip tuntap add dev NAME mode tap vnet_hdr user USER";
+    /// An interface is no tap, or one with other settings than a machine needs.
+    TapUnsuitable = "tap.unsuitable", "Create a tap interface with a header and one queue: ip tuntap add dev NAME mode tap vnet_hdr";
+    /// An interface of the name of a new tap exists already.
+    TapExists = "tap.exists", "Use another name, or delete the interface first";
 
     /// Another client controls the worker.
     WorkerBusy = "worker.busy", "Close the other connection first: one client at a time controls a worker";

@@ -10,6 +10,10 @@
 //! This crate opens nothing and knows no host: the limits it checks against are given to it. It is also the one
 //! source of the TypeScript types, the JSON schema and the error codes of the core ([`generate`]).
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 pub mod code;
 pub mod descriptors;

@@ -4,7 +4,7 @@
 //! ```text
 //!   callers ── Command ──▶ ┌───────┐                    ┌──▶ vCPU threads (orders, jobs)
 //!   devices ── Signal ───▶ │ Inbox │ ──▶ Driver::run ───┼──▶ devices (pause, resume, reset, save, restore)
-//!   vCPUs ──── Crash ────▶ └───────┘                    └──▶ Shared (state, exit), MachineEvents
+//!   threads ── Crash ────▶ └───────┘                    └──▶ Shared (state, exit), MachineEvents
 //! ```
 //!
 //! See [`crate::state`] for the states. Everything happens on this thread, one thing after the other, so no two
@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use flotilla_device_model::power::GuestSignal;
+use flotilla_device_model::threads::panic_text;
 use flotilla_hypervisor::Registers;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{CrashPolicy, RebootPolicy};
@@ -22,13 +23,12 @@ use flotilla_spec::{CrashPolicy, RebootPolicy};
 use crate::command::{Answer, Command, Request};
 use crate::error::{MachineError, describe};
 use crate::events::{CpuReport, ExitReason, MachineEvent, MachineEvents, MachineExit};
-use crate::inbox::{CrashReport, Inbox, Message};
+use crate::inbox::{CrashReport, Inbox, Message, Origin};
 use crate::parts::Parts;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::{MachineState, Verb, Verdict};
 use crate::vcpu::exits::Crash;
-use crate::vcpu::thread::panic_text;
 
 /// What follows what the guest does.
 #[derive(Debug, Clone, Copy)]
@@ -183,7 +183,10 @@ impl Driver {
     }
 
     fn on_crash(&mut self, report: CrashReport) {
-        let registers = report.registers.as_deref().map(|registers| cpu_report(report.cpu, registers));
+        let registers = match report.origin {
+            Origin::Vcpu(cpu) => report.registers.as_deref().map(|registers| cpu_report(cpu, registers)),
+            Origin::Device(_) => None,
+        };
         match report.crash {
             Crash::PowerOff => self.end(MachineExit::plain(ExitReason::PoweredOff)),
             Crash::Reset => self.on_guest_reset(),
@@ -193,11 +196,11 @@ impl Driver {
                 let exit = MachineExit { registers, ..MachineExit::plain(ExitReason::TripleFault) };
                 self.apply(self.policies.triple_fault, exit);
             }
-            Crash::Internal(text) => {
-                let message = format!("vCPU {}: {text}", report.cpu);
+            Crash::Internal(text) | Crash::ThreadLost(text) => {
+                let message = format!("{}: {text}", report.origin);
                 self.end(MachineExit { registers, ..MachineExit::error(ErrorCode::Io, message) });
             }
-            Crash::Panicked(text) => self.end(core_panic(&format!("vCPU {}", report.cpu), &text)),
+            Crash::Panicked(text) => self.end(core_panic(&report.origin.to_string(), &text)),
         }
     }
 
@@ -243,7 +246,7 @@ impl Driver {
     ) -> Result<(), MachineError> {
         let done = step(&mut self.parts);
         if let Err(error) = &done {
-            match self.inbox.take_panic() {
+            match self.inbox.take_fault() {
                 // The failure is only its consequence.
                 Some(report) => self.on_crash(report),
                 None => self.end(MachineExit::error(error.code(), describe(error))),

@@ -2,9 +2,10 @@
 //! The one queue of the driver thread: commands of the owner and news of the guest.
 //!
 //! It is bounded: each command has a caller that waits for its answer, a guest's signal is a flag however often it
-//! comes, and a vCPU that crashed does not run on to crash again.
+//! comes, and a thread that crashed does not run on to crash again.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -13,15 +14,40 @@ use flotilla_hypervisor::Registers;
 
 use crate::vcpu::exits::Crash;
 
-/// A vCPU that cannot go on by itself.
+/// Whose thread a crash comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// That of the vCPU with this number.
+    Vcpu(u32),
+    /// An I/O thread of the device with this name.
+    Device(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vcpu(cpu) => write!(f, "vCPU {cpu}"),
+            Self::Device(name) => write!(f, "device {name}"),
+        }
+    }
+}
+
+/// A vCPU or a device that cannot go on by itself.
 #[derive(Debug)]
 pub struct CrashReport {
-    /// Number of the vCPU.
-    pub cpu: u32,
+    /// Where.
+    pub origin: Origin,
     /// Why.
     pub crash: Crash,
-    /// Its registers, if they could be read.
+    /// The registers of a vCPU, if they could be read.
     pub registers: Option<Box<Registers>>,
+}
+
+impl CrashReport {
+    /// Whether a thread has ended, which no reset of the guest repairs.
+    fn is_ours(&self) -> bool {
+        matches!(self.crash, Crash::Panicked(_) | Crash::ThreadLost(_))
+    }
 }
 
 /// What the driver has to deal with next.
@@ -31,7 +57,7 @@ pub enum Message<C> {
     Command(C),
     /// A device passes on what the guest asked for.
     Signal(GuestSignal),
-    /// A vCPU crashed.
+    /// A vCPU crashed, or the thread of a device.
     Crash(CrashReport),
     /// Nobody holds the machine any more.
     Abandoned,
@@ -83,7 +109,7 @@ impl<C> Inbox<C> {
         Ok(())
     }
 
-    /// Reports a crashed vCPU.
+    /// Reports a crash.
     pub fn report_crash(&self, report: CrashReport) {
         self.lock().crashes.push_back(report);
         self.filled.notify_all();
@@ -117,14 +143,14 @@ impl<C> Inbox<C> {
     pub fn forget_signals(&self) {
         let mut queue = self.lock();
         queue.signals = [false; 3];
-        queue.crashes.retain(|report| matches!(report.crash, Crash::Panicked(_)));
+        queue.crashes.retain(CrashReport::is_ours);
         self.signalled.store(false, Ordering::SeqCst);
     }
 
-    /// Takes the report of a vCPU thread that panicked, if there is one.
-    pub fn take_panic(&self) -> Option<CrashReport> {
+    /// Takes the report of a thread that ended by a fault of ours or of the host, if there is one.
+    pub fn take_fault(&self) -> Option<CrashReport> {
         let mut queue = self.lock();
-        let position = queue.crashes.iter().position(|report| matches!(report.crash, Crash::Panicked(_)))?;
+        let position = queue.crashes.iter().position(CrashReport::is_ours)?;
         queue.crashes.remove(position)
     }
 
@@ -192,7 +218,7 @@ mod tests {
     use super::*;
 
     fn crash() -> CrashReport {
-        CrashReport { cpu: 0, crash: Crash::TripleFault, registers: None }
+        CrashReport { origin: Origin::Vcpu(0), crash: Crash::TripleFault, registers: None }
     }
 
     #[test]

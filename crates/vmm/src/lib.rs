@@ -37,6 +37,7 @@ pub mod snapshot;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod vcpu;
 
 pub use console::Console;
@@ -45,3 +46,4 @@ pub use events::{CpuReport, ExitReason, IgnoreEvents, MachineEvent, MachineEvent
 pub use machine::{Machine, MachineInfo, MachineOptions};
 pub use resources::Resources;
 pub use state::MachineState;
+pub use threads::{ThreadHook, ThreadRole};

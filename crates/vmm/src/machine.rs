@@ -20,6 +20,7 @@ use crate::resources::Resources;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::{MachineState, Verb};
+use crate::threads::ThreadHook;
 
 /// What a machine needs beside its specification and files.
 pub struct MachineOptions {
@@ -29,12 +30,14 @@ pub struct MachineOptions {
     pub console: Arc<Console>,
     /// Boot an operating system even where KVM has no hardware support. It will most likely not get far.
     pub allow_software_kvm: bool,
+    /// Confines each thread that acts for the guest, as its first act. None in a process that is not all ours.
+    pub on_thread_start: Option<ThreadHook>,
 }
 
 impl MachineOptions {
     /// The usual options.
     pub fn new(events: Arc<dyn MachineEvents>, console: Arc<Console>) -> Self {
-        Self { events, console, allow_software_kvm: false }
+        Self { events, console, allow_software_kvm: false, on_thread_start: None }
     }
 }
 

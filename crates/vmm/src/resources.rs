@@ -176,7 +176,7 @@ fn block_fault(error: &BlockError, path: &Path, field: &str) -> Violation {
     Violation::new(code, field, format!("Cannot use {}: {}", path.display(), describe(error)))
 }
 
-fn tap_fault(error: &TapError, field: &str) -> Violation {
+pub(crate) fn tap_fault(error: &TapError, field: &str) -> Violation {
     Violation::new(known_code(error.code()), field, describe(error))
 }
 

@@ -4,6 +4,10 @@
 //! `run` boots a machine on the terminal of a person; `serve` runs one for a client on a control socket. Both stand
 //! on the same crates and differ only in who opens the files and who watches.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 mod args;
 mod console;

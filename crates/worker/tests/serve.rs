@@ -146,6 +146,42 @@ fn a_machine_is_configured_booted_and_its_end_reported() {
     assert!(matches!(client.next_event(SOON), Err(ClientError::Gone)));
 }
 
+/// How many system call filters each thread of a process has, by the name of the thread.
+fn filters(pid: u32) -> Vec<(String, u32)> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let filters = threads.map(|thread| {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().to_owned()
+        };
+        assert_eq!(field("Seccomp:"), "2", "{status}");
+        (field("Name:"), field("Seccomp_filters:").parse().unwrap())
+    });
+    // KVM has a thread of its own here, which stays in the kernel and has what the thread had that first ran a vCPU.
+    filters.filter(|(name, _)| !name.starts_with("kvm-")).collect()
+}
+
+#[test]
+fn every_thread_is_filtered_and_a_vcpu_more_than_the_others() {
+    if !has_kvm() {
+        return;
+    }
+    let worker = Worker::start();
+    let client = worker.client();
+    let control = filters(worker.process.0.id());
+    let least = control[0].1;
+    assert!(least > 0 && control.iter().all(|(_, count)| *count == least), "{control:?}");
+    worker.configure(&client, "spin");
+    client.boot().unwrap();
+    let mut console = worker.console(0, false);
+    read_until(&mut console, "ready\n");
+    for (name, count) in filters(worker.process.0.id()) {
+        let expected = if name.starts_with("vcpu") { 2 * least } else { least };
+        assert_eq!(count, expected, "{name}");
+    }
+}
+
 #[test]
 fn crashes_are_told_with_registers_and_by_the_exit_status() {
     if !has_kvm() {

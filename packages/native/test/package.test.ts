@@ -31,7 +31,9 @@ describe('The package', () => {
       const manifest = join(packageDirectory, '..', '..', 'crates', 'node', 'Cargo.toml');
       const args = ['--no-install', 'napi', 'build', '--platform', '--release', '--esm', '--no-const-enum', '--manifest-path', manifest];
       const places = ['--package-json-path', join(packageDirectory, 'package.json'), '--output-dir', copy.path];
-      const built = spawnSync('npx', [...args, ...places], { cwd: packageDirectory, encoding: 'utf8' });
+      // As the build has it, so that cargo has nothing left to do.
+      const packages = ['--', '--locked', '--package', 'flotilla-worker', '--package', 'flotilla-node'];
+      const built = spawnSync('npx', [...args, ...places, ...packages], { cwd: packageDirectory, encoding: 'utf8' });
       expect(built.status, built.stderr).to.equal(0);
       for (const name of ['index.js', 'index.d.ts']) {
         expect(readFileSync(join(copy.path, name), 'utf8'), name).to.equal(readFileSync(join(packageDirectory, name), 'utf8'));

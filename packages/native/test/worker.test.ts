@@ -111,7 +111,7 @@ describe('A worker', function () {
     expect(exited).to.not.have.any.keys('exitStatus', 'signal');
   });
 
-  it('without a machine ends by itself when its maker dies', async function () {
+  it('without a machine ends by itself when its maker dies', async () => {
     const { runtimeDirectory, spec } = bench.options('idle');
     const parent = orchestrator(runtimeDirectory, JSON.stringify(spec), 'halfway');
     const record = await until(async () => (await listWorkers(runtimeDirectory))[0]);

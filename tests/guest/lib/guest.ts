@@ -29,6 +29,13 @@ export class Guest {
     return new Guest(machine, await machine.console({ offset }));
   }
 
+  /** Reboots from within and waits for the next shell; what the old one printed is passed over. */
+  async reboot(): Promise<void> {
+    await this.type('reboot -f');
+    await this.console.expect('flotilla-init ready', { timeoutMs: bootTimeoutMs });
+    await this.prompt();
+  }
+
   /** Waits for a shell prompt. */
   async prompt(prompt: RegExp = /# (\u001b\[6n)?$/m): Promise<void> {
     await this.console.expect(prompt, { timeoutMs: bootTimeoutMs });
@@ -39,7 +46,7 @@ export class Guest {
     marks += 1;
     const mark = `mark${marks}`;
     // Split in the text that is typed, so that its echo is not taken for its output.
-    await this.console.write(`printf '<%s<\\n' ${mark}; ${command}\nprintf '>%s:%d>\\n' ${mark} $?\n`);
+    await this.console.write(`printf '<%s<\\n' ${mark}; ${command}; printf '\\n>%s:%d>\\n' ${mark} $?\n`);
     const end = new RegExp(`>${mark}:(\\d+)>`);
     const seen = await this.console.expect(end, { timeoutMs });
     const status = Number(end.exec(seen)?.[1]);
@@ -58,9 +65,7 @@ export class Guest {
   }
 }
 
-/** What lies between two marks, without the prompt and the echo of the next command. */
+/** What lies between two marks, without the carriage returns of the terminal. */
 function between(text: string, start: string, end: string): string {
-  const from = text.lastIndexOf(start) + start.length;
-  const lines = text.slice(from, text.lastIndexOf(end)).replace(/\r/g, '').split('\n');
-  return lines.filter((line) => !line.includes("printf '>%s:%d>")).join('\n').trim();
+  return text.slice(text.lastIndexOf(start) + start.length, text.lastIndexOf(end)).replace(/\r/g, '').trim();
 }

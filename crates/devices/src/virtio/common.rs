@@ -2,8 +2,9 @@
 //! What every virtio device has, so that none retypes it.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flotilla_device_model::threads::{DeviceThreads, Unwatched, WatchedThread};
 use virtio_queue::QueueState;
 
 use super::worker::{Service, Sources, Worker};
@@ -17,12 +18,19 @@ pub struct VirtioCommon<S: Service> {
     features: u64,
     queue_max_sizes: Vec<u16>,
     workers: Mutex<Vec<Worker<S>>>,
+    threads: Arc<dyn DeviceThreads>,
 }
 
 impl<S: Service> VirtioCommon<S> {
     /// A device that is not active. Sizes are powers of two up to 32768.
     pub fn new(name: impl Into<String>, features: u64, queue_max_sizes: Vec<u16>) -> Self {
-        Self { name: name.into(), features, queue_max_sizes, workers: Mutex::new(Vec::new()) }
+        let workers = Mutex::new(Vec::new());
+        Self { name: name.into(), features, queue_max_sizes, workers, threads: Arc::new(Unwatched) }
+    }
+
+    /// From now on, `threads` watches each I/O thread that starts.
+    pub fn watch(&mut self, threads: Arc<dyn DeviceThreads>) {
+        self.threads = threads;
     }
 
     /// The name of the device in its machine.
@@ -47,7 +55,8 @@ impl<S: Service> VirtioCommon<S> {
 
     /// Starts one I/O thread. After an error call [`VirtioCommon::deactivate`] to end those started before.
     pub fn start(&self, thread: &str, service: S, sources: Sources<'_>) -> io::Result<()> {
-        let worker = Worker::start(thread, service, sources)?;
+        let watched = WatchedThread { device: self.name.clone(), threads: Arc::clone(&self.threads) };
+        let worker = Worker::start(thread, service, sources, watched)?;
         self.workers().push(worker);
         Ok(())
     }

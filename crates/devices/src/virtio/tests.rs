@@ -3,11 +3,12 @@
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flotilla_device_model::block::Segment;
+use flotilla_device_model::threads::{DeviceThreads, ThreadFault, Unwatched, WatchedThread};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::driver::{Buffer, Descriptor, FakeQueue, INDIRECT, NEXT, WRITE, wait_until};
 use flotilla_testing::interrupts::FakeVirtioInterrupt;
@@ -260,6 +261,51 @@ impl Service for Counting {
     }
 }
 
+fn unwatched() -> WatchedThread {
+    WatchedThread { device: "test".to_owned(), threads: Arc::new(Unwatched) }
+}
+
+/// Keeps what it hears; refuses to let threads begin if it is told to.
+#[derive(Default)]
+struct Heard {
+    refuse: bool,
+    faults: Mutex<Vec<String>>,
+}
+
+impl DeviceThreads for Heard {
+    fn begin(&self) -> std::io::Result<()> {
+        if self.refuse { Err(std::io::Error::other("may not begin")) } else { Ok(()) }
+    }
+
+    fn failed(&self, device: &str, fault: ThreadFault) {
+        self.faults.lock().unwrap().push(format!("{device}: {fault:?}"));
+    }
+}
+
+#[test]
+fn a_fault_of_a_worker_is_heard_before_the_worker_is_gone() {
+    let doorbell = || vec![(0, Arc::new(EventFd::new(EFD_NONBLOCK).unwrap()))];
+    for (fail, refuse, expected) in
+        [(true, false, Some("made to fail")), (false, true, Some("may not begin")), (false, false, None)]
+    {
+        let heard = Arc::new(Heard { refuse, ..Heard::default() });
+        let service = Counting { fail, ..Counting::default() };
+        let served = service.doorbells.clone();
+        let sources = Sources { doorbells: doorbell(), descriptors: Vec::new() };
+        let watched = WatchedThread { device: "disk:root".to_owned(), threads: heard.clone() };
+        let worker = Worker::start("test", service, sources, watched).unwrap();
+        worker.pause();
+        let faults = heard.faults.lock().unwrap().clone();
+        assert_eq!(faults.len(), usize::from(expected.is_some()), "{faults:?}");
+        for (fault, text) in faults.iter().zip(expected) {
+            assert!(fault.starts_with("disk:root: ") && fault.contains(text), "{fault}");
+            assert_eq!(served.load(Ordering::SeqCst), 0);
+        }
+        drop(worker);
+        assert_eq!(heard.faults.lock().unwrap().len(), faults.len(), "the stop is no fault");
+    }
+}
+
 #[test]
 fn worker_reports_doorbells_descriptors_and_deadlines() {
     let doorbell = Arc::new(EventFd::new(EFD_NONBLOCK).unwrap());
@@ -268,7 +314,7 @@ fn worker_reports_doorbells_descriptors_and_deadlines() {
     let (doorbells, ready, ticks) = (service.doorbells.clone(), service.ready.clone(), service.ticks.clone());
     std::io::Write::write_all(&mut &far, b"x").unwrap();
     let sources = Sources { doorbells: vec![(0, doorbell.clone())], descriptors: vec![(7, near.as_fd())] };
-    let worker = Worker::start("test", service, sources).unwrap();
+    let worker = Worker::start("test", service, sources, unwatched()).unwrap();
     wait_until("served at the start", || doorbells.load(Ordering::SeqCst) == 1);
     wait_until("tick", || ticks.load(Ordering::SeqCst) == 1);
     wait_until("ready, and again after it was enabled", || ready.load(Ordering::SeqCst) == 2);
@@ -289,7 +335,7 @@ fn worker_sleeps_while_a_disabled_descriptor_hangs_up() {
     let ready = service.ready.clone();
     drop(far);
     let sources = Sources { doorbells: Vec::new(), descriptors: vec![(7, near.as_fd())] };
-    let worker = Worker::start("test", service, sources).unwrap();
+    let worker = Worker::start("test", service, sources, unwatched()).unwrap();
     wait_until("ready", || ready.load(Ordering::SeqCst) == 1);
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(ready.load(Ordering::SeqCst), 1);
@@ -299,11 +345,11 @@ fn worker_sleeps_while_a_disabled_descriptor_hangs_up() {
 #[test]
 fn worker_stops_from_any_phase() {
     for pauses in 0..3 {
-        let worker = Worker::start("test", Counting::default(), Sources::default()).unwrap();
+        let worker = Worker::start("test", Counting::default(), Sources::default(), unwatched()).unwrap();
         (0..pauses).for_each(|_| worker.pause());
         assert!(worker.stop().is_some());
     }
-    drop(Worker::start("test", Counting::default(), Sources::default()).unwrap());
+    drop(Worker::start("test", Counting::default(), Sources::default(), unwatched()).unwrap());
 }
 
 #[test]
@@ -311,7 +357,7 @@ fn nobody_waits_for_a_worker_that_died() {
     let doorbell = Arc::new(EventFd::new(EFD_NONBLOCK).unwrap());
     let service = Counting { fail: true, ..Counting::default() };
     let sources = Sources { doorbells: vec![(0, doorbell)], descriptors: Vec::new() };
-    let worker = Worker::start("test", service, sources).unwrap();
+    let worker = Worker::start("test", service, sources, unwatched()).unwrap();
     worker.pause();
     worker.resume();
     assert!(worker.stop().is_none());

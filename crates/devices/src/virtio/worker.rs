@@ -20,6 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use flotilla_device_model::threads::WatchedThread;
 use virtio_queue::QueueState;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -176,8 +177,13 @@ pub struct Worker<S: Service> {
 
 impl<S: Service> Worker<S> {
     /// Starts a thread called `name` (the kernel keeps 15 bytes of it) that serves every queue once and then
-    /// waits for `sources`.
-    pub fn start(name: &str, service: S, sources: Sources<'_>) -> io::Result<Self> {
+    /// waits for `sources`. How it fails goes to whoever watches it.
+    pub fn start(
+        name: &str,
+        service: S,
+        sources: Sources<'_>,
+        supervised: WatchedThread,
+    ) -> io::Result<Self> {
         let control = Arc::new(Control {
             phases: Mutex::new((Phase::Serving, Phase::Serving)),
             changed: Condvar::new(),
@@ -200,7 +206,13 @@ impl<S: Service> Worker<S> {
             watches,
             doorbells: sources.doorbells,
         };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || state.run())?;
+        let farewell = Farewell(Arc::clone(&control));
+        let run = move || {
+            // Said after the fault is reported, so that who finds the thread gone finds the reason too.
+            let _farewell = farewell;
+            supervised.run(|| state.run());
+        };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
         Ok(Self { control, service, thread: Some(thread) })
     }
 
@@ -251,22 +263,18 @@ struct Loop<S: Service> {
 }
 
 impl<S: Service> Loop<S> {
-    fn run(self) {
-        let _farewell = Farewell(Arc::clone(&self.control));
+    fn run(self) -> io::Result<()> {
         self.serve_all();
         let mut events = [EpollEvent::default(); BATCH];
         loop {
             let count = match self.watches.epoll.wait(self.timeout(), &mut events) {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    tracing::error!(%error, "I/O thread cannot wait for events and ends");
-                    return;
-                }
+                Err(error) => return Err(error),
             };
             let ready = events.get(..count).unwrap_or_default();
             if ready.iter().any(|event| event.data() == CONTROL) && !self.obey() {
-                return;
+                return Ok(());
             }
             for event in ready {
                 self.dispatch(event.data());

@@ -17,7 +17,7 @@ use flotilla_spec::ValidSpec;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
 use flotilla_vmm::Resources;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::backend::{Backend, Verb};
 use super::events::{EventSource, OnEvent, Pump, event};
@@ -330,14 +330,10 @@ impl EventSource for WorkerEvents {
                 Err(_) => {
                     self.ended = true;
                     let exit = self.life.await_exit()?;
-                    let mut fields = json!({ "kind": "worker-exited" });
-                    if let Some(status) = exit.status {
-                        fields["exitStatus"] = status.into();
-                    }
-                    if let Some(signal) = exit.signal {
-                        fields["signal"] = signal.into();
-                    }
-                    return Some(vec![event(self.last + 1, fields)]);
+                    let mut fields = Map::from_iter([("kind".to_owned(), "worker-exited".into())]);
+                    fields.extend(exit.status.map(|status| ("exitStatus".to_owned(), status.into())));
+                    fields.extend(exit.signal.map(|signal| ("signal".to_owned(), signal.into())));
+                    return Some(vec![event(self.last + 1, Value::Object(fields))]);
                 }
             }
         }

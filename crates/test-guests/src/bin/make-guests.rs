@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writes every test guest as `<name>.elf` into the directory given as the only argument.
+#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use flotilla_boot::{PlanOptions, layout};
 use flotilla_device_model::bus::Bus;
 use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_device_model::threads::DeviceThreads;
 use flotilla_hypervisor::{CpuTopology, HypervisorError, Kvm, Vm};
 use flotilla_memory::{Backing, GuestMemory};
 use flotilla_spec::{BootProtocol, ValidSpec};
@@ -27,6 +28,7 @@ use crate::inbox::Inbox;
 use crate::machine::MachineOptions;
 use crate::parts::Parts;
 use crate::resources::Resources;
+use crate::threads::{IoThreads, ThreadHook};
 use crate::vcpu::exits::{ExitCounters, Routes};
 use crate::vcpu::thread::VcpuHandle;
 
@@ -46,6 +48,8 @@ struct Frame {
     window_64: Option<layout::Window>,
     /// In the order they are paused.
     devices: Vec<Arc<dyn Lifecycle>>,
+    /// Watches the threads that devices start.
+    threads: Arc<dyn DeviceThreads>,
 }
 
 /// Builds the parts of a machine.
@@ -72,12 +76,13 @@ pub fn build(
         mmio: Arc::default(),
         window_64,
         devices: Vec::new(),
+        threads: Arc::new(IoThreads { hook: options.on_thread_start.clone(), inbox: Arc::clone(inbox) }),
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
     pci::add(&mut frame, spec, disks, taps, legacy.reset_control)?;
     let Frame { ports, mmio, devices, .. } = frame;
     let routes = Arc::new(Routes { ports, memory: mmio, counters: ExitCounters::default() });
-    let vcpus = create_vcpus(&vm, spec.cpus, &routes, inbox)?;
+    let vcpus = create_vcpus(&vm, spec.cpus, &routes, inbox, options.on_thread_start.as_ref())?;
     let power_on = vm.save().map_err(hypervisor("read the interrupt controllers"))?;
     let console = Arc::clone(&options.console);
     console.connect_input(Arc::downgrade(&legacy.input));
@@ -118,13 +123,14 @@ fn create_vcpus(
     cpus: u32,
     routes: &Arc<Routes>,
     inbox: &Arc<Inbox>,
+    hook: Option<&ThreadHook>,
 ) -> Result<Vec<VcpuHandle>, BuildError> {
     let topology = CpuTopology { cpus };
     (0..cpus)
         .map(|index| {
             let vcpu = vm.create_vcpu(index).map_err(hypervisor("create a vCPU"))?;
             vcpu.configure_cpuid(&topology).map_err(hypervisor("set the CPUID of a vCPU"))?;
-            VcpuHandle::start(index, vcpu, Arc::clone(routes), Arc::clone(inbox))
+            VcpuHandle::start(index, vcpu, Arc::clone(routes), Arc::clone(inbox), hook.cloned())
                 .map_err(|source| BuildError::Host { step: "start a vCPU thread", source })
         })
         .collect()

@@ -42,29 +42,32 @@ pub fn add(
     let mut bus = PciBus::new(frame)?;
     bus.insert_fixed(frame)?;
     if spec.rng {
-        bus.add_virtio(frame, Arc::new(Rng::new("rng0", Arc::new(HostEntropy))))?;
+        let rng = Rng::new("rng0", Arc::new(HostEntropy));
+        bus.add_virtio(frame, Arc::new(rng.watched_by(Arc::clone(&frame.threads))))?;
     }
     for (index, (disk, file)) in spec.disks.iter().zip(disks).enumerate() {
-        bus.add_virtio(frame, disk_device(disk, file, &format!("$.disks[{index}].source"))?)?;
+        let block = disk_device(disk, file, &format!("$.disks[{index}].source"))?;
+        bus.add_virtio(frame, Arc::new(block.watched_by(Arc::clone(&frame.threads))))?;
     }
     for (index, (interface, tap)) in spec.interfaces.iter().zip(taps).enumerate() {
-        bus.add_virtio(frame, interface_device(interface, tap, &format!("$.interfaces[{index}]"))?)?;
+        let net = interface_device(interface, tap, &format!("$.interfaces[{index}]"))?;
+        bus.add_virtio(frame, Arc::new(net.watched_by(Arc::clone(&frame.threads))))?;
     }
     bus.connect(frame, reset_control)
 }
 
-fn disk_device(spec: &DiskSpec, file: File, field: &str) -> Result<Arc<Block>, BuildError> {
+fn disk_device(spec: &DiskSpec, file: File, field: &str) -> Result<Block, BuildError> {
     let backend = disk_backend(file, spec.read_only, field).map_err(BuildError::Resource)?;
     let serial = spec.serial.as_deref().unwrap_or(spec.id.as_str());
     let block = Block::new(format!("disk:{}", spec.id), Arc::new(backend), serial);
-    block.map(Arc::new).map_err(|source| BuildError::Host { step: "open a queue on a disk", source })
+    block.map_err(|source| BuildError::Host { step: "open a queue on a disk", source })
 }
 
-fn interface_device(spec: &InterfaceSpec, tap: OwnedFd, field: &str) -> Result<Arc<Net>, BuildError> {
+fn interface_device(spec: &InterfaceSpec, tap: OwnedFd, field: &str) -> Result<Net, BuildError> {
     let backend = tap_backend(tap, &format!("{field}.tap")).map_err(BuildError::Resource)?;
     let mac = spec.mac.map_or_else(random_mac, MacAddress::octets);
     let net = Net::new(format!("net:{}", spec.id), Arc::new(backend), mac);
-    net.map(Arc::new).map_err(|error| {
+    net.map_err(|error| {
         let violation = Violation::new(ErrorCode::SpecMacInvalid, format!("{field}.mac"), error.to_string());
         BuildError::Resource(violation)
     })

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What goes wrong in a machine stays in it.
 
-use std::fs;
 use std::sync::Arc;
+use std::{fs, io};
 
 use flotilla_device_model::bus::BusDevice;
+use flotilla_device_model::threads::WatchedThread;
 use flotilla_spec::code::ErrorCode;
 
-use super::{Fixture, kvm_is_there, spec_of, valid};
+use super::{Fixture, LIMIT, kvm_is_there, spec_of, valid};
 use crate::builder;
 use crate::driver::{Driver, Policies};
 use crate::inbox::Inbox;
 use crate::shared::Shared;
-use crate::{Console, ExitReason, IgnoreEvents, MachineOptions, Resources};
+use crate::threads::IoThreads;
+use crate::{
+    Console, ExitReason, IgnoreEvents, Machine, MachineExit, MachineOptions, Resources, ThreadHook,
+    ThreadRole,
+};
 
 struct Panics;
 
@@ -114,4 +119,80 @@ fn twenty_machines_leave_nothing_behind() {
         round();
     }
     assert_eq!(left_over(), before);
+}
+
+/// Drives a machine whose guest spins, with what `meanwhile` does to its parts, to its end.
+fn end_of(options: &MachineOptions, meanwhile: impl FnOnce(&Arc<Inbox>)) -> MachineExit {
+    let (spec, _directory) = spec_of("spin");
+    let spec = valid(spec);
+    let (inbox, shared) = (Arc::new(Inbox::default()), Arc::new(Shared::default()));
+    let mut parts = builder::build(&spec, Resources::open(&spec).unwrap(), options, &inbox).unwrap();
+    // A thread that refused to begin has reported it before it is gone; then there is nothing to load it into.
+    if parts.load_guest().is_ok() {
+        parts.start();
+    }
+    meanwhile(&inbox);
+    let policies =
+        Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
+    Driver::new(parts, policies, inbox, Arc::clone(&shared), Arc::new(IgnoreEvents)).run();
+    shared.exit().unwrap()
+}
+
+#[test]
+fn a_panic_in_the_thread_of_a_device_ends_the_machine_and_names_the_device() {
+    if !kvm_is_there() {
+        return;
+    }
+    let options = MachineOptions::new(Arc::new(IgnoreEvents), Console::new());
+    let exit = end_of(&options, |inbox| {
+        let threads = Arc::new(IoThreads { hook: None, inbox: Arc::clone(inbox) });
+        let watched = WatchedThread { device: "disk:root".to_owned(), threads };
+        let thread = std::thread::spawn(move || watched.run(|| panic!("made to fail")));
+        assert!(thread.join().is_err());
+    });
+    assert_eq!((exit.reason, exit.code), (ExitReason::Error, Some(ErrorCode::CorePanic)));
+    let message = exit.message.unwrap();
+    assert!(message.contains("device disk:root") && message.contains("made to fail"), "{message}");
+}
+
+#[test]
+fn a_thread_that_cannot_be_confined_ends_the_machine() {
+    if !kvm_is_there() {
+        return;
+    }
+    for role in [ThreadRole::Vcpu, ThreadRole::Io] {
+        let mut options = MachineOptions::new(Arc::new(IgnoreEvents), Console::new());
+        let hook: ThreadHook =
+            Arc::new(
+                move |begun| {
+                    if begun == role { Err(io::Error::other("made to refuse")) } else { Ok(()) }
+                },
+            );
+        options.on_thread_start = Some(Arc::clone(&hook));
+        let exit = end_of(&options, |inbox| {
+            let threads = Arc::new(IoThreads { hook: Some(hook), inbox: Arc::clone(inbox) });
+            WatchedThread { device: "rng0".to_owned(), threads }.run(|| Ok(()));
+        });
+        assert_eq!((exit.reason, exit.code), (ExitReason::Error, Some(ErrorCode::Io)), "{role:?}");
+        let message = exit.message.unwrap();
+        let place = if role == ThreadRole::Vcpu { "vCPU 0: " } else { "device rng0: " };
+        assert!(message.starts_with(place) && message.contains("made to refuse"), "{message}");
+    }
+}
+
+/// The hook also reaches the threads of a machine that is built as its owner builds it.
+#[test]
+fn a_machine_whose_vcpu_cannot_be_confined_does_not_boot() {
+    if !kvm_is_there() {
+        return;
+    }
+    let (spec, _directory) = spec_of("spin");
+    let spec = valid(spec);
+    let mut options = MachineOptions::new(Arc::new(IgnoreEvents), Console::new());
+    options.on_thread_start = Some(Arc::new(|_| Err(io::Error::other("made to refuse"))));
+    let machine = Machine::build(spec.clone(), Resources::open(&spec).unwrap(), options).unwrap();
+    assert!(machine.boot().is_err());
+    let exit = machine.wait(Some(LIMIT)).unwrap();
+    assert_eq!(exit.code, Some(ErrorCode::Io));
+    assert!(exit.message.unwrap().contains("made to refuse"));
 }

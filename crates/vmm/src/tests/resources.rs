@@ -5,11 +5,13 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
+use flotilla_net::TapError;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{MachineSpec, Violation};
 
 use super::{kvm_is_there, spec_of, valid};
 use crate::Resources;
+use crate::resources::{disk_backend, tap_fault};
 
 fn fault(change: impl FnOnce(&mut serde_json::Value, &Path)) -> Violation {
     let (spec, directory) = spec_of("hello");
@@ -86,4 +88,21 @@ fn descriptors_keep_their_order() {
     short.pop();
     let fault = Resources::from_descriptors(&spec, short).unwrap_err();
     assert_eq!(fault.code, ErrorCode::SpecDescriptorInvalid);
+}
+
+#[test]
+fn back_ends_keep_their_codes() {
+    let image = tempfile::NamedTempFile::new().unwrap();
+    image.as_file().set_len(100).unwrap();
+    let file = File::options().read(true).write(true).open(image.path()).unwrap();
+    let odd = disk_backend(file, false, "$.disks[0].source").err().unwrap();
+    assert_eq!((odd.code, odd.path.as_str()), (ErrorCode::DiskSize, "$.disks[0].source"));
+    let name = || "tap0".to_owned();
+    for (error, code) in [
+        (TapError::Denied { name: name() }, ErrorCode::TapDenied),
+        (TapError::NotTap { name: name() }, ErrorCode::TapUnsuitable),
+        (TapError::Exists { name: name() }, ErrorCode::TapExists),
+    ] {
+        assert_eq!(tap_fault(&error, "$").code, code);
+    }
 }

@@ -61,7 +61,7 @@ pub enum Outcome {
     Crash(Crash),
 }
 
-/// Why a vCPU cannot go on by itself.
+/// Why a vCPU cannot go on by itself; the last two also of the thread of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Crash {
     /// Three nested faults: the guest broke its own fault handling.
@@ -74,7 +74,9 @@ pub enum Crash {
     Panic,
     /// KVM or the processor refuses to go on; the text says what it told.
     Internal(String),
-    /// Our own code panicked on the vCPU's thread; the text is its message.
+    /// The host refused something that the thread cannot work without, and the thread has ended.
+    ThreadLost(String),
+    /// Our own code panicked on the thread; the text is its message.
     Panicked(String),
 }
 

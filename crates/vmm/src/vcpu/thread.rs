@@ -8,17 +8,20 @@
 //!     └────────────────────────┘ order, own crash, or a signal of the guest to its machine
 //! ```
 
-use std::any::Any;
+use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use flotilla_hypervisor::{Exit, HypervisorError, RunError, Vcpu, VcpuKicker};
+use flotilla_device_model::threads::panic_text;
+use flotilla_hypervisor::{Exit, RunError, Vcpu, VcpuKicker};
 
 use super::control::{Control, Order};
 use super::exits::{Crash, Outcome, Routes, handle};
-use crate::inbox::{CrashReport, Inbox};
+use crate::error::describe;
+use crate::inbox::{CrashReport, Inbox, Origin};
+use crate::threads::{self, ThreadHook, ThreadRole};
 
 /// What the driver holds of a vCPU.
 pub struct VcpuHandle {
@@ -28,12 +31,25 @@ pub struct VcpuHandle {
 }
 
 impl VcpuHandle {
-    /// Starts the thread of `vcpu`. It begins paused.
-    pub fn start(index: u32, vcpu: Vcpu, routes: Arc<Routes>, inbox: Arc<Inbox>) -> io::Result<Self> {
+    /// Starts the thread of `vcpu`. It calls `hook` and begins paused.
+    pub fn start(
+        index: u32,
+        vcpu: Vcpu,
+        routes: Arc<Routes>,
+        inbox: Arc<Inbox>,
+        hook: Option<ThreadHook>,
+    ) -> io::Result<Self> {
         let control = Arc::new(Control::default());
         let kicker = vcpu.kicker();
-        let runner =
-            Runner { index, vcpu, kicker: kicker.clone(), routes, inbox, control: Arc::clone(&control) };
+        let runner = Runner {
+            index,
+            vcpu,
+            kicker: kicker.clone(),
+            routes,
+            inbox,
+            hook,
+            control: Arc::clone(&control),
+        };
         let thread =
             std::thread::Builder::new().name(format!("vcpu{index}")).spawn(move || runner.run_caught())?;
         Ok(Self { control, kicker, thread: Some(thread) })
@@ -80,6 +96,7 @@ struct Runner {
     kicker: VcpuKicker,
     routes: Arc<Routes>,
     inbox: Arc<Inbox>,
+    hook: Option<ThreadHook>,
     control: Arc<Control<Vcpu>>,
 }
 
@@ -87,20 +104,20 @@ impl Runner {
     /// Runs to the end. Whatever happens inside, the driver hears of it.
     fn run_caught(mut self) {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run()));
-        let index = self.index;
         let crash = match outcome {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(Crash::Internal(format!("{error}"))),
+            Ok(Err(error)) => Some(Crash::ThreadLost(describe(error.as_ref()))),
             Err(panic) => Some(Crash::Panicked(panic_text(panic.as_ref()))),
         };
         // Reported before it is gone, so that who finds it gone finds the reason too.
         if let Some(crash) = crash {
-            self.inbox.report_crash(CrashReport { cpu: index, crash, registers: None });
+            self.inbox.report_crash(CrashReport { origin: Origin::Vcpu(self.index), crash, registers: None });
         }
         self.control.leave();
     }
 
-    fn run(&mut self) -> Result<(), HypervisorError> {
+    fn run(&mut self) -> Result<(), Box<dyn Error>> {
+        threads::begin(self.hook.as_ref(), ThreadRole::Vcpu)?;
         let _binding = self.kicker.bind_current_thread()?;
         let mut phase = Phase::Paused;
         loop {
@@ -166,17 +183,11 @@ impl Runner {
     fn report(&self, crash: Crash) {
         self.control.hold();
         let registers = self.vcpu.registers().ok().map(Box::new);
-        self.inbox.report_crash(CrashReport { cpu: self.index, crash, registers });
+        self.inbox.report_crash(CrashReport { origin: Origin::Vcpu(self.index), crash, registers });
     }
 }
 
 fn run_error_text(error: &RunError) -> String {
-    let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{cause}")
-}
-
-/// The message of a caught panic.
-pub fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   start ──▶ waiting for a client and its configure ──▶ machine built ──▶ … ──▶ machine stopped ──▶ exit
-//!                 │ 30 s without a client, or                                  once the client has the last event,
-//!                 ▼ 5 s after it left                                          or after 10 s without a client
+//!                 │ 30 s without a client, or                                  once the client has the last event and
+//!                 ▼ 5 s after it left                                          left, 2 s later, or 10 s without a client
 //!           exit, status 14
 //! ```
 //!
@@ -40,6 +40,8 @@ const NEXT_CLIENT: Duration = Duration::from_secs(5);
 const LAST_CLIENT: Duration = Duration::from_secs(10);
 /// How long a guest may take to switch itself off after a signal.
 const POWER_OFF: Duration = Duration::from_secs(30);
+/// How long a client that has the last event may still ask, and read the console, before it is left.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(100);
 
@@ -143,6 +145,7 @@ impl Served {
     fn linger(&self) {
         let last = self.events.last();
         wait_until(LAST_CLIENT, || self.server.delivered(last));
+        wait_until(LAST_CALLS, || !self.server.has_client());
         wait_until(LAST_OUTPUT, || self.worker.console_is_idle());
     }
 }

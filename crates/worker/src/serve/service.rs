@@ -21,7 +21,7 @@ use super::Message;
 use super::failure::{build_failure, machine_failure};
 use crate::console::MachineConsole;
 use crate::events::{self, Recorder};
-use crate::host;
+use crate::{host, jail};
 
 /// The worker's one machine and who is told about it.
 pub struct Worker {
@@ -60,7 +60,8 @@ impl Worker {
         let resources = Resources::from_descriptors(&spec, descriptors)?;
         let console = Console::new();
         let recorder = Arc::new(Recorder(Arc::clone(&self.events)));
-        let options = MachineOptions::new(recorder, Arc::clone(&console));
+        let mut options = MachineOptions::new(recorder, Arc::clone(&console));
+        options.on_thread_start = Some(jail::thread_hook());
         let machine = Machine::build(spec, resources, options).map_err(|error| build_failure(&error))?;
         let endpoint = Arc::new(MachineConsole(console));
         let console = listener.map(|listener| ConsoleServer::start(listener, endpoint)).transpose();

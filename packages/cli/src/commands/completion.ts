@@ -34,12 +34,12 @@ export function addCompletionCommand(program: Command): void {
     });
 }
 
-/** Candidates for the last word. */
+/** Candidates for the last word, by the alphabet. */
 export async function complete(program: Command, words: readonly string[], context: Command): Promise<string[]> {
   const current = words.at(-1) ?? '';
   const command = innermost(program, words.slice(0, -1));
   const candidates = current.startsWith('-') ? optionsOf(command) : [...subcommandsOf(command), ...(await namesFor(command, context))];
-  return candidates.filter((candidate) => candidate.startsWith(current));
+  return candidates.filter((candidate) => candidate.startsWith(current)).sort();
 }
 
 function innermost(program: Command, words: readonly string[]): Command {

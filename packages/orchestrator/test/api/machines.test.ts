@@ -54,6 +54,17 @@ onEachDatabase('machines', (makeDatabase) => {
     expect((await flotilla.call('GET', '/v1/machines/slow')).status).to.equal(404);
   });
 
+  it('deletes by force what is still being made: the create is cancelled, the delete succeeds, nothing is left', async () => {
+    const create = await flotilla.call('POST', '/v1/machines', { body: machine('early', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }) });
+    expect((await flotilla.call('DELETE', '/v1/machines/early')).body['code']).to.equal('machine.state_conflict');
+    const removed = await flotilla.change('DELETE', '/v1/machines/early?force=true');
+    expect(removed['kind']).to.equal('machine.delete');
+    expect((await flotilla.call('GET', `/v1/operations/${create.body['id']}`)).body['state']).to.equal('cancelled');
+    expect((await flotilla.call('GET', '/v1/machines/early')).status).to.equal(404);
+    expect((await flotilla.call('DELETE', '/v1/machines/early?force=true')).status).to.equal(404);
+    await flotilla.waitFor('nothing is left', async () => flotilla.leftovers().length === 0);
+  });
+
   it('refuses actions that make no sense, and says what would', async () => {
     await flotilla.change('POST', '/v1/machines', machine('states', { start: false }));
     for (const action of ['stop', 'pause', 'resume', 'restart', 'kill']) {

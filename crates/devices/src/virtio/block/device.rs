@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flotilla_device_model::block::{BlockBackend, BlockQueue};
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_device_model::threads::DeviceThreads;
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use virtio_queue::QueueState;
 
@@ -82,6 +83,13 @@ impl Block {
             serial: padded,
             metrics: Arc::new(BlockMetrics::default()),
         })
+    }
+
+    /// This device, with its I/O threads watched by `threads`.
+    #[must_use]
+    pub fn watched_by(mut self, threads: Arc<dyn DeviceThreads>) -> Self {
+        self.common.watch(threads);
+        self
     }
 
     fn take_idle(&self) -> io::Result<Box<dyn BlockQueue>> {

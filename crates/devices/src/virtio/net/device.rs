@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::net::{Offloads, PacketBackend};
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_device_model::threads::DeviceThreads;
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use thiserror::Error;
 use virtio_queue::QueueState;
@@ -92,6 +93,13 @@ impl Net {
             mac,
             metrics: Arc::new(NetMetrics::default()),
         })
+    }
+
+    /// This device, with its I/O threads watched by `threads`.
+    #[must_use]
+    pub fn watched_by(mut self, threads: Arc<dyn DeviceThreads>) -> Self {
+        self.common.watch(threads);
+        self
     }
 
     fn state(&self) -> NetState {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_device_model::threads::DeviceThreads;
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use virtio_queue::QueueState;
 
@@ -64,6 +65,13 @@ impl Rng {
             source,
             metrics: Arc::new(RngMetrics::default()),
         }
+    }
+
+    /// This device, with its I/O threads watched by `threads`.
+    #[must_use]
+    pub fn watched_by(mut self, threads: Arc<dyn DeviceThreads>) -> Self {
+        self.common.watch(threads);
+        self
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
+import { ApiError } from '../../common/api-error.js';
 import type { Operation, OperationKind } from '../operations/operation.js';
 import { mayCancel } from '../operations/dto/operation.dto.js';
 import { OperationsService } from '../operations/operations.service.js';
@@ -71,11 +72,15 @@ export class MachineActions {
   private async act(idOrName: string, ifMatch: string | undefined, wish: Wish): Promise<Operation> {
     const machine = await this.load(idOrName);
     checkGeneration(machine, ifMatch);
-    await this.clearTheWay(machine, wish);
+    const cleared = await this.clearTheWay(machine, wish);
     const kind: OperationKind = `machine.${wish.action}`;
     return this.operations.submit({ kind, target: targetOf(machine), ...(wish.input === undefined ? {} : { input: wish.input }), result: { machineId: machine.id } }, async (tx) => {
       const current = await this.repository.find(machine.id, tx.db);
-      if (current === undefined) throw new MachineNotFound(idOrName);
+      if (current === undefined) {
+        // The cancelled create took the machine away: what is left to delete is nothing, and that succeeds.
+        if (wish.action === 'delete' && cleared === 'machine.create') return;
+        throw new MachineNotFound(idOrName);
+      }
       checkGeneration(current, ifMatch);
       if (!actionAllowed(wish.action, current.observed.state, wish.force ?? false)) throw new MachineStateConflict(current, wish.action, REMEDIES[wish.action]);
       const attempt = wish.action !== 'start' ? current.observed.attempt : wish.byPolicy === true ? current.observed.attempt + 1 : 0;
@@ -83,15 +88,16 @@ export class MachineActions {
     });
   }
 
-  /** One operation a machine: kill and forced delete cancel what runs, everything else is refused. */
-  private async clearTheWay(machine: Machine, wish: Wish): Promise<void> {
+  /** One operation a machine: kill and forced delete cancel what runs, everything else is refused. Answers what was cancelled. */
+  private async clearTheWay(machine: Machine, wish: Wish): Promise<OperationKind | undefined> {
     const open = await this.operations.openFor(machine.id);
-    if (open === undefined) return;
+    if (open === undefined) return undefined;
     const mayPush = wish.action === 'kill' || (wish.action === 'delete' && wish.force === true);
     if (!mayPush || open.kind === 'machine.delete') throw new MachineBusy(machine, open);
-    if (mayCancel(open)) await this.operations.cancel(open.id);
+    if (mayCancel(open)) await this.operations.cancel(open.id).catch(ignoreEnded);
     const ended = await this.operations.wait(open.id, 60);
     if (ended.endedAt === undefined) throw new MachineBusy(machine, open);
+    return open.kind;
   }
 
   private async load(idOrName: string): Promise<Machine> {
@@ -99,6 +105,11 @@ export class MachineActions {
     if (machine === undefined) throw new MachineNotFound(idOrName);
     return machine;
   }
+}
+
+/** An operation that ended while we asked needs no cancelling. */
+function ignoreEnded(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== 'operation.not_cancellable') throw error;
 }
 
 function stopInput(body: StopMachine): Record<string, unknown> {

@@ -80,7 +80,7 @@ export class MachineSteps {
     ];
   }
 
-  /** Ends what runs and takes everything off the host that a stopped machine does not need. */
+  /** Ends what runs and takes everything off the host that a stopped machine does not need; one that is gone has nothing there. */
   clear(id: string): Step[] {
     return [{ name: 'kill', run: () => this.kill(id) }, { name: 'release', run: () => this.release(id) }];
   }
@@ -133,11 +133,13 @@ export class MachineSteps {
   }
 
   private async kill(id: string): Promise<void> {
-    await this.agent.killMachine(await this.command(id));
+    const machine = await this.repository.find(id);
+    if (machine !== undefined) await this.agent.killMachine(commandOf(machine));
   }
 
   private async release(id: string): Promise<void> {
-    await this.agent.releaseMachine(await this.command(id));
+    const machine = await this.repository.find(id);
+    if (machine !== undefined) await this.agent.releaseMachine(commandOf(machine));
   }
 
   private async removeVolumes(id: string): Promise<void> {
@@ -148,7 +150,7 @@ export class MachineSteps {
   }
 
   private async command(id: string): Promise<MachineCommand> {
-    return { id, generation: (await this.load(id)).desired.generation };
+    return commandOf(await this.load(id));
   }
 
   private async load(id: string): Promise<Machine> {
@@ -156,6 +158,10 @@ export class MachineSteps {
     if (machine === undefined) throw new MachineNotFound(id);
     return machine;
   }
+}
+
+function commandOf(machine: Machine): MachineCommand {
+  return { id: machine.id, generation: machine.desired.generation };
 }
 
 function volumeOf(machine: Machine, disk: string): string {

@@ -23,6 +23,8 @@ export class NetworksService {
 
   async list(query: ListQuery): Promise<Page<NetworkDto>> {
     const request = pageRequest(query);
+    // Why it cannot be made is for whoever uses it to hear: the others are listed all the same.
+    await this.makeDefault().catch(() => undefined);
     const page = toPage(await this.repository.page(request), request.limit, (network) => network.id, (network) => network);
     return { ...page, items: await Promise.all(page.items.map((network) => this.toDto(network))) };
   }

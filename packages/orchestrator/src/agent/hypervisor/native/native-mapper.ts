@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { constants } from 'node:os';
 import type { ExitReason, MachineExitFacts } from '../../../host-agent/host-agent.js';
 import type { HypervisorSpec } from '../hypervisor.js';
 import type { NativeEvent, NativeExit, NativeSpec } from './native-module.js';
@@ -28,10 +29,21 @@ export function toExit(facts: NativeEvent | NativeExit | null | undefined): Mach
   return { reason, detail: facts?.message ?? DETAILS[reason], ...(registers === undefined ? {} : { registers }) };
 }
 
-/** A worker process that is gone, with its exit status or signal. */
+/** A worker process that is gone, with its exit status or signal. Neither is known of a worker that another process had started. */
 export function toWorkerExit(event: NativeEvent): MachineExitFacts {
-  const how = event.signal !== undefined && event.signal !== null ? ` by signal ${event.signal}` : event.exitStatus !== undefined && event.exitStatus !== null ? ` with status ${event.exitStatus}` : '';
-  return { reason: 'worker-exited', detail: `The worker process ended${how}.` };
+  return { reason: 'worker-exited', detail: `The worker process ended${howItEnded(event)}.` };
+}
+
+function howItEnded({ signal, exitStatus }: NativeEvent): string {
+  if (typeof signal === 'number') return ` by signal ${signalName(signal)}`;
+  if (typeof exitStatus === 'number') return ` with status ${exitStatus}`;
+  return '; how is not known, because an earlier process of the agent had started it';
+}
+
+function signalName(number: number): string {
+  const found = Object.entries(constants.signals).find(([, value]) => value === number);
+  if (number === constants.signals.SIGSYS) return 'SIGSYS (it made a system call that its sandbox forbids)';
+  return found === undefined ? String(number) : found[0];
 }
 
 function flatRegisters(registers: unknown): Record<string, string> | undefined {

@@ -23,7 +23,7 @@ export interface NativeEvent {
   registers?: unknown;
   message?: string;
   exitStatus?: number | null;
-  signal?: string | number | null;
+  signal?: number | null;
 }
 
 export interface NativeExit { reason?: string; registers?: unknown; message?: string }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { countCargo, countMocha, formatTotals, sum } from './totals.mjs';
+
+const cargo = `
+running 3 tests
+SKIPPED: no usable /dev/kvm
+test a ... ok
+test b ... ok
+test c ... FAILED
+
+successes:
+
+---- b stdout ----
+SKIPPED: the guest is interpreted
+SKIPPED: no kernel is given
+
+successes:
+    a
+    b
+
+failures:
+
+---- c stdout ----
+SKIPPED: the rest
+
+failures:
+    c
+
+test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+
+running 2 tests
+test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
+`;
+
+describe('The totals of a test run', () => {
+  it('count a cargo test that says SKIPPED once as skipped, never as passed, and a failed one as failed', () => {
+    assert.deepEqual(countCargo(cargo), { passed: 1, failed: 1, skipped: 3, skips: ['no usable /dev/kvm', 'the guest is interpreted'] });
+  });
+
+  it('add up the lines of all mocha runs, and are none where none ran', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'flotilla-totals-'));
+    const file = join(folder, 'totals');
+    try {
+      assert.equal(formatTotals(countMocha(file)), '0 passed, 0 failed, 0 skipped');
+      writeFileSync(file, '{"passed":2,"failed":1,"skipped":0}\n{"passed":3,"failed":0,"skipped":4}\n');
+      assert.equal(formatTotals(sum([countMocha(file), { passed: 1, failed: 0, skipped: 0 }])), '6 passed, 1 failed, 4 skipped');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
