@@ -37,7 +37,7 @@ function read(path) {
 export function qemuArguments({ image, memory, cpus, accelerator, consoleFile, portSocket, shares }) {
   const processor = accelerator === 'kvm'
     ? ['-accel', 'kvm', '-cpu', 'host']
-    : ['-accel', `tcg,thread=${process.env.FLOTILLA_LAB_THREADS ?? 'multi'},tb-size=512`, '-cpu', 'EPYC,+svm,+npt,+x2apic'];
+    : ['-accel', `tcg,thread=${process.env.FLOTILLA_LAB_THREADS ?? 'multi'},tb-size=512`, '-cpu', process.env.FLOTILLA_LAB_CPU ?? 'EPYC,+svm,+npt,+x2apic'];
   return [
     ...processor,
     '-machine', 'q35,usb=off,vmport=off,sata=off,smbus=off,memory-backend=memory',

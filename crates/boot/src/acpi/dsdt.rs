@@ -9,7 +9,7 @@ use acpi_tables::aml::{
 use acpi_tables::sdt::Sdt;
 
 use super::{AcpiOptions, OEM_ID, OEM_REVISION, OEM_TABLE_ID, bytes};
-use crate::layout::{ECAM, IOAPIC, LAPIC, PCI_WINDOW_32, Window, irq, port};
+use crate::layout::{ECAM, IOAPIC, LAPIC, LAST_PCI_BUS, PCI_WINDOW_32, Window, irq, port};
 
 const HEADER_LEN: u32 = 36;
 const REVISION: u8 = 2;
@@ -44,7 +44,7 @@ fn power_states() -> Vec<u8> {
 }
 
 fn host_bridge(window_64: Option<Window>) -> Vec<u8> {
-    let buses = AddressSpace::<u16>::new_bus_number(0, 255);
+    let buses = AddressSpace::<u16>::new_bus_number(0, LAST_PCI_BUS.into());
     let configuration = IO::new(port::PCI_CONFIG, port::PCI_CONFIG, 1, 8);
     let low_io = AddressSpace::<u16>::new_io(0, port::PCI_CONFIG - 1, None);
     let high_io = AddressSpace::<u16>::new_io(port::PCI_CONFIG + 8, u16::MAX, None);

@@ -19,7 +19,7 @@ use acpi_tables::xsdt::XSDT;
 use acpi_tables::{Aml, facs::FACS};
 
 use crate::error::BootError;
-use crate::layout::{ACPI, ECAM, Window};
+use crate::layout::{ACPI, ECAM, LAST_PCI_BUS, Window};
 
 pub(crate) const OEM_ID: [u8; 6] = *b"FLOTIL";
 pub(crate) const OEM_TABLE_ID: [u8; 8] = *b"FLOTILLA";
@@ -56,7 +56,7 @@ pub fn tables(options: &AcpiOptions) -> Result<Vec<Table>, BootError> {
     let fadt = placed.add("FADT", bytes(&fadt::fadt(facs, dsdt)))?;
     let madt = placed.add("MADT", bytes(&madt::madt(options.cpus)))?;
     let mut configuration_space = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    configuration_space.add_ecam(ECAM.start, 0, 0, 255);
+    configuration_space.add_ecam(ECAM.start, 0, 0, LAST_PCI_BUS);
     let mcfg = placed.add("MCFG", bytes(&configuration_space))?;
     let mut root = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     for table in [fadt, madt, mcfg] {

@@ -4,7 +4,7 @@
 //! ```text
 //!   start ──▶ waiting for a client and its configure ──▶ machine built ──▶ … ──▶ machine stopped ──▶ exit
 //!                 │ 30 s without a client, or                                  once the client has the last event and
-//!                 ▼ 5 s after it left                                          left, 2 s later, or 10 s without a client
+//!                 ▼ 5 s after it left                                          its answers, or after 10 s without a client
 //!           exit, status 14
 //! ```
 //!
@@ -40,8 +40,8 @@ const NEXT_CLIENT: Duration = Duration::from_secs(5);
 const LAST_CLIENT: Duration = Duration::from_secs(10);
 /// How long a guest may take to switch itself off after a signal.
 const POWER_OFF: Duration = Duration::from_secs(30);
-/// How long a client that has the last event may still ask, and read the console, before it is left.
-const LAST_CALLS: Duration = Duration::from_secs(2);
+/// How long a client that has the last event may still get the answers to its calls.
+const LAST_CALLS: Duration = Duration::from_millis(200);
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(100);
 
