@@ -7,6 +7,7 @@ import { guestLongTier, guestTier } from './guest-tier.mjs';
  * @property {string[]} argv    program and arguments, run in the top folder
  * @property {'cargo' | 'mocha'} counts  how its tests are counted
  * @property {Record<string, string>} [env]
+ * @property {number} [attempts]  how often it may be run until it passes, with `why`
  */
 
 /** The TypeScript packages that need no addon to be tested. */
