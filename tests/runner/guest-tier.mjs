@@ -6,13 +6,13 @@ import { readdirSync } from 'node:fs';
 import { describeHost, inspectHost } from '../../scripts/setup/index.mjs';
 
 const limitSeconds = 900;
-const mocha = ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha-reporter.cjs', '--timeout', '180000'];
+const mocha = ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha-reporter.cjs', '--timeout', '150000'];
 
 /**
  * Suites that talk long over the serial console, or take very long: in the emulated lab their guests sometimes lock up
  * (docs/notes/lab.md), so they are a tier of their own that `npm test` does not run by itself.
  */
-const long = ['boot', 'console', 'faults', 'host-reboot', 'lifecycle'];
+const long = ['boot', 'console', 'faults', 'host-reboot', 'lifecycle', 'turnover'];
 
 /** The suites of every run. */
 export function guestTier() {
@@ -34,7 +34,7 @@ function commands(wanted, withLab) {
   const why = 'guests sometimes lock up on the emulated processor of the lab, under QEMU as well: docs/notes/lab.md';
   return [
     ...(withLab ? [{ argv: [...mocha, 'lab/test/*.test.mjs'], counts: 'mocha' }] : []), // what comes then rests on it
-    ...files.map((file) => ({ argv: (folder) => inLab(folder, [...mocha, file]), env, counts: 'mocha', attempts: 3, why })),
+    ...files.map((file) => ({ argv: (folder) => inLab(folder, [...mocha, file]), env, counts: 'mocha', attempts: 4, why })),
   ];
 }
 
