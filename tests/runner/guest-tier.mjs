@@ -9,7 +9,7 @@ const limitSeconds = 900;
 const mocha = ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha-reporter.cjs', '--timeout', '150000'];
 
 /**
- * Suites that talk long over the serial console, or take very long: in the emulated lab their guests sometimes lock up
+ * Suites that talk long over the serial console, or take very long: in the lab their guests sometimes lock up
  * (docs/notes/lab.md), so they are a tier of their own that `npm test` does not run by itself.
  */
 const long = ['boot', 'console', 'faults', 'host-reboot', 'lifecycle', 'turnover'];
@@ -31,7 +31,7 @@ function commands(wanted, withLab) {
   const host = inspectHost();
   if (host.kvm === 'hardware') return [{ argv: [...mocha, ...files], env, counts: 'mocha' }];
   console.log(`No hardware KVM here, so the guest tier runs in the lab (${describeHost(host)}).`);
-  const why = 'guests sometimes lock up on the emulated processor of the lab, under QEMU as well: docs/notes/lab.md';
+  const why = 'guests sometimes lock up in the lab, cause not yet known: docs/notes/lab.md';
   return [
     ...(withLab ? [{ argv: [...mocha, 'lab/test/*.test.mjs'], counts: 'mocha' }] : []), // what comes then rests on it
     ...files.map((file) => ({ argv: (folder) => inLab(folder, [...mocha, file]), env, counts: 'mocha', attempts: 4, why })),

@@ -31,7 +31,7 @@ export async function runTier(tier) {
 }
 
 /**
- * A command may ask for more than one attempt, and must then say why: only the emulated processor of the lab is reason enough
+ * A command may ask for more than one attempt, and must then say why: only the unsteady guests of the lab are reason enough
  * (docs/notes/lab.md). What is repeated is said, and the last attempt is what counts.
  */
 async function runUntilSteady(tierName, command) {
