@@ -15,8 +15,8 @@ const KIND = 'lab/image';
 const TARGET = 'x86_64-unknown-linux-gnu';
 
 /**
- * @typedef {{ kernel: string, initramfs: string, modules: string }} LabImage
- * `modules` is the directory of the kernel's modules on the host.
+ * @typedef {{ kernel: string, initramfs: string, modules: string, init: string }} LabImage
+ * `modules` is the directory of the kernel's modules on the host; `init` is the first process, which also runs on the host.
  */
 
 /** Whether the next start needs no build. */
@@ -36,6 +36,7 @@ export async function prepareLabImage(steps = new Steps('lab')) {
     kernel: join(directory, 'vmlinux'),
     initramfs: join(directory, 'initramfs.cpio'),
     modules: join(directory, 'modules', release),
+    init: join(directory, 'init'),
   };
 }
 
@@ -45,6 +46,7 @@ async function build(steps, directory) {
     const kernel = await unpackKernel(step, directory);
     await extractElf(step, kernel.image, join(directory, 'vmlinux'));
     writeFileSync(join(directory, 'initramfs.cpio'), initramfs(init, kernel.modules));
+    writeFileSync(join(directory, 'init'), init, { mode: 0o755 });
     mkdirSync(join(directory, 'modules'));
     renameSync(kernel.modules, join(directory, 'modules', kernel.release));
     writeFileSync(join(directory, 'release'), kernel.release);

@@ -15,7 +15,7 @@ Runs a command inside the lab: a virtual Linux with a real /dev/kvm, whose files
 throw-away overlay. /tmp and /run start empty. Output is live; the command's exit status becomes ours.
 
   --memory MiB      memory of the lab (4096)
-  --cpus N          processors of the lab (2)
+  --cpus N          processors of the lab (1 with tcg, whose guests break with more; 2 with kvm)
   --timeout S       end the command after S seconds (none), status 124
   --writable DIR    what the command writes below DIR stays on the host; may be repeated
   --env NAME[=V]    set a variable inside, or pass ours on; may be repeated
@@ -38,7 +38,7 @@ const LIMITS = { memory: [512, 1 << 20], cpus: [1, 64], timeout: [1, 86_400] };
  * @param {NodeJS.ProcessEnv} environment where `--env NAME` takes its value from
  */
 export function parseOptions(argv, environment = process.env) {
-  const options = { memory: 4096, cpus: 2, writable: [], env: {}, command: [] };
+  const options = { memory: 4096, writable: [], env: {}, command: [] };
   const rest = [...argv];
   while (rest.length > 0) {
     const word = rest.shift();

@@ -8,7 +8,7 @@ import { labEnvironment } from './environment.mjs';
 import { prepareLabImage } from './image.mjs';
 import { STATUS_LAB_FAILED, STATUS_TIMED_OUT } from './options.mjs';
 import { shareDirectory, startBound } from './processes.mjs';
-import { QEMU, VIRTIOFSD, chooseAccelerator, qemuArguments } from './qemu.mjs';
+import { QEMU, VIRTIOFSD, chooseAccelerator, processorsFor, qemuArguments } from './qemu.mjs';
 import { Session } from './session.mjs';
 import { Workspace } from './workspace.mjs';
 
@@ -20,7 +20,7 @@ const GRACE_MS = 5_000;
  * @typedef {object} LabOptions
  * @property {readonly string[]} command program and arguments; no shell in between
  * @property {number} [memory] MiB (4096)
- * @property {number} [cpus] (2)
+ * @property {number} [cpus] (what `processorsFor` says)
  * @property {number} [timeout] seconds until the command gets SIGTERM, and five more until the lab ends
  * @property {readonly string[]} [writable] absolute directories whose changes stay on the host; made when missing
  * @property {Record<string, string>} [env] added to the variables that are passed on
@@ -56,7 +56,7 @@ export async function runInLab(options) {
 }
 
 async function run(options, image, workspace, helpers) {
-  const { memory = 4096, cpus = 2, writable = [], accelerator = chooseAccelerator() } = options;
+  const { memory = 4096, writable = [], accelerator = chooseAccelerator(), cpus = processorsFor(accelerator) } = options;
   const began = performance.now();
   const portSocket = workspace.path('port.sock');
   const { connection, close } = await listen(portSocket);
