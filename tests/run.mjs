@@ -32,7 +32,7 @@ if (unknown.length > 0) {
 if (!values['no-setup']) await prepare();
 
 const results = [];
-for (const tier of tiers.filter(({ name, onlyWhenNamed }) => (wanted.length === 0 ? !onlyWhenNamed : wanted.includes(name)))) {
+for (const tier of tiers.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
   results.push(await runTier(tier));
 }
 

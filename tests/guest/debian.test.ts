@@ -15,7 +15,7 @@ describe('An unmodified Debian 12', () => {
     const commandLine = await importDebian(cloud().client);
     machine = await cloud().client.machines.create({
       name: 'debian',
-      cpus: 1, // more lock up sooner on the emulated processor of the lab
+      cpus: 2,
       memoryMiB: 768,
       boot: { kernel: 'debian', initrd: 'debian-init', commandLine },
       disks: [{ name: 'root', image: 'debian-disk' }],

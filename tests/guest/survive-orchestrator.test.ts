@@ -6,6 +6,9 @@ import { type HostState, hostState } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
 import { expectNothingLeft } from './lib/suite.js';
 
+/** Two seconds on a processor; the lab emulates one, about 25 times slower. */
+const adoptionLimitMs = process.env['FLOTILLA_LAB'] === '1' ? 50_000 : 2_000;
+
 describe('Three machines, when the orchestrator is killed', () => {
   const names = ['one', 'two', 'three'];
   let held: HostState;
@@ -30,11 +33,11 @@ describe('Three machines, when the orchestrator is killed', () => {
     expectNothingLeft(held);
   });
 
-  it('are adopted in less than 2 seconds once a new one listens', async () => {
+  it('are adopted soon after a new one listens', async () => {
     cloud = await Cloud.start(cloud.places);
     const listened = performance.now();
-    for (const name of names) await (await cloud.machine(name)).waitFor('running', { timeoutMs: 2000 });
-    expect(performance.now() - listened).to.be.lessThan(2000);
+    for (const name of names) await (await cloud.machine(name)).waitFor('running', { timeoutMs: adoptionLimitMs });
+    expect(performance.now() - listened).to.be.lessThan(adoptionLimitMs);
   });
 
   it('went on all the while, and lost nothing of their consoles', async () => {

@@ -2,7 +2,7 @@
 // Runs the commands of one tier, shows their output as it comes, and counts their tests.
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { countCargo, countMocha, sum } from './totals.mjs';
@@ -17,11 +17,10 @@ export async function runTier(tier) {
   let broken = false;
   let note;
   try {
-    for (const command of await tier.commands()) {
-      const count = await runUntilSteady(tier.name, command);
-      broken ||= count.broken;
-      counts.push(count);
-    }
+    const commands = await tier.commands();
+    for (const command of commands.filter(({ besides }) => besides === undefined)) counts.push(await runCommand(tier.name, command));
+    counts.push(...(await inParallel(commands.filter(({ besides }) => besides !== undefined), (command) => runCommand(tier.name, command))));
+    broken = counts.some((count) => count.broken);
   } catch (error) {
     broken = true;
     note = error.message;
@@ -30,22 +29,21 @@ export async function runTier(tier) {
   return { name: tier.name, ...sum(counts), broken, note, seconds: (performance.now() - started) / 1000 };
 }
 
-/**
- * A command may ask for more than one attempt, and must then say why: only the unsteady guests of the lab are reason enough
- * (docs/notes/lab.md). What is repeated is said, and the last attempt is what counts.
- */
-async function runUntilSteady(tierName, command) {
-  for (let attempt = 1; ; attempt++) {
-    const count = await runCommand(tierName, command);
-    if ((count.failed === 0 && !count.broken) || attempt >= (command.attempts ?? 1)) return count;
-    console.log(`REPEATED (${attempt} of ${command.attempts - 1}): ${command.why}`);
-  }
+/** As many at once as there are processors; the results in the order of the commands. */
+async function inParallel(commands, run) {
+  const results = [];
+  const waiting = commands.map((command, index) => ({ command, index }));
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) results[next.index] = await run(next.command);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  return results;
 }
 
 async function runCommand(tierName, command) {
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-test-'));
   const totals = join(folder, 'totals');
-  const log = join(logFolder(), `${tierName}.log`);
+  const log = join(logFolder(), `${[tierName, command.besides].filter(Boolean).join('-')}.log`);
   try {
     const argv = typeof command.argv === 'function' ? command.argv(folder) : command.argv;
     console.log(`-- ${argv.join(' ')}   (whole output: ${log})`);
@@ -67,21 +65,23 @@ function stream(command, env, outputFile, logFile) {
   const output = createWriteStream(outputFile);
   const log = createWriteStream(logFile, { flags: 'a' });
   const quiet = command.counts === 'cargo';
+  const mark = command.besides === undefined ? '' : `[${command.besides}] `;
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
     let rest = '';
     const take = (chunk) => {
       output.write(chunk);
       log.write(chunk);
-      if (!quiet) return void process.stdout.write(chunk);
+      if (!quiet && mark === '') return void process.stdout.write(chunk);
       const lines = (rest + chunk.toString('utf8')).split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) if (telling.test(line)) console.log(line);
+      for (const line of lines) if (!quiet || telling.test(line)) console.log(`${mark}${line}`);
     };
     child.stdout.on('data', take);
     child.stderr.on('data', take);
     child.on('error', reject);
     child.on('close', (status, signal) => {
+      if (rest !== '' && !quiet) console.log(`${mark}${rest}`);
       log.end();
       output.end(() => resolve(status ?? signal));
     });

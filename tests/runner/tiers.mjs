@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tiers, in the order they run: cheap and telling first.
-import { guestLongTier, guestTier } from './guest-tier.mjs';
+import { guestTier } from './guest-tier.mjs';
 
 /**
  * @typedef {object} Command
  * @property {string[]} argv    program and arguments, run in the top folder
  * @property {'cargo' | 'mocha'} counts  how its tests are counted
  * @property {Record<string, string>} [env]
- * @property {number} [attempts]  how often it may be run until it passes, with `why`
+ * @property {string} [besides]  runs beside others that have one, its lines marked with this name
  */
 
 /** The TypeScript packages that need no addon to be tested. */
 const packages = ['sdk', 'cli', 'orchestrator'];
 
-/** @type {Array<{ name: string, what: string, commands: () => Command[] | Promise<Command[]>, onlyWhenNamed?: boolean }>} */
+/** @type {Array<{ name: string, what: string, commands: () => Command[] | Promise<Command[]> }>} */
 export const tiers = [
   {
     name: 'style',
@@ -43,12 +43,6 @@ export const tiers = [
     name: 'guest',
     what: 'real Linux guests through SDK, orchestrator and worker; in the lab where there is no hardware KVM',
     commands: guestTier,
-  },
-  {
-    name: 'guest-long',
-    what: 'more of them, which take long; only when named',
-    commands: guestLongTier,
-    onlyWhenNamed: true,
   },
   {
     name: 'package',

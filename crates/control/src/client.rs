@@ -44,6 +44,15 @@ impl Default for ClientOptions {
     }
 }
 
+/// Where the console of a machine goes and what outlives its worker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Outlets<'a> {
+    /// The listening socket of the console.
+    pub console: Option<BorrowedFd<'a>>,
+    /// The file of [`crate::black_box`].
+    pub black_box: Option<BorrowedFd<'a>>,
+}
+
 /// Why a call failed at the client's end.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -172,17 +181,20 @@ impl Client {
     }
 
     /// Builds the machine. `descriptors` are in the order of [`flotilla_spec::descriptors`]; paths of the
-    /// specification are replaced by their numbers. `console` is the listening socket of the console.
+    /// specification are replaced by their numbers.
     pub fn configure(
         &self,
         id: &MachineId,
         spec: &MachineSpec,
         descriptors: &[OwnedFd],
-        console: Option<BorrowedFd<'_>>,
+        outlets: Outlets<'_>,
     ) -> Result<(), ClientError> {
+        let Outlets { console, black_box } = outlets;
         let (spec, _) = spec.to_descriptors();
-        let params = json!({ "id": id, "spec": spec, "console": console.is_some() });
-        let riding: Vec<_> = descriptors.iter().map(AsFd::as_fd).chain(console).collect();
+        let params = json!({
+            "id": id, "spec": spec, "console": console.is_some(), "blackBox": black_box.is_some(),
+        });
+        let riding: Vec<_> = descriptors.iter().map(AsFd::as_fd).chain(console).chain(black_box).collect();
         self.call("configure", params, &riding).map(drop)
     }
 

@@ -6,7 +6,7 @@
 //!     │  handshake {protocol: {min, max}, client, eventsAfter?}      │
 //!     │ ────────────────────────────────────────────────────────────▶│  one client at a time: worker.busy
 //!     │◀──────────────── {protocol, build, machine?, lastEvent} ──── │
-//!     │  configure {id, spec, console} + descriptors ───────────────▶│
+//!     │  configure {id, spec, console, blackBox} + descriptors ─────▶│
 //!     │  boot · pause · resume · powerButton · reset · stop ────────▶│
 //!     │  info · metrics ────────────────────────────────────────────▶│
 //!     │◀──────────────────────────────── event {seq, kind, …} ────── │  the last 256 are kept for the next client
@@ -22,6 +22,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+pub mod black_box;
 pub mod client;
 pub mod console;
 pub mod event;
@@ -32,7 +33,8 @@ pub mod server;
 mod socket;
 mod wire;
 
-pub use client::{Client, ClientError, ClientOptions};
+pub use black_box::BlackBox;
+pub use client::{Client, ClientError, ClientOptions, Outlets};
 pub use event::{Event, EventLog};
 pub use failure::Failure;
 pub use frame::fuzz_frame;

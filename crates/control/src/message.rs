@@ -83,15 +83,18 @@ impl Handshake {
 }
 
 /// What `configure` takes. The descriptors that ride along are those of the specification in the order of
-/// [`flotilla_spec::descriptors`], then with `console` the listening socket of the console.
+/// [`flotilla_spec::descriptors`], then with `console` the listening socket of the console, then with `black_box` the
+/// file that outlives the worker (see [`crate::black_box`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configure {
     /// The id of the machine.
     pub id: MachineId,
     /// What the machine shall be; every source is a descriptor.
     pub spec: MachineSpec,
-    /// Whether the last descriptor is the listening socket of the console.
+    /// Whether the listening socket of the console rides along.
     pub console: bool,
+    /// Whether the black box rides along, as the last descriptor.
+    pub black_box: bool,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +104,8 @@ struct RawConfigure {
     spec: Value,
     #[serde(default)]
     console: bool,
+    #[serde(default)]
+    black_box: bool,
 }
 
 /// A call of a client after its handshake.
@@ -133,7 +138,8 @@ impl Call {
             let raw: RawConfigure = parameters(params)?;
             // The specification is read apart so that its errors name a path in it, not in the message.
             let spec = MachineSpec::from_value(raw.spec)?;
-            return Ok(Self::Configure(Box::new(Configure { id: raw.id, spec, console: raw.console })));
+            let RawConfigure { id, console, black_box, .. } = raw;
+            return Ok(Self::Configure(Box::new(Configure { id, spec, console, black_box })));
         }
         let call = match method {
             "boot" => Self::Boot,

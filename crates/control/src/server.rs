@@ -10,13 +10,17 @@
 //! A peer is not trusted to be quick, polite or ours: handshakes have a time limit and are few at once, frames have
 //! time and size limits, an answer or event that is not taken in time ends the connection. None of that reaches the
 //! machine: events go through a log that never waits.
+//!
+//! A server that ends closes the half of the connection that it reads from. From then on the kernel refuses what the
+//! client sends, at the client; what it has sent before is still read, answered and taken. So every call either gets
+//! its answer or fails at once, and no time is guessed in which late calls might come.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, net};
 
 use flotilla_spec::code::ErrorCode;
@@ -74,6 +78,9 @@ struct Shared {
     greeted: AtomicU64,
     connections: Mutex<Vec<Arc<Connection>>>,
     controller: Mutex<Option<Arc<Connection>>>,
+    /// The controller went, or was sent an event.
+    progress: Condvar,
+    finishing: AtomicBool,
 }
 
 struct Connection {
@@ -104,6 +111,8 @@ impl Server {
             greeted: AtomicU64::new(0),
             connections: Mutex::default(),
             controller: Mutex::default(),
+            progress: Condvar::new(),
+            finishing: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || accept(&accepting))?;
@@ -120,10 +129,40 @@ impl Server {
         self.shared.greeted.load(Ordering::Acquire)
     }
 
-    /// Whether the controlling client has been sent every event up to `seq`.
-    pub fn delivered(&self, seq: u64) -> bool {
-        let controller = lock(&self.shared.controller);
-        controller.as_ref().is_some_and(|connection| connection.delivered.load(Ordering::Acquire) >= seq)
+    /// Waits up to `limit` until the controlling client was sent every event up to `seq`. One that goes away ends
+    /// the wait, and so does nobody being there, unless a client is `expected`.
+    pub fn await_delivery(&self, seq: u64, limit: Duration, expected: bool) {
+        self.shared.await_progress(Instant::now() + limit, |controller| match controller {
+            Some(connection) => connection.delivered.load(Ordering::Acquire) >= seq,
+            None => !expected,
+        });
+    }
+
+    /// Takes no more calls and no more clients, and waits up to `limit` until the controlling client has the answer
+    /// to each call that it has sent.
+    pub fn finish(&self, limit: Duration) {
+        {
+            let controller = lock(&self.shared.controller);
+            self.shared.finishing.store(true, Ordering::Release);
+            if let Some(connection) = &*controller {
+                let _ = connection.stream.shutdown(net::Shutdown::Read);
+            }
+        }
+        self.shared.await_progress(Instant::now() + limit, Option::is_none);
+    }
+}
+
+impl Shared {
+    fn await_progress(&self, deadline: Instant, done: impl Fn(&Option<Arc<Connection>>) -> bool) {
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let waited = self.progress.wait_timeout_while(lock(&self.controller), limit, |now| !done(now));
+        drop(waited);
+    }
+
+    /// Changes what [`Shared::await_progress`] looks at.
+    fn tell(&self, change: impl FnOnce(&mut Option<Arc<Connection>>)) {
+        change(&mut lock(&self.controller));
+        self.progress.notify_all();
     }
 }
 
@@ -198,7 +237,7 @@ fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     if let Ok(thread) = events {
         let _ = thread.join();
     }
-    *lock(&shared.controller) = None;
+    shared.tell(|controller| *controller = None);
 }
 
 /// Reads the handshake and makes the connection the controller. Gives the number of the event to go on after.
@@ -222,7 +261,7 @@ fn greet(shared: &Shared, connection: &Arc<Connection>) -> Option<u64> {
     match welcome {
         Ok((welcome, after)) => {
             connection.answer(shared, Some(request.id), Ok(welcome)).then_some(after).or_else(|| {
-                *lock(&shared.controller) = None;
+                shared.tell(|controller| *controller = None);
                 None
             })
         }
@@ -247,6 +286,9 @@ fn welcome(
     let welcome = handshake.welcome(shared.service.machine(), last)?;
     let welcome = serde_json::to_value(welcome).map_err(|error| protocol(error.to_string()))?;
     let mut controller = lock(&shared.controller);
+    if shared.finishing.load(Ordering::Acquire) {
+        return Err(Failure::new(ErrorCode::WorkerGone, "This worker is ending"));
+    }
     if controller.is_some() {
         return Err(Failure::new(ErrorCode::WorkerBusy, "Another client controls this worker"));
     }
@@ -298,7 +340,7 @@ fn send_events(shared: &Shared, connection: &Connection, mut after: u64) {
                 return;
             }
             after = event.seq;
-            connection.delivered.store(after, Ordering::Release);
+            shared.tell(|_| connection.delivered.store(after, Ordering::Release));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use flotilla_control::{Client, ClientError, ClientOptions};
+use flotilla_control::{Client, ClientError, ClientOptions, Outlets};
 use flotilla_spec::MachineSpec;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{MachineEvent, MachineState};
@@ -70,7 +70,7 @@ fn descriptors_arrive_in_order_and_open() {
         .collect();
     let spec =
         MachineSpec::from_json(r#"{"cpus":1,"memory":16777216,"boot":{"kernel":{"path":"/k"}}}"#).unwrap();
-    client.configure(&"m1".parse().unwrap(), &spec, &files, None).unwrap();
+    client.configure(&"m1".parse().unwrap(), &spec, &files, Outlets::default()).unwrap();
     let held = std::mem::take(&mut *lab.worker.held.lock().unwrap());
     let texts = held.into_iter().map(|file| {
         let mut text = String::new();
@@ -182,4 +182,62 @@ fn a_hundred_clients_in_turn_leave_no_descriptor() {
         support::open_descriptors() <= before + 20,
         "tests of this file share the process: a small margin"
     );
+}
+
+#[test]
+fn a_server_that_finishes_answers_what_was_sent_and_refuses_what_comes() {
+    for _ in 0..50 {
+        let lab = Lab::new();
+        let client = lab.client(Some(0));
+        lab.events.push(&RUNNING);
+        let server = lab.server.as_ref().unwrap();
+        std::thread::scope(|scope| {
+            let calls = scope.spawn(|| {
+                let mut answered = 0;
+                loop {
+                    match client.boot() {
+                        Ok(()) => answered += 1,
+                        Err(error) => return (answered, error),
+                    }
+                }
+            });
+            server.await_delivery(1, SOON, false);
+            server.finish(SOON);
+            let (answered, error) = calls.join().unwrap();
+            // Each call that the worker carried out was answered: none ended in between.
+            assert_eq!(lab.worker.calls.lock().unwrap().len(), answered);
+            assert!(
+                matches!(&error, ClientError::Send { .. } | ClientError::Gone),
+                "a call after the end fails when it is sent: {error:?}"
+            );
+            assert_eq!(error.code(), ErrorCode::WorkerGone);
+        });
+        assert_eq!(client.next_event(SOON).unwrap().unwrap().seq, 1);
+        assert!(matches!(client.next_event(SOON), Err(ClientError::Gone)));
+    }
+}
+
+#[test]
+fn a_server_waits_for_its_client_to_have_the_last_event_and_not_for_one_that_is_gone() {
+    let lab = Lab::new();
+    let server = lab.server.as_ref().unwrap();
+    let start = std::time::Instant::now();
+    server.await_delivery(1, SOON, false);
+    assert!(start.elapsed() < Duration::from_secs(1), "nobody is there");
+    server.await_delivery(1, Duration::from_millis(100), true);
+    assert!(start.elapsed() >= Duration::from_millis(100), "somebody may come");
+    let client = lab.client(Some(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(50));
+            lab.events.push(&RUNNING);
+        });
+        server.await_delivery(1, SOON, false);
+        assert_eq!(lab.events.last(), 1, "it did not go on before the event");
+    });
+    drop(client);
+    server.finish(SOON);
+    let late = Client::connect(&lab.path(), &ClientOptions::default());
+    assert_eq!(late.err().unwrap().code(), ErrorCode::WorkerGone);
+    assert!(start.elapsed() < Duration::from_secs(3));
 }

@@ -4,16 +4,19 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use flotilla_control::console::{Chunk, ConsoleClient, ConsoleServer, Endpoint, Hello, LIVE};
+use flotilla_control::console::{Chunk, ConsoleClient, ConsoleServer, Endpoint, Hello, LIVE, Purpose};
 
 #[derive(Default)]
 struct Ring {
     output: Mutex<(Vec<u8>, bool)>,
     grown: Condvar,
     input: Mutex<Vec<u8>>,
+    /// The guest takes no input.
+    deaf: AtomicBool,
     kept: usize,
 }
 
@@ -39,6 +42,13 @@ impl Endpoint for Ring {
         (end.saturating_sub(self.kept) as u64, end as u64)
     }
 
+    fn snapshot(&self, offset: u64) -> (u64, Vec<u8>) {
+        let (oldest, end) = self.bounds();
+        let from = offset.clamp(oldest, end);
+        let skip = usize::try_from(from).unwrap();
+        (from, self.output.lock().unwrap().0[skip..].to_vec())
+    }
+
     fn read(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk {
         let offset = usize::try_from(offset).unwrap();
         let output = self.output.lock().unwrap();
@@ -54,6 +64,9 @@ impl Endpoint for Ring {
     }
 
     fn write(&self, bytes: &[u8], _wait: Duration) -> usize {
+        if self.deaf.load(Ordering::Relaxed) {
+            return 0;
+        }
         // A slow UART takes a few bytes at a time.
         let taken = bytes.len().min(3);
         self.input.lock().unwrap().extend(&bytes[..taken]);
@@ -78,8 +91,12 @@ fn lab(kept: usize) -> Lab {
 
 impl Lab {
     fn open(&self, offset: u64, writer: bool) -> std::io::Result<ConsoleClient> {
-        ConsoleClient::connect(&self.path, Hello { writer, offset })
+        ConsoleClient::connect(&self.path, hello(offset, writer))
     }
+}
+
+fn hello(offset: u64, writer: bool) -> Hello {
+    Hello { purpose: if writer { Purpose::Write } else { Purpose::Read }, offset }
 }
 
 fn read(client: &mut ConsoleClient, len: usize) -> String {
@@ -153,6 +170,68 @@ fn the_last_output_is_sent_before_the_end() {
     assert_eq!(text, "reboot: Power down\n");
     drop(client);
     wait(|| lab.server.is_idle());
+}
+
+#[test]
+fn a_writer_that_went_makes_room_at_once_however_quiet_the_guest_is() {
+    let lab = lab(64);
+    let start = Instant::now();
+    for _ in 0..20 {
+        drop(lab.open(LIVE, true).expect("the writer before has closed its connection"));
+    }
+    assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_writer_that_went_while_the_guest_took_nothing_makes_room_and_writes_no_more() {
+    let lab = lab(64);
+    lab.ring.deaf.store(true, Ordering::Relaxed);
+    let mut first = lab.open(LIVE, true).unwrap();
+    first.write_all(b"never taken").unwrap();
+    // Until the thread of the server has it and tries to hand it on.
+    std::thread::sleep(Duration::from_millis(100));
+    drop(first);
+    let mut second = lab.open(LIVE, true).expect("the first has closed its connection");
+    std::thread::sleep(Duration::from_millis(100));
+    lab.ring.deaf.store(false, Ordering::Relaxed);
+    second.write_all(b"hello").unwrap();
+    wait(|| lab.ring.input.lock().unwrap().len() >= 5);
+    assert_eq!(*lab.ring.input.lock().unwrap(), b"hello");
+}
+
+#[test]
+fn a_snapshot_is_what_is_kept_with_its_length_and_then_the_end() {
+    let lab = lab(8);
+    lab.ring.say(b"0123456789");
+    let snapshot = |offset| {
+        let mut client =
+            ConsoleClient::connect(&lab.path, Hello { purpose: Purpose::Snapshot, offset }).unwrap();
+        let mut bytes = Vec::new();
+        client.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), client.welcome().ring as usize);
+        (client.welcome().offset, String::from_utf8(bytes).unwrap())
+    };
+    assert_eq!(snapshot(0), (2, "23456789".to_owned()));
+    assert_eq!(snapshot(7), (7, "789".to_owned()));
+    assert_eq!(snapshot(LIVE), (10, String::new()));
+}
+
+#[test]
+fn a_server_that_finishes_waits_for_readers_and_not_for_ever() {
+    let lab = lab(1 << 20);
+    let mut reader = lab.open(0, false).unwrap();
+    lab.ring.say(&vec![b'x'; 1 << 19]);
+    lab.ring.end();
+    let start = Instant::now();
+    assert!(!lab.server.finish(Duration::from_millis(200)), "nobody has read");
+    assert!(start.elapsed() >= Duration::from_millis(200));
+    let taking = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map(|_| bytes.len()).unwrap()
+    });
+    assert!(lab.server.finish(Duration::from_secs(10)));
+    drop(lab.server);
+    assert_eq!(taking.join().unwrap(), 1 << 19);
 }
 
 #[test]

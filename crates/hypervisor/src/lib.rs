@@ -44,6 +44,6 @@ pub use exit::{Exit, SystemEventKind};
 pub use kick::{Binding, VcpuKicker};
 pub use kvm::Kvm;
 pub use registers::Registers;
-pub use state::{ClockPolicy, VcpuState, VmState};
+pub use state::{Clock, ClockPolicy, VcpuState, VmState};
 pub use vcpu::Vcpu;
 pub use vm::Vm;

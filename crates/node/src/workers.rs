@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Run directories: what is there, and clearing what is dead.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flotilla_control::Failure;
-use flotilla_host::run;
+use flotilla_host::run::{self, RunDirectory};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
 use napi::Env;
-use napi::bindgen_prelude::PromiseRaw;
+use napi::bindgen_prelude::{Buffer, PromiseRaw};
 use napi_derive::napi;
 use serde_json::Value;
 
@@ -32,6 +32,47 @@ pub fn remove_stale(env: &Env, runtime_directory: String, id: String) -> napi::R
         Ok(run::remove_stale(&PathBuf::from(runtime_directory), &id)?)
     };
     job::run(env, work, |()| ())
+}
+
+/// Console output that was kept.
+#[napi(object)]
+pub struct ConsoleRecord {
+    /// Offset of the first byte, counted from the first output of the machine.
+    pub offset: f64,
+    /// The output.
+    pub bytes: Buffer,
+}
+
+/// What is left of the console of a machine; null when nothing is.
+#[napi(catch_unwind, ts_return_type = "Promise<ConsoleRecord | null>")]
+pub fn last_console(
+    env: &Env,
+    runtime_directory: String,
+    id: String,
+) -> napi::Result<PromiseRaw<'_, Option<ConsoleRecord>>> {
+    let work = move || Ok(run_directory(&runtime_directory, &id)?.last_console()?);
+    job::run(env, work, |found| {
+        found.map(|found| ConsoleRecord { offset: number(found.offset), bytes: found.bytes.into() })
+    })
+}
+
+/// How a machine ended, as its worker has left it; null when it left no word.
+#[napi(catch_unwind, ts_return_type = "Promise<unknown>")]
+pub fn last_exit(env: &Env, runtime_directory: String, id: String) -> napi::Result<PromiseRaw<'_, Value>> {
+    let work = move || {
+        let exit = run_directory(&runtime_directory, &id)?.last_exit()?;
+        serde_json::to_value(exit).map_err(|error| Failure::new(ErrorCode::Io, error.to_string()))
+    };
+    job::run(env, work, |exit| exit)
+}
+
+fn run_directory(runtime_directory: &str, id: &str) -> Result<RunDirectory, Failure> {
+    Ok(RunDirectory::of(Path::new(runtime_directory), &machine_id(id)?))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "checked to be below 2^53 when it was read")]
+fn number(offset: u64) -> f64 {
+    offset as f64
 }
 
 /// A machine id, or why the text is none.

@@ -93,6 +93,11 @@ pub const GUESTS: &[Guest] = &[
         build: hostile,
     },
     Guest {
+        name: "stopped-flag",
+        summary: "prints `ready`, waits until the paravirtual clock says that the guest was stopped, prints `stopped`, powers off",
+        build: stopped_flag,
+    },
+    Guest {
         name: "smp",
         summary: "starts one other CPU by INIT-SIPI, prints `two`, powers off",
         build: smp::build,
@@ -236,6 +241,24 @@ fn on_byte(a: &mut Assembler, byte: u8, action: fn(&mut Assembler)) {
     a.jump_unless_zero(other);
     action(a);
     a.bind(other);
+}
+
+/// `MSR_KVM_SYSTEM_TIME_NEW` gives the page (bit 0: enable), byte 29 of it the flags (bit 1: stopped by the host).
+fn stopped_flag(a: &mut Assembler) {
+    a.store(SCRATCH + 28, 0);
+    a.load(Register::Ecx, 0x4b56_4d01);
+    a.load(Register::Eax, SCRATCH | 1);
+    a.load(Register::Edx, 0);
+    a.bytes(&[0x0f, 0x30]); // wrmsr
+    print(a, "ready\n");
+    let wait = a.here();
+    // A short exit now and then, for KVM to bring the page up to date.
+    a.in_byte(LINE_STATUS);
+    a.fetch(SCRATCH + 28);
+    a.test(2 << 8);
+    a.jump_if_zero(wait);
+    print(a, "stopped\n");
+    power_off(a);
 }
 
 fn hostile(a: &mut Assembler) {

@@ -11,6 +11,9 @@
 mod assembler;
 mod catalogue;
 mod elf;
+pub mod hostile;
+mod script;
 mod smp;
 
 pub use catalogue::{GUESTS, Guest, guest};
+pub use script::{Script, Width};

@@ -16,19 +16,42 @@ const TRAMPOLINE_CODE: [u8; 12] = [0x2e, 0xc6, 0x06, 0x80, 0x00, 0x01, 0xfa, 0xf
 
 pub fn build(a: &mut Assembler) {
     print(a, "one\n");
-    for (address, word) in (TRAMPOLINE..).step_by(4).zip(TRAMPOLINE_CODE.chunks_exact(4)) {
-        a.store(address, u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-    }
     a.store(FLAG, 0);
-    a.store(LAPIC_COMMAND_LOW, ALL_BUT_SELF | INIT);
-    pause(a);
-    a.store(LAPIC_COMMAND_LOW, ALL_BUT_SELF | START_AT_PAGE_8);
+    start_others(a, &TRAMPOLINE_CODE);
     let wait = a.here();
     a.fetch(FLAG);
     a.test(1);
     a.jump_if_zero(wait);
     print(a, "two\n");
     power_off(a);
+}
+
+/// Lets all other CPUs run `code`, in real mode at page 8.
+pub fn start_others(a: &mut Assembler, code: &[u8]) {
+    for (address, word) in (TRAMPOLINE..).step_by(4).zip(code.chunks(4)) {
+        let mut bytes = [0; 4];
+        bytes[..word.len()].copy_from_slice(word);
+        a.store(address, u32::from_le_bytes(bytes));
+    }
+    a.store(LAPIC_COMMAND_LOW, ALL_BUT_SELF | INIT);
+    pause(a);
+    a.store(LAPIC_COMMAND_LOW, ALL_BUT_SELF | START_AT_PAGE_8);
+}
+
+/// Real-mode code that writes these values to these ports for ever.
+pub fn real_mode_writes(writes: &[(u16, u32)]) -> Vec<u8> {
+    let mut code = Vec::new();
+    for (port, value) in writes {
+        code.extend([0x66, 0xb8]); // mov eax, value
+        code.extend(value.to_le_bytes());
+        code.push(0xba); // mov dx, port
+        code.extend(port.to_le_bytes());
+        code.extend([0x66, 0xef]); // out dx, eax
+    }
+    let back = u16::try_from(code.len() + 3).expect("a page of code").wrapping_neg();
+    code.push(0xe9); // jmp to the start
+    code.extend(back.to_le_bytes());
+    code
 }
 
 /// A short delay, the time INIT takes on real hardware being of no interest here.

@@ -18,6 +18,14 @@ pub trait InputSink: Send + Sync {
     fn accept(&self, bytes: &[u8]) -> usize;
 }
 
+/// Keeps the output somewhere else as well. Called in order, on the thread that writes: it must be quick.
+pub trait OutputLog: Send + Sync {
+    /// Takes output.
+    fn append(&self, bytes: &[u8]);
+    /// No more output comes.
+    fn finish(&self);
+}
+
 /// What a read of the ring gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk {
@@ -50,12 +58,18 @@ pub struct Console {
     output: Mutex<Output>,
     grown: Condvar,
     input: Mutex<Input>,
+    log: Option<Arc<dyn OutputLog>>,
 }
 
 impl Console {
     /// An empty console.
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// An empty console whose output is also given to `log`.
+    pub fn logged(log: Arc<dyn OutputLog>) -> Arc<Self> {
+        Arc::new(Self { log: Some(log), ..Self::default() })
     }
 
     /// Appends output; the oldest is forgotten when the ring is full. Never waits for a reader.
@@ -65,13 +79,21 @@ impl Console {
         output.ring.extend(bytes);
         let surplus = output.ring.len().saturating_sub(RING_LEN);
         output.ring.drain(..surplus);
+        if let Some(log) = &self.log {
+            log.append(bytes);
+        }
         drop(output);
         self.grown.notify_all();
     }
 
     /// Tells readers that no more output will come.
     pub fn close(&self) {
-        lock(&self.output).closed = true;
+        let mut output = lock(&self.output);
+        if let Some(log) = &self.log {
+            log.finish();
+        }
+        output.closed = true;
+        drop(output);
         self.grown.notify_all();
     }
 
@@ -218,6 +240,29 @@ mod tests {
         console.close();
         assert!(console.read_from(0, &mut [0; 4], Duration::from_secs(10)).ended);
         assert!(console.read_from(1, &mut [0; 4], Duration::from_secs(10)).ended);
+    }
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<u8>>);
+
+    impl OutputLog for Log {
+        fn append(&self, bytes: &[u8]) {
+            lock(&self.0).extend(bytes);
+        }
+
+        fn finish(&self) {
+            lock(&self.0).extend(b"$");
+        }
+    }
+
+    #[test]
+    fn gives_all_output_to_its_log_in_order_and_then_the_end() {
+        let log = Arc::new(Log::default());
+        let console = Console::logged(log.clone());
+        console.write_output(b"one ");
+        console.write_output(b"two");
+        console.close();
+        assert_eq!(*lock(&log.0), b"one two$");
     }
 
     struct Fifo(Mutex<Vec<u8>>, usize);

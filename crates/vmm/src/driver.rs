@@ -109,10 +109,7 @@ impl Driver {
         let done = match verb {
             Verb::Boot => self.boot(),
             Verb::Pause => self.pause(),
-            Verb::Resume => {
-                self.resume();
-                Ok(())
-            }
+            Verb::Resume => self.resume(),
             Verb::PowerButton => {
                 self.parts.press_power_button();
                 Ok(())
@@ -130,34 +127,56 @@ impl Driver {
 
     fn boot(&mut self) -> Result<(), MachineError> {
         self.or_end(|parts| parts.load_guest())?;
-        self.resume();
-        Ok(())
+        self.resume()
     }
 
     fn pause(&mut self) -> Result<(), MachineError> {
-        self.or_end(Parts::stop)?;
+        self.stop_for_owner()?;
         self.enter(MachineState::Paused);
         Ok(())
     }
 
-    fn resume(&mut self) {
+    fn resume(&mut self) -> Result<(), MachineError> {
         self.inbox.settle();
-        self.parts.start();
+        self.or_end(Parts::start)?;
         self.enter(MachineState::Running);
+        Ok(())
+    }
+
+    /// Restarts the guest for the owner.
+    fn reset(&mut self) -> Result<(), MachineError> {
+        if self.state == MachineState::Running {
+            self.stop_for_owner()?;
+        }
+        self.restart()
     }
 
     /// Restarts the guest as after power-on. A paused machine stays paused.
-    fn reset(&mut self) -> Result<(), MachineError> {
+    fn restart(&mut self) -> Result<(), MachineError> {
         if self.state == MachineState::Running {
             self.or_end(Parts::stop)?;
         }
         self.inbox.forget_signals();
         self.or_end(Parts::reset)?;
-        self.events.event(MachineEvent::GuestReset);
+        self.tell(MachineEvent::GuestReset);
         if self.state == MachineState::Running {
-            self.parts.start();
+            self.or_end(Parts::start)?;
         }
         Ok(())
+    }
+
+    /// Stops vCPUs and devices. The owner may try again: a vCPU that hangs is no reason to end the machine.
+    fn stop_for_owner(&mut self) -> Result<(), MachineError> {
+        match self.parts.stop() {
+            Err(error @ MachineError::VcpuStuck { .. }) => {
+                // What the guest asked for meanwhile comes next, and its vCPUs wait for that.
+                if !self.inbox.guest_signalled() {
+                    self.parts.recall();
+                }
+                Err(error)
+            }
+            done => self.or_end(|_| done),
+        }
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<Answer, MachineError> {
@@ -192,7 +211,7 @@ impl Driver {
             Crash::Reset => self.on_guest_reset(),
             Crash::Panic => self.on_panic(registers),
             Crash::TripleFault => {
-                self.events.event(MachineEvent::TripleFault { registers: registers.clone() });
+                self.tell(MachineEvent::TripleFault { registers: registers.clone() });
                 let exit = MachineExit { registers, ..MachineExit::plain(ExitReason::TripleFault) };
                 self.apply(self.policies.triple_fault, exit);
             }
@@ -207,13 +226,13 @@ impl Driver {
     fn on_guest_reset(&mut self) {
         match self.policies.reboot {
             // A failed reset has ended the machine with its reason.
-            RebootPolicy::Restart => drop(self.reset()),
+            RebootPolicy::Restart => drop(self.restart()),
             RebootPolicy::Stop => self.end(MachineExit::plain(ExitReason::Reset)),
         }
     }
 
     fn on_panic(&mut self, registers: Option<CpuReport>) {
-        self.events.event(MachineEvent::Panic { registers: registers.clone() });
+        self.tell(MachineEvent::Panic { registers: registers.clone() });
         let exit = MachineExit { registers, ..MachineExit::plain(ExitReason::Panic) };
         self.apply(self.policies.panic, exit);
     }
@@ -221,7 +240,7 @@ impl Driver {
     fn apply(&mut self, policy: CrashPolicy, exit: MachineExit) {
         match policy {
             CrashPolicy::Stop => self.end(exit),
-            CrashPolicy::Restart => drop(self.reset()),
+            CrashPolicy::Restart => drop(self.restart()),
             CrashPolicy::Pause => {
                 self.quiesce();
                 if self.state == MachineState::Running {
@@ -255,12 +274,20 @@ impl Driver {
         done
     }
 
-    fn end(&mut self, exit: MachineExit) {
+    fn end(&mut self, mut exit: MachineExit) {
         if self.state == MachineState::Stopped {
             return;
         }
-        self.parts.end();
-        self.shared.set_last_metrics(self.parts.metrics());
+        let patience = self.parts.patience;
+        // An owner who ends a machine waits; a guest that switches itself off may have a slow disk.
+        let drain = if exit.reason == ExitReason::Killed { patience.step } else { patience.answer };
+        match self.parts.end(drain) {
+            Ok(()) => self.shared.set_last_metrics(self.parts.metrics()),
+            Err(stuck) => {
+                tracing::error!(%stuck, "machine ends without some of its threads");
+                exit.message.get_or_insert(stuck);
+            }
+        }
         self.shared.set_exit(exit);
         self.enter(MachineState::Stopped);
     }
@@ -272,7 +299,14 @@ impl Driver {
         if state != MachineState::Stopped {
             self.shared.set_state(state);
         }
-        self.events.event(MachineEvent::State { state });
+        self.tell(MachineEvent::State { state });
+    }
+
+    /// Nothing once the machine has been given up: its owner was told of the end.
+    fn tell(&self, event: MachineEvent) {
+        if self.shared.state() != MachineState::Stopped {
+            self.events.event(event);
+        }
     }
 }
 

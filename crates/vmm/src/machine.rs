@@ -2,7 +2,8 @@
 //! The handle of a machine.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,13 +15,16 @@ use crate::command::{Answer, Command, Request};
 use crate::console::Console;
 use crate::driver::{Driver, Policies, answer_stopped};
 use crate::error::{BuildError, MachineError};
-use crate::events::{MachineEvents, MachineExit};
+use crate::events::{ExitReason, MachineEvent, MachineEvents, MachineExit};
 use crate::inbox::Inbox;
+use crate::parts::Parts;
+use crate::patience::Patience;
 use crate::resources::Resources;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::{MachineState, Verb};
 use crate::threads::ThreadHook;
+use crate::vcpu::thread::{VcpuHandle, VcpuStopper};
 
 /// What a machine needs beside its specification and files.
 pub struct MachineOptions {
@@ -32,12 +36,20 @@ pub struct MachineOptions {
     pub allow_software_kvm: bool,
     /// Confines each thread that acts for the guest, as its first act. None in a process that is not all ours.
     pub on_thread_start: Option<ThreadHook>,
+    /// How long to wait for its threads.
+    pub patience: Patience,
 }
 
 impl MachineOptions {
     /// The usual options.
     pub fn new(events: Arc<dyn MachineEvents>, console: Arc<Console>) -> Self {
-        Self { events, console, allow_software_kvm: false, on_thread_start: None }
+        Self {
+            events,
+            console,
+            allow_software_kvm: false,
+            on_thread_start: None,
+            patience: Patience::default(),
+        }
     }
 }
 
@@ -65,7 +77,10 @@ pub struct Machine {
 struct Handle {
     inbox: Arc<Inbox>,
     shared: Arc<Shared>,
-    vcpus: u32,
+    events: Arc<dyn MachineEvents>,
+    console: Arc<Console>,
+    vcpus: Vec<Weak<VcpuStopper>>,
+    patience: Patience,
     #[cfg(test)]
     memory: Arc<flotilla_memory::GuestMemory>,
     driver: Mutex<Option<JoinHandle<()>>>,
@@ -79,21 +94,36 @@ impl Machine {
     )]
     pub fn build(spec: ValidSpec, resources: Resources, options: MachineOptions) -> Result<Self, BuildError> {
         let inbox = Arc::new(Inbox::default());
-        let shared = Arc::new(Shared::default());
         let parts = builder::build(&spec, resources, &options, &inbox)?;
         let policies =
             Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
+        Self::drive(parts, policies, inbox, options)
+    }
+
+    /// Starts the thread that drives these parts.
+    pub(crate) fn drive(
+        parts: Parts,
+        policies: Policies,
+        inbox: Arc<Inbox>,
+        options: MachineOptions,
+    ) -> Result<Self, BuildError> {
+        let MachineOptions { events, console, patience, .. } = options;
+        let shared = Arc::new(Shared::default());
+        let vcpus = parts.vcpus.iter().map(VcpuHandle::stopper).collect();
         #[cfg(test)]
         let memory = Arc::clone(&parts.memory);
-        let driver = Driver::new(parts, policies, Arc::clone(&inbox), Arc::clone(&shared), options.events);
+        let driver =
+            Driver::new(parts, policies, Arc::clone(&inbox), Arc::clone(&shared), Arc::clone(&events));
         let thread = std::thread::Builder::new().name("machine".to_owned()).spawn(move || driver.run());
         let thread = thread.map_err(|source| BuildError::Host { step: "start the driver thread", source })?;
         let driver = Mutex::new(Some(thread));
-        let vcpus = spec.cpus;
         let handle = Handle {
             inbox,
             shared,
+            events,
+            console,
             vcpus,
+            patience,
             #[cfg(test)]
             memory,
             driver,
@@ -106,7 +136,8 @@ impl Machine {
         self.perform(Verb::Boot)
     }
 
-    /// Stops vCPUs and devices; returns when every one has acknowledged. Nothing on a paused machine.
+    /// Stops vCPUs and devices; returns when every one has acknowledged. Nothing on a paused machine. When a vCPU
+    /// hangs in a device the machine runs on.
     pub fn pause(&self) -> Result<(), MachineError> {
         self.perform(Verb::Pause)
     }
@@ -127,10 +158,13 @@ impl Machine {
     }
 
     /// Ends the machine; returns when its threads, descriptors and memory are gone. Nothing on a stopped machine.
+    /// Never waits for long: what hangs is left behind after [`Patience::end`], and the exit's message says so.
     pub fn stop(&self) -> Result<(), MachineError> {
-        let stopped = self.perform(Verb::Stop);
-        self.handle.shared.wait(None);
-        self.handle.join();
+        let stopped = match self.perform(Verb::Stop) {
+            Err(MachineError::NoAnswer) => Ok(()),
+            answered => answered,
+        };
+        self.handle.end();
         stopped
     }
 
@@ -158,7 +192,7 @@ impl Machine {
         MachineInfo {
             state: shared.state(),
             uptime_ms: u64::try_from(shared.uptime().as_millis()).unwrap_or(u64::MAX),
-            vcpus: self.handle.vcpus,
+            vcpus: u32::try_from(self.handle.vcpus.len()).unwrap_or(u32::MAX),
             exit: shared.exit(),
         }
     }
@@ -182,8 +216,12 @@ impl Machine {
 
     fn request(&self, request: Request) -> Result<Answer, MachineError> {
         let (reply, answer) = mpsc::sync_channel(1);
+        let limit = self.handle.limit(&request);
         match self.handle.inbox.send(Command { request, reply }) {
-            Ok(()) => answer.recv().unwrap_or(Err(MachineError::DriverGone)),
+            Ok(()) => answer.recv_timeout(limit).unwrap_or_else(|error| match error {
+                RecvTimeoutError::Timeout => Err(MachineError::NoAnswer),
+                RecvTimeoutError::Disconnected => Err(MachineError::DriverGone),
+            }),
             Err(command) => answer_stopped(&command.request, &self.handle.shared),
         }
     }
@@ -196,14 +234,48 @@ impl std::fmt::Debug for Machine {
 }
 
 impl Handle {
-    fn join(&self) {
+    fn limit(&self, request: &Request) -> Duration {
+        match request {
+            Request::Do(Verb::Boot | Verb::Reset) => self.patience.load,
+            Request::Do(Verb::Stop) => self.patience.end(),
+            Request::Do(Verb::Pause | Verb::Resume | Verb::Save | Verb::Restore) | Request::Restore(_) => {
+                self.patience.answer
+            }
+            Request::Do(Verb::PowerButton) | Request::Metrics => self.patience.step,
+        }
+    }
+
+    /// Waits for the end of a machine that was told to end, and gives it up when that does not come.
+    fn end(&self) {
+        let limit = self.patience.end();
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(driver) = driver
-            // The last handle may have been held by an event receiver, which runs on that very thread.
-            && driver.thread().id() != std::thread::current().id()
-        {
+        match driver {
+            // Another caller sees to it.
+            None => drop(self.shared.wait(Some(limit + self.patience.step))),
+            // The last handle was held by an event receiver, which runs on that very thread.
+            Some(driver) if driver.thread().id() == std::thread::current().id() => {}
             // The driver catches its panics.
-            let _ = driver.join();
+            Some(driver) if self.shared.wait(Some(limit)).is_some() => drop(driver.join()),
+            Some(_) => self.give_up(),
+        }
+    }
+
+    /// Declares the machine ended although the thread that drives it hangs.
+    fn give_up(&self) {
+        tracing::error!("machine is given up: the thread that drives it hangs in a device");
+        // What runs shall not go on for nobody, and the driver shall clean up if it ever wakes up.
+        self.vcpus.iter().filter_map(Weak::upgrade).for_each(|vcpu| vcpu.stop());
+        self.inbox.abandon();
+        let unanswered = self.inbox.close();
+        self.console.close();
+        let message = "A device hangs; the machine is left behind with its threads and memory";
+        let exit =
+            MachineExit { message: Some(message.to_owned()), ..MachineExit::plain(ExitReason::Killed) };
+        self.shared.set_exit(exit);
+        self.events.event(MachineEvent::State { state: MachineState::Stopped });
+        self.shared.finish(self.events.as_ref());
+        for command in unanswered {
+            let _ = command.reply.send(answer_stopped(&command.request, &self.shared));
         }
     }
 }
@@ -211,6 +283,6 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.inbox.abandon();
-        self.join();
+        self.end();
     }
 }

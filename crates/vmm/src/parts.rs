@@ -4,21 +4,27 @@
 //! Order: vCPUs stop before devices, devices start before vCPUs; a save reads devices, then vCPUs, then the kernel's
 //! controllers (a device that drains may still raise an interrupt, which the controllers must contain); a restore
 //! goes vCPUs, controllers, devices.
+//!
+//! The guest's clock stands still while the machine does: it is read when the last vCPU has stopped and set again
+//! before the first one starts, so that a guest paused for an hour does not take its watchdogs for late. Its time of
+//! day then lags until something in it looks at a time server.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use flotilla_boot::{BootPlan, Image, Sources};
 use flotilla_device_model::lifecycle::Lifecycle;
-use flotilla_hypervisor::{HypervisorError, Registers, Vcpu, Vm, VmState};
+use flotilla_hypervisor::{Clock, HypervisorError, Registers, Vcpu, Vm, VmState};
 use flotilla_memory::GuestMemory;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use crate::console::{Console, InputSink};
 use crate::error::MachineError;
+use crate::patience::Patience;
 use crate::snapshot::{self, Snapshot};
-use crate::vcpu::control::{Order, Phase};
+use crate::vcpu::control::{Missed, Order, Phase};
 use crate::vcpu::exits::Routes;
 use crate::vcpu::thread::VcpuHandle;
 
@@ -67,6 +73,10 @@ pub struct Parts {
     pub _input: Arc<dyn InputSink>,
     /// Whether vCPUs and devices may run.
     pub running: bool,
+    /// The guest's clock when it stopped; it goes on from there.
+    pub clock: Option<Clock>,
+    /// How long to wait for threads.
+    pub patience: Patience,
 }
 
 impl Parts {
@@ -81,35 +91,44 @@ impl Parts {
         let entry = entry_state(&self.guest.plan.entry);
         for (index, vcpu) in self.vcpus.iter().enumerate() {
             let entry = (index == 0).then_some(entry);
-            on_vcpu(index, vcpu, "put a vCPU into its first state", move |vcpu| {
+            self.on_vcpu(index, vcpu, "put a vCPU into its first state", move |vcpu| {
                 vcpu.set_boot_state(entry.as_ref())
             })?;
         }
         Ok(())
     }
 
-    /// Stops vCPUs, then devices, and returns when all have acknowledged. Nothing if they are stopped.
+    /// Stops vCPUs, then devices, and returns when all have acknowledged. Nothing if they are stopped. After
+    /// [`MachineError::VcpuStuck`] the vCPUs that did stop are still stopped: [`Parts::recall`] lets them go on.
     pub fn stop(&mut self) -> Result<(), MachineError> {
         if !self.running {
             return Ok(());
         }
-        self.running = false;
         self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Pause));
         for (index, vcpu) in self.vcpus.iter().enumerate() {
-            if !vcpu.control().wait_for(Phase::Paused) {
-                return Err(gone(index));
-            }
+            vcpu.control().wait_for(Phase::Paused, self.patience.step).map_err(missed(index))?;
         }
+        self.running = false;
+        self.clock = Some(self.vm.clock().map_err(hypervisor("read the clock"))?);
         self.mark_clocks()?;
         self.devices.iter().for_each(|device| device.pause());
         Ok(())
     }
 
-    /// Starts devices, then vCPUs.
-    pub fn start(&mut self) {
+    /// Takes back a stop that a vCPU did not follow.
+    pub fn recall(&self) {
+        self.vcpus.iter().for_each(|vcpu| vcpu.control().recall());
+    }
+
+    /// Starts the clock and devices, then vCPUs.
+    pub fn start(&mut self) -> Result<(), MachineError> {
+        if let Some(clock) = self.clock.take() {
+            self.vm.set_clock(&clock).map_err(hypervisor("set the clock"))?;
+        }
         self.running = true;
         self.devices.iter().for_each(|device| device.resume());
         self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Run));
+        Ok(())
     }
 
     /// Returns to the state after power-on, with the guest loaded again. All must be stopped.
@@ -119,23 +138,61 @@ impl Parts {
         self.load_guest()
     }
 
-    /// Ends vCPU threads and device threads. Nothing runs afterwards; the counters can still be read.
-    pub fn end(&mut self) {
+    /// Ends vCPU threads and device threads, for which it waits up to `drain`. The counters can still be read
+    /// afterwards. What hangs is left behind and named in the answer.
+    pub fn end(&mut self, drain: Duration) -> Result<(), String> {
+        let mut stuck = Vec::new();
         self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Stop));
-        self.vcpus.iter_mut().for_each(VcpuHandle::join);
-        if self.running {
-            self.running = false;
-            self.devices.iter().for_each(|device| device.pause());
+        for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
+            if vcpu.join(self.patience.step).is_err() {
+                stuck.push(format!("vCPU {index}"));
+            }
         }
-        // Ends their threads and lets go of the buses they hold and are held by.
-        self.devices.iter().for_each(|device| device.reset());
+        if let Err(device) = self.end_devices(drain) {
+            stuck.push(format!("device {device}"));
+        }
         self.console.close();
+        if stuck.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} did not end and is left behind", stuck.join(", ")))
+        }
+    }
+
+    /// Ends the devices' threads and lets go of the buses they hold and are held by. On a thread of its own: a device
+    /// may hang. The error is the name of the one that does.
+    fn end_devices(&mut self, limit: Duration) -> Result<(), String> {
+        let devices = self.devices.clone();
+        let running = std::mem::take(&mut self.running);
+        let (sender, ended) = mpsc::channel();
+        // Named before it is told: the last name that comes is that of the device that hangs.
+        let end = move || {
+            for device in devices.iter().filter(|_| running) {
+                let _ = sender.send(device.name().to_owned());
+                device.pause();
+            }
+            for device in devices {
+                let _ = sender.send(device.name().to_owned());
+                device.reset();
+            }
+        };
+        let _ = std::thread::Builder::new().name("machine-end".to_owned()).spawn(end);
+        let deadline = Instant::now() + limit;
+        let mut last = String::new();
+        loop {
+            match ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(name) => last = name,
+                // Also if there is no thread: the devices end when they are dropped.
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(mpsc::RecvTimeoutError::Timeout) => return Err(last),
+            }
+        }
     }
 
     /// Registers of a paused vCPU.
     pub fn registers(&self, index: usize) -> Option<Registers> {
         let vcpu = self.vcpus.get(index)?;
-        vcpu.control().with(|vcpu| vcpu.registers())?.ok()
+        vcpu.control().with(self.patience.step, |vcpu| vcpu.registers()).ok()?.ok()
     }
 
     /// The state of everything but memory. All must be stopped.
@@ -149,9 +206,14 @@ impl Parts {
         }
         let mut vcpus = Vec::new();
         for (index, vcpu) in self.vcpus.iter().enumerate() {
-            vcpus.push(on_vcpu(index, vcpu, "save a vCPU", |vcpu| vcpu.save())?);
+            vcpus.push(self.on_vcpu(index, vcpu, "save a vCPU", |vcpu| vcpu.save())?);
         }
         let vm = self.vm.save().map_err(hypervisor("save the interrupt controllers"))?;
+        // Since the stop the host's clock went on, the guest's did not.
+        let vm = match &self.clock {
+            Some(clock) => vm.with_clock(clock),
+            None => vm,
+        };
         Ok(Snapshot { version: snapshot::VERSION, memory: self.memory_len(), vcpus, vm, devices })
     }
 
@@ -179,13 +241,14 @@ impl Parts {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), MachineError> {
         for ((index, vcpu), state) in self.vcpus.iter().enumerate().zip(&snapshot.vcpus) {
             let state = state.clone();
-            on_vcpu(index, vcpu, "restore a vCPU", move |vcpu| {
+            self.on_vcpu(index, vcpu, "restore a vCPU", move |vcpu| {
                 // A later reset returns to the state at the first call of this, which must not be the restored one.
                 vcpu.set_boot_state(None)?;
                 vcpu.restore(&state)
             })?;
         }
         self.vm.restore(&snapshot.vm).map_err(hypervisor("restore the interrupt controllers"))?;
+        self.clock = Some(snapshot.vm.clock());
         for device in &self.devices {
             let Some(state) = snapshot.devices.get(device.name()) else { continue };
             device
@@ -215,28 +278,34 @@ impl Parts {
     /// Tells the guest's watchdogs that time passed without it.
     fn mark_clocks(&self) -> Result<(), MachineError> {
         for (index, vcpu) in self.vcpus.iter().enumerate() {
-            on_vcpu(index, vcpu, "mark a vCPU's clock", |vcpu| vcpu.kvmclock_ctrl())?;
+            self.on_vcpu(index, vcpu, "mark a vCPU's clock", |vcpu| vcpu.kvmclock_ctrl())?;
         }
         Ok(())
     }
-}
 
-/// Runs `job` on a paused vCPU.
-fn on_vcpu<R: Send + 'static>(
-    index: usize,
-    vcpu: &VcpuHandle,
-    step: &'static str,
-    job: impl FnOnce(&mut Vcpu) -> Result<R, HypervisorError> + Send + 'static,
-) -> Result<R, MachineError> {
-    vcpu.control().with(job).ok_or_else(|| gone(index))?.map_err(hypervisor(step))
+    /// Runs `job` on a paused vCPU.
+    fn on_vcpu<R: Send + 'static>(
+        &self,
+        index: usize,
+        vcpu: &VcpuHandle,
+        step: &'static str,
+        job: impl FnOnce(&mut Vcpu) -> Result<R, HypervisorError> + Send + 'static,
+    ) -> Result<R, MachineError> {
+        let done = vcpu.control().with(self.patience.step, job);
+        done.map_err(missed(index))?.map_err(hypervisor(step))
+    }
 }
 
 fn hypervisor(step: &'static str) -> impl Fn(HypervisorError) -> MachineError {
     move |source| MachineError::Hypervisor { step, source }
 }
 
-fn gone(index: usize) -> MachineError {
-    MachineError::VcpuGone { cpu: u32::try_from(index).unwrap_or(u32::MAX) }
+fn missed(index: usize) -> impl Fn(Missed) -> MachineError {
+    let cpu = u32::try_from(index).unwrap_or(u32::MAX);
+    move |missed| match missed {
+        Missed::Gone => MachineError::VcpuGone { cpu },
+        Missed::Late => MachineError::VcpuStuck { cpu },
+    }
 }
 
 /// The first registers as the hypervisor takes them.

@@ -33,6 +33,9 @@ impl Shared {
     /// Publishes a state other than `Stopped`.
     pub fn set_state(&self, state: MachineState) {
         let mut status = self.lock();
+        if status.state == MachineState::Stopped {
+            return;
+        }
         status.state = state;
         status.booted.get_or_insert_with(Instant::now);
     }
@@ -52,9 +55,12 @@ impl Shared {
         self.lock().exit.get_or_insert(exit);
     }
 
-    /// Publishes the end, once everything the machine held is released.
+    /// Publishes the end, once everything the machine held is released or given up. Nothing the second time.
     pub fn finish(&self, events: &dyn MachineEvents) {
         let mut status = self.lock();
+        if status.state == MachineState::Stopped {
+            return;
+        }
         status.state = MachineState::Stopped;
         let exit = status.exit.get_or_insert_with(|| {
             MachineExit::error(

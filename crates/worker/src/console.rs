@@ -6,8 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flotilla_control::console::{Chunk, Endpoint};
+use flotilla_control::{BlackBox, black_box};
 use flotilla_vmm::Console;
-use flotilla_vmm::console::RING_LEN;
+use flotilla_vmm::console::{OutputLog, RING_LEN};
+
+const _: () = assert!(RING_LEN == black_box::KEPT, "what is kept after the end is what is kept before");
 
 /// The console of a machine.
 pub struct MachineConsole(pub Arc<Console>);
@@ -19,6 +22,13 @@ impl Endpoint for MachineConsole {
 
     fn bounds(&self) -> (u64, u64) {
         (self.0.start(), self.0.end())
+    }
+
+    fn snapshot(&self, offset: u64) -> (u64, Vec<u8>) {
+        let mut bytes = vec![0; RING_LEN];
+        let chunk = self.0.read_from(offset, &mut bytes, Duration::ZERO);
+        bytes.truncate(chunk.len);
+        (chunk.offset, bytes)
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk {
@@ -40,5 +50,18 @@ impl Endpoint for MachineConsole {
             // The queue holds 64 KiB that the guest has not read yet: typing is not delayed by this.
             thread::sleep(Duration::from_millis(10));
         }
+    }
+}
+
+/// Takes output to the black box.
+pub struct ToBlackBox(pub Arc<BlackBox>);
+
+impl OutputLog for ToBlackBox {
+    fn append(&self, bytes: &[u8]) {
+        self.0.append(bytes);
+    }
+
+    fn finish(&self) {
+        self.0.flush();
     }
 }

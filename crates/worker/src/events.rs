@@ -2,22 +2,39 @@
 //! From the events of a machine to those of the control protocol.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
-use flotilla_control::EventLog;
+use flotilla_control::{BlackBox, EventLog};
 use flotilla_spec::report;
 use flotilla_vmm::{MachineEvent, MachineEvents, MachineExit, MachineState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Puts each event of a machine into a log.
-pub struct Recorder(pub Arc<EventLog>);
+use crate::serve::Message;
+
+/// Puts each event of a machine into a log. The end is in the black box before a client can hear of it, and only then
+/// does the main thread: so nothing ends before everything is told.
+pub struct Recorder {
+    /// For clients.
+    pub log: Arc<EventLog>,
+    /// For whoever comes after this process.
+    pub black_box: Option<Arc<BlackBox>>,
+    /// For the main thread, last.
+    pub end: Sender<Message>,
+}
 
 impl MachineEvents for Recorder {
     fn event(&self, event: MachineEvent) {
-        if let Some(event) = same_form::<_, report::MachineEvent>(&event) {
-            self.0.push(&event);
-        } else {
+        let Some(event) = same_form::<_, report::MachineEvent>(&event) else {
             tracing::error!(?event, "event has no form in the control protocol");
+            return;
+        };
+        if let (report::MachineEvent::Stopped(exit), Some(black_box)) = (&event, &self.black_box) {
+            black_box.record_exit(exit);
+        }
+        self.log.push(&event);
+        if let report::MachineEvent::Stopped(exit) = event {
+            let _ = self.end.send(Message::Stopped(exit));
         }
     }
 }
@@ -58,7 +75,8 @@ mod tests {
 
     fn recorded(event: MachineEvent) -> report::MachineEvent {
         let log = Arc::new(EventLog::new());
-        Recorder(Arc::clone(&log)).event(event);
+        let (end, _) = std::sync::mpsc::channel();
+        Recorder { log: Arc::clone(&log), black_box: None, end }.event(event);
         let kept = log.after(0, std::time::Duration::ZERO);
         kept[0].known().unwrap()
     }

@@ -9,13 +9,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flotilla_control::console::{ConsoleClient, Hello, LIVE};
-use flotilla_control::{Client, ClientError, ClientOptions, Failure};
+use flotilla_control::console::{ConsoleClient, Hello, LIVE, Purpose};
+use flotilla_control::{Client, ClientError, ClientOptions, Failure, Outlets, black_box};
 use flotilla_spec::MachineSpec;
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::report::{ExitReason, MachineEvent, MachineState};
+use flotilla_spec::report::{ExitReason, MachineEvent, MachineExit, MachineState};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use support::{BINARY, Running, guest, has_kvm, text, wait_until};
@@ -64,13 +64,31 @@ impl Worker {
         let console = UnixListener::bind(self.path("console.sock")).unwrap();
         let kernel = guest(self.directory.path(), name);
         let descriptors = vec![open("/dev/kvm"), File::open(kernel).unwrap().into()];
-        client.configure(&"m1".parse().unwrap(), &spec(), &descriptors, Some(console.as_fd())).unwrap();
+        let black_box = self.make_black_box();
+        let outlets = Outlets { console: Some(console.as_fd()), black_box: Some(black_box.as_fd()) };
+        client.configure(&"m1".parse().unwrap(), &spec(), &descriptors, outlets).unwrap();
     }
 
     fn console(&self, offset: u64, writer: bool) -> ConsoleClient {
-        let console = ConsoleClient::connect(&self.path("console.sock"), Hello { writer, offset }).unwrap();
+        let console = ConsoleClient::connect(&self.path("console.sock"), hello(offset, writer)).unwrap();
         console.set_read_timeout(Some(SOON)).unwrap();
         console
+    }
+
+    fn make_black_box(&self) -> File {
+        let file =
+            File::options().read(true).write(true).create(true).truncate(true).open(self.path("black.box"));
+        let file = file.unwrap();
+        file.set_len(black_box::LEN).unwrap();
+        file
+    }
+
+    /// What the black box has, and that the console is this text.
+    fn left(&self) -> (String, Option<MachineExit>) {
+        let file = File::open(self.path("black.box")).unwrap();
+        let console = black_box::read_console(&file).unwrap();
+        assert_eq!(console.offset, 0);
+        (text(&console.bytes), black_box::read_exit(&file).unwrap())
     }
 
     fn log(&self) -> String {
@@ -80,6 +98,10 @@ impl Worker {
 
 fn open(path: &str) -> OwnedFd {
     fs::OpenOptions::new().read(true).write(true).open(path).unwrap().into()
+}
+
+fn hello(offset: u64, writer: bool) -> Hello {
+    Hello { purpose: if writer { Purpose::Write } else { Purpose::Read }, offset }
 }
 
 fn spec() -> MachineSpec {
@@ -248,7 +270,7 @@ fn bad_specifications_are_refused_and_a_good_one_still_taken() {
     assert_eq!(failure.code, ErrorCode::WorkerProtocol);
     if has_kvm() {
         worker.configure(&client, "hello");
-        let failure = refused(client.configure(&"m2".parse().unwrap(), &spec(), &[], None));
+        let failure = refused(client.configure(&"m2".parse().unwrap(), &spec(), &[], Outlets::default()));
         assert_eq!(failure.code, ErrorCode::MachineState);
     }
 }
@@ -258,16 +280,23 @@ fn descriptors_that_are_something_else_are_refused() {
     let worker = Worker::start();
     let client = worker.client();
     let id = "m1".parse().unwrap();
-    let null_kvm = refused(client.configure(&id, &spec(), &[open("/dev/null"), open("/dev/null")], None));
+    let null_kvm =
+        refused(client.configure(&id, &spec(), &[open("/dev/null"), open("/dev/null")], Outlets::default()));
     assert!(
         matches!(null_kvm.code, ErrorCode::KvmMissing | ErrorCode::KvmUnsupported | ErrorCode::Io),
         "{null_kvm:?}"
     );
     if has_kvm() {
-        let failure = refused(client.configure(&id, &spec(), &[open("/dev/kvm"), open("/dev/null")], None));
+        let failure = refused(client.configure(
+            &id,
+            &spec(),
+            &[open("/dev/kvm"), open("/dev/null")],
+            Outlets::default(),
+        ));
         assert_eq!(failure.path.as_deref(), Some("$.boot.kernel"), "{failure:?}");
         let directory = File::open("/").unwrap().into();
-        let failure = refused(client.configure(&id, &spec(), &[open("/dev/kvm"), directory], None));
+        let failure =
+            refused(client.configure(&id, &spec(), &[open("/dev/kvm"), directory], Outlets::default()));
         assert_eq!(
             (failure.code, failure.path.as_deref()),
             (ErrorCode::FileNotRegular, Some("$.boot.kernel"))
@@ -338,7 +367,7 @@ fn the_console_takes_input_from_one_writer() {
     client.boot().unwrap();
     let mut console = worker.console(0, true);
     read_until(&mut console, "ready\n");
-    let taken = ConsoleClient::connect(&worker.path("console.sock"), Hello { writer: true, offset: 0 });
+    let taken = ConsoleClient::connect(&worker.path("console.sock"), hello(0, true));
     assert!(taken.is_err());
     let line = "The quick brwn fx jumps ver the lazy dg. ".replace(['r', 't', 'p'], "_");
     console.write_all(line.as_bytes()).unwrap();
@@ -433,4 +462,103 @@ fn the_worker_is_in_a_jail_before_it_hears_a_client() {
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     assert!(!status.contains("Uid:\t0\t"), "a worker is never root: {status}");
     assert!(worker.log().contains("worker is in its jail"), "{}", worker.log());
+}
+
+#[test]
+fn the_end_and_the_whole_console_outlive_a_worker_that_nobody_watched() {
+    if !has_kvm() {
+        return;
+    }
+    let ends = [
+        ("echo", ExitReason::PoweredOff, "ready\nabc"),
+        ("panic", ExitReason::Panic, "panic\n"),
+        ("triple-fault", ExitReason::TripleFault, "fault\n"),
+    ];
+    for (name, reason, output) in ends {
+        let mut worker = Worker::start();
+        let client = worker.client();
+        worker.configure(&client, name);
+        if name == "echo" {
+            client.boot().unwrap();
+            let mut console = worker.console(0, true);
+            console.write_all(b"abc").unwrap();
+            read_until(&mut console, "ready\nabc");
+            drop(client);
+            console.write_all(b"o").unwrap();
+        } else {
+            client.boot().unwrap();
+            drop(client);
+        }
+        let start = Instant::now();
+        worker.process.wait(SOON);
+        assert!(start.elapsed() < Duration::from_secs(5), "it waits for nobody");
+        let (console, exit) = worker.left();
+        let exit = exit.expect("a worker that ends by itself leaves word");
+        assert_eq!((exit.reason, console.as_str()), (reason, output));
+        assert_eq!(exit.registers.is_some(), reason != ExitReason::PoweredOff, "{exit:?}");
+    }
+}
+
+#[test]
+fn kill_9_loses_less_of_the_console_than_is_gathered_and_leaves_no_exit() {
+    if !has_kvm() {
+        return;
+    }
+    let mut worker = Worker::start();
+    let client = worker.client();
+    worker.configure(&client, "ticker");
+    client.boot().unwrap();
+    let seen = read_until(&mut worker.console(0, false), &".".repeat(2 * black_box::GATHER));
+    worker.process.signal(Signal::SIGKILL);
+    worker.process.wait(SOON);
+    let (console, exit) = worker.left();
+    assert!(console.starts_with("ready\n"), "{console:?}");
+    assert!(console.len() + black_box::GATHER > seen.len(), "{} of {}", console.len(), seen.len());
+    assert_eq!(exit, None);
+}
+
+#[test]
+fn each_call_around_the_end_is_answered_or_refused_at_once() {
+    if !has_kvm() {
+        return;
+    }
+    for _ in 0..10 {
+        let mut worker = Worker::start();
+        let client = worker.client();
+        worker.configure(&client, "spin");
+        client.boot().unwrap();
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                loop {
+                    match client.info() {
+                        Ok(_) => {}
+                        Err(error) => return error,
+                    }
+                }
+            });
+            // The answer to what ends the worker comes before the worker ends.
+            client.stop().unwrap();
+            assert_eq!(asking.join().unwrap().code(), ErrorCode::WorkerGone);
+        });
+        let start = Instant::now();
+        assert_eq!(worker.process.wait(SOON).code(), Some(13));
+        assert!(start.elapsed() < Duration::from_secs(1), "nothing is left to wait for");
+        assert_eq!(worker.left().1.unwrap().reason, ExitReason::Killed);
+    }
+}
+
+#[test]
+fn a_black_box_that_is_none_is_refused() {
+    let worker = Worker::start();
+    let client = worker.client();
+    let null = open("/dev/null");
+    let outlets = Outlets { console: None, black_box: Some(null.as_fd()) };
+    let failure = refused(client.configure(
+        &"m1".parse().unwrap(),
+        &spec(),
+        &[open("/dev/null"), open("/dev/null")],
+        outlets,
+    ));
+    assert_eq!((failure.code, failure.path.as_deref()), (ErrorCode::SpecDescriptorInvalid, Some("$")));
+    assert!(failure.message.contains("regular file"), "{}", failure.message);
 }

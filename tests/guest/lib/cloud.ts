@@ -11,6 +11,12 @@ import { Guest } from './guest.js';
 const top = fileURLToPath(new URL('../../../../', import.meta.url));
 const orchestratorEntry = fileURLToPath(import.meta.resolve('@flotilla/orchestrator'));
 
+/** A test that fails half way leaves its orchestrator; the run must end all the same. */
+const running = new Set<ChildProcess>();
+after(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** Where one cloud keeps its things; two orchestrators after each other share it. */
 export interface Places {
   readonly dataDir: string;
@@ -47,6 +53,8 @@ export class Cloud {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, FLOTILLA_DATA_DIR: places.dataDir, FLOTILLA_RUNTIME_DIR: places.runtimeDir, FLOTILLA_LISTEN: '127.0.0.1:0', ...env },
     });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const url = await listening(child);
     return new Cloud(child, url, places, performance.now() - began);
   }

@@ -8,12 +8,24 @@ pub const LIVE: u64 = u64::MAX;
 /// Length of both messages.
 pub const HELLO: usize = 16;
 const WRITER: u32 = 1;
+const SNAPSHOT: u32 = 2;
+
+/// What a client is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read what comes.
+    Read,
+    /// To read what comes, and to write.
+    Write,
+    /// To get what is kept at this moment, in one piece, and no more.
+    Snapshot,
+}
 
 /// What a client asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hello {
-    /// Whether it wants to be the writer.
-    pub writer: bool,
+    /// What it is there for.
+    pub purpose: Purpose,
     /// The first byte it wants, or [`LIVE`].
     pub offset: u64,
 }
@@ -34,7 +46,7 @@ pub enum Status {
 pub struct Welcome {
     /// Whether the client was let in.
     pub status: Status,
-    /// How many bytes of output are kept.
+    /// How many bytes of output are kept; with a snapshot, how many follow.
     pub ring: u32,
     /// The offset of the first byte that follows.
     pub offset: u64,
@@ -43,13 +55,24 @@ pub struct Welcome {
 impl Hello {
     /// The hello as bytes.
     pub fn encode(self) -> [u8; HELLO] {
-        join(MAGIC, if self.writer { WRITER } else { 0 }, self.offset)
+        let flags = match self.purpose {
+            Purpose::Read => 0,
+            Purpose::Write => WRITER,
+            Purpose::Snapshot => SNAPSHOT,
+        };
+        join(MAGIC, flags, self.offset)
     }
 
     /// Reads a hello; `None` for another magic or unknown flags.
     pub fn decode(bytes: [u8; HELLO]) -> Option<Self> {
         let (magic, flags, offset) = part(bytes);
-        (magic == MAGIC && flags & !WRITER == 0).then_some(Self { writer: flags & WRITER != 0, offset })
+        let purpose = match flags {
+            0 => Purpose::Read,
+            WRITER => Purpose::Write,
+            SNAPSHOT => Purpose::Snapshot,
+            _ => return None,
+        };
+        (magic == MAGIC).then_some(Self { purpose, offset })
     }
 }
 

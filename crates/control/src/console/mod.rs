@@ -2,10 +2,13 @@
 //! The console of a machine over a UNIX socket: many readers, one writer, nothing lost while it is kept.
 //!
 //! ```text
-//!   client ──▶ magic u32 'FCON' · flags u32 (bit 0: writer) · offset u64 (all ones: from now on, 0: oldest)
+//!   client ──▶ magic u32 'FCON' · flags u32 (0, 1 writer, 2 snapshot) · offset u64 (all ones: from now on, 0: oldest)
 //!          ◀── status u32 (0 ok, 1 writer taken, 2 bad hello) · ring u32 (bytes) · offset u64 (of the first byte)
 //!          ◀──▶ raw bytes; what a reader sends is dropped
 //! ```
+//!
+//! A snapshot is what is kept at that moment: the answer has the number of its bytes in place of the ring's size, they
+//! follow in one piece, and the connection ends. So its reader knows whether it has everything.
 //!
 //! All numbers are little-endian. The output of the guest is one endless run of bytes, each with its offset; a ring
 //! keeps the newest of them. A reader that falls behind the ring is disconnected and never silently skipped: it
@@ -14,9 +17,10 @@
 mod client;
 mod hello;
 mod server;
+mod writer;
 
 pub use client::ConsoleClient;
-pub use hello::{Hello, LIVE, MAGIC, Status, Welcome};
+pub use hello::{Hello, LIVE, MAGIC, Purpose, Status, Welcome};
 pub use server::ConsoleServer;
 
 use std::time::Duration;
@@ -27,6 +31,8 @@ pub trait Endpoint: Send + Sync {
     fn capacity(&self) -> u32;
     /// Offset of the oldest kept byte, and of the byte that comes next.
     fn bounds(&self) -> (u64, u64);
+    /// What is kept from `offset` on, or from the oldest byte if that is later, in one piece, and its first offset.
+    fn snapshot(&self, offset: u64) -> (u64, Vec<u8>);
     /// Copies output from `offset` on, waiting up to `wait` for the first byte.
     fn read(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk;
     /// Gives input to the guest, waiting up to `wait` for room. Returns how many bytes were taken.

@@ -9,11 +9,12 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::hello::{HELLO, Hello, LIVE, Status, Welcome};
+use super::hello::{HELLO, Hello, LIVE, Purpose, Status, Welcome};
+use super::writer::{Turn, Writer};
 use super::{Chunk, Endpoint};
 
 /// How many connections a console has at once; more are closed.
@@ -32,8 +33,9 @@ struct Shared {
     listener: UnixListener,
     endpoint: Arc<dyn Endpoint>,
     stopping: AtomicBool,
-    writer: AtomicBool,
+    writer: Writer,
     connections: Mutex<Vec<Arc<UnixStream>>>,
+    fewer: Condvar,
 }
 
 impl ConsoleServer {
@@ -46,17 +48,26 @@ impl ConsoleServer {
             listener,
             endpoint,
             stopping: AtomicBool::new(false),
-            writer: AtomicBool::new(false),
+            writer: Writer::default(),
             connections: Mutex::default(),
+            fewer: Condvar::new(),
         });
         let accepting = Arc::clone(&shared);
         let thread = thread::Builder::new().name("console".to_owned()).spawn(move || accept(&accepting))?;
         Ok(Self { shared, accepting: Some(thread) })
     }
 
-    /// Whether no client is connected. A worker that ends waits for this, so that readers get the last output.
+    /// Whether no client is connected.
     pub fn is_idle(&self) -> bool {
         self.shared.lock().is_empty()
+    }
+
+    /// Waits until every reader of a console that has ended was given the last output. One that does not read is
+    /// waited for up to `limit`. Whether all have it.
+    pub fn finish(&self, limit: Duration) -> bool {
+        let busy = |connections: &mut Vec<Arc<UnixStream>>| !connections.is_empty();
+        let waited = self.shared.fewer.wait_timeout_while(self.shared.lock(), limit, busy);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
@@ -76,6 +87,11 @@ impl Drop for ConsoleServer {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<UnixStream>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, stream: &Arc<UnixStream>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, stream));
+        self.fewer.notify_all();
     }
 
     fn stopping(&self) -> bool {
@@ -112,10 +128,10 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
             tracing::debug!(%error, "console connection ended");
         }
         let _ = served.shutdown(Shutdown::Both);
-        owner.lock().retain(|other| !Arc::ptr_eq(other, &served));
+        owner.forget(&served);
     };
     if thread::Builder::new().name("console-out".to_owned()).spawn(serve).is_err() {
-        shared.lock().retain(|other| !Arc::ptr_eq(other, &stream));
+        shared.forget(&stream);
     }
 }
 
@@ -127,26 +143,42 @@ fn serve(shared: &Arc<Shared>, stream: &Arc<UnixStream>) -> io::Result<()> {
     let Some(hello) = Hello::decode(hello) else {
         return answer(shared, stream, Status::BadHello, 0);
     };
-    if hello.writer && shared.writer.swap(true, Ordering::AcqRel) {
-        return answer(shared, stream, Status::WriterTaken, 0);
-    }
-    let written = stream_both(shared, stream, hello);
-    if hello.writer {
-        shared.writer.store(false, Ordering::Release);
-    }
-    written
+    let turn = match hello.purpose {
+        Purpose::Snapshot => return send_snapshot(shared, stream, hello.offset),
+        Purpose::Read => None,
+        Purpose::Write => match shared.writer.claim(stream) {
+            Some(turn) => Some(turn),
+            None => return answer(shared, stream, Status::WriterTaken, 0),
+        },
+    };
+    stream_both(shared, stream, hello.offset, turn)
+}
+
+/// Sends what is kept now, with its length.
+fn send_snapshot(shared: &Shared, mut stream: &UnixStream, offset: u64) -> io::Result<()> {
+    let (offset, bytes) = shared.endpoint.snapshot(offset);
+    let ring = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    stream.write_all(&Welcome { status: Status::Ok, ring, offset }.encode())?;
+    send_all(shared, stream, &bytes)
 }
 
 /// Sends output in this thread while another one brings input; ends when either does.
-fn stream_both(shared: &Arc<Shared>, stream: &Arc<UnixStream>, hello: Hello) -> io::Result<()> {
+fn stream_both(
+    shared: &Arc<Shared>,
+    stream: &Arc<UnixStream>,
+    offset: u64,
+    turn: Option<Turn>,
+) -> io::Result<()> {
     let (oldest, end) = shared.endpoint.bounds();
-    let offset = if hello.offset == LIVE { end } else { hello.offset.clamp(oldest, end) };
+    let offset = if offset == LIVE { end } else { offset.clamp(oldest, end) };
     answer(shared, stream, Status::Ok, offset)?;
     let (owner, source) = (Arc::clone(shared), Arc::clone(stream));
     let input = thread::Builder::new().name("console-in".to_owned()).spawn(move || {
-        bring_input(&owner, &source, hello.writer);
+        bring_input(&owner, &source, turn.as_ref());
+        // The next writer need not wait for the thread that sends.
+        drop(turn);
         let _ = source.shutdown(Shutdown::Read);
-        owner.lock().retain(|other| !Arc::ptr_eq(other, &source));
+        owner.forget(&source);
     })?;
     let sent = send_output(shared, stream, offset);
     let _ = stream.shutdown(Shutdown::Both);
@@ -189,7 +221,7 @@ fn send_all(shared: &Shared, mut stream: &UnixStream, mut bytes: &[u8]) -> io::R
     Ok(())
 }
 
-fn bring_input(shared: &Shared, mut stream: &UnixStream, writer: bool) {
+fn bring_input(shared: &Shared, mut stream: &UnixStream, turn: Option<&Turn>) {
     let mut buffer = [0; 4096];
     while !shared.stopping() {
         let len = match stream.read(&mut buffer) {
@@ -199,7 +231,8 @@ fn bring_input(shared: &Shared, mut stream: &UnixStream, writer: bool) {
             Err(_) => return,
         };
         let mut bytes = buffer.get(..len).unwrap_or_default();
-        while writer && !bytes.is_empty() && !shared.stopping() {
+        // A writer that went while the guest took nothing may have been followed by another one.
+        while turn.is_some_and(Turn::lasts) && !bytes.is_empty() && !shared.stopping() {
             let taken = shared.endpoint.write(bytes, Duration::from_millis(200));
             bytes = bytes.get(taken..).unwrap_or_default();
         }

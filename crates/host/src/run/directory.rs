@@ -8,8 +8,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use flotilla_control::black_box::{self, BlackBoxError, ConsoleRecord};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
+use flotilla_spec::report::MachineExit;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::process::ProcessIdentity;
@@ -18,6 +20,9 @@ use crate::{HostError, file};
 
 /// The longest path of a UNIX socket (`sun_path` without its NUL).
 const MAX_SOCKET_PATH: usize = 107;
+
+/// The file that outlives the worker.
+const BLACK_BOX: &str = "black.box";
 
 /// The run directory of one machine.
 #[derive(Debug, Clone)]
@@ -98,6 +103,48 @@ impl RunDirectory {
         let path = self.path.join(name);
         let opened = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
         opened.map_err(HostError::file("create", &path))
+    }
+
+    /// Makes the black box for a worker to start: its whole length at once, none of it taken from the disk.
+    pub fn create_black_box(&self) -> Result<File, HostError> {
+        let path = self.path.join(BLACK_BOX);
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let sized = opened.and_then(|file| file.set_len(black_box::LEN).map(|()| file));
+        sized.map_err(HostError::file("create", &path))
+    }
+
+    /// The last console output of a machine whose worker ended or is about to. `None` when there is none.
+    pub fn last_console(&self) -> Result<Option<ConsoleRecord>, HostError> {
+        self.read_black_box(black_box::read_console)
+    }
+
+    /// How the machine ended, as its worker has left it. `None` when it left no word: it runs, or a signal ended it.
+    pub fn last_exit(&self) -> Result<Option<MachineExit>, HostError> {
+        self.read_black_box(black_box::read_exit).map(Option::flatten)
+    }
+
+    fn read_black_box<T>(
+        &self,
+        read: impl FnOnce(&File) -> Result<T, BlackBoxError>,
+    ) -> Result<Option<T>, HostError> {
+        let path = self.path.join(BLACK_BOX);
+        // A worker holds the file open and no more. Still, whatever lies there must not make us wait or follow.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        let opened =
+            OpenOptions::new().read(true).custom_flags(i32::try_from(flags).unwrap_or_default()).open(&path);
+        let file = match opened {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(HostError::file("open", &path))?,
+        };
+        match read(&file) {
+            // Made by us, and the worker never got so far as to start it.
+            Err(BlackBoxError::Foreign) => Ok(None),
+            Err(BlackBoxError::File { source, .. }) => Err(HostError::file("read", &path)(source)),
+            Err(error) => {
+                Err(HostError::Worker { code: ErrorCode::WorkerProtocol, message: error.to_string() })
+            }
+            Ok(read) => Ok(Some(read)),
+        }
     }
 
     /// Reads who runs the machine. `None` when that was never written.
@@ -268,6 +315,30 @@ mod tests {
         let found = list(root.path()).unwrap();
         let seen: Vec<_> = found.iter().map(|status| (status.record.id.as_str(), status.alive)).collect();
         assert_eq!(seen, [("a", true), ("b", false), ("c", false)]);
+    }
+
+    #[test]
+    fn reads_a_black_box_and_nothing_else_that_lies_there() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::of(root.path(), &id("a"));
+        assert_eq!(directory.last_console().unwrap(), None);
+        directory.create().unwrap();
+        let file = directory.create_black_box().unwrap();
+        let path = directory.path().join("black.box");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!((directory.last_console().unwrap(), directory.last_exit().unwrap()), (None, None));
+        let black_box = flotilla_control::BlackBox::start(file).unwrap();
+        black_box.append(b"hello\n");
+        assert_eq!(directory.last_console().unwrap().unwrap().bytes, b"hello\n");
+        assert_eq!(directory.last_exit().unwrap(), None);
+        fs::write(&path, "short").unwrap();
+        assert_eq!(directory.last_console().unwrap_err().code(), ErrorCode::WorkerProtocol);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        assert_eq!(directory.last_exit().unwrap_err().code(), ErrorCode::FileNotRegular);
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(directory.last_exit().unwrap_err().code(), ErrorCode::WorkerProtocol);
     }
 
     #[test]

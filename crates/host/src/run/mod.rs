@@ -8,6 +8,7 @@
 //!       control.sock console.sock  bound before the worker exists, so that a worker always has a client
 //!       spec.json                  the specification with its paths
 //!       worker.log                 what the worker says
+//!       black.box                  the last console output and how the machine ended, for after the worker
 //! ```
 //!
 //! A worker is told from another process with the same pid by its start time; the descriptor of the process (pidfd)

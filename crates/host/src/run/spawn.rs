@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Starting a worker.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -28,6 +29,8 @@ pub struct Spawned {
     pub control: UnixStream,
     /// The listening socket of the console, for the worker.
     pub console: UnixListener,
+    /// The black box, for the worker.
+    pub black_box: File,
     kept: bool,
 }
 
@@ -76,6 +79,7 @@ fn start(
     let listener = directory.listen("control.sock")?;
     let console = directory.listen("console.sock")?;
     let log = directory.create_log("worker.log")?;
+    let black_box = directory.create_black_box()?;
     let control = connect(&directory.control_socket())?;
     cancel.check()?;
     // No `pre_exec` and no user ids: so this is `posix_spawn`, which is safe in a process with threads.
@@ -88,7 +92,9 @@ fn start(
     let child = command.spawn().map_err(HostError::file("start the worker", program))?;
     // The child is not reaped yet, so its pid is its own.
     let Some(process) = Process::open(child.id()) else { return Err(died(directory, child)) };
-    let spawned = Spawned { process, directory: directory.clone(), control, console, kept: false };
+    let directory = directory.clone();
+    let spawned = Spawned { process, directory, control, console, black_box, kept: false };
+    let directory = &spawned.directory;
     directory.write_record(&WorkerRecord::new(id.as_str(), &spawned.process, Isolation::Process))?;
     cancel.check()?;
     Ok(spawned)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::msr::Msr;
 pub use vcpu::VcpuState;
-pub use vm::{ClockPolicy, VmState};
+pub use vm::{Clock, ClockPolicy, VmState};
 
 use crate::HypervisorError;
 

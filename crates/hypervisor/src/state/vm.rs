@@ -27,6 +27,30 @@ pub struct VmState {
     ioapic: kvm_irqchip,
 }
 
+/// A guest's clock at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clock(kvm_clock_data);
+
+impl Clock {
+    /// Nanoseconds since the guest was started, without the time it stood still.
+    pub fn nanoseconds(&self) -> u64 {
+        self.0.clock
+    }
+}
+
+impl VmState {
+    /// The clock in it.
+    pub fn clock(&self) -> Clock {
+        Clock(self.clock)
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: &Clock) -> Self {
+        Self { clock: clock.0, ..self }
+    }
+}
+
 /// What happens to the guest's clock over the time it was away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockPolicy {
@@ -58,14 +82,29 @@ impl Vm {
     /// Takes over a saved state, as [`Self::restore`], with a policy for the clock.
     pub fn restore_with(&self, state: &VmState, policy: ClockPolicy) -> Result<(), HypervisorError> {
         state.header.check(KIND, VERSION)?;
-        let known = state.clock.flags & KVM_CLOCK_REALTIME;
+        self.set_controllers(state)?;
+        self.set_clock_with(&state.clock(), policy)
+    }
+
+    /// The guest's clock. For a moment when all vCPUs are stopped.
+    pub fn clock(&self) -> Result<Clock, HypervisorError> {
+        self.inner.fd.get_clock().map(Clock).map_err(refused("read the clock"))
+    }
+
+    /// Lets the guest's clock go on from `clock`, as if no time had passed since. All vCPUs must be stopped.
+    pub fn set_clock(&self, clock: &Clock) -> Result<(), HypervisorError> {
+        self.set_clock_with(clock, ClockPolicy::Freeze)
+    }
+
+    fn set_clock_with(&self, clock: &Clock, policy: ClockPolicy) -> Result<(), HypervisorError> {
+        let Clock(saved) = clock;
+        let known = saved.flags & KVM_CLOCK_REALTIME;
         let clock = kvm_clock_data {
-            clock: state.clock.clock,
-            realtime: state.clock.realtime,
+            clock: saved.clock,
+            realtime: saved.realtime,
             flags: if policy == ClockPolicy::Advance { known } else { 0 },
             ..Default::default()
         };
-        self.set_controllers(state)?;
         self.inner.fd.set_clock(&clock).map_err(refused("set the clock"))
     }
 

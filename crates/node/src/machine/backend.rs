@@ -34,7 +34,9 @@ pub trait Backend: Send + Sync {
     fn info(&self) -> Result<Value, Failure>;
     /// Counters by name.
     fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure>;
-    /// Ends the machine and what runs it, and removes the run directory. Idempotent.
+    /// Ends the machine and what runs it; the run directory stays. Idempotent.
+    fn end(&self) -> Result<(), Failure>;
+    /// As [`Backend::end`], and removes the run directory. Idempotent.
     fn kill(&self) -> Result<(), Failure>;
     /// Lets go of the machine, with every thread and descriptor held for it here. Idempotent.
     fn close(&self) -> Result<(), Failure>;

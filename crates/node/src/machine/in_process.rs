@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
-use flotilla_control::{BUILD, Event, EventLog, Failure, PROTOCOL};
+use flotilla_control::{BUILD, BlackBox, Event, EventLog, Failure, PROTOCOL};
 use flotilla_host::Cancel;
 use flotilla_host::run::{Isolation, Process, RunDirectory, WorkerRecord};
-use flotilla_spec::ValidSpec;
 use flotilla_spec::code::ErrorCode;
+use flotilla_spec::{ValidSpec, report};
 use flotilla_vmm::{
     BuildError, Console, Machine, MachineError, MachineEvent, MachineEvents, MachineOptions, Resources,
     describe,
@@ -20,16 +20,20 @@ use flotilla_vmm::{
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Verb};
-use super::console::MachineConsole;
+use super::console::{MachineConsole, ToBlackBox};
 use super::events::{EventSource, OnEvent, Pump};
 use super::life::Life;
 use super::options::CreateOptions;
 use crate::workers::machine_id;
 
+/// The longest wait for a reader of the console that does not read.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
 struct LocalMachine {
     machine: Machine,
     scratch: Scratch,
     console: Mutex<Option<ConsoleServer>>,
+    black_box: Arc<BlackBox>,
     log: Arc<EventLog>,
     life: Arc<Life>,
     pump: Pump,
@@ -47,8 +51,10 @@ pub fn create(
     cancel.check()?;
     let scratch = Scratch::create(RunDirectory::of(Path::new(&options.runtime_directory), &id))?;
     let listening = scratch.fill(id.as_str(), &spec)?;
-    let (log, life, output) = (Arc::new(EventLog::new()), Arc::new(Life::default()), Console::new());
-    let recorder = Arc::new(Recorder(Arc::clone(&log)));
+    let black_box = Arc::new(start_black_box(&scratch.directory)?);
+    let (log, life) = (Arc::new(EventLog::new()), Arc::new(Life::default()));
+    let output = Console::logged(Arc::new(ToBlackBox(Arc::clone(&black_box))));
+    let recorder = Arc::new(Recorder { log: Arc::clone(&log), black_box: Arc::clone(&black_box) });
     let built = Machine::build(spec, resources, MachineOptions::new(recorder, Arc::clone(&output)));
     let machine = built.map_err(|error| build_failure(&error))?;
     cancel.check()?;
@@ -57,7 +63,12 @@ pub fn create(
     let source = LocalEvents { log: Arc::clone(&log), life: Arc::clone(&life), last: 0, ended: false };
     let pump = Pump::start(source, listener)?;
     let console = Mutex::new(Some(console));
-    Ok(Arc::new(LocalMachine { machine, scratch, console, log, life, pump }))
+    Ok(Arc::new(LocalMachine { machine, scratch, console, black_box, log, life, pump }))
+}
+
+fn start_black_box(directory: &RunDirectory) -> Result<BlackBox, Failure> {
+    let file = directory.create_black_box()?;
+    BlackBox::start(file).map_err(|error| Failure::new(ErrorCode::Io, describe(&error)))
 }
 
 /// A run directory that goes with the machine, once: the same id may have another machine afterwards.
@@ -135,15 +146,22 @@ impl Backend for LocalMachine {
         Ok(self.machine.metrics())
     }
 
-    fn kill(&self) -> Result<(), Failure> {
+    fn end(&self) -> Result<(), Failure> {
         let stopped = self.machine.stop();
-        let console = self.console.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(console);
+        if let Some(console) = self.console.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            console.finish(LAST_OUTPUT);
+        }
+        self.black_box.close();
         self.life.end(flotilla_host::run::WorkerExit::default());
         self.log.wake();
         self.pump.join();
-        self.scratch.remove()?;
         stopped.map_err(|error| machine_failure(&error))
+    }
+
+    fn kill(&self) -> Result<(), Failure> {
+        let ended = self.end();
+        self.scratch.remove()?;
+        ended
     }
 
     fn close(&self) -> Result<(), Failure> {
@@ -183,12 +201,19 @@ fn machine_failure(error: &MachineError) -> Failure {
 }
 
 /// Numbers the events of the machine. Called on its threads, so it only appends.
-struct Recorder(Arc<EventLog>);
+struct Recorder {
+    log: Arc<EventLog>,
+    black_box: Arc<BlackBox>,
+}
 
 impl MachineEvents for Recorder {
     fn event(&self, event: MachineEvent) {
-        if let Ok(Value::Object(body)) = serde_json::to_value(event) {
-            self.0.push_body(body);
+        let Ok(value) = serde_json::to_value(event) else { return };
+        if let Ok(report::MachineEvent::Stopped(exit)) = serde_json::from_value(value.clone()) {
+            self.black_box.record_exit(&exit);
+        }
+        if let Value::Object(body) = value {
+            self.log.push_body(body);
         }
     }
 }

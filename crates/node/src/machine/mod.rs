@@ -107,6 +107,12 @@ impl NativeMachine {
         self.perform(env, Verb::Reset)
     }
 
+    /// Ends the machine and what runs it now; its run directory stays. Idempotent.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn end<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.on_pool(env, |backend| backend.end(), |()| ())
+    }
+
     /// Ends the machine and what runs it now, and removes its run directory. Idempotent.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn kill<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flotilla_control::{Client, ClientError, ClientOptions, Event, Failure};
+use flotilla_control::{Client, ClientError, ClientOptions, Event, Failure, Outlets};
 use flotilla_host::run::{self, Isolation, Process, ProcessIdentity, RunDirectory, Spawned, Watcher};
 use flotilla_host::{Cancel, HostError};
 use flotilla_spec::ValidSpec;
@@ -93,7 +93,8 @@ fn configure(
     withdrawable(cancel, &spawned.control, || {
         let client = Client::from_stream(stream, &client_options(None))?;
         let descriptors = resources.into_descriptors();
-        client.configure(id, spec, &descriptors, Some(spawned.console.as_fd()))?;
+        let (console, black_box) = (Some(spawned.console.as_fd()), Some(spawned.black_box.as_fd()));
+        client.configure(id, spec, &descriptors, Outlets { console, black_box })?;
         Ok(client)
     })
     .map_err(|failure| with_log(failure, &spawned.directory))
@@ -223,11 +224,11 @@ impl Backend for WorkerMachine {
         self.client()?.metrics().map_err(ClientError::into_failure)
     }
 
-    fn kill(&self) -> Result<(), Failure> {
+    fn end(&self) -> Result<(), Failure> {
         // Held throughout: a second call waits, and finds nothing left to do.
         let mut held = self.held();
         match held.take() {
-            Some(held) => self.end(&held),
+            Some(held) => self.end_held(&held),
             None => end_process(self.identity),
         }
         if Process::find(self.identity).is_some() {
@@ -235,6 +236,11 @@ impl Backend for WorkerMachine {
             let failure = Failure::new(ErrorCode::Io, message);
             return Err(failure.with_remedy("Look at its state in /proc, and into the kernel log"));
         }
+        Ok(())
+    }
+
+    fn kill(&self) -> Result<(), Failure> {
+        self.end()?;
         Ok(self.directory.discard(self.identity)?)
     }
 
@@ -266,7 +272,7 @@ impl WorkerMachine {
     }
 
     /// Ends the worker: by asking, and by force when it does not end in time. Then its last events are out.
-    fn end(&self, held: &Held) {
+    fn end_held(&self, held: &Held) {
         // A worker that hangs answers nothing, so it is asked on the side.
         let client = Arc::clone(&held.client);
         let asking =

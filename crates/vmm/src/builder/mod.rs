@@ -99,6 +99,8 @@ pub fn build(
         console,
         _input: input,
         running: false,
+        clock: None,
+        patience: options.patience,
     })
 }
 

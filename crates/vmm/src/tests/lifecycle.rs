@@ -76,6 +76,64 @@ fn a_triple_fault_is_reported_with_registers() {
 }
 
 #[test]
+fn a_triple_fault_restarts_the_guest_if_asked_to() {
+    if !kvm_is_there() {
+        return;
+    }
+    let fixture = Fixture::boot("triple-fault", |spec| spec.on_triple_fault = CrashPolicy::Restart);
+    for _ in 0..2 {
+        let event = fixture.event(|event| matches!(event, MachineEvent::TripleFault { .. }));
+        assert!(matches!(event, MachineEvent::TripleFault { registers: Some(report) } if report.cpu == 0));
+        fixture.event(|event| *event == MachineEvent::GuestReset);
+    }
+    fixture.expect("fault\nfault\n");
+    assert_eq!(fixture.machine.info().state, MachineState::Running);
+    // The owner is heard between two of them.
+    fixture.machine.stop().unwrap();
+    assert_eq!(fixture.wait().reason, ExitReason::Killed);
+}
+
+#[test]
+fn a_triple_fault_pauses_the_machine_if_asked_to() {
+    if !kvm_is_there() {
+        return;
+    }
+    let fixture = Fixture::boot("triple-fault", |spec| {
+        spec.cpus = 2;
+        spec.on_triple_fault = CrashPolicy::Pause;
+    });
+    fixture.event(|event| matches!(event, MachineEvent::TripleFault { registers: Some(_) }));
+    fixture.event(|event| *event == MachineEvent::State { state: MachineState::Paused });
+    assert_eq!(
+        (fixture.machine.info().state, fixture.output()),
+        (MachineState::Paused, "fault\n".to_owned())
+    );
+    // It can be looked at, and a reset brings the guest back.
+    fixture.machine.save().unwrap();
+    fixture.machine.reset().unwrap();
+    assert_eq!(fixture.machine.info().state, MachineState::Paused);
+    fixture.machine.resume().unwrap();
+    fixture.event(|event| matches!(event, MachineEvent::TripleFault { .. }));
+    fixture.event(|event| *event == MachineEvent::State { state: MachineState::Paused });
+    assert_eq!(fixture.output(), "fault\nfault\n");
+    fixture.machine.stop().unwrap();
+    assert_eq!(fixture.wait().reason, ExitReason::Killed);
+}
+
+/// What a resume without a reset does is up to the processor; the machine must only stay obedient.
+#[test]
+fn a_machine_paused_by_a_triple_fault_may_be_resumed() {
+    if !kvm_is_there() {
+        return;
+    }
+    let fixture = Fixture::boot("triple-fault", |spec| spec.on_triple_fault = CrashPolicy::Pause);
+    fixture.event(|event| *event == MachineEvent::State { state: MachineState::Paused });
+    fixture.machine.resume().unwrap();
+    fixture.machine.stop().unwrap();
+    assert!(fixture.wait().reason == ExitReason::Killed || fixture.wait().reason == ExitReason::Error);
+}
+
+#[test]
 fn a_panic_is_reported_and_follows_the_policy() {
     if !kvm_is_there() {
         return;

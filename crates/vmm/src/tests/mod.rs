@@ -3,7 +3,9 @@
 //!
 //! Without /dev/kvm they say so and do nothing; with `REQUIRE_KVM=1` in the environment they fail.
 
+mod clock;
 mod faults;
+mod hangs;
 mod lifecycle;
 mod resources;
 mod snapshots;

@@ -20,7 +20,7 @@ fn copy_memory(from: &GuestMemory, to: &GuestMemory) {
 }
 
 /// Moves a paused machine into a fresh one, through the text form of its state.
-fn transplant(from: &Fixture, to: &Fixture) {
+pub(super) fn transplant(from: &Fixture, to: &Fixture) {
     let text = serde_json::to_string(&from.machine.save().unwrap()).unwrap();
     let (source, target): (Arc<GuestMemory>, Arc<GuestMemory>) = (from.machine.memory(), to.machine.memory());
     copy_memory(&source, &target);

@@ -11,22 +11,23 @@
 use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use flotilla_device_model::threads::panic_text;
 use flotilla_hypervisor::{Exit, RunError, Vcpu, VcpuKicker};
 
-use super::control::{Control, Order};
+use super::control::{Control, Missed, Order, Phase};
 use super::exits::{Crash, Outcome, Routes, handle};
 use crate::error::describe;
 use crate::inbox::{CrashReport, Inbox, Origin};
+use crate::patience::Patience;
 use crate::threads::{self, ThreadHook, ThreadRole};
 
 /// What the driver holds of a vCPU.
 pub struct VcpuHandle {
-    control: Arc<Control<Vcpu>>,
-    kicker: VcpuKicker,
+    stopper: Arc<VcpuStopper>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -52,39 +53,63 @@ impl VcpuHandle {
         };
         let thread =
             std::thread::Builder::new().name(format!("vcpu{index}")).spawn(move || runner.run_caught())?;
-        Ok(Self { control, kicker, thread: Some(thread) })
+        Ok(Self { stopper: Arc::new(VcpuStopper { control, kicker }), thread: Some(thread) })
     }
 
     /// Gives an order and makes the vCPU look at it.
     pub fn command(&self, order: Order) {
-        self.control.command(order);
+        self.stopper.control.command(order);
         if order != Order::Run {
-            self.kicker.kick();
+            self.stopper.kicker.kick();
         }
     }
 
     /// How the driver waits for this vCPU.
     pub fn control(&self) -> &Control<Vcpu> {
-        &self.control
+        &self.stopper.control
     }
 
-    /// Ends the thread.
-    pub fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            self.command(Order::Stop);
-            // The thread catches its panics.
-            let _ = thread.join();
+    /// What stops this vCPU from another thread than the driver's. It keeps nothing alive: with the vCPU go its KVM
+    /// descriptor and, after the last one, the virtual machine.
+    pub fn stopper(&self) -> Weak<VcpuStopper> {
+        Arc::downgrade(&self.stopper)
+    }
+
+    /// Ends the thread. [`Missed::Late`] when it hangs: then it is left to itself and ends once it wakes up.
+    pub fn join(&mut self, limit: Duration) -> Result<(), Missed> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.command(Order::Stop);
+        if self.control().wait_for(Phase::Gone, limit) == Err(Missed::Late) {
+            return Err(Missed::Late);
         }
+        // The thread catches its panics, and has nothing left to do.
+        let _ = thread.join();
+        Ok(())
     }
 }
 
 impl Drop for VcpuHandle {
     fn drop(&mut self) {
-        self.join();
+        // One that was never started or has ended well has no thread any more.
+        let _ = self.join(Patience::default().step);
     }
 }
 
-enum Phase {
+/// Stops a vCPU when the driver cannot.
+pub struct VcpuStopper {
+    control: Arc<Control<Vcpu>>,
+    kicker: VcpuKicker,
+}
+
+impl VcpuStopper {
+    /// Makes the thread end as soon as it is out of the guest. Does not wait for that.
+    pub fn stop(&self) {
+        self.control.command(Order::Stop);
+        self.kicker.kick();
+    }
+}
+
+enum Doing {
     Running,
     Paused,
     Stopped,
@@ -119,29 +144,29 @@ impl Runner {
     fn run(&mut self) -> Result<(), Box<dyn Error>> {
         threads::begin(self.hook.as_ref(), ThreadRole::Vcpu)?;
         let _binding = self.kicker.bind_current_thread()?;
-        let mut phase = Phase::Paused;
+        let mut phase = Doing::Paused;
         loop {
             phase = match phase {
-                Phase::Running => self.run_until_event(),
-                Phase::Paused => self.wait_for_order(),
-                Phase::Stopped => return Ok(()),
+                Doing::Running => self.run_until_event(),
+                Doing::Paused => self.wait_for_order(),
+                Doing::Stopped => return Ok(()),
             };
         }
     }
 
-    fn wait_for_order(&mut self) -> Phase {
+    fn wait_for_order(&mut self) -> Doing {
         match self.control.pause(&mut self.vcpu) {
-            Order::Run => Phase::Running,
-            Order::Pause => Phase::Paused,
-            Order::Stop => Phase::Stopped,
+            Order::Run => Doing::Running,
+            Order::Pause => Doing::Paused,
+            Order::Stop => Doing::Stopped,
         }
     }
 
-    fn run_until_event(&mut self) -> Phase {
+    fn run_until_event(&mut self) -> Doing {
         while !self.control.needs_attention() {
             if let Some(crash) = self.step() {
                 self.report(crash);
-                return Phase::Paused;
+                return Doing::Paused;
             }
             if self.inbox.guest_signalled() {
                 self.control.hold();
@@ -150,7 +175,7 @@ impl Runner {
         if let Some(crash) = self.finish_exit() {
             self.report(crash);
         }
-        Phase::Paused
+        Doing::Paused
     }
 
     fn step(&mut self) -> Option<Crash> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_control::Failure;
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::report::MachineExit;
+use flotilla_spec::report::{ExitReason, MachineExit};
 use flotilla_spec::{SerialSpec, ValidSpec};
 use flotilla_vmm::{Console, IgnoreEvents, Machine, MachineOptions, Resources};
 use tracing::level_filters::LevelFilter;
@@ -26,6 +26,8 @@ use crate::{events, host, log};
 
 /// How long a guest may take to switch itself off after the power button was pressed.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a machine that was ended from outside may still write what its guest wrote.
+const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
 enum Message {
     Request(Request),
@@ -61,9 +63,25 @@ fn boot_and_watch(options: RunOptions) -> Result<MachineExit, Failure> {
     watch_end(&machine, sender).map_err(io)?;
     let exit = wait(&machine, &receiver);
     if let Some(attached) = attached {
-        attached.finish();
+        let limit = (exit.reason == ExitReason::Killed).then(|| Instant::now() + LAST_OUTPUT);
+        attached.finish(|| {
+            limit.is_some_and(|limit| Instant::now() >= limit)
+                || asked_within(&receiver, Duration::from_millis(5))
+        });
     }
     Ok(exit)
+}
+
+/// Whether a signal or an escape comes within that time: whoever sends one does not wait for output.
+fn asked_within(messages: &Receiver<Message>, limit: Duration) -> bool {
+    match messages.recv_timeout(limit) {
+        Ok(Message::Request(_)) => true,
+        Ok(Message::Ended(_)) | Err(RecvTimeoutError::Timeout) => false,
+        Err(RecvTimeoutError::Disconnected) => {
+            thread::sleep(limit);
+            false
+        }
+    }
 }
 
 fn build(spec: ValidSpec, console: Arc<Console>) -> Result<Machine, Failure> {
@@ -107,7 +125,7 @@ fn wait(machine: &Machine, messages: &Receiver<Message>) -> MachineExit {
 }
 
 fn report(exit: &MachineExit) {
-    use flotilla_spec::report::ExitReason::{Error, Killed, Panic, PoweredOff, Reset, TripleFault};
+    use ExitReason::{Error, Killed, Panic, PoweredOff, Reset, TripleFault};
     let text = match exit.reason {
         PoweredOff | Killed => return,
         Reset => "The guest asked for a reset; onReboot is stop",

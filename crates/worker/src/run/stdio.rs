@@ -21,8 +21,14 @@ pub struct Attached {
 
 impl Attached {
     /// Waits until everything the guest wrote is out, and gives the terminal back. The console must have ended.
-    pub fn finish(self) {
-        let _ = self.output.join();
+    /// A reader may take its time (`less`), so this asks `give_up` again and again, which waits a little each time.
+    pub fn finish(self, mut give_up: impl FnMut() -> bool) {
+        while !self.output.is_finished() {
+            if give_up() {
+                tracing::warn!("nobody reads the standard output: the last of it is lost");
+                return;
+            }
+        }
     }
 }
 

@@ -4,9 +4,12 @@
 //! ```text
 //!   start ──▶ waiting for a client and its configure ──▶ machine built ──▶ … ──▶ machine stopped ──▶ exit
 //!                 │ 30 s without a client, or                                  once the client has the last event and
-//!                 ▼ 5 s after it left                                          its answers, or after 10 s without a client
+//!                 ▼ 5 s after it left                                          its answers, or nobody is there
 //!           exit, status 14
 //! ```
+//!
+//! The end of the machine and its last output are in the black box before anybody hears of the end, so the worker
+//! waits for nobody to come. Without a black box it waits 10 s for a client.
 //!
 //! The worker opens nothing by path and writes only to its descriptors. It leads a session of its own, so that it
 //! outlives whoever started it.
@@ -19,20 +22,21 @@ pub use failure::{build_failure, machine_failure};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use flotilla_control::server::Limits;
 use flotilla_control::{EventLog, Server};
+use flotilla_spec::report::MachineExit;
 use flotilla_vmm::{Machine, describe};
 use rustix::net::AddressFamily;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain};
 use tracing::level_filters::LevelFilter;
 
 use crate::exit::ExitStatus;
-use crate::{events, jail, log, signals};
+use crate::{jail, log, signals};
 use service::Worker;
 
 const FIRST_CLIENT: Duration = Duration::from_secs(30);
@@ -40,14 +44,16 @@ const NEXT_CLIENT: Duration = Duration::from_secs(5);
 const LAST_CLIENT: Duration = Duration::from_secs(10);
 /// How long a guest may take to switch itself off after a signal.
 const POWER_OFF: Duration = Duration::from_secs(30);
-/// How long a client that has the last event may still get the answers to its calls.
-const LAST_CALLS: Duration = Duration::from_millis(200);
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
+/// The longest wait for the answers to calls of the client. They come at once: the machine has stopped.
+const LAST_CALLS: Duration = Duration::from_secs(10);
+/// The longest wait for a reader of the console that does not read. It is shorter than the patience of who ends us.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(100);
 
 /// What the main thread is told.
 pub(crate) enum Message {
     Configured(Machine),
+    Stopped(MachineExit),
     Signal,
 }
 
@@ -62,7 +68,10 @@ pub fn serve() -> ExitStatus {
     }
     match start() {
         Ok(served) => {
-            let status = served.watch();
+            let status = catch_unwind(AssertUnwindSafe(|| served.watch())).unwrap_or_else(|_| {
+                served.worker.record_failure();
+                ExitStatus::Internal
+            });
             tracing::info!(status = status.number(), "worker ends");
             status
         }
@@ -103,32 +112,22 @@ fn listener() -> io::Result<UnixListener> {
 
 impl Served {
     fn watch(&self) -> ExitStatus {
-        let Some(machine) = self.await_machine() else { return ExitStatus::NeverConfigured };
-        let mut deadline = None;
-        let exit = loop {
-            if let Some(exit) = machine.wait(Some(STEP)) {
-                break events::exit(&exit);
-            }
-            let asked = self.messages.try_iter().any(|message| matches!(message, Message::Signal));
-            if asked && deadline.is_none() && machine.power_button().is_ok() {
-                deadline = Some(Instant::now() + POWER_OFF);
-            } else if asked || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                // It ends either way, and the exit says how.
-                let _ = machine.stop();
-            }
-        };
+        let Some((machine, end)) = self.await_machine() else { return ExitStatus::NeverConfigured };
+        let exit = end.unwrap_or_else(|| self.await_end(&machine));
         tracing::info!(reason = ?exit.reason, "machine stopped");
         self.linger();
         ExitStatus::of(&exit)
     }
 
-    /// Waits for a machine as long as there is hope for one.
-    fn await_machine(&self) -> Option<Machine> {
+    /// Waits for a machine as long as there is hope for one. It may have ended by the time it is known.
+    fn await_machine(&self) -> Option<(Machine, Option<MachineExit>)> {
         let mut deadline = Instant::now() + FIRST_CLIENT;
         let mut seen = 0;
+        let mut end = None;
         while Instant::now() < deadline {
             match self.messages.recv_timeout(STEP) {
-                Ok(Message::Configured(machine)) => return Some(machine),
+                Ok(Message::Configured(machine)) => return Some((machine, end)),
+                Ok(Message::Stopped(exit)) => end = Some(exit),
                 Ok(Message::Signal) => return None,
                 // A client may have come and gone between two looks.
                 Err(_) if self.server.has_client() || self.server.clients() > seen => {
@@ -141,18 +140,34 @@ impl Served {
         None
     }
 
-    /// Gives a client time to learn the end, and readers of the console its last output.
-    fn linger(&self) {
-        let last = self.events.last();
-        wait_until(LAST_CLIENT, || self.server.delivered(last));
-        wait_until(LAST_CALLS, || !self.server.has_client());
-        wait_until(LAST_OUTPUT, || self.worker.console_is_idle());
+    /// Carries out signals until the machine has ended.
+    fn await_end(&self, machine: &Machine) -> MachineExit {
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let left =
+                deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+            match self.messages.recv_timeout(left.min(Duration::from_hours(1))) {
+                Ok(Message::Stopped(exit)) => return exit,
+                Ok(Message::Signal) if deadline.is_none() && machine.power_button().is_ok() => {
+                    deadline = Some(Instant::now() + POWER_OFF);
+                }
+                Ok(Message::Configured(_)) => {}
+                Err(RecvTimeoutError::Timeout)
+                    if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+                Ok(Message::Signal) | Err(_) => {
+                    // It ends either way; the exit follows as a message.
+                    let _ = machine.stop();
+                    deadline = None;
+                }
+            }
+        }
     }
-}
 
-fn wait_until(limit: Duration, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + limit;
-    while !done() && Instant::now() < deadline {
-        thread::sleep(STEP / 4);
+    /// Gives a client the end and the answers to its calls, and readers of the console its last output.
+    fn linger(&self) {
+        let expected = !self.worker.has_black_box();
+        self.server.await_delivery(self.events.last(), LAST_CLIENT, expected);
+        self.server.finish(LAST_CALLS);
+        self.worker.finish_console(LAST_OUTPUT);
     }
 }

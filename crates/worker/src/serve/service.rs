@@ -6,20 +6,21 @@ use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
 use flotilla_control::message::{Call, Configure};
-use flotilla_control::{BUILD, EventLog, Failure, PROTOCOL, Service};
+use flotilla_control::{BUILD, BlackBox, EventLog, Failure, PROTOCOL, Service};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
-use flotilla_spec::report::MachineInfo;
+use flotilla_spec::report::{ExitReason, MachineExit, MachineInfo};
 use flotilla_vmm::{Console, Machine, MachineError, MachineOptions, Resources};
 use rustix::net::sockopt::socket_acceptconn;
 use serde_json::{Value, json};
 
 use super::Message;
 use super::failure::{build_failure, machine_failure};
-use crate::console::MachineConsole;
+use crate::console::{MachineConsole, ToBlackBox};
 use crate::events::{self, Recorder};
 use crate::{host, jail};
 
@@ -34,6 +35,7 @@ struct Held {
     id: MachineId,
     machine: Machine,
     console: Option<ConsoleServer>,
+    black_box: Option<Arc<BlackBox>>,
 }
 
 impl Worker {
@@ -42,9 +44,25 @@ impl Worker {
         Self { events, main: Mutex::new(main), held: Mutex::new(None) }
     }
 
-    /// Whether nobody is connected to the console.
-    pub fn console_is_idle(&self) -> bool {
-        lock(&self.held).as_ref().and_then(|held| held.console.as_ref()).is_none_or(ConsoleServer::is_idle)
+    /// Whether what a client would come for can be read without this process.
+    pub fn has_black_box(&self) -> bool {
+        lock(&self.held).as_ref().is_some_and(|held| held.black_box.is_some())
+    }
+
+    /// Leaves word that the worker itself failed.
+    pub fn record_failure(&self) {
+        let held = lock(&self.held);
+        let Some(black_box) = held.as_ref().and_then(|held| held.black_box.as_ref()) else { return };
+        let message = Some("The worker failed inside; its log has the place".to_owned());
+        let code = Some(ErrorCode::CorePanic);
+        black_box.record_exit(&MachineExit { reason: ExitReason::Error, code, message, registers: None });
+    }
+
+    /// Gives readers of the console its last output, waiting up to `limit` for those that are slow.
+    pub fn finish_console(&self, limit: Duration) {
+        if let Some(console) = lock(&self.held).as_ref().and_then(|held| held.console.as_ref()) {
+            console.finish(limit);
+        }
     }
 
     fn configure(&self, configure: Configure, mut descriptors: Vec<OwnedFd>) -> Result<Value, Failure> {
@@ -53,13 +71,17 @@ impl Worker {
             return Err(Failure::new(ErrorCode::MachineState, "Worker already has a machine")
                 .with_remedy("Start another worker: each runs one machine"));
         }
+        let black_box =
+            if configure.black_box { Some(Arc::new(black_box(descriptors.pop())?)) } else { None };
         let listener = if configure.console { Some(console_listener(descriptors.pop())?) } else { None };
         let count = u32::try_from(descriptors.len()).unwrap_or(u32::MAX);
         configure.spec.check_descriptors(count).map_err(Failure::invalid_spec)?;
         let spec = configure.spec.validate(&host::limits()).map_err(Failure::invalid_spec)?;
         let resources = Resources::from_descriptors(&spec, descriptors)?;
-        let console = Console::new();
-        let recorder = Arc::new(Recorder(Arc::clone(&self.events)));
+        let log = |black_box: &Arc<BlackBox>| Console::logged(Arc::new(ToBlackBox(Arc::clone(black_box))));
+        let console = black_box.as_ref().map_or_else(Console::new, log);
+        let (log, end) = (Arc::clone(&self.events), lock(&self.main).clone());
+        let recorder = Arc::new(Recorder { log, black_box: black_box.clone(), end });
         let mut options = MachineOptions::new(recorder, Arc::clone(&console));
         options.on_thread_start = Some(jail::thread_hook());
         let machine = Machine::build(spec, resources, options).map_err(|error| build_failure(&error))?;
@@ -69,7 +91,7 @@ impl Worker {
             .map_err(|error| Failure::new(ErrorCode::Io, format!("Cannot serve the console: {error}")))?;
         let _ = lock(&self.main).send(Message::Configured(machine.clone()));
         tracing::info!(machine = %configure.id, "machine is built");
-        *held = Some(Held { id: configure.id, machine, console });
+        *held = Some(Held { id: configure.id, machine, console, black_box });
         Ok(Value::Null)
     }
 
@@ -122,6 +144,12 @@ impl Service for Worker {
             Err(Failure::new(ErrorCode::CorePanic, "The worker failed inside; its log has the place"))
         })
     }
+}
+
+fn black_box(descriptor: Option<OwnedFd>) -> Result<BlackBox, Failure> {
+    let refused = |message: String| Failure::new(ErrorCode::SpecDescriptorInvalid, message).at("$");
+    let descriptor = descriptor.ok_or_else(|| refused("No black box came along".to_owned()))?;
+    BlackBox::start(descriptor.into()).map_err(|error| refused(flotilla_vmm::describe(&error)))
 }
 
 fn console_listener(descriptor: Option<OwnedFd>) -> Result<UnixListener, Failure> {

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The guest's clock stands still while its machine does.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::{Fixture, kvm_is_there};
+use crate::MachineState;
+
+/// Longer than anything else here takes on a busy host.
+const AWAY: Duration = Duration::from_secs(3);
+
+/// The guest's clock as a snapshot would take it along.
+fn clock(fixture: &Fixture) -> Duration {
+    Duration::from_nanos(fixture.machine.save().unwrap().vm.clock().nanoseconds())
+}
+
+#[test]
+fn a_pause_takes_no_time_of_the_guest() {
+    if !kvm_is_there() {
+        return;
+    }
+    let fixture = Fixture::boot("spin", |_| ());
+    fixture.expect("ready\n");
+    fixture.machine.pause().unwrap();
+    let before = clock(&fixture);
+    sleep(AWAY);
+    // A snapshot says when the guest stopped, not when the snapshot was taken.
+    assert_eq!(clock(&fixture), before);
+    fixture.machine.resume().unwrap();
+    fixture.machine.pause().unwrap();
+    let after = clock(&fixture);
+    assert!(after > before, "{before:?} {after:?}");
+    assert!(after < before + AWAY, "the clock ran on while paused: {before:?} {after:?}");
+}
+
+#[test]
+fn a_clock_runs_while_the_guest_does() {
+    if !kvm_is_there() {
+        return;
+    }
+    let fixture = Fixture::boot("spin", |_| ());
+    fixture.expect("ready\n");
+    fixture.machine.pause().unwrap();
+    let before = clock(&fixture);
+    fixture.machine.resume().unwrap();
+    sleep(Duration::from_millis(200));
+    fixture.machine.pause().unwrap();
+    assert!(clock(&fixture) >= before + Duration::from_millis(200));
+}
+
+#[test]
+fn a_restored_guest_goes_on_at_the_time_it_was_saved() {
+    if !kvm_is_there() {
+        return;
+    }
+    let first = Fixture::boot("spin", |_| ());
+    first.expect("ready\n");
+    first.machine.pause().unwrap();
+    let before = clock(&first);
+    let second = Fixture::build("spin", |_| ());
+    super::snapshots::transplant(&first, &second);
+    sleep(AWAY);
+    second.machine.resume().unwrap();
+    second.machine.pause().unwrap();
+    let after = clock(&second);
+    assert!(after > before && after < before + AWAY, "{before:?} {after:?}");
+}
+
+/// Linux looks at this mark before it calls a processor that did nothing for long locked up.
+#[test]
+fn a_guest_with_the_paravirtual_clock_is_told_that_it_stood_still() {
+    if !kvm_is_there() {
+        return;
+    }
+    let fixture = Fixture::boot("stopped-flag", |_| ());
+    fixture.expect("ready\n");
+    fixture.machine.pause().unwrap();
+    assert_eq!(fixture.machine.info().state, MachineState::Paused);
+    assert_eq!(fixture.output(), "ready\n");
+    fixture.machine.resume().unwrap();
+    fixture.expect("stopped\n");
+    assert!(fixture.machine.wait(Some(super::LIMIT)).is_some());
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Rust core's own tests on hardware KVM, and those of them that need a real kernel. They were built before the suite
+// (tests/runner/core-tests.mjs). A skipped test is a failure here: this is the place that has what they need.
+import { spawnSync } from 'node:child_process';
+import { expect } from 'chai';
+import { builtImages } from './lib/images.js';
+
+interface CoreTests {
+  readonly linux: string;
+  readonly kvm: string;
+  readonly machine: string;
+  readonly hostile: string;
+}
+
+const limitMs = 140_000;
+/** Every Linux boot has a test of its own here, so that each has its own time. */
+const boots = ['linux_boots_by_pvh', 'linux_boots_from_an_elf_by_its_own_protocol', 'linux_boots_from_a_bzimage'];
+/** Modules of the machine's tests; all that need KVM are in one of these. */
+const modules = ['clock', 'faults', 'hangs', 'lifecycle', 'resources', 'snapshots'];
+
+function coreTests(): CoreTests {
+  const text = process.env['FLOTILLA_CORE_TESTS'];
+  if (text === undefined) throw new Error('FLOTILLA_CORE_TESTS is not set: run the suite with `npm test -- --tier guest`');
+  return JSON.parse(text) as CoreTests;
+}
+
+/** Runs a test program and gives its output; fails with it when a test failed. */
+function run(program: keyof CoreTests, args: readonly string[]): string {
+  const { kernel, initramfs } = builtImages();
+  const env = {
+    ...process.env,
+    REQUIRE_KVM: '1',
+    FLOTILLA_TEST_VMLINUX: kernel.vmlinux,
+    FLOTILLA_TEST_BZIMAGE: kernel.bzImage,
+    FLOTILLA_TEST_INITRD: initramfs.initramfs,
+  };
+  const done = spawnSync(coreTests()[program], args, { encoding: 'utf8', env, timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: 1 << 26 });
+  const output = `${done.stdout}${done.stderr}`;
+  expect(done.error, output).to.equal(undefined);
+  expect(done.status, output).to.equal(0);
+  return output;
+}
+
+/** Runs the tests that `filters` select and fails unless at least one ran and none skipped. */
+function runAll(program: keyof CoreTests, filters: readonly string[]): void {
+  const output = run(program, [...filters, '--show-output', '--test-threads=1']);
+  expect(output).not.to.match(/^SKIPPED:/m);
+  expect(output).to.match(/^test result: ok\. [1-9]\d* passed; 0 failed; 0 ignored;/m);
+}
+
+describe('The Rust core on hardware KVM', () => {
+  for (const name of boots) {
+    it(name.replaceAll('_', ' '), () => runAll('linux', ['--ignored', '--exact', name]));
+  }
+
+  it('has no other Linux boot', () => {
+    const listed = run('linux', ['--list', '--format', 'terse']).split('\n').filter((line) => line.endsWith(': test'));
+    expect(listed.map((line) => line.replace(': test', '')).sort()).to.deep.equal([...boots].sort());
+  });
+
+  it('passes the tests of the hypervisor', () => runAll('kvm', []));
+
+  for (const name of modules) {
+    it(`passes the machine's tests: ${name}`, () => runAll('machine', [`tests::${name}::`]));
+  }
+
+  it('stands guests that attack it', () => runAll('hostile', []));
+});
