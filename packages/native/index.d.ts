@@ -32,6 +32,8 @@ export declare class NativeMachine {
   powerButton(): Promise<void>
   /** Resets the machine. */
   reset(): Promise<void>
+  /** Ends the machine and what runs it now; its run directory stays. Idempotent. */
+  end(): Promise<void>
   /** Ends the machine and what runs it now, and removes its run directory. Idempotent. */
   kill(): Promise<void>
   /** Lets go of the machine; one in this process ends. Idempotent. */
@@ -66,6 +68,14 @@ export interface CheckHostOptions {
   freeBytes?: number
   /** Programs that are needed. */
   programs?: Array<string>
+}
+
+/** Console output that was kept. */
+export interface ConsoleRecord {
+  /** Offset of the first byte, counted from the first output of the machine. */
+  offset: number
+  /** The output. */
+  bytes: Buffer
 }
 
 /** Copies a file as a whole or not at all. */
@@ -107,6 +117,12 @@ export declare function hashFile(path: string, cancel: CancelToken, onProgress: 
 
 /** What an image is; `kind` is `kernel`, `initrd` or `disk`. */
 export declare function inspectImage(path: string, kind: string): Promise<unknown>
+
+/** What is left of the console of a machine; null when nothing is. */
+export declare function lastConsole(runtimeDirectory: string, id: string): Promise<ConsoleRecord | null>
+
+/** How a machine ended, as its worker has left it; null when it left no word. */
+export declare function lastExit(runtimeDirectory: string, id: string): Promise<unknown>
 
 /** The taps whose names begin with `prefix`, sorted. */
 export declare function listTaps(prefix: string): Promise<string[]>

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createTap, deleteTap, hashFile, inspectImage, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
+const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createTap, deleteTap, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
 export { CancelToken }
 export { NativeMachine }
 export { adoptMachine }
@@ -784,6 +784,8 @@ export { createTap }
 export { deleteTap }
 export { hashFile }
 export { inspectImage }
+export { lastConsole }
+export { lastExit }
 export { listTaps }
 export { listWorkers }
 export { provokePanic }

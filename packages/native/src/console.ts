@@ -4,16 +4,23 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 
-import { abortedError, FlotillaError } from './errors.js';
+import { abortedError, FlotillaError, settled } from './errors.js';
+import * as native from './native.js';
 import { requireBytes, requireText } from './validate.js';
 
 const MAGIC = 0x4e4f4346;
 const WRITER = 1;
+const SNAPSHOT = 2;
 const LIVE = 0xffff_ffff_ffff_ffffn;
 /** Bytes of the hello of either end. */
 const HELLO = 16;
 const OK = 0;
 const WRITER_TAKEN = 1;
+const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** Most bytes of output that are kept. */
+const RING = 1 << 20;
+/** How long a worker may keep a snapshot waiting before the file it leaves is read instead. */
+const SNAPSHOT_MILLISECONDS = 5000;
 /** The longest path of a UNIX socket. */
 const MAX_SOCKET_PATH = 107;
 
@@ -39,6 +46,64 @@ export interface ConsoleConnection {
   close(): void;
 }
 
+export interface ReadConsoleOptions {
+  /** Of the machine. */
+  id: string;
+  runtimeDirectory: string;
+  signal?: AbortSignal;
+}
+
+/** What is kept of a console. */
+export interface ConsoleRecord {
+  /** Offset of the first byte, counted from the first output of the machine. */
+  offset: number;
+  /** At most 1 MiB. */
+  bytes: Uint8Array;
+}
+
+/**
+ * Everything that is kept of the console of a machine, the newest 1 MiB: at this moment while it runs, to its last byte
+ * once it has ended, as long as the run directory is there. Of a worker that was killed fewer than 64 bytes can be absent,
+ * all of the last, unfinished line. Undefined when there is nothing.
+ */
+export async function readConsole(options: ReadConsoleOptions): Promise<ConsoleRecord | undefined> {
+  const { signal } = options;
+  const [id, directory] = [requireText(options.id, '$.id'), requireText(options.runtimeDirectory, '$.runtimeDirectory')];
+  if (signal?.aborted) throw abortedError(signal);
+  // What is no id becomes no part of a path; the core refuses it.
+  const live = ID.test(id) ? await snapshot(join(directory, 'machines', id, 'console.sock'), signal) : undefined;
+  if (signal?.aborted) throw abortedError(signal);
+  // Without an answer the worker has ended, or hangs: everything is in the file.
+  return live ?? (await settled<ConsoleRecord | null>(() => native.lastConsole(directory, id))) ?? undefined;
+}
+
+/** What a live console holds, or undefined when it did not give all of what it promised. */
+async function snapshot(path: string, signal: AbortSignal | undefined): Promise<ConsoleRecord | undefined> {
+  const limit = AbortSignal.timeout(SNAPSHOT_MILLISECONDS);
+  const socket = await connected(path).catch(() => undefined);
+  if (socket === undefined) return undefined;
+  const abort = (): void => void socket.destroy();
+  const signals = signal === undefined ? [limit] : [limit, signal];
+  for (const one of signals) one.addEventListener('abort', abort, { once: true });
+  try {
+    socket.write(hello(SNAPSHOT, 0n));
+    const { status, ring, start, rest } = await welcome(socket);
+    if (status !== OK || ring > RING || start > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
+    const bytes = Buffer.alloc(ring);
+    let length = rest.copy(bytes);
+    for await (const chunk of chunks(socket)) {
+      if (length === ring) break;
+      length += Buffer.from(chunk).copy(bytes, length);
+    }
+    return length === ring ? { offset: Number(start), bytes } : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    for (const one of signals) one.removeEventListener('abort', abort);
+    socket.destroy();
+  }
+}
+
 /** Connects to the console of a machine, in whichever process it runs. */
 export async function openConsole(options: OpenConsoleOptions): Promise<ConsoleConnection> {
   const { signal, write = false } = options;
@@ -50,7 +115,7 @@ export async function openConsole(options: OpenConsoleOptions): Promise<ConsoleC
   signal?.addEventListener('abort', abort, { once: true });
   socket.once('close', () => signal?.removeEventListener('abort', abort));
   try {
-    socket.write(hello(write, offset));
+    socket.write(hello(write ? WRITER : 0, offset));
     const { status, start, rest } = await welcome(socket);
     if (status !== OK) throw refused(status);
     if (rest.length > 0) socket.unshift(rest);
@@ -96,16 +161,16 @@ async function* chunks(socket: Socket): AsyncGenerator<Uint8Array> {
   }
 }
 
-function hello(write: boolean, offset: bigint): Buffer {
+function hello(flags: number, offset: bigint): Buffer {
   const message = Buffer.alloc(HELLO);
   message.writeUInt32LE(MAGIC, 0);
-  message.writeUInt32LE(write ? WRITER : 0, 4);
+  message.writeUInt32LE(flags, 4);
   message.writeBigUInt64LE(offset, 8);
   return message;
 }
 
 /** Reads exactly the answer; what came after it is output already. */
-async function welcome(socket: Socket): Promise<{ status: number; start: bigint; rest: Buffer }> {
+async function welcome(socket: Socket): Promise<{ status: number; ring: number; start: bigint; rest: Buffer }> {
   let answer = Buffer.alloc(0);
   while (answer.length < HELLO) {
     const chunk = socket.read() as Buffer | null;
@@ -113,7 +178,7 @@ async function welcome(socket: Socket): Promise<{ status: number; start: bigint;
     else if (socket.destroyed || socket.readableEnded) throw gone(undefined);
     else await Promise.race([once(socket, 'readable'), once(socket, 'close')]);
   }
-  return { status: answer.readUInt32LE(0), start: answer.readBigUInt64LE(8), rest: answer.subarray(HELLO) };
+  return { status: answer.readUInt32LE(0), ring: answer.readUInt32LE(4), start: answer.readBigUInt64LE(8), rest: answer.subarray(HELLO) };
 }
 
 async function connected(path: string): Promise<Socket> {

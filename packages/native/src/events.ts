@@ -6,7 +6,10 @@ const KEPT = 256;
 /** The longest delay of a timer. */
 const FOR_EVER = 2 ** 31 - 1;
 
-/** The process that ran the machine has ended; always the last event. Both fields are absent for a worker that was adopted. */
+/**
+ * The process that ran the machine has ended; always the last event. Both fields are absent for a worker that was adopted.
+ * Without an event `stopped` before it and without a `readExit`, a signal ended the worker.
+ */
 export interface WorkerExitedEvent {
   kind: 'worker-exited';
   exitStatus?: number;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-export { type ConsoleConnection, type OpenConsoleOptions, openConsole } from './console.js';
+export { type ConsoleConnection, type ConsoleRecord, type OpenConsoleOptions, openConsole, type ReadConsoleOptions, readConsole } from './console.js';
 export { FlotillaError, type FlotillaErrorDetails, type FlotillaErrorInit } from './errors.js';
 export type { LostEvent, MachineEvent, WorkerExitedEvent } from './events.js';
 export { ERROR_CODES, type ErrorCode, isErrorCode } from './generated/error-codes.js';
@@ -8,4 +8,4 @@ export type * from './generated/spec.js';
 export * from './host.js';
 export { type AdoptOptions, type CreateOptions, type Isolation, Machine } from './machine.js';
 export { resolveWorkerPath } from './worker-path.js';
-export { listWorkers, removeStale, type WorkerRecord } from './workers.js';
+export { listWorkers, readExit, removeStale, type WorkerRecord } from './workers.js';

@@ -115,6 +115,14 @@ export class Machine implements AsyncDisposable {
     return settled(() => this.#native.reset());
   }
 
+  /**
+   * Ends the machine and its worker now. The run directory stays, for `readConsole` and `readExit`, until `kill` or
+   * `removeStale`. Idempotent, also after `close`.
+   */
+  async end(): Promise<void> {
+    return settled(() => this.#native.end());
+  }
+
   /** Ends the machine and its worker now, and removes the run directory. Idempotent, also after `close`. */
   async kill(): Promise<void> {
     return settled(() => this.#native.kill());

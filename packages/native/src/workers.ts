@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { settled } from './errors.js';
+import type { MachineExit } from './generated/report.js';
 import * as native from './native.js';
 import { requireText } from './validate.js';
 
@@ -23,6 +24,17 @@ export interface WorkerRecord {
 export async function listWorkers(runtimeDirectory: string): Promise<WorkerRecord[]> {
   const directory = requireText(runtimeDirectory, '$.runtimeDirectory');
   return settled(() => native.listWorkers(directory));
+}
+
+/**
+ * How a machine ended, as its worker has left it in the run directory; there from before the event `stopped` until the
+ * directory is removed. Undefined while the machine runs, and when its worker was ended by a signal: one that ends by
+ * itself leaves word.
+ */
+export async function readExit(runtimeDirectory: string, id: string): Promise<MachineExit | undefined> {
+  const directory = requireText(runtimeDirectory, '$.runtimeDirectory');
+  const machine = requireText(id, '$.id');
+  return (await settled<MachineExit | null>(() => native.lastExit(directory, machine))) ?? undefined;
 }
 
 /** Removes what a dead worker left. A live one is `worker.busy`, an absent directory no error. */

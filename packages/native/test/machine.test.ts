@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 
-import { type Isolation, listWorkers, Machine, openConsole } from '../src/index.js';
+import { type Isolation, listWorkers, Machine, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
 import { packageEntry, requireKvm } from './support/host.js';
 import { Bench, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
@@ -295,6 +295,54 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
           },
         );
       await next();
+    });
+
+    it('is read as it is at this moment, and wholly after the end until the machine is killed', async () => {
+      const machine = await bench.boot('button');
+      const place = { id: machine.id, runtimeDirectory: bench.runtimeDirectory };
+      const text = async (): Promise<string> => Buffer.from((await readConsole(place))?.bytes ?? []).toString('latin1');
+      await outputUntil(machine, 'ready\n');
+      expect(await text()).to.equal('ready\n');
+      expect(await readExit(place.runtimeDirectory, place.id)).to.equal(undefined);
+      await machine.powerButton();
+      await eventOf(machine, 'stopped');
+      expect(await text()).to.equal('ready\nbutton\n');
+      expect((await readExit(place.runtimeDirectory, place.id))?.reason).to.equal('powered-off');
+      await machine.kill();
+      expect(await readConsole(place)).to.equal(undefined);
+    });
+
+    it('is whole after the machine was ended from outside, to the last byte', async () => {
+      const machine = await bench.boot('ticker');
+      const place = { id: machine.id, runtimeDirectory: bench.runtimeDirectory };
+      await outputUntil(machine, '.....');
+      const console = await openConsole({ path: machine.consolePath, offset: 0 });
+      const reading = (async () => {
+        let read = '';
+        for await (const chunk of console.data) read += Buffer.from(chunk).toString('latin1');
+        return read;
+      })();
+      await machine.end();
+      const read = await reading;
+      expect(Buffer.from((await readConsole(place))?.bytes ?? []).toString('latin1')).to.equal(read);
+      expect((await readExit(place.runtimeDirectory, place.id))?.reason).to.equal('killed');
+      await machine.end();
+      if (isolation === 'process') await removeStale(place.runtimeDirectory, place.id);
+      await machine.kill();
+      expect(existsSync(join(place.runtimeDirectory, 'machines', place.id))).to.equal(false);
+    });
+
+    it('frees its writer at once, however quiet the guest is', async () => {
+      const machine = await bench.boot('idle');
+      await outputUntil(machine, 'ready\n');
+      const started = performance.now();
+      for (let turn = 0; turn < 10; turn += 1) {
+        const console = await openConsole({ path: machine.consolePath, write: true });
+        console.close();
+        // Node closes the descriptor in the next turns of its loop.
+        await sleep(5);
+      }
+      expect(performance.now() - started).to.be.lessThan(1000);
     });
 
     it('ends with the machine', async () => {

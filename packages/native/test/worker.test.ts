@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 
-import { listWorkers, Machine, openConsole, removeStale } from '../src/index.js';
+import { listWorkers, Machine, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
 import { isRunning, packageEntry, requireKvm } from './support/host.js';
 import { Bench, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
@@ -27,7 +27,7 @@ describe('A worker', function () {
     const machine = await bench.create('idle');
     const directory = join(bench.runtimeDirectory, 'machines', machine.id);
     expect(statSync(directory).mode & 0o777).to.equal(0o700);
-    for (const name of ['control.sock', 'console.sock', 'worker.json', 'worker.log', 'spec.json']) {
+    for (const name of ['control.sock', 'console.sock', 'worker.json', 'worker.log', 'spec.json', 'black.box']) {
       expect(statSync(join(directory, name)).mode & 0o777, name).to.equal(0o600);
     }
     expect(JSON.parse(readFileSync(join(directory, 'spec.json'), 'utf8'))).to.have.nested.property('boot.kernel.path');
@@ -118,6 +118,85 @@ describe('A worker', function () {
     parent.kill('SIGKILL');
     await once(parent, 'exit');
     await until(() => Promise.resolve(record.pid === 0 || !isRunning(record.pid) ? true : undefined), 20_000);
+  });
+});
+
+/** What becomes of a machine while nobody is connected to its worker. */
+describe('What a worker leaves', function () {
+  this.timeout(60_000);
+  let bench: Bench;
+
+  before(function () {
+    requireKvm(this);
+  });
+  beforeEach(() => {
+    bench = new Bench('process');
+  });
+  afterEach(() => bench.clear());
+
+  const text = async (id: string): Promise<string | undefined> => {
+    const record = await readConsole({ id, runtimeDirectory: bench.runtimeDirectory });
+    return record === undefined ? undefined : Buffer.from(record.bytes).toString('latin1');
+  };
+
+  it('is how its machine ended and the whole console, when its maker was killed before', async () => {
+    const ends = [
+      ['echo', 'powered-off', 'ready\nxyz'],
+      ['panic', 'panic', 'panic\n'],
+      ['triple-fault', 'triple-fault', 'fault\n'],
+    ] as const;
+    for (const [name, reason, output] of ends) {
+      const { runtimeDirectory, spec } = bench.options(name);
+      const parent = orchestrator(runtimeDirectory, JSON.stringify(spec));
+      const [line] = (await once(parent.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+      const console = name === 'echo' ? await openConsole({ path: join(runtimeDirectory, 'machines', 'orphan', 'console.sock'), offset: 0, write: true }) : undefined;
+      parent.kill('SIGKILL');
+      await once(parent, 'exit');
+      await console?.write('xyz');
+      if (console !== undefined) await readUntil(console, 'xyz');
+      await console?.write('o');
+      await until(() => Promise.resolve(isRunning(Number(line.toString())) ? undefined : true), 5000);
+      await rejects(Machine.adopt({ id: 'orphan', runtimeDirectory }), 'worker.gone');
+      const exit = await readExit(runtimeDirectory, 'orphan');
+      expect(exit?.reason).to.equal(reason);
+      expect(exit?.registers !== undefined).to.equal(reason !== 'powered-off');
+      expect(await text('orphan')).to.equal(output);
+      await removeStale(runtimeDirectory, 'orphan');
+      expect(await text('orphan')).to.equal(undefined);
+    }
+  });
+
+  it('is its console but for the last words, and no exit, when it was killed', async () => {
+    const machine = await bench.boot('ticker');
+    const seen = await outputUntil(machine, '.'.repeat(100));
+    process.kill(machine.pid, 'SIGKILL');
+    await eventOf(machine, 'worker-exited');
+    const left = await text(machine.id);
+    expect(left).to.match(/^ready\n\.+$/);
+    expect(left?.length).to.be.greaterThan(seen.length - 64);
+    expect(await readExit(bench.runtimeDirectory, machine.id)).to.equal(undefined);
+  });
+
+  it('is taken for what a hostile worker may have made of it', async () => {
+    const machine = await bench.boot('hello');
+    await eventOf(machine, 'worker-exited');
+    const path = join(bench.runtimeDirectory, 'machines', machine.id, 'black.box');
+    const place = { id: machine.id, runtimeDirectory: bench.runtimeDirectory };
+    const good = readFileSync(path);
+    const counter = Buffer.from(good);
+    counter.writeBigUInt64LE(1n << 60n, 8);
+    for (const bad of [counter, good.subarray(0, 100), Buffer.concat([good, good])]) {
+      writeFileSync(path, bad);
+      await rejects(readConsole(place), 'worker.protocol');
+    }
+    const exit = Buffer.from(good);
+    exit.write('{"reason":"boo"', 64);
+    writeFileSync(path, exit);
+    await rejects(readExit(place.runtimeDirectory, place.id), 'worker.protocol');
+    rmSync(path);
+    symlinkSync('/etc/passwd', path);
+    await rejects(readConsole(place), 'file.not_regular');
+    await rejects(readConsole({ ...place, id: '../etc' }), 'spec.id_invalid');
   });
 });
 
