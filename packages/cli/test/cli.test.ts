@@ -30,7 +30,7 @@ describe('The command line', () => {
   before(async () => {
     const { headerOnlyElf } = await import('./elf.js');
     writeFileSync(join(folder, 'kernel.elf'), headerOnlyElf());
-    up = spawn(process.execPath, [cli, 'up'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    up = spawn(process.execPath, [cli, 'up', '--import-root', folder, '--import-root', '/nowhere'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
     if (up.stdout !== null) for await (const chunk of up.stdout) if (String(chunk).includes('listening on')) break;
   });
   after(async () => {
@@ -64,6 +64,26 @@ describe('The command line', () => {
     const id = operations[0]?.id ?? '';
     expect((await flotilla('operation', 'show', id)).stdout).to.contain(id);
     expect((await flotilla('operation', 'watch', id)).status).to.equal(0);
+  });
+
+  it('shows an address as reserved until the guest has taken it, and then until when', async () => {
+    await flotilla('machine', 'create', 'linked', '--kernel', 'kernel', '--memory', '64M');
+    expect((await flotilla('network', 'show', 'default')).stdout).to.match(/MAC +IP +MACHINE +STATE +EXPIRES/).and.to.contain('reserved');
+    const shown = (await flotilla('machine', 'show', 'linked')).stdout;
+    const [, ip = ''] = /address: +(10\.77\.\d+\.\d+) \(reserved\)/.exec(shown) ?? [];
+    const [mac = ''] = /([0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(shown) ?? [];
+    writeFileSync(join(folder, 'run/fake/leases'), `${Math.floor(Date.now() / 1000) + 3600} ${mac} ${ip} * *\n`); // as the DHCP server of a real network does
+    for (let tries = 0; tries < 50 && !(await flotilla('machine', 'show', 'linked')).stdout.includes(`${ip}\n`); tries += 1);
+    expect((await flotilla('machine', 'show', 'linked')).stdout).to.match(new RegExp(`address: +${ip}$`, 'm'));
+    expect((await flotilla('network', 'show', 'default')).stdout).to.match(new RegExp(`${mac} +${ip} .*taken +20`));
+    await flotilla('machine', 'delete', 'linked', '--yes', '--force');
+  });
+
+  it('imports by path only from below the roots that it was started with', async () => {
+    const outside = await flotilla('image', 'import', 'outside', '/etc/hostname', '--kind', 'disk', '--format', 'raw');
+    expect(outside.status).to.equal(1);
+    expect(outside.stderr).to.contain('file.outside_roots').and.to.contain('--import-root');
+    expect((await flotilla('up', '--import-root', 'a:b')).stderr).to.contain('colon');
   });
 
   it('prints events as lines of JSON', async () => {

@@ -17,6 +17,7 @@ import { ImageUploads } from './api/images/image-uploads.service.js';
 import { ImagesService } from './api/images/images.service.js';
 import { KeyRepository, KyselyKeyRepository } from './api/keys/key.repository.js';
 import { KeysService } from './api/keys/keys.service.js';
+import { LeasesReconciler } from './api/machines/leases.reconciler.js';
 import { KyselyMachineRepository } from './api/machines/kysely-machine.repository.js';
 import { MachineActions } from './api/machines/machine-actions.service.js';
 import { MachineConsole } from './api/machines/machine-console.service.js';
@@ -37,6 +38,7 @@ import { OperationsService } from './api/operations/operations.service.js';
 import { PoolsService } from './api/pools/pools.service.js';
 import { OrphansReconciler } from './api/orphans.reconciler.js';
 import { ReconcilerParts, Reconcilers } from './api/reconcilers.service.js';
+import { Retention } from './api/retention/retention.service.js';
 import { Housekeeping, StartUp } from './api/start-up.service.js';
 import { KyselyVolumeRepository, VolumeRepository } from './api/volumes/volume.repository.js';
 import { VolumesService } from './api/volumes/volumes.service.js';
@@ -66,10 +68,10 @@ const REPOSITORIES: Provider[] = [
 ];
 
 const SERVICES: Provider[] = [
-  MachinesService, MachineStores, MachinePlanner, MachineActions, MachineConsole, MachineStates, MachineSteps, MachineOperations, MachineServices, MachinesReconciler,
+  MachinesService, MachineStores, MachinePlanner, MachineActions, MachineConsole, MachineStates, MachineSteps, MachineOperations, MachineServices, MachinesReconciler, LeasesReconciler,
   ImagesService, ImageUploads, ImageImport, ImageDelete, PoolsService, VolumesService, NetworksService, HostsService, OperationsService, OperationRunner,
   EventHub, EventStreams, KeysService, AuditService, IdempotencyStore, HealthService, Metrics, ConsoleGateway,
-  OrphansReconciler, StartUp, Housekeeping, ReconcilerParts, Reconcilers,
+  OrphansReconciler, StartUp, Housekeeping, Retention, ReconcilerParts, Reconcilers,
 ];
 
 // The order counts: the answer of a handler passes idempotency, then the wait for the operation, then the audit.

@@ -16,6 +16,8 @@ export interface Running {
   readonly apiKey: string;
   /** An image file of format `elf` that the fake takes as a kernel. */
   readonly kernelFile: string;
+  /** Writes what the DHCP server of a real network would: the leases that guests have taken. */
+  writeLeases(text: string): void;
   stop(): Promise<void>;
 }
 
@@ -41,6 +43,7 @@ export async function startOrchestrator(): Promise<Running> {
     url,
     apiKey,
     kernelFile,
+    writeLeases: (text) => writeFileSync(join(folder, 'run/fake/leases'), text),
     stop: async () => {
       child.kill('SIGTERM');
       await once(child, 'exit');

@@ -69,6 +69,21 @@ describe('The SDK, against an orchestrator', () => {
     await created.delete({ force: true });
   });
 
+  it('knows the address that waits for a guest, and tells when the guest has taken it', async () => {
+    const created = await client.machines.create(machine('addressed', { interfaces: [{ name: 'eth0' }] }));
+    expect(created.address).to.match(/^10\.77\./);
+    expect(created.lease).to.equal(undefined);
+    const stream = await client.events({ kinds: ['network.lease'] }).opened();
+    const expires = Math.floor(Date.now() / 1000) + 3600;
+    server.writeLeases(`${expires} ${created.data.observed.addresses[0]?.mac} ${created.address} * *\n`);
+    for await (const event of stream) {
+      expect(event.data).to.include({ state: 'taken', machine: created.id, ip: created.address });
+      break;
+    }
+    expect((await created.refresh()).lease).to.deep.equal({ ip: created.address, expiresAt: new Date(expires * 1000).toISOString() });
+    await created.delete({ force: true });
+  });
+
   it('types on a console and reads it, again from any offset', async () => {
     const created = await client.machines.create(machine('console'));
     const first = await created.console();

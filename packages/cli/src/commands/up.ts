@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 
 interface UpOptions {
   readonly listen?: string;
   readonly dataDir?: string;
   readonly runtimeDir?: string;
   readonly databaseUrl?: string;
+  readonly importRoot?: string[];
   readonly role: string;
 }
 
@@ -20,10 +22,16 @@ export function addUpCommand(program: Command): void {
     .option('--data-dir <path>', 'where the database, images and volumes live')
     .option('--runtime-dir <path>', 'where sockets and worker records live')
     .option('--database-url <url>', 'a PostgreSQL database instead of the embedded SQLite')
+    .option('--import-root <directory>', 'only files below this directory may be imported by path, by operators too (may be repeated)', collectRoot)
     .option('--role <role>', 'all, api or agent', 'all')
     .action(async (options: UpOptions) => {
       process.exitCode = await runOrchestrator(options);
     });
+}
+
+function collectRoot(value: string, before: string[] = []): string[] {
+  if (value.includes(':')) throw new InvalidArgumentError('The path of an import root may not hold a colon.');
+  return [...before, resolve(value)];
 }
 
 /** Runs it as a process of its own, so that what the CLI has loaded is not in its memory. */
@@ -34,6 +42,7 @@ function runOrchestrator(options: UpOptions): Promise<number> {
     FLOTILLA_DATA_DIR: options.dataDir,
     FLOTILLA_RUNTIME_DIR: options.runtimeDir,
     FLOTILLA_DATABASE_URL: options.databaseUrl,
+    FLOTILLA_IMPORT_ROOTS: options.importRoot?.join(':'),
   };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
   const child = spawn(process.execPath, [entry, '--role', options.role], { stdio: 'inherit', env: { ...process.env, ...given } });

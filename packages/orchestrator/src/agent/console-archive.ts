@@ -2,14 +2,12 @@
 import { mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ConsoleLog, HostConsole } from '../host-agent/host-agent.js';
+import type { ConsoleLog } from '../host-agent/host-agent.js';
 import { PARTIAL_SUFFIX } from './files/durable.js';
 import type { Keep } from './touched.js';
 
 const KEEP_BYTES = 1024 * 1024;
 const HEADER_BYTES = 8;
-/** A quiet console is taken as read after this time. */
-const QUIET_MILLISECONDS = 30;
 
 /** The last console output of each machine, kept on disk and bounded, so that a stopped machine can be read too. */
 export class ConsoleArchive {
@@ -55,23 +53,4 @@ export class ConsoleArchive {
   private path(id: string): string {
     return join(this.directory, id);
   }
-}
-
-/** Reads what a live console holds now, without waiting for more. */
-export async function drainConsole(console: HostConsole): Promise<ConsoleLog> {
-  const chunks: Uint8Array[] = [];
-  const iterator = console.data[Symbol.asyncIterator]();
-  let size = 0;
-  try {
-    while (size < console.ringBytes) {
-      const quiet = new Promise<undefined>((resolve) => setTimeout(resolve, QUIET_MILLISECONDS, undefined).unref());
-      const next = await Promise.race([iterator.next(), quiet]);
-      if (next === undefined || next.done === true) break;
-      chunks.push(next.value);
-      size += next.value.length;
-    }
-  } finally {
-    await console.close();
-  }
-  return { offset: console.offset, bytes: Buffer.concat(chunks) };
 }

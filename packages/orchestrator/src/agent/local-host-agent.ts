@@ -5,10 +5,10 @@ import type { Readable } from 'node:stream';
 import { KeyedQueue } from '../common/async.js';
 import type { Log } from '../common/log.js';
 import {
-  type CollectReport, type CommandControl, type ConsoleLog, type EnsureNetworkCommand, type EnsureVolumeCommand, HostAgent, type HostConsole, type HostDescription, type HostEvent, type HostReport,
+  type CollectReport, type CommandControl, type ConsoleLog, type EnsureNetworkCommand, type EnsureVolumeCommand, HostAgent, type HostConsole, type HostDescription, type HostEvent, type HostLease, type HostReport,
   type ImageFacts, type ImportImageCommand, type LaunchCommand, type MachineCommand, type MachineObservation, type OpenConsoleCommand, type Ownership, type PoolUsage, type UploadImageCommand, type VolumeFacts,
 } from '../host-agent/host-agent.js';
-import { type ConsoleArchive, drainConsole } from './console-archive.js';
+import type { ConsoleArchive } from './console-archive.js';
 import { Generations } from './generations.js';
 import type { Hypervisor, HypervisorSpec } from './hypervisor/hypervisor.js';
 import type { NetworkDriver } from './network/network-driver.js';
@@ -86,6 +86,10 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.network.removeNetwork(command.id);
   }
 
+  override listLeases(): Promise<HostLease[]> {
+    return this.parts.network.leases();
+  }
+
   override prepareMachine(command: LaunchCommand): Promise<void> {
     this.touched.touch(command.id);
     return this.order(command, async () => {
@@ -129,8 +133,10 @@ export class LocalHostAgent extends HostAgent {
 
   override killMachine(command: MachineCommand): Promise<void> {
     return this.order(command, async (id) => {
-      await this.archive(id);
+      // First the end, then what it left: so the last words of the guest are kept too.
       await this.parts.hypervisor.kill(id);
+      await this.archive(id);
+      await this.parts.hypervisor.release(id);
     });
   }
 
@@ -169,6 +175,7 @@ export class LocalHostAgent extends HostAgent {
     for (const found of await this.parts.hypervisor.list()) {
       if (machines.has(found.id)) continue;
       await this.parts.hypervisor.kill(found.id);
+      await this.parts.hypervisor.release(found.id);
       removed.push(`worker of ${found.id}`);
     }
     removed.push(...await this.parts.network.collect({ machines, networks: keep(owned.networks) }));
@@ -196,9 +203,16 @@ export class LocalHostAgent extends HostAgent {
     this.parts.hypervisor.watch((event) => {
       if (!signal.aborted) listener(event);
     });
+    const leave = this.parts.network.onLeases(() => listener({ kind: 'leases' }));
+    signal.addEventListener('abort', leave, { once: true });
   }
 
   override async close(): Promise<void> {
+    for (const machine of await this.parts.hypervisor.list()) {
+      if (machine.pid !== process.pid) continue;
+      await this.parts.hypervisor.kill(machine.id); // it ends with this process
+      await this.archive(machine.id);
+    }
     await this.parts.hypervisor.close();
     await this.parts.network.close();
   }
@@ -216,24 +230,24 @@ export class LocalHostAgent extends HostAgent {
     return this.ready;
   }
 
-  /** Keeps what the console of a machine shows before its worker goes. */
+  /** Keeps what the console of a machine has shown before what holds it goes. A machine must end though its log cannot be kept. */
   private async archive(id: string): Promise<void> {
-    const log = await this.liveConsole(id);
-    if (log !== undefined && log.bytes.length > 0) await this.parts.consoles.store(id, log);
+    try {
+      const log = await this.keptConsole(id);
+      if (log !== undefined && log.bytes.length > 0) await this.parts.consoles.store(id, log);
+    } catch (error) {
+      this.parts.log.error({ err: error, machine: id }, 'the console log of a machine could not be kept');
+    }
   }
 
   private async wholeConsole(id: string): Promise<ConsoleLog> {
-    return await this.liveConsole(id) ?? await this.parts.consoles.load(id);
+    return await this.keptConsole(id) ?? await this.parts.consoles.load(id);
   }
 
-  private async liveConsole(id: string): Promise<ConsoleLog | undefined> {
+  /** What the hypervisor has of the console of a machine that was booted. */
+  private async keptConsole(id: string): Promise<ConsoleLog | undefined> {
     const found = (await this.listMachines()).some((machine) => machine.id === id && machine.state !== 'configured');
-    if (!found) return undefined;
-    try {
-      return await drainConsole(await this.parts.hypervisor.openConsole(id, { offset: 0, write: false }));
-    } catch {
-      return undefined; // the worker went meanwhile
-    }
+    return found ? this.parts.hypervisor.readConsole(id) : undefined;
   }
 }
 

@@ -8,6 +8,7 @@ import { IdempotencyStore } from './idempotency/idempotency.store.js';
 import { ImageUploads } from './images/image-uploads.service.js';
 import { ImageRepository } from './images/image.repository.js';
 import { OperationsService } from './operations/operations.service.js';
+import { Retention } from './retention/retention.service.js';
 
 /** What has to be settled once, before the first request: interrupted work and a host that was restarted. */
 @Injectable()
@@ -33,10 +34,11 @@ export class StartUp {
 /** Keeps tables bounded. */
 @Injectable()
 export class Housekeeping {
-  constructor(private readonly events: EventRepository, private readonly idempotency: IdempotencyStore) {}
+  constructor(private readonly events: EventRepository, private readonly idempotency: IdempotencyStore, private readonly retention: Retention) {}
 
   async prune(eventWindow: number): Promise<void> {
     await this.events.prune(eventWindow);
     await this.idempotency.prune();
+    await this.retention.prune();
   }
 }

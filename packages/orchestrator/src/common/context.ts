@@ -21,6 +21,11 @@ export function runInContext<T>(context: RequestContext, run: () => T): T {
   return storage.run(context, run);
 }
 
+/** Runs background work as Flotilla itself: what set it off may have been the request of a client, on whose behalf it is not. */
+export function runAsSystem<T>(run: () => T): T {
+  return storage.exit(run);
+}
+
 /** The context of the running request; undefined in background work. */
 export function currentContext(): RequestContext | undefined {
   return storage.getStore();

@@ -3,7 +3,7 @@
 export class FaultPoints {
   constructor(private readonly point: string | undefined) {}
 
-  /** Right after step `name` (`<operation>.<step>`) became durable. */
+  /** Right after step `name` (`<operation>.<step>`), before its record is written. */
   after(name: string): void {
     if (this.point === name) process.kill(process.pid, 'SIGKILL');
   }

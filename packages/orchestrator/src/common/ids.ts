@@ -21,6 +21,11 @@ export function newId(prefix: IdPrefix): string {
   return `${prefix}-${encode(BigInt(lastTime), 10)}${encode(lastRandom, 16)}`;
 }
 
+/** Lower bound of all ids of a kind that are made at a time (milliseconds) or later. */
+export function firstIdAt(prefix: IdPrefix, time: number): string {
+  return `${prefix}-${encode(BigInt(time), 10)}`;
+}
+
 function encode(value: bigint, length: number): string {
   let rest = value;
   let text = '';

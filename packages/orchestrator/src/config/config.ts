@@ -6,6 +6,9 @@ export const RUN_ROLES = ['all', 'api', 'agent'] as const;
 /** `all`: API and host agent in one process; `api` and `agent`: two processes joined by a UNIX socket. */
 export type RunRole = (typeof RUN_ROLES)[number];
 
+/** Bounds of a table: rows beyond the count and rows older than the age go. */
+export interface RetentionBounds { count: number; days: number }
+
 /** Everything the process is told from outside, checked once at start. */
 export class Config {
   role: RunRole;
@@ -25,8 +28,16 @@ export class Config {
   fault: string | undefined;
   /** Milliseconds between two periodic runs of the reconcilers. */
   reconcileMilliseconds: number;
+  /** Milliseconds between two prunings of tables that would grow for ever. */
+  housekeepingMilliseconds: number;
   /** Events kept for resume. */
   eventWindow: number;
+  /** How many ended operations are kept, and for how long. */
+  keepOperations: RetentionBounds;
+  /** How many audit records are kept, and for how long. */
+  keepAudit: RetentionBounds;
+  /** Directories below which files of the host may be imported; none: anywhere, but by administrators only. */
+  importRoots: string[];
 }
 
 /** A setting that cannot be used; the text says how to mend it. */
@@ -55,8 +66,17 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     logLevel: oneOf(get('FLOTILLA_LOG') ?? 'info', ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const, 'FLOTILLA_LOG'),
     fault: test ? get('FLOTILLA_FAULT') : undefined,
     reconcileMilliseconds: number(get('FLOTILLA_RECONCILE_MS') ?? '10000', 50, 3_600_000, 'FLOTILLA_RECONCILE_MS'),
+    housekeepingMilliseconds: number(get('FLOTILLA_HOUSEKEEPING_MS') ?? '60000', 50, 3_600_000, 'FLOTILLA_HOUSEKEEPING_MS'),
     eventWindow: number(get('FLOTILLA_EVENT_WINDOW') ?? '20000', 10, 10_000_000, 'FLOTILLA_EVENT_WINDOW'),
+    keepOperations: retention(get, 'FLOTILLA_KEEP_OPERATIONS', 10_000, 30),
+    keepAudit: retention(get, 'FLOTILLA_KEEP_AUDIT', 100_000, 365),
+    importRoots: (get('FLOTILLA_IMPORT_ROOTS') ?? '').split(':').filter((path) => path !== '').map((path) => directory(path, 'FLOTILLA_IMPORT_ROOTS')),
   };
+}
+
+/** `<name>` is the count, `<name>_DAYS` the age. */
+function retention(get: (name: string) => string | undefined, name: string, count: number, days: number): RetentionBounds {
+  return { count: number(get(name) ?? String(count), 10, 100_000_000, name), days: number(get(`${name}_DAYS`) ?? String(days), 1, 36_500, `${name}_DAYS`) };
 }
 
 function defaultData(environment: Environment, root: boolean): string {

@@ -11,7 +11,8 @@ export interface HostDescription { name: string; cpus: number; memoryMiB: number
 
 export interface PoolUsage { capacityBytes: number; allocatedBytes: number; availableBytes: number }
 
-export interface ImportImageCommand { id: string; path: string; kind: string; format: string; sha256?: string }
+/** `anywhere`: an administrator asked, so the file may lie anywhere while the agent has no import roots. */
+export interface ImportImageCommand { id: string; path: string; anywhere: boolean; kind: string; format: string; sha256?: string }
 export interface UploadImageCommand { id: string; kind: string; format: string; sha256?: string }
 export interface ImageFacts { sizeBytes: number; sha256: string }
 export interface EnsureVolumeCommand { id: string; imageId?: string; sizeBytes?: number }
@@ -46,8 +47,11 @@ export interface MachineExitFacts { reason: ExitReason; detail: string; register
 /** What the host sees of a machine. */
 export interface MachineObservation { id: string; state: 'configured' | 'running' | 'paused' | 'stopped'; pid?: number; exit?: MachineExitFacts }
 
-/** Something happened on the host without having been asked for. `lost` = events were dropped: look at everything. */
-export type HostEvent = { kind: 'machine'; machine: MachineObservation } | { kind: 'lost' };
+/** An address that the guest of a machine has really taken by DHCP; `expiresAt` moves on with each renewal. */
+export interface HostLease { networkId: string; machineId: string; mac: string; ip: string; hostname?: string; expiresAt: string }
+
+/** Something happened on the host without having been asked for. `leases`: look at them; `lost` = events were dropped: look at everything. */
+export type HostEvent = { kind: 'machine'; machine: MachineObservation } | { kind: 'leases' } | { kind: 'lost' };
 
 /** Ids that are owned; what is on the host and not in here is removed. */
 export interface Ownership {
@@ -89,6 +93,8 @@ export interface HostCommands {
   usedSubnets(): Promise<string[]>;
   ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
   removeNetwork(command: { id: string }): Promise<void>;
+  /** Addresses that guests have taken. */
+  listLeases(): Promise<HostLease[]>;
   /** Makes the links a machine needs. */
   prepareMachine(command: LaunchCommand): Promise<void>;
   /** Starts the worker and configures it; adopts one that is there. */
@@ -124,6 +130,7 @@ export abstract class HostAgent implements HostCommands {
   abstract usedSubnets(): Promise<string[]>;
   abstract ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
   abstract removeNetwork(command: { id: string }): Promise<void>;
+  abstract listLeases(): Promise<HostLease[]>;
   abstract prepareMachine(command: LaunchCommand): Promise<void>;
   abstract createMachine(command: LaunchCommand): Promise<{ pid?: number }>;
   abstract bootMachine(command: MachineCommand): Promise<void>;

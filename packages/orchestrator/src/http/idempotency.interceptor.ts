@@ -46,6 +46,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (known.state === 'in_flight') {
       throw new ApiError('idempotency.in_flight', { detail: 'The first request with this Idempotency-Key has not been answered yet.', remedy: 'Try again in a moment.', field: 'Idempotency-Key' });
     }
+    if (isSecretive(known.body)) throw secretShownOnce(known.body);
     const response = context.switchToHttp().getResponse<Response>();
     response.setHeader('Idempotent-Replayed', 'true');
     response.status(known.status);
@@ -54,9 +55,22 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 }
 
-/** A new API key is shown once: a repeat of the request answers the key with an empty secret. */
+interface Secretive { id: string; name: string; secret: string }
+
+/** Answers with a secret, as that of a new API key, are the only ones that cannot be given again: no secret is stored. */
+function isSecretive(body: unknown): body is Secretive {
+  return typeof body === 'object' && body !== null && 'secret' in body;
+}
+
 function withoutSecret(body: unknown): unknown {
-  return typeof body === 'object' && body !== null && 'secret' in body ? { ...body, secret: '' } : body;
+  return isSecretive(body) ? { ...body, secret: '' } : body;
+}
+
+function secretShownOnce({ id, name }: Secretive): ApiError {
+  return new ApiError('key.secret_shown_once', {
+    detail: `The first request with this Idempotency-Key made the API key "${name}" (${id}); its secret was in that answer alone and is not stored.`,
+    remedy: `Use the secret of the first answer. If that answer was lost, delete the key (DELETE /v1/keys/${id}) and make another one with a new Idempotency-Key.`, field: 'Idempotency-Key',
+  });
 }
 
 function fingerprintOf(request: Request): string {

@@ -96,6 +96,20 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect((await flotilla.call('GET', '/v1/whoami', { key: viewer })).status).to.equal(401);
   });
 
+  it('says so when the secret of a new key cannot be shown again', async () => {
+    const make = (name: string) => flotilla.call('POST', '/v1/keys', { body: { name, role: 'viewer' }, headers: { 'idempotency-key': 'a-new-key' } });
+    const first = await make('once');
+    expect(first.status).to.equal(201);
+    expect(first.body['secret']).to.match(/^flo_/);
+    const again = await make('once');
+    expect(again.status).to.equal(409);
+    expect(again.body).to.include({ code: 'key.secret_shown_once', field: 'Idempotency-Key' }).and.not.to.have.property('secret');
+    expect(again.body['detail']).to.contain(String(first.body['id']));
+    expect(again.body['remedy']).to.contain(`DELETE /v1/keys/${first.body['id']}`);
+    expect((await make('other')).body['code']).to.equal('idempotency.mismatch');
+    expect((await flotilla.call('GET', '/v1/whoami', { key: String(first.body['secret']) })).status).to.equal(200);
+  });
+
   it('answers what the host and its pool are', async () => {
     const host = (await flotilla.call('GET', '/v1/hosts')).body['items']?.[0];
     expect(host?.['cpus']).to.be.above(0);

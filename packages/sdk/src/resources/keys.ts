@@ -13,7 +13,10 @@ export class Keys {
     this.#transport = transport;
   }
 
-  /** Makes a key. Its text is shown this once. */
+  /**
+   * Makes a key. Its text is shown this once: a repeat with the same idempotency key, also one that this client makes because
+   * an answer was lost on the way, fails with `key.secret_shown_once`. The key exists then; delete it and make another.
+   */
   create(params: CreateKey, options: RequestOptions = {}): Promise<NewKey> {
     return this.#transport.json({ method: 'POST', path: '/v1/keys', json: params }, options);
   }

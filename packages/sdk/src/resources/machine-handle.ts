@@ -38,9 +38,16 @@ export class MachineHandle {
     return this.data.observed.state;
   }
 
-  /** The IPv4 address of its first interface that has one. */
+  /** The IPv4 address of its first interface that has one: what DHCP gives it and no other. `lease` tells whether its guest has taken it. */
   get address(): string | undefined {
-    return this.data.observed.addresses.find(({ ip }) => ip !== undefined)?.ip;
+    const { addresses } = this.data.observed;
+    return addresses.map(({ ip, reservedIp }) => ip ?? reservedIp).find((ip) => ip !== undefined);
+  }
+
+  /** The first address that the guest has really taken by DHCP; undefined until it has asked. The event `network.lease` tells when. */
+  get lease(): { ip: string; expiresAt: string } | undefined {
+    const taken = this.data.observed.addresses.find(({ ip, leaseExpiresAt }) => ip !== undefined && leaseExpiresAt !== undefined);
+    return taken === undefined ? undefined : { ip: taken.ip ?? '', expiresAt: taken.leaseExpiresAt ?? '' };
   }
 
   /** For `ifMatch`: acts only if nobody changed the machine since this handle was made. */
@@ -105,7 +112,7 @@ export class MachineHandle {
 
   /**
    * Waits until the machine is seen in `state`; nothing is polled, the server tells. Rejects with `machine.failed` when
-   * it fails instead, and with `machine.wait_timeout` after `timeoutMs` (default 60,000).
+   * it fails instead and no restart policy starts it again, and with `machine.wait_timeout` after `timeoutMs` (default 60,000).
    */
   async waitFor(state: MachineState, options: RequestOptions = {}): Promise<MachineHandle> {
     const timeoutMs = options.timeoutMs ?? 60_000;
@@ -114,7 +121,7 @@ export class MachineHandle {
     try {
       for await (const seen of this.#changes(signal)) {
         if (seen.state === state) return seen;
-        if (seen.state === 'failed') throw failed(seen.data);
+        if (seen.state === 'failed' && seen.data.observed.nextRestartAt === undefined) throw failed(seen.data);
       }
     } catch (error) {
       if (limit.aborted) throw waitTimeout(this.name, state, timeoutMs);

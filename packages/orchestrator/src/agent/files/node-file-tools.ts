@@ -40,11 +40,11 @@ async function copySparse(source: string, target: string, options: CommandContro
   const to = await open(target, 'w', 0o600);
   try {
     const size = (await from.stat()).size;
-    const buffer = Buffer.alloc(CHUNK);
-    const zeroes = Buffer.alloc(CHUNK);
+    const buffer = Buffer.alloc(Math.min(CHUNK, size));
+    const zeroes = Buffer.alloc(buffer.length);
     for (let at = 0; at < size;) {
       options.signal?.throwIfAborted();
-      const { bytesRead } = await from.read(buffer, 0, CHUNK, at);
+      const { bytesRead } = await from.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) break;
       const data = buffer.subarray(0, bytesRead);
       if (!data.equals(zeroes.subarray(0, bytesRead))) await to.write(data, 0, bytesRead, at);

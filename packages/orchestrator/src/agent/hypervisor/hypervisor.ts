@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { HostConsole, HostEvent, HostReport, MachineObservation } from '../../host-agent/host-agent.js';
+import type { ConsoleLog, HostConsole, HostEvent, HostReport, MachineObservation } from '../../host-agent/host-agent.js';
 
 /** A machine with paths and tap names, ready for a worker. */
 export interface HypervisorSpec {
@@ -19,7 +19,7 @@ export interface HypervisorSpec {
 
 /** Port to whatever runs machines on this host: the native core, or the fake. All calls are idempotent. */
 export abstract class Hypervisor {
-  /** Adopts every live worker found; to be called once before anything else. */
+  /** Adopts every live worker found, and takes over what dead ones have left; to be called once before anything else. */
   abstract adopt(): Promise<void>;
   abstract report(): Promise<HostReport>;
   /** Fails with a `host.kvm_*` code when machines cannot run here. */
@@ -28,8 +28,11 @@ export abstract class Hypervisor {
   abstract powerButton(id: string): Promise<void>;
   abstract pause(id: string): Promise<void>;
   abstract resume(id: string): Promise<void>;
+  /** Ends the guest and its worker. What they leave stays until `release`. */
   abstract kill(id: string): Promise<void>;
-  /** Removes what is left of a run directory. */
+  /** Everything that is kept of the console of a machine that is listed, live or not, to its last byte; undefined when there is nothing. */
+  abstract readConsole(id: string): Promise<ConsoleLog | undefined>;
+  /** Removes what is left of a machine that has ended. */
   abstract release(id: string): Promise<void>;
   abstract list(): Promise<MachineObservation[]>;
   abstract metrics(id: string): Promise<Record<string, number>>;

@@ -20,10 +20,10 @@ export class AuditService {
   async record(request: Request, permission: string, status: number, code?: string): Promise<void> {
     if (!MUTATIONS.has(request.method)) return;
     const context = currentContext();
-    await this.database.db.insertInto('audit').values({
+    await this.database.write(({ db }) => db.insertInto('audit').values({
       id: newId('req'), time: new Date().toISOString(), actor: context?.principal?.name ?? 'anonymous', actor_id: context?.principal?.id ?? null, permission,
       method: request.method, path: request.path.slice(0, MAX_PATH), outcome: outcomeOf(status), status, code: code ?? null, request_id: context?.requestId ?? '',
-    }).execute();
+    }).execute());
   }
 
   async list(query: PageQuery): Promise<Page<AuditDto>> {

@@ -14,7 +14,8 @@ export interface EventMap {
   'image.failed': { code: string };
   'image.deleted': Record<string, never>;
   'network.ready': { bridge: string };
-  'network.lease': { mac: string; ip: string; hostname?: string };
+  /** `taken`: the guest asked for its address and got it; `renewed`: it keeps it longer; `ended`: the guest is gone or let it run out. */
+  'network.lease': { state: 'taken' | 'renewed' | 'ended'; machine: string; machineName: string; interface: string; mac: string; ip: string; expiresAt: string; hostname?: string };
   'key.created': { role: string };
   'key.deleted': Record<string, never>;
 }

@@ -18,9 +18,10 @@ export class IdempotencyStore {
   /** Takes a key for this request, or tells what the first request with it came to. */
   async claim(principal: string, key: string, fingerprint: string, requestId: string): Promise<Known> {
     try {
-      await this.database.db.insertInto('idempotency').values({
+      // Whatever the request comes to is on the disk only after this: a power cut cannot keep that and lose the key.
+      await this.database.write(({ db }) => db.insertInto('idempotency').values({
         principal, key, fingerprint, state: 'in_flight', status: null, body: null, request_id: requestId, created_at: new Date().toISOString(),
-      }).execute();
+      }).execute(), 'process');
       return { state: 'new' };
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
@@ -30,13 +31,15 @@ export class IdempotencyStore {
     return { state: row.state === 'done' ? 'done' : 'in_flight', fingerprint: row.fingerprint, status: row.status ?? 0, body: row.body === null ? undefined : JSON.parse(row.body) as unknown };
   }
 
+  /** On the disk with the audit record, which is written after it and before the answer. */
   async complete(principal: string, key: string, status: number, body: unknown): Promise<void> {
-    await this.database.db.updateTable('idempotency').set({ state: 'done', status, body: JSON.stringify(body ?? null) }).where('principal', '=', principal).where('key', '=', key).execute();
+    const answer = { state: 'done', status, body: JSON.stringify(body ?? null) };
+    await this.database.write(({ db }) => db.updateTable('idempotency').set(answer).where('principal', '=', principal).where('key', '=', key).execute(), 'process');
   }
 
   /** Forgets a key whose request was refused: a mended request may use it. */
   async forget(principal: string, key: string): Promise<void> {
-    await this.database.db.deleteFrom('idempotency').where('principal', '=', principal).where('key', '=', key).execute();
+    await this.database.write(({ db }) => db.deleteFrom('idempotency').where('principal', '=', principal).where('key', '=', key).execute(), 'process');
   }
 
   /** After a crash: requests that got as far as an operation are done, the others never happened. */

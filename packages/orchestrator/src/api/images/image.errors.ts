@@ -6,7 +6,7 @@ export const IMAGE_PARAM = { image: 'Id or name of the image.' };
 
 /** Codes that an import or upload may answer. */
 export const IMPORT_ERRORS: readonly ErrorCode[] = [
-  'image.name_taken', 'image.format_mismatch', 'image.truncated', 'image.checksum_mismatch', 'image.wrong_kind', 'file.missing', 'file.not_regular', 'file.denied', 'pool.full', 'request.invalid_name', 'request.invalid_query',
+  'image.name_taken', 'image.format_mismatch', 'image.truncated', 'image.checksum_mismatch', 'image.wrong_kind', 'file.missing', 'file.not_regular', 'file.denied', 'file.outside_roots', 'pool.full', 'request.invalid_name', 'request.invalid_query',
   'host.unavailable',
 ];
 

@@ -18,8 +18,8 @@ export class ImageImport implements OperationDefinition {
     return [{
       name: 'copy',
       run: async (context) => {
-        const { path, kind, format, sha256 } = operation.input as { path: string; kind: string; format: string; sha256?: string };
-        const command = { id, path, kind, format, ...(sha256 === undefined ? {} : { sha256 }) };
+        const { path, anywhere, kind, format, sha256 } = operation.input as { path: string; anywhere?: boolean; kind: string; format: string; sha256?: string };
+        const command = { id, path, anywhere: anywhere === true, kind, format, ...(sha256 === undefined ? {} : { sha256 }) };
         operation.result = { imageId: id, ...await this.agent.importImage(command, { signal: context.signal, onProgress: (progress) => context.progress(progress) }) };
       },
       undo: () => this.agent.removeImage({ id }),

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
+import { ApiError } from '../../common/api-error.js';
+import { currentContext } from '../../common/context.js';
 import { newId } from '../../common/ids.js';
 import { type Page, pageRequest, toPage } from '../../common/paging.js';
 import type { ListQuery } from '../../common/dto/list.dto.js';
 import { type Executor, isUniqueViolation } from '../../database/database.js';
+import { Config } from '../../config/config.js';
+import { roleAllows } from '../auth/roles.js';
 import type { Operation } from '../operations/operation.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type ImageDto, type ImportImage, toImageDto } from './dto/image.dto.js';
@@ -13,12 +17,13 @@ import { ImageRepository } from './image.repository.js';
 
 @Injectable()
 export class ImagesService {
-  constructor(private readonly repository: ImageRepository, private readonly operations: OperationsService) {}
+  constructor(private readonly repository: ImageRepository, private readonly operations: OperationsService, private readonly config: Config) {}
 
   async import(body: ImportImage): Promise<Operation> {
+    requireImportRight(this.config);
     const image = this.newImage(body, { path: body.source.path });
     const target = { kind: 'image' as const, id: image.id, name: image.name };
-    const input = { path: body.source.path, kind: body.kind, format: body.format, ...(body.sha256 === undefined ? {} : { sha256: body.sha256 }) };
+    const input = { path: body.source.path, anywhere: mayImportAnywhere(), kind: body.kind, format: body.format, ...(body.sha256 === undefined ? {} : { sha256: body.sha256 }) };
     return uniqueName(image.name, () => this.operations.submit({ kind: 'image.import', target, input, result: { imageId: image.id } }, async (tx) => {
       await this.repository.insert(image, tx.db);
       tx.emit({ kind: 'image.created', target, data: { state: image.state } });
@@ -65,6 +70,21 @@ export class ImagesService {
     if (image === undefined) throw new ImageNotFound(idOrName);
     return image;
   }
+}
+
+function mayImportAnywhere(): boolean {
+  const role = currentContext()?.principal?.role;
+  return role !== undefined && roleAllows(role, 'images:import');
+}
+
+/** A path leads to any file that the host agent, often root, can read: without import roots only administrators may give one. */
+function requireImportRight(config: Config): void {
+  if (config.importRoots.length > 0 || mayImportAnywhere()) return;
+  const principal = currentContext()?.principal;
+  throw new ApiError('auth.forbidden', {
+    detail: `The key "${principal?.name ?? ''}" has the role ${principal?.role ?? ''}, which lacks the permission images:import, and no directory of the host is open for imports.`,
+    remedy: 'Upload the file instead (PUT /v1/images/{name}/content, or `flotilla image import --upload`), use an admin key, or let the administrator name a directory: `flotilla up --import-root`.',
+  });
 }
 
 /** Turns the violation of a unique name into the error clients know. */

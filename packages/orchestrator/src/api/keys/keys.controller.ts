@@ -12,7 +12,7 @@ export class KeysController {
 
   @Post('keys')
   @HttpCode(201)
-  @Route({ summary: 'Make an API key', permission: 'keys:write', body: CreateKey, answers: { 201: { type: NewKeyDto, description: 'The key; its secret is shown this once.' } }, errors: ['key.name_taken', 'request.invalid_name'] })
+  @Route({ summary: 'Make an API key', permission: 'keys:write', body: CreateKey, answers: { 201: { type: NewKeyDto, description: 'The key; its secret is shown this once.' } }, errors: ['key.name_taken', 'key.secret_shown_once', 'request.invalid_name'] })
   create(@Body() body: CreateKey): Promise<NewKeyDto> {
     return this.keys.create(body);
   }

@@ -5,7 +5,7 @@ import type { Operation, OperationKind } from '../operations/operation.js';
 import { mayCancel } from '../operations/dto/operation.dto.js';
 import { OperationsService } from '../operations/operations.service.js';
 import type { StopMachine } from './dto/machine-requests.dto.js';
-import { actionAllowed, type DesiredState, type Machine, type MachineAction, type MachineState } from './machine.js';
+import { type DesiredState, type Machine, type MachineAction, type MachineState, mayAct } from './machine.js';
 import { MachineBusy, MachineNotFound, MachineStateConflict } from './machine.errors.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, targetOf } from './machine-states.service.js';
@@ -65,6 +65,11 @@ export class MachineActions {
     return this.act(idOrName, ifMatch, { action: 'resume', desired: 'running', transient: 'paused' });
   }
 
+  /** A delete that failed before, tried again: its wish stands until the machine is gone. */
+  deleteAgain(id: string): Promise<Operation> {
+    return this.act(id, undefined, { action: 'delete', desired: 'stopped', transient: 'deleting', force: true, byPolicy: true });
+  }
+
   remove(idOrName: string, force: boolean, ifMatch?: string): Promise<Operation> {
     return this.act(idOrName, ifMatch, { action: 'delete', desired: 'stopped', transient: 'deleting', force });
   }
@@ -82,9 +87,12 @@ export class MachineActions {
         throw new MachineNotFound(idOrName);
       }
       checkGeneration(current, ifMatch);
-      if (!actionAllowed(wish.action, current.observed.state, wish.force ?? false)) throw new MachineStateConflict(current, wish.action, REMEDIES[wish.action]);
-      const attempt = wish.action !== 'start' ? current.observed.attempt : wish.byPolicy === true ? current.observed.attempt + 1 : 0;
-      await this.states.wish(tx, current, wish.desired, { state: wish.transient, nextRestartAt: undefined, attempt });
+      if (!mayAct(wish.action, current.observed, wish.force ?? false)) throw new MachineStateConflict(current, wish.action, REMEDIES[wish.action]);
+      const again = wish.action === 'start' && wish.byPolicy === true;
+      const attempt = wish.action !== 'start' ? current.observed.attempt : again ? current.observed.attempt + 1 : 0;
+      await this.states.wish(tx, current, wish.desired, {
+        state: wish.transient, nextRestartAt: undefined, attempt, restarts: current.observed.restarts + (again ? 1 : 0), nextDeleteAt: undefined, deleteAttempts: wish.byPolicy === true ? current.observed.deleteAttempts : undefined,
+      });
     });
   }
 

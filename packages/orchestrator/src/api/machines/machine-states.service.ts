@@ -2,8 +2,10 @@
 import { Injectable } from '@nestjs/common';
 import type { WriteTransaction } from '../../database/database.js';
 import { Database } from '../../database/database.js';
+import type { ApiError } from '../../common/api-error.js';
 import type { Target } from '../operations/operation.js';
-import type { Machine, Observed } from './machine.js';
+import { type Machine, nextDelete, type Observed } from './machine.js';
+import { leaseChange } from './machine-leases.js';
 import { MachineRepository } from './machine.repository.js';
 
 /** A change of what is seen; `undefined` removes an optional field. */
@@ -25,9 +27,23 @@ export class MachineStates {
     if (machine === undefined || wanted === undefined || typeof wanted === 'function') return;
     const previous = machine.observed.state;
     machine.observed = merge(machine.observed, wanted);
+    if (machine.observed.state === 'stopped' || machine.observed.state === 'failed') endLeases(tx, machine);
     machine.updatedAt = new Date().toISOString();
     await this.repository.save(machine, tx.db);
     if (machine.observed.state !== previous) emitState(tx, machine, previous);
+  }
+
+  /** A delete failed: the machine stays `deleting`, says why, and the reconciler tries again when the back-off is over. */
+  async deleteFailed(tx: WriteTransaction, id: string, error: ApiError): Promise<void> {
+    await this.observeIn(tx, id, (machine) => {
+      const deleteAttempts = (machine.observed.deleteAttempts ?? 0) + 1;
+      return {
+        state: 'deleting', deleteAttempts, nextDeleteAt: nextDelete(deleteAttempts), nextRestartAt: undefined,
+        reason: { code: error.code, detail: `The machine could not be deleted: ${error.message}`, remedy: `${error.remedy} It is tried again by itself; you may also delete it again.` },
+      };
+    });
+    const machine = await this.repository.find(id, tx.db);
+    if (machine !== undefined) emitState(tx, machine, 'deleting');
   }
 
   /** Changes the wish, and with it the generations. */
@@ -53,6 +69,14 @@ function emitState(tx: WriteTransaction, machine: Machine, previous: string): vo
     kind: 'machine.state', target: targetOf(machine),
     data: { state, previous, ...(reason === undefined ? {} : { reason: { code: reason.code, detail: reason.detail, remedy: reason.remedy } }) },
   });
+}
+
+/** A guest that is gone holds no address. */
+function endLeases(tx: WriteTransaction, machine: Machine): void {
+  const change = leaseChange(machine, []);
+  if (change === undefined) return;
+  machine.observed.addresses = change.addresses;
+  for (const event of change.events) tx.emit(event);
 }
 
 function merge(observed: Observed, change: ObservedChange): Observed {

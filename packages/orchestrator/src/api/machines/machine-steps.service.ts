@@ -18,6 +18,9 @@ const MEBIBYTE = 1024 * 1024;
 /** The steps machines are moved by. Each comes to the same end however often it runs. */
 @Injectable()
 export class MachineSteps {
+  /** What steps forward need of a machine does not change while its operation is open: it is read once for each run. */
+  private readonly loaded = new WeakMap<Operation, Promise<Machine>>();
+
   constructor(
     private readonly agent: HostAgent, private readonly repository: MachineRepository, private readonly volumes: VolumeRepository, private readonly networks: NetworksService, private readonly states: MachineStates,
   ) {}
@@ -26,47 +29,49 @@ export class MachineSteps {
   makeVolumes(id: string): Step {
     return {
       name: 'volumes',
-      run: async ({ signal, progress }) => {
-        const machine = await this.load(id);
+      run: async ({ operation, signal, progress, also }) => {
+        const machine = await this.load(operation);
         for (const disk of machine.spec.disks) {
           const volume = volumeOf(machine, disk.name);
           if (disk.volume !== undefined) continue;
           const facts = await this.agent.ensureVolume({
             id: volume, ...(disk.image === undefined ? {} : { imageId: disk.image }), ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
           }, { signal, onProgress: progress });
-          await this.volumes.markReady(volume, facts.sizeBytes);
+          also((tx) => this.volumes.markReady(volume, facts.sizeBytes, tx.db));
         }
       },
       undo: () => this.removeVolumes(id),
     };
   }
 
-  /** Bridge, rules, addresses, taps. */
-  connect(id: string): Step[] {
+  /** Bridge, rules, addresses, taps. `afterStop`: the machine ran before, and nothing is to be taken back while it still does. */
+  connect(id: string, { afterStop = false } = {}): Step[] {
     return [
       {
         name: 'network',
-        run: async () => {
-          const machine = await this.load(id);
+        barrier: afterStop,
+        run: async ({ operation }) => {
+          const machine = await this.load(operation);
           for (const network of new Set(machine.spec.interfaces.map((link) => link.network))) await this.networks.ensureOnHost(network);
         },
       },
-      { name: 'taps', run: async () => this.agent.prepareMachine(await this.launch(id)), undo: () => this.release(id) },
+      { name: 'taps', run: async ({ operation }) => this.agent.prepareMachine(await this.launch(operation)), undo: () => this.release(id) },
     ];
   }
 
   /** Worker and guest. */
   launchSteps(id: string): Step[] {
     return [
-      { name: 'worker', run: async () => { await this.agent.createMachine(await this.launch(id)); }, undo: () => this.kill(id) },
-      { name: 'boot', run: async () => this.agent.bootMachine(await this.command(id)) },
+      { name: 'worker', run: async ({ operation }) => { await this.agent.createMachine(await this.launch(operation)); }, undo: () => this.kill(id) },
+      { name: 'boot', run: async ({ operation }) => this.agent.bootMachine(await this.command(operation)) },
       {
         name: 'observe',
-        run: async () => {
+        run: async ({ also }) => {
           const found = (await this.agent.listMachines()).find((machine) => machine.id === id);
-          await this.states.observe(id, (machine) => ({
-            state: 'running', generation: machine.desired.generation, startedAt: new Date().toISOString(), workerPid: found?.pid, reason: undefined, nextRestartAt: undefined,
-          }));
+          const startedAt = new Date().toISOString();
+          also((tx) => this.states.observeIn(tx, id, (machine) => ({
+            state: 'running', generation: machine.desired.generation, startedAt, workerPid: found?.pid, reason: undefined, nextRestartAt: undefined,
+          })));
         },
       },
     ];
@@ -75,7 +80,7 @@ export class MachineSteps {
   /** The power button, and the wait for the guest. */
   powerOff(id: string): Step[] {
     return [
-      { name: 'power-button', run: async () => this.agent.pressPowerButton(await this.command(id)).catch(ignoreGoneWorker) },
+      { name: 'power-button', run: async ({ operation }) => this.agent.pressPowerButton(await this.command(operation)).catch(ignoreGoneWorker) },
       { name: 'wait', run: async ({ operation, signal }) => this.waitForEnd(id, operation, signal) },
     ];
   }
@@ -85,12 +90,12 @@ export class MachineSteps {
     return [{ name: 'kill', run: () => this.kill(id) }, { name: 'release', run: () => this.release(id) }];
   }
 
-  pause(id: string): Step {
-    return { name: 'pause', run: async () => this.agent.pauseMachine(await this.command(id)) };
+  pause(): Step {
+    return { name: 'pause', run: async ({ operation }) => this.agent.pauseMachine(await this.command(operation)) };
   }
 
-  resume(id: string): Step {
-    return { name: 'resume', run: async () => this.agent.resumeMachine(await this.command(id)) };
+  resume(): Step {
+    return { name: 'resume', run: async ({ operation }) => this.agent.resumeMachine(await this.command(operation)) };
   }
 
   /** Removes the disks that were made for the machine, and its console log. */
@@ -102,9 +107,9 @@ export class MachineSteps {
   }
 
   /** What the host needs to run the machine. */
-  async launch(id: string): Promise<LaunchCommand> {
-    const machine = await this.load(id);
-    const { spec } = machine;
+  private async launch(operation: Operation): Promise<LaunchCommand> {
+    const machine = await this.load(operation);
+    const { id, spec } = machine;
     const interfaces = [];
     for (const link of spec.interfaces) {
       const network = await this.networks.load(link.network);
@@ -149,14 +154,17 @@ export class MachineSteps {
     }
   }
 
-  private async command(id: string): Promise<MachineCommand> {
-    return commandOf(await this.load(id));
+  private async command(operation: Operation): Promise<MachineCommand> {
+    return commandOf(await this.load(operation));
   }
 
-  private async load(id: string): Promise<Machine> {
-    const machine = await this.repository.find(id);
-    if (machine === undefined) throw new MachineNotFound(id);
-    return machine;
+  private load(operation: Operation): Promise<Machine> {
+    const known = this.loaded.get(operation) ?? this.repository.find(operation.target.id).then((machine) => {
+      if (machine === undefined) throw new MachineNotFound(operation.target.id);
+      return machine;
+    });
+    this.loaded.set(operation, known);
+    return known;
   }
 }
 

@@ -8,6 +8,7 @@ import { VolumeRepository } from '../volumes/volume.repository.js';
 import type { Machine, StateReason } from './machine.js';
 import { MachineRepository } from './machine.repository.js';
 import { failureChange } from './machine-failure.js';
+import { leaseChange } from './machine-leases.js';
 import { MachineStates, type ObservedChange } from './machine-states.service.js';
 import { MachineSteps } from './machine-steps.service.js';
 
@@ -19,9 +20,9 @@ const STEPS: Record<Extract<OperationKind, `machine.${string}`>, StepsOf> = {
   'machine.start': (steps, { target: { id } }) => [...steps.connect(id), ...steps.launchSteps(id)],
   'machine.stop': (steps, { target: { id } }) => [...steps.powerOff(id), ...steps.clear(id)],
   'machine.kill': (steps, { target: { id } }) => steps.clear(id),
-  'machine.restart': (steps, { target: { id } }) => [...steps.powerOff(id), ...steps.clear(id), ...steps.connect(id), ...steps.launchSteps(id)],
-  'machine.pause': (steps, { target: { id } }) => [steps.pause(id)],
-  'machine.resume': (steps, { target: { id } }) => [steps.resume(id)],
+  'machine.restart': (steps, { target: { id } }) => [...steps.powerOff(id), ...steps.clear(id), ...steps.connect(id, { afterStop: true }), ...steps.launchSteps(id)],
+  'machine.pause': (steps) => [steps.pause()],
+  'machine.resume': (steps) => [steps.resume()],
   'machine.delete': (steps, { target: { id } }) => [...steps.clear(id), ...steps.destroy(id)],
 };
 
@@ -51,6 +52,7 @@ export class MachineOperations {
     const { id } = operation.target;
     const gone = kind === 'machine.delete' ? ending.state === 'succeeded' : kind === 'machine.create' && ending.state !== 'succeeded';
     if (gone) return this.forget(operation, tx);
+    if (ending.state !== 'succeeded' && kind === 'machine.delete') return this.states.deleteFailed(tx, id, ending.error);
     if (ending.state !== 'succeeded') return this.states.observeIn(tx, id, (machine) => afterFailure(kind, machine, ending));
     const settled = kind === 'machine.create' && operation.input['start'] !== true ? { state: 'stopped' as const } : SETTLED[kind];
     if (settled !== undefined) await this.states.observeIn(tx, id, (machine) => ({ ...settled, generation: machine.desired.generation }));
@@ -66,6 +68,7 @@ export class MachineOperations {
     await this.volumes.remove(machine.observed.disks.map((disk) => disk.volume).filter((volume) => !given.includes(volume)), tx.db);
     await this.networks.releaseAll(id, tx.db);
     await this.repository.remove(id, tx.db);
+    for (const event of leaseChange(machine, [])?.events ?? []) tx.emit(event);
     tx.emit({ kind: 'machine.deleted', target: operation.target, data: {} });
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
-import { actionAllowed, backoffMilliseconds, MACHINE_ACTIONS, MACHINE_STATES, type MachineAction, type MachineState, type RestartPolicy, wantsRestart } from './machine.js';
+import { actionAllowed, backoffMilliseconds, MACHINE_ACTIONS, MACHINE_STATES, type MachineAction, type MachineState, mayAct, nextDelete, type RestartPolicy, wantsRestart } from './machine.js';
 import { reasonOf } from './machine-failure.js';
 
 // creating stopped starting running pausing paused stopping failed deleting unknown
@@ -18,6 +18,18 @@ describe('a machine', () => {
 
   it('may be deleted by force in every state but deleting', () => {
     expect(MACHINE_STATES.filter((state) => !actionAllowed('delete', state, true))).to.deep.equal(['deleting']);
+  });
+
+  it('can only be deleted again once a delete of it has failed', () => {
+    const observed = { state: 'deleting' as const, nextDeleteAt: new Date().toISOString() };
+    expect(MACHINE_ACTIONS.filter((action) => mayAct(action, observed))).to.deep.equal(['delete']);
+    expect(mayAct('delete', { state: 'deleting' }, true)).to.equal(false);
+    expect(mayAct('start', { state: 'stopped' })).to.equal(true);
+  });
+
+  it('is deleted again after waits that double, at most five minutes', () => {
+    const waits = [1, 2, 3, 4, 9, 10, 1000].map((attempts) => Math.round((Date.parse(nextDelete(attempts)) - Date.now()) / 1000));
+    expect(waits).to.deep.equal([1, 2, 4, 8, 256, 300, 300]);
   });
 
   it('waits twice as long for each attempt, at most five minutes', () => {

@@ -43,7 +43,10 @@ export interface MachineSpec {
 /** Why a machine is in the state it is in. */
 export interface StateReason { code: ErrorCode; detail: string; remedy: string; registers?: Record<string, string> }
 
-export interface MachineAddress { interface: string; mac: string; ip?: string }
+/** An address that the guest has taken by DHCP. */
+export interface AddressLease { ip: string; expiresAt: string; hostname?: string }
+/** `ip` is reserved for the interface; `lease` is there once the guest has taken it. */
+export interface MachineAddress { interface: string; mac: string; ip?: string; lease?: AddressLease }
 export interface MachineDisk { name: string; volume: string }
 
 /** What was last seen of a machine. */
@@ -60,6 +63,10 @@ export interface Observed {
   attempt: number;
   /** When the restart policy tries again. */
   nextRestartAt?: string;
+  /** Deletes in a row that failed. */
+  deleteAttempts?: number;
+  /** A delete failed and is tried again then: the machine is on its way out, and may be deleted again before. */
+  nextDeleteAt?: string;
   addresses: MachineAddress[];
   disks: MachineDisk[];
 }
@@ -91,6 +98,11 @@ const ALLOWED: Record<MachineAction, readonly MachineState[]> = {
   delete: ['creating', 'stopped', 'failed', 'unknown'],
 };
 
+/** Whether an action makes sense for a machine as it is seen. One whose delete failed can only be deleted again. */
+export function mayAct(action: MachineAction, observed: Pick<Observed, 'state' | 'nextDeleteAt'>, force = false): boolean {
+  return observed.nextDeleteAt === undefined ? actionAllowed(action, observed.state, force) : action === 'delete';
+}
+
 /** Whether an action makes sense in a state. A forced delete is allowed in every state but `deleting`. */
 export function actionAllowed(action: MachineAction, state: MachineState, force = false): boolean {
   if (action === 'delete' && force) return state !== 'deleting';
@@ -98,9 +110,15 @@ export function actionAllowed(action: MachineAction, state: MachineState, force 
 }
 
 const MAX_BACKOFF_SECONDS = 300;
+const DELETE_BACKOFF = { backoffSeconds: 1 };
+
+/** When a delete that has failed so often is tried again: after 1 s, doubled each time, at most 300 s. */
+export function nextDelete(attempts: number): string {
+  return new Date(Date.now() + backoffMilliseconds(DELETE_BACKOFF, attempts - 1)).toISOString();
+}
 
 /** Wait before attempt number `attempt` (0 = the first), in milliseconds. */
-export function backoffMilliseconds(policy: RestartPolicy, attempt: number): number {
+export function backoffMilliseconds(policy: Pick<RestartPolicy, 'backoffSeconds'>, attempt: number): number {
   return Math.min(policy.backoffSeconds * 2 ** Math.min(attempt, 20), MAX_BACKOFF_SECONDS) * 1000;
 }
 

@@ -33,7 +33,9 @@ export class MachinesReconciler {
     const machines = await this.repository.active();
     if (machines.length === 0) return;
     const seen = new Map((await this.agent.listMachines()).map((machine) => [machine.id, machine]));
+    const busy = await this.operations.openTargets();
     for (const machine of machines) {
+      if (busy.has(machine.id) || asStored(machine, seen.get(machine.id))) continue; // no question to the database for each of a thousand
       try {
         if (await this.operations.openFor(machine.id) === undefined) await this.converge(machine, seen.get(machine.id));
       } catch (error) {
@@ -45,8 +47,8 @@ export class MachinesReconciler {
 
   private async converge(machine: Machine, seen: MachineObservation | undefined): Promise<void> {
     const { state } = machine.observed;
-    const alive = seen !== undefined && seen.state !== 'stopped' && seen.state !== 'configured';
-    if (alive) return this.adopt(machine, seen);
+    if (machine.observed.nextDeleteAt !== undefined) return this.deleteWhenDue(machine.id, machine.observed.nextDeleteAt);
+    if (isAlive(seen)) return this.adopt(machine, seen);
     if (SETTLED.includes(state)) return this.noteEnd(machine, seen);
     if (seen !== undefined) await this.agent.releaseMachine({ id: machine.id, generation: machine.desired.generation });
     if (machine.desired.state === 'running') await this.restartWhenDue(machine);
@@ -54,15 +56,15 @@ export class MachinesReconciler {
 
   /** A live worker: what is stored follows it. */
   private async adopt(machine: Machine, seen: MachineObservation): Promise<void> {
-    const state = seen.state === 'paused' ? 'paused' : 'running';
-    if (machine.observed.state === state && machine.observed.workerPid === seen.pid) return;
+    if (asStored(machine, seen)) return;
+    const state = stateOf(seen);
     await this.services.states.observe(machine.id, (current) => ({
       state, workerPid: seen.pid, generation: current.desired.generation, startedAt: current.observed.startedAt ?? new Date().toISOString(), reason: undefined, nextRestartAt: undefined,
     }));
   }
 
   private async noteEnd(machine: Machine, seen: MachineObservation | undefined): Promise<void> {
-    const { failed, reason } = seen === undefined && this.hostRebooted ? { failed: true, reason: REBOOTED } : reasonOf(seen?.exit);
+    const { failed, reason } = seen?.exit === undefined && this.hostRebooted ? { failed: true, reason: REBOOTED } : reasonOf(seen?.exit);
     await this.services.states.observe(machine.id, (current): ObservedChange | undefined => {
       if (current.desired.generation !== machine.desired.generation || !SETTLED.includes(current.observed.state)) return undefined;
       return failed ? failureChange(current, reason) : powerOffChange(current, reason);
@@ -73,16 +75,36 @@ export class MachinesReconciler {
     if (current !== undefined) await this.restartWhenDue(current);
   }
 
+  private async deleteWhenDue(id: string, at: string): Promise<void> {
+    if (Date.parse(at) > Date.now()) return this.services.wakeAt(at);
+    await this.services.actions.deleteAgain(id).catch(ignoreRefusal);
+  }
+
   private async restartWhenDue(machine: Machine): Promise<void> {
     const { nextRestartAt } = machine.observed;
     if (nextRestartAt === undefined) return;
     const wait = Date.parse(nextRestartAt) - Date.now();
     if (wait > 0) return this.services.wakeAt(nextRestartAt);
-    await this.services.states.observe(machine.id, (current) => ({ restarts: current.observed.restarts + 1, nextRestartAt: undefined }));
-    await this.services.actions.restartByPolicy(machine.id).catch((error: unknown) => {
-      if (!(error instanceof ApiError) || error.status >= 500) throw error;
-    });
+    await this.services.actions.restartByPolicy(machine.id).catch(ignoreRefusal);
   }
+}
+
+function isAlive(seen: MachineObservation | undefined): seen is MachineObservation {
+  return seen !== undefined && seen.state !== 'stopped' && seen.state !== 'configured';
+}
+
+function stateOf(seen: MachineObservation): 'paused' | 'running' {
+  return seen.state === 'paused' ? 'paused' : 'running';
+}
+
+/** Whether a live machine is what is stored about it, with nothing due. */
+function asStored({ observed }: Machine, seen: MachineObservation | undefined): boolean {
+  return isAlive(seen) && observed.nextDeleteAt === undefined && observed.state === stateOf(seen) && observed.workerPid === seen.pid;
+}
+
+/** A client was quicker: what it asked for goes first. */
+function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof ApiError) || error.status >= 500) throw error;
 }
 
 const REBOOTED: StateReason = { code: 'host.rebooted', detail: 'The host was restarted while the machine ran.', remedy: 'Nothing when the restart policy allows it to start again; otherwise start it.' };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
-import { Semaphore } from '../../common/async.js';
 import type { ListQuery } from '../../common/dto/list.dto.js';
 import { type Page, pageRequest, toPage } from '../../common/paging.js';
 import { isUniqueViolation } from '../../database/database.js';
@@ -20,9 +19,6 @@ import { MachineStores } from './machine-stores.service.js';
 /** Machines as resources: create, read, change. What they do is MachineActions' matter. */
 @Injectable()
 export class MachinesService {
-  /** Addresses are chosen one machine at a time. */
-  private readonly reserving = new Semaphore(1);
-
   constructor(
     private readonly repository: MachineRepository, private readonly planner: MachinePlanner, private readonly operations: OperationsService, private readonly stores: MachineStores, private readonly agent: HostAgent,
   ) {}
@@ -32,14 +28,14 @@ export class MachinesService {
     const plan = await this.planner.plan(body);
     const machine = newMachine(plan, body);
     try {
-      return await this.reserving.run(() => this.operations.submit(
+      return await this.operations.submit(
         { kind: 'machine.create', target: targetOf(machine), input: { start: body.start ?? true }, result: { machineId: machine.id } },
         async (tx) => {
           machine.observed.addresses = await this.stores.reserve(plan, tx);
           await this.repository.insert(machine, plan.imageIds, tx.db);
           tx.emit({ kind: 'machine.created', target: targetOf(machine), data: { state: machine.observed.state } });
         },
-      ));
+      );
     } catch (error) {
       throw isUniqueViolation(error) ? new MachineNameTaken(body.name) : error;
     }

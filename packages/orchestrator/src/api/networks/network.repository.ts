@@ -5,7 +5,8 @@ import { parseIpv4 } from '../../common/ipv4.js';
 import type { PageRequest } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
 import type { NetworksTable } from '../../database/schema.js';
-import type { Address, Network, NetworkState } from './network.js';
+import type { Observed } from '../machines/machine.js';
+import type { Address, Lease, Network, NetworkState } from './network.js';
 
 /** Address with the name of its machine. */
 export type NamedAddress = Address & { machineName: string };
@@ -18,6 +19,8 @@ export abstract class NetworkRepository {
   abstract page(request: PageRequest): Promise<Network[]>;
   abstract all(): Promise<Network[]>;
   abstract addresses(networkId: string, db?: Executor): Promise<NamedAddress[]>;
+  /** Addresses on a network and whether their guests have taken them. */
+  abstract leases(networkId: string): Promise<Lease[]>;
   /** Numbers of the addresses in use, ascending. */
   abstract usedNumbers(networkId: string, db: Executor): Promise<number[]>;
   abstract addressesOf(machineId: string, db?: Executor): Promise<Address[]>;
@@ -61,6 +64,16 @@ export class KyselyNetworkRepository extends NetworkRepository {
     const rows = await db.selectFrom('addresses').innerJoin('machines', 'machines.id', 'addresses.machine_id').selectAll('addresses').select('machines.name as machine_name')
       .where('network_id', '=', networkId).orderBy('ip_number').execute();
     return rows.map((row) => ({ network: row.network_id, ip: row.ip, mac: row.mac, machine: row.machine_id, interface: row.interface, machineName: row.machine_name }));
+  }
+
+  override async leases(networkId: string): Promise<Lease[]> {
+    const rows = await this.database.db.selectFrom('addresses').innerJoin('machines', 'machines.id', 'addresses.machine_id').select(['ip', 'mac', 'interface', 'machines.id', 'machines.name', 'machines.observed'])
+      .where('network_id', '=', networkId).orderBy('ip_number').execute();
+    return rows.map((row) => {
+      const expiresAt = (JSON.parse(row.observed) as Observed).addresses.find((one) => one.interface === row.interface)?.lease?.expiresAt;
+      const taken = expiresAt !== undefined && Date.parse(expiresAt) > Date.now();
+      return { mac: row.mac, ip: row.ip, hostname: row.name, machine: row.id, ...(taken ? { state: 'taken' as const, expiresAt } : { state: 'reserved' as const }) };
+    });
   }
 
   override async usedNumbers(networkId: string, db: Executor): Promise<number[]> {

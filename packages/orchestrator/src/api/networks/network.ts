@@ -22,5 +22,8 @@ export interface Address {
   interface: string;
 }
 
+/** Whether an address is only kept for a machine, or its guest has asked for it. */
+export const LEASE_STATES = ['reserved', 'taken'] as const;
+
 /** An address as clients see it on the network. */
-export interface Lease { mac: string; ip: string; hostname?: string; machine?: string }
+export interface Lease { mac: string; ip: string; hostname?: string; machine?: string; state: (typeof LEASE_STATES)[number]; expiresAt?: string }

@@ -10,7 +10,7 @@ import { Database, type Executor, isUniqueViolation } from '../../database/datab
 import { HostAgent } from '../../host-agent/host-agent.js';
 import type { NetworkDto } from './dto/network.dto.js';
 import type { Address, Network } from './network.js';
-import { type NamedAddress, NetworkRepository } from './network.repository.js';
+import { NetworkRepository } from './network.repository.js';
 
 /** Name of the network every installation has. */
 export const DEFAULT_NETWORK = 'default';
@@ -110,13 +110,8 @@ export class NetworksService {
   }
 
   private async toDto(network: Network): Promise<NetworkDto> {
-    const addresses = await this.repository.addresses(network.id);
-    return { ...network, leases: addresses.map(toLease) };
+    return { ...network, leases: await this.repository.leases(network.id) };
   }
-}
-
-function toLease(address: NamedAddress) {
-  return { mac: address.mac, ip: address.ip, hostname: address.machineName, machine: address.machine };
 }
 
 /** `flo-<n>` by the place of the subnet in the range we choose from: unique on the host as the subnet is. */

@@ -9,7 +9,15 @@ export interface StepContext {
   /** Aborted when the operation is cancelled. */
   readonly signal: AbortSignal;
   progress(progress: Progress): void;
+  /**
+   * Stores what the step came to in the commit that records its success, at the latest. It may run twice. What a later
+   * step reads from the database must not come this way.
+   */
+  also(effect: Effect): void;
 }
+
+/** Something written in the same transaction as the record of an operation. */
+export type Effect = (tx: WriteTransaction) => Promise<void>;
 
 /**
  * One step. It may run again after a crash at any point, so it must come to the same end from every half-done state.
@@ -17,6 +25,11 @@ export interface StepContext {
  */
 export interface Step {
   readonly name: string;
+  /**
+   * Begins only when the record says so. Other steps begin at once, so after a kill they may have begun though the record
+   * says `pending`, and are taken back to be sure. Needed where that would harm what was there before the operation.
+   */
+  readonly barrier?: boolean;
   run(context: StepContext): Promise<void>;
   undo?(operation: Operation): Promise<void>;
 }

@@ -8,6 +8,7 @@ import { LOG, type Log } from '../../common/log.js';
 import { Database } from '../../database/database.js';
 import { hasEnded, type Operation, type OperationKind, type Progress, type StepRecord } from './operation.js';
 import type { Ending, OperationDefinition, Step } from './operation-definition.js';
+import { OperationJournal } from './operation-journal.js';
 import { OperationRepository } from './operation.repository.js';
 
 const CONCURRENT_OPERATIONS = 16;
@@ -16,9 +17,19 @@ const UNDO_ATTEMPTS = 5;
 
 type Waiter = () => void;
 
+/** An operation while it runs. */
+interface Run {
+  operation: Operation;
+  steps: readonly Step[];
+  journal: OperationJournal;
+  /** Begun by a process before this one: its record may be older than what was done. */
+  resumed: boolean;
+}
+
 /**
- * Runs operations: the steps of one target after another, different targets side by side. Every finished step is durable
- * before the next begins, so a killed process goes on where it was:
+ * Runs operations: the steps of one target after another, different targets side by side. An operation and its end are on
+ * the disk before anybody is told of them; the steps between are recorded behind (see the journal) and can be repeated,
+ * so a killed process goes on where its record says:
  *
  *     pending → running: step 1 → step 2 → … → finish ─▶ succeeded
  *                          │ error or cancel
@@ -34,7 +45,7 @@ export class OperationRunner {
   private readonly running = new Set<Promise<void>>();
   private stopping = false;
 
-  constructor(private readonly repository: OperationRepository, private readonly database: Database, private readonly faults: FaultPoints, @Inject(LOG) private readonly log: Log) {}
+  constructor(readonly repository: OperationRepository, readonly database: Database, private readonly faults: FaultPoints, @Inject(LOG) readonly log: Log) {}
 
   register(definition: OperationDefinition): void {
     this.definitions.set(definition.kind, definition);
@@ -44,11 +55,11 @@ export class OperationRunner {
     return this.definition(operation).steps(operation).map((step) => ({ name: step.name, state: 'pending' }));
   }
 
-  /** Begins an operation that is stored already. */
-  enqueue(id: string, targetId: string): void {
+  /** Begins an operation that is stored already; `resumed` when a process before this one may have begun it. */
+  enqueue(id: string, targetId: string, resumed = false): void {
     this.aborts.set(id, new AbortController());
     this.faults.after('operation.accept');
-    const work = this.queue.run(targetId, () => this.slots.run(() => this.perform(id)))
+    const work = this.queue.run(targetId, () => this.slots.run(() => this.perform(id, resumed)))
       .catch((error: unknown) => this.log.error({ err: error, operation: id }, 'an operation could not be carried on; the next start goes on with it'))
       .finally(() => {
         this.aborts.delete(id);
@@ -82,22 +93,24 @@ export class OperationRunner {
     await Promise.race([Promise.allSettled(this.running), sleep(milliseconds)]);
   }
 
-  private async perform(id: string): Promise<void> {
+  private async perform(id: string, resumed: boolean): Promise<void> {
     const operation = await this.repository.find(id);
     if (operation === undefined || hasEnded(operation) || this.stopping) return;
-    await runInContext({ requestId: operation.requestId ?? operation.id }, () => this.advance(operation));
+    const journal = new OperationJournal(operation, this);
+    const run = { operation, steps: this.definition(operation).steps(operation), journal, resumed };
+    await runInContext({ requestId: operation.requestId ?? operation.id }, () => this.advance(run)).finally(() => journal.settle());
   }
 
-  private async advance(operation: Operation): Promise<void> {
-    const steps = this.definition(operation).steps(operation);
+  private async advance(run: Run): Promise<void> {
+    const { operation, journal } = run;
     const signal = this.aborts.get(operation.id)?.signal ?? new AbortController().signal;
     if (operation.cancelRequested) this.cancel(operation.id);
     let failure = operation.phase === 'undo' ? ApiError.fromProblem(operation.error ?? cancelled().toProblem()) : undefined;
     if (failure === undefined) {
       try {
-        const finished = await this.forward(operation, steps, signal);
+        const finished = await this.forward(run, signal);
         if (!finished) return;
-        await this.end(operation, { state: 'succeeded' });
+        await this.end(run, { state: 'succeeded' });
         return;
       } catch (error) {
         failure = signal.aborted ? cancelled() : ApiError.from(error);
@@ -105,14 +118,14 @@ export class OperationRunner {
       }
       operation.phase = 'undo';
       operation.error = failure.toProblem(operation.requestId);
-      await this.save(operation);
+      await journal.commit('process');
     }
-    await this.backward(operation, steps);
+    await this.backward(run);
     if (this.stopping && operation.steps.some((record) => record.state === 'running')) return;
-    await this.end(operation, { state: failure.code === 'operation.cancelled' ? 'cancelled' : 'failed', error: failure });
+    await this.end(run, { state: failure.code === 'operation.cancelled' ? 'cancelled' : 'failed', error: failure });
   }
 
-  private async forward(operation: Operation, steps: readonly Step[], signal: AbortSignal): Promise<boolean> {
+  private async forward({ operation, steps, journal }: Run, signal: AbortSignal): Promise<boolean> {
     operation.state = 'running';
     operation.startedAt ??= now();
     for (const [index, step] of steps.entries()) {
@@ -123,41 +136,42 @@ export class OperationRunner {
       signal.throwIfAborted();
       record.state = 'running';
       record.startedAt ??= now();
-      // One commit a step: it records the end of the step before together with the begin of this one.
-      await this.save(operation, step.name);
+      // One note a step: it records the end of the step before together with the begin of this one.
+      journal.note(step.name);
+      if (step.barrier === true) await journal.commit('process');
       this.faults.after(`${operation.kind}.${step.name}.begin`);
-      await this.runStep(operation, step, record, signal);
+      await this.runStep(operation, step, record, journal, signal);
       this.faults.after(`${operation.kind}.${step.name}`);
     }
     return true;
   }
 
-  private async runStep(operation: Operation, step: Step, record: StepRecord, signal: AbortSignal): Promise<void> {
-    const progress = new ProgressWriter(operation, () => this.save(operation, step.name), this.log);
+  private async runStep(operation: Operation, step: Step, record: StepRecord, journal: OperationJournal, signal: AbortSignal): Promise<void> {
+    const progress = new ProgressNotes(operation, () => journal.note(step.name));
     try {
-      await step.run({ operation, signal, progress: (value) => progress.report(value) });
+      await step.run({ operation, signal, progress: (value) => progress.report(value), also: (effect) => journal.also(effect) });
       record.state = 'succeeded';
     } catch (error) {
       record.state = 'failed';
       throw error;
     } finally {
-      await progress.settle();
       record.endedAt = now();
       delete operation.progress;
     }
   }
 
-  private async backward(operation: Operation, steps: readonly Step[]): Promise<void> {
+  private async backward(run: Run): Promise<void> {
+    const { operation, steps, journal } = run;
     for (const [index, step] of [...steps.entries()].reverse()) {
       const record = operation.steps[index];
       if (record === undefined) continue;
-      if (record.state === 'pending') record.state = 'skipped';
+      if (record.state === 'pending' && !mayHaveBegun(run, index)) record.state = 'skipped';
       if (record.state === 'skipped' || record.state === 'undone') continue;
       if (step.undo !== undefined) {
         await this.undo(step, operation);
-        record.state = record.state === 'succeeded' ? 'undone' : 'failed';
-      }
-      await this.save(operation, step.name);
+        record.state = record.state === 'succeeded' || record.state === 'pending' ? 'undone' : 'failed';
+      } else if (record.state === 'pending') record.state = 'skipped';
+      journal.note(step.name);
       this.faults.after(`${operation.kind}.undo-${step.name}`);
     }
   }
@@ -175,23 +189,18 @@ export class OperationRunner {
     }
   }
 
-  private async end(operation: Operation, ending: Ending): Promise<void> {
-    operation.state = ending.state;
-    operation.endedAt = now();
+  private async end({ operation, journal }: Run, ending: Ending): Promise<void> {
     delete operation.progress;
-    await this.database.write(async (tx) => {
+    // Set inside the transaction: a write behind that is still under way would record an end without its effects.
+    await journal.commit('disk', async (tx) => {
+      operation.state = ending.state;
+      operation.endedAt = now();
       await this.definition(operation).finish(operation, ending, tx);
-      await this.repository.save(operation, tx.db);
-      tx.emit(operationEvent(operation));
+    }, () => {
+      operation.state = 'running';
+      delete operation.endedAt;
     });
     this.faults.after(`${operation.kind}.end`);
-  }
-
-  private async save(operation: Operation, step?: string): Promise<void> {
-    await this.database.write(async (tx) => {
-      await this.repository.save(operation, tx.db);
-      tx.emit(operationEvent(operation, step));
-    });
   }
 
   private definition(operation: Operation): OperationDefinition {
@@ -207,34 +216,24 @@ export class OperationRunner {
   }
 }
 
-/** Writes progress now and then, never two writes at once, and none after `settle`. */
-class ProgressWriter {
-  private last = 0;
-  private writing: Promise<void> | undefined;
+/** Whether a step that its record says is `pending` may have begun all the same. */
+function mayHaveBegun({ operation, steps, resumed }: Run, index: number): boolean {
+  return resumed && !steps.slice(0, index + 1).some((step, at) => step.barrier === true && operation.steps[at]?.state === 'pending');
+}
 
-  constructor(private readonly operation: Operation, private readonly save: () => Promise<void>, private readonly log: Log) {}
+/** Notes progress now and then. */
+class ProgressNotes {
+  private last = 0;
+
+  constructor(private readonly operation: Operation, private readonly note: () => void) {}
 
   report(progress: Progress): void {
-    if (this.writing !== undefined || performance.now() - this.last < PROGRESS_INTERVAL_MILLISECONDS) return;
+    if (performance.now() - this.last < PROGRESS_INTERVAL_MILLISECONDS) return;
     this.last = performance.now();
     const { bytes = 0, totalBytes = 0 } = progress;
     this.operation.progress = { ...progress, ...(totalBytes === 0 ? {} : { percent: Math.floor((bytes / totalBytes) * 100) }) };
-    this.writing = this.save()
-      .catch((error: unknown) => this.log.warn({ err: error, operation: this.operation.id }, 'progress could not be stored'))
-      .finally(() => { this.writing = undefined; });
+    this.note();
   }
-
-  async settle(): Promise<void> {
-    await this.writing;
-  }
-}
-
-function operationEvent(operation: Operation, step?: string) {
-  return {
-    kind: 'operation.updated' as const,
-    target: { kind: 'operation' as const, id: operation.id },
-    data: { kind: operation.kind, state: operation.state, ...(step === undefined ? {} : { step }), ...(operation.progress === undefined ? {} : { progress: operation.progress }) },
-  };
 }
 
 function cancelled(): ApiError {

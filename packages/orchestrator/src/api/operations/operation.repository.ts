@@ -16,6 +16,7 @@ export abstract class OperationRepository {
   abstract page(request: PageRequest, filter: { target?: string; state?: string }): Promise<Operation[]>;
   /** Operations that have not ended, oldest first. */
   abstract open(): Promise<Operation[]>;
+  abstract openTargets(): Promise<Set<string>>;
   abstract openFor(targetId: string, db?: Executor): Promise<Operation | undefined>;
 }
 
@@ -35,7 +36,7 @@ export class KyselyOperationRepository extends OperationRepository {
   }
 
   override async requestCancel(id: string): Promise<void> {
-    await this.database.db.updateTable('operations').set({ cancel_requested: 1 }).where('id', '=', id).execute();
+    await this.database.write(({ db }) => db.updateTable('operations').set({ cancel_requested: 1 }).where('id', '=', id).execute());
   }
 
   override async find(id: string, db: Executor = this.database.db): Promise<Operation | undefined> {
@@ -59,6 +60,11 @@ export class KyselyOperationRepository extends OperationRepository {
   override async open(): Promise<Operation[]> {
     const rows = await this.database.db.selectFrom('operations').selectAll().where('state', 'in', ['pending', 'running']).orderBy('id').execute();
     return rows.map(fromRow);
+  }
+
+  override async openTargets(): Promise<Set<string>> {
+    const rows = await this.database.db.selectFrom('operations').select('target_id').where('state', 'in', ['pending', 'running']).execute();
+    return new Set(rows.map((row) => row.target_id));
   }
 
   override async openFor(targetId: string, db: Executor = this.database.db): Promise<Operation | undefined> {

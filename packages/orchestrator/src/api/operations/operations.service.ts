@@ -22,14 +22,17 @@ export interface OperationRequest {
 export class OperationsService {
   constructor(private readonly repository: OperationRepository, private readonly runner: OperationRunner, private readonly database: Database) {}
 
-  /** Stores an operation together with what `prepare` writes, then begins it. */
+  /**
+   * Stores an operation together with what `prepare` writes, then begins it. It begins before the disk has it: a power cut
+   * in between ends what it began as well. The answer of the request waits for the disk, with the audit record.
+   */
   async submit(request: OperationRequest, prepare: (tx: WriteTransaction, operation: Operation) => Promise<void>): Promise<Operation> {
     const operation = this.make(request);
     await this.database.write(async (tx) => {
       await prepare(tx, operation);
       await this.repository.insert(operation, tx.db);
       tx.emit({ kind: 'operation.created', target: { kind: 'operation', id: operation.id }, data: { kind: operation.kind, state: operation.state } });
-    });
+    }, 'process');
     this.runner.enqueue(operation.id, operation.target.id);
     return operation;
   }
@@ -37,7 +40,7 @@ export class OperationsService {
   async get(id: string): Promise<Operation> {
     const operation = await this.repository.find(id);
     if (operation === undefined) {
-      throw new ApiError('operation.not_found', { detail: `There is no operation ${id}.`, remedy: 'List the operations: GET /v1/operations.' });
+      throw new ApiError('operation.not_found', { detail: `There is no operation ${id}, or it ended long ago and is no longer kept.`, remedy: 'List the operations: GET /v1/operations; look at the resource itself.' });
     }
     return operation;
   }
@@ -63,6 +66,11 @@ export class OperationsService {
     return this.repository.openFor(targetId);
   }
 
+  /** Ids of all resources with an operation that has not ended. */
+  openTargets(): Promise<Set<string>> {
+    return this.repository.openTargets();
+  }
+
   findByRequest(requestId: string): Promise<Operation | undefined> {
     return this.repository.findByRequest(requestId);
   }
@@ -76,7 +84,7 @@ export class OperationsService {
   /** Goes on with everything that a stop or crash of the process interrupted. */
   async resumeInterrupted(): Promise<number> {
     const open = await this.repository.open();
-    for (const operation of open) this.runner.enqueue(operation.id, operation.target.id);
+    for (const operation of open) this.runner.enqueue(operation.id, operation.target.id, true);
     return open.length;
   }
 

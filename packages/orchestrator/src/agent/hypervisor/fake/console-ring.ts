@@ -15,6 +15,11 @@ export class ConsoleRing {
     return this.first + this.bytes.length;
   }
 
+  /** What is kept now. */
+  snapshot(): { offset: number; bytes: Uint8Array } {
+    return { offset: this.first, bytes: Buffer.from(this.bytes) };
+  }
+
   append(data: Uint8Array): void {
     const all = Buffer.concat([this.bytes, data]);
     const cut = Math.max(0, all.length - this.capacity);

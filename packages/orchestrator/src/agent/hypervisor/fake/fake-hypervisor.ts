@@ -4,7 +4,7 @@ import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { sleep } from '../../../common/async.js';
-import { CONSOLE_WRITER_TAKEN, type HostConsole, type HostEvent, type HostReport, type MachineObservation } from '../../../host-agent/host-agent.js';
+import { CONSOLE_WRITER_TAKEN, type ConsoleLog, type HostConsole, type HostEvent, type HostReport, type MachineObservation } from '../../../host-agent/host-agent.js';
 import { Hypervisor, type HypervisorSpec } from '../hypervisor.js';
 import { FakeGuest } from './fake-guest.js';
 
@@ -85,9 +85,13 @@ export class FakeHypervisor extends Hypervisor {
     await this.save(guest);
   }
 
-  override async kill(id: string): Promise<void> {
+  override kill(id: string): Promise<void> {
     this.guests.get(id)?.end({ reason: 'killed', detail: 'The machine was killed.' });
-    await this.release(id);
+    return Promise.resolve();
+  }
+
+  override readConsole(id: string): Promise<ConsoleLog | undefined> {
+    return Promise.resolve(this.guests.get(id)?.ring.snapshot());
   }
 
   override async release(id: string): Promise<void> {

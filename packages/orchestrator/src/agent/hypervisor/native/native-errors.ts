@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ApiError } from '../../../common/api-error.js';
-import { type ErrorCode, isErrorCode } from '../../../common/error-codes.js';
+import { ApiError, type Violation } from '../../../common/api-error.js';
+import type { ErrorCode } from '../../../common/error-codes.js';
+import { API_CODES, remedyOf } from './native-codes.js';
 
-const KVM_REMEDY = 'Run `flotilla doctor` to see what this host lacks; without hardware virtualization use the lab (`npm run lab`).';
-
-/** Codes of the core that the API calls by another name. */
-const CODES: Record<string, ErrorCode> = {
-  'kvm.missing': 'host.kvm_missing', 'kvm.denied': 'host.kvm_denied', 'kvm.unsupported': 'host.kvm_unsupported', 'disk.locked': 'volume.locked', 'host.no_space': 'pool.full',
-  'machine.state': 'machine.state_conflict', aborted: 'operation.cancelled', 'worker.protocol': 'worker.failed', 'worker.busy': 'worker.failed', 'image.unrecognised': 'image.format_mismatch', 'boot.too_large': 'spec.memory_too_small', 'core.panic': 'worker.failed',
-};
+interface NativeFault { code: string; message: string; field?: string; remedy?: string; details?: { violations?: { code: string; path: string; message?: string; remedy?: string }[] } }
 
 /** An error of the core in the words of the API. */
 export function fromNative(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return ApiError.from(error);
-  const { field, remedy } = error as Error & { field?: string; remedy?: string };
-  const code = CODES[error.code] ?? (isErrorCode(error.code) ? error.code : error.code.startsWith('spec.') ? 'spec.invalid' : 'worker.failed');
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string' || !Object.hasOwn(API_CODES, error.code)) return ApiError.from(error);
+  const fault = error as Error & NativeFault;
+  const violations = fault.details?.violations?.map((one): Violation => ({
+    code: apiCode(one.code), field: apiField(one.path) ?? '', detail: one.message ?? one.code, remedy: remedyFor(apiCode(one.code), one.remedy),
+  }));
+  const code = apiCode(fault.code);
   return new ApiError(code, {
-    detail: error.message, remedy: code.startsWith('host.kvm_') ? KVM_REMEDY : remedy ?? 'Run `flotilla doctor`; look in the log of the worker.', field: field?.replace(/^\$\.?/, ''), cause: error,
+    detail: fault.message, remedy: remedyFor(code, fault.remedy), field: apiField(fault.field), cause: error, ...(violations === undefined || violations.length < 2 ? {} : { errors: violations }),
   });
 }
 
@@ -28,4 +26,19 @@ export async function native<T>(call: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw fromNative(error);
   }
+}
+
+function apiCode(code: string): ErrorCode {
+  return (API_CODES as Readonly<Record<string, ErrorCode>>)[code] ?? 'worker.failed';
+}
+
+function remedyFor(code: ErrorCode, given: string | undefined): string {
+  return remedyOf(code) ?? given ?? 'Run `flotilla doctor`; look in the log of the worker.';
+}
+
+/** A path into the specification of the core as the field that the client gave: `$.disks[0].source.path` came from `disks[0]`. */
+function apiField(path: string | undefined): string | undefined {
+  const field = path?.replace(/^\$\.?/, '').replace(/^memory$/, 'memoryMiB').replace(/^((?:disks|interfaces)\[\d+\])\.id$/, '$1.name')
+    .replace(/^(disks\[\d+\]|boot\.\w+)\.(?:source|path|format)(?:\..*)?$/, '$1').replace(/^(interfaces\[\d+\])\.tap(?:\..*)?$/, '$1');
+  return field === '' ? undefined : field;
 }

@@ -12,6 +12,8 @@ const DETAILS: Record<ExitReason, string> = {
   killed: 'The machine was killed.', error: 'The worker met an error it could not go on from.', 'worker-exited': 'The worker process ended.',
 };
 
+type WorkerEnd = Pick<NativeEvent, 'signal' | 'exitStatus'>;
+
 /** The specification in the form of the core. */
 export function toNativeSpec(spec: HypervisorSpec): NativeSpec {
   return {
@@ -29,15 +31,18 @@ export function toExit(facts: NativeEvent | NativeExit | null | undefined): Mach
   return { reason, detail: facts?.message ?? DETAILS[reason], ...(registers === undefined ? {} : { registers }) };
 }
 
-/** A worker process that is gone, with its exit status or signal. Neither is known of a worker that another process had started. */
-export function toWorkerExit(event: NativeEvent): MachineExitFacts {
+/**
+ * A worker process that is gone and left no word, with its exit status or signal. Neither is known of a worker that another
+ * process had started; but a worker that ends by itself leaves word, so this one was ended by a signal.
+ */
+export function toWorkerExit(event: WorkerEnd): MachineExitFacts {
   return { reason: 'worker-exited', detail: `The worker process ended${howItEnded(event)}.` };
 }
 
-function howItEnded({ signal, exitStatus }: NativeEvent): string {
+function howItEnded({ signal, exitStatus }: WorkerEnd): string {
   if (typeof signal === 'number') return ` by signal ${signalName(signal)}`;
   if (typeof exitStatus === 'number') return ` with status ${exitStatus}`;
-  return '; how is not known, because an earlier process of the agent had started it';
+  return ' by a signal; which one is not known, because an earlier process of the agent had started it';
 }
 
 function signalName(number: number): string {

@@ -28,6 +28,8 @@ export interface NativeEvent {
 
 export interface NativeExit { reason?: string; registers?: unknown; message?: string }
 
+export interface NativeWorker { id: string; pid: number; bootId: string; alive: boolean }
+
 export interface NativeMachine {
   readonly id: string;
   readonly pid: number | null;
@@ -36,6 +38,8 @@ export interface NativeMachine {
   pause(): Promise<void>;
   resume(): Promise<void>;
   powerButton(): Promise<void>;
+  /** Ends machine and worker; the run directory stays. */
+  end(): Promise<void>;
   kill(): Promise<void>;
   info(): Promise<{ state: 'configured' | 'running' | 'paused' | 'stopped'; pid?: number | null; exit?: NativeExit | null }>;
   metrics(): Promise<Record<string, number>>;
@@ -51,7 +55,11 @@ export interface NativeModule {
     adopt(options: { id: string; runtimeDirectory: string }): Promise<NativeMachine>;
   };
   openConsole(options: { path: string; offset?: number; write?: boolean; signal?: AbortSignal }): Promise<NativeConsole>;
-  listWorkers(runtimeDirectory: string): Promise<{ id: string; pid: number; alive: boolean }[]>;
+  /** Live or not; undefined when there is nothing. */
+  readConsole(options: { id: string; runtimeDirectory: string }): Promise<{ offset: number; bytes: Uint8Array } | undefined>;
+  /** What a worker has left; undefined when a signal ended it. */
+  readExit(runtimeDirectory: string, id: string): Promise<NativeExit | undefined>;
+  listWorkers(runtimeDirectory: string): Promise<NativeWorker[]>;
   removeStale(runtimeDirectory: string, id: string): Promise<void>;
   checkHost(): Promise<HostReport>;
   createTap(options: { name: string; owner?: number }): Promise<void>;

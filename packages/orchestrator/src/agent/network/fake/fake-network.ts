@@ -1,20 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EnsureNetworkCommand, LaunchInterface } from '../../../host-agent/host-agent.js';
+import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
 import { NetworkDriver } from '../network-driver.js';
+import { leasesOf } from '../leases/host-leases.js';
+import { LeaseWatcher, readLeases } from '../leases/lease-watcher.js';
+import { formatTapNote, readTapNote } from '../leases/tap-note.js';
+import { TapOwners } from '../leases/tap-owners.js';
 import { tapName } from '../tap-name.js';
 import type { Keep } from '../../touched.js';
 
-/** Networks as files: what would be on the host survives a crash of the process and can be counted by tests. */
+/**
+ * Networks as files: what would be on the host survives a crash of the process and can be counted by tests. Fake guests ask for
+ * no address; tests write the file `leases` as the DHCP server would.
+ */
 export class FakeNetwork extends NetworkDriver {
   private readonly taps: string;
+  private readonly owners = new TapOwners();
   private readonly networks: string;
+  private readonly leaseFile: string;
+  private readonly watcher = new LeaseWatcher();
 
   constructor(directory: string) {
     super();
     this.taps = join(directory, 'taps');
     this.networks = join(directory, 'networks');
+    this.leaseFile = join(directory, 'leases');
+    mkdirSync(directory, { recursive: true });
   }
 
   override usedSubnets(): Promise<string[]> {
@@ -33,22 +46,34 @@ export class FakeNetwork extends NetworkDriver {
   override async attach(machineId: string, link: LaunchInterface): Promise<string> {
     await mkdir(this.taps, { recursive: true });
     const name = tapName(machineId, link.name);
-    await writeFile(join(this.taps, name), machineId);
+    await writeFile(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
     return name;
   }
 
   override async detach(machineId: string): Promise<void> {
     for (const name of await entries(this.taps)) {
-      if (await owner(join(this.taps, name)) === machineId) await rm(join(this.taps, name), { force: true });
+      if (await this.owners.of(join(this.taps, name)) === machineId) await this.removeTap(name);
     }
+    this.watcher.soon();
+  }
+
+  override async leases(): Promise<HostLease[]> {
+    const taps = (await Promise.all((await entries(this.taps)).map((name) => readTapNote(join(this.taps, name))))).filter((tap) => tap !== undefined);
+    const taken = await readLeases(this.leaseFile);
+    return (await entries(this.networks)).flatMap((id) => leasesOf(id, taken, taps));
+  }
+
+  override onLeases(changed: () => void): () => void {
+    this.watcher.add('all', this.leaseFile);
+    return this.watcher.listen(changed);
   }
 
   override async collect(owned: { machines: Keep; networks: Keep }): Promise<string[]> {
     const removed: string[] = [];
     for (const name of await entries(this.taps)) {
-      const machine = await owner(join(this.taps, name));
+      const machine = await this.owners.of(join(this.taps, name));
       if (machine === undefined || owned.machines.has(machine)) continue;
-      await rm(join(this.taps, name), { force: true });
+      await this.removeTap(name);
       removed.push(`tap ${name}`);
     }
     for (const id of await entries(this.networks)) {
@@ -60,14 +85,16 @@ export class FakeNetwork extends NetworkDriver {
   }
 
   override close(): Promise<void> {
+    this.watcher.close();
     return Promise.resolve();
+  }
+
+  private async removeTap(name: string): Promise<void> {
+    await rm(join(this.taps, name), { force: true });
+    this.owners.forget(name);
   }
 }
 
 async function entries(directory: string): Promise<string[]> {
   return readdir(directory).catch(() => []);
-}
-
-async function owner(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined);
 }

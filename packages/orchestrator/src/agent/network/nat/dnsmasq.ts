@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
+import { LEASE_SECONDS } from '../leases/host-leases.js';
 
 /** Domain of the guests: `<machine>.flotilla.internal`. */
 const DOMAIN = 'flotilla.internal';
@@ -40,6 +41,11 @@ export class Dnsmasq {
     await rm(this.files(id).directory, { recursive: true, force: true });
   }
 
+  /** Where it writes the addresses that guests have taken. */
+  leaseFile(id: string): string {
+    return this.files(id).leases;
+  }
+
   /** Process id of the running program; a pid that some other program got meanwhile does not count. */
   private async pid(id: string): Promise<number | undefined> {
     const files = this.files(id);
@@ -68,7 +74,7 @@ domain=${DOMAIN}
 local=/${DOMAIN}/
 expand-hosts
 dhcp-authoritative
-dhcp-range=${address},static,255.255.255.0,1h
+dhcp-range=${address},static,255.255.255.0,${LEASE_SECONDS}
 dhcp-option=option:router,${network.gateway}
 dhcp-option=option:dns-server,${network.gateway}
 dhcp-hostsfile=${files.hosts}

@@ -3,18 +3,21 @@ import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import type { HostLease } from '../../../host-agent/host-agent.js';
 
-const PROBE = join(dirname(fileURLToPath(import.meta.url)), '../../../../test/support/nat-probe.js');
+const SUPPORT = join(dirname(fileURLToPath(import.meta.url)), '../../../../test/support');
 
 interface Seen { links: string[]; rules: string; dnsmasq: string }
 
-describe('a NAT network', () => {
-  it('is made once, found again after a crash, and goes without a trace', function () {
-    this.timeout(20_000);
-    const result = spawnSync('unshare', ['--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, PROBE], { encoding: 'utf8', env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } });
+describe('a NAT network', function () {
+  this.timeout(40_000);
+
+  before(function () {
     if (process.getuid?.() !== 0) this.skip(); // namespaces and links need root
-    expect(result.stderr).to.equal('');
-    const seen = JSON.parse(result.stdout) as { tap: string; subnets: string[]; up: Seen; kept: string[]; removed: string[]; down: Seen };
+  });
+
+  it('is made once, found again after a crash, and goes without a trace', () => {
+    const seen = inNamespace('nat-probe') as { tap: string; subnets: string[]; up: Seen; kept: string[]; removed: string[]; down: Seen };
     expect(seen.up.links).to.have.members(['flo-0', seen.tap]);
     expect(seen.up.rules).to.contain('table inet flotilla-default').and.contain('masquerade');
     expect(seen.up.rules.match(/chain input/g)).to.have.length(1);
@@ -24,4 +27,30 @@ describe('a NAT network', () => {
     expect(seen.removed).to.have.length(2);
     expect(seen.down).to.deep.equal({ links: [], rules: '', dnsmasq: '0' });
   });
+
+  it('shows a lease when a real DHCP client has taken the address, and no longer than its guest runs', () => {
+    const seen = inNamespace('lease-probe') as Record<'reserved' | 'taken' | 'adopted' | 'stopped' | 'startedAgain', HostLease[]> & { file: string };
+    expect(seen.reserved, 'a reservation is no lease').to.deep.equal([]);
+    expect(seen.taken).to.have.length(1);
+    expect(seen.taken[0]).to.include({ networkId: 'net-probe', machineId: 'mac-probe', mac: '02:f1:00:00:00:01', ip: '10.77.0.2' });
+    expect(Date.parse(seen.taken[0]?.expiresAt ?? '') - Date.now()).to.be.within(3_500_000, 3_600_000);
+    expect(seen.adopted, 'found again after a crash').to.deep.equal(seen.taken);
+    expect(seen.stopped, 'the guest is gone').to.deep.equal([]);
+    expect(seen.startedAgain, 'the next guest has not asked yet').to.deep.equal([]);
+    expect(seen.file, 'given back').to.equal('');
+  });
+
+  it('leaves IPv4 forwarding as it was found', () => {
+    expect(inNamespace('forwarding-probe')).to.deep.equal({
+      on: { forward: '1', noted: true }, oneLeft: { forward: '1', noted: true }, restored: { forward: '0', noted: false },
+      anothers: { forward: '1', noted: false }, afterCrash: { forward: '0', noted: false }, afterReboot: { forward: '1', noted: false },
+    });
+  });
 });
+
+/** What a probe tells that runs where no link, rule, setting or process of the host is; whatever it leaves ends with it. */
+function inNamespace(probe: string): unknown {
+  const result = spawnSync('unshare', ['--net', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, join(SUPPORT, `${probe}.js`)], { encoding: 'utf8', env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } });
+  expect(result.stderr).to.equal('');
+  return JSON.parse(result.stdout) as unknown;
+}

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync } from 'node:fs';
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
-import type { EnsureNetworkCommand, LaunchInterface } from '../../../host-agent/host-agent.js';
+import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
 import { NetworkDriver } from '../network-driver.js';
 import { tapName } from '../tap-name.js';
+import { leasesOf } from '../leases/host-leases.js';
+import { LeaseWatcher, readLeases } from '../leases/lease-watcher.js';
+import { formatTapNote, readTapNote } from '../leases/tap-note.js';
+import { TapOwners } from '../leases/tap-owners.js';
 import { Dnsmasq } from './dnsmasq.js';
+import { Forwarding } from './forwarding.js';
+import { note, noted } from './notes.js';
 import { ruleset, tableName } from './ruleset.js';
 import type { Keep } from '../../touched.js';
 
@@ -32,8 +38,11 @@ interface Route { dst?: string }
 /** NAT networks: a bridge, our own nftables table and a dnsmasq each. All of it is noted on disk and carries our label. */
 export class NatNetwork extends NetworkDriver {
   private readonly taps: string;
+  private readonly owners = new TapOwners();
   private readonly networks: string;
   private readonly dnsmasq: Dnsmasq;
+  private readonly forwarding: Forwarding;
+  private readonly watcher = new LeaseWatcher();
   private readonly queue = new KeyedQueue();
   /** Rules as last applied by this process. */
   private readonly applied = new Map<string, string>();
@@ -45,6 +54,7 @@ export class NatNetwork extends NetworkDriver {
     for (const path of [this.taps, this.networks]) mkdirSync(path, { recursive: true, mode: 0o700 });
     mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o755 });
     this.dnsmasq = new Dnsmasq(runner, options.runtimeDirectory);
+    this.forwarding = new Forwarding(join(options.stateDirectory, 'ip-forward'));
   }
 
   override async usedSubnets(): Promise<string[]> {
@@ -57,9 +67,10 @@ export class NatNetwork extends NetworkDriver {
     await this.queue.run(command.id, async () => {
       await note(join(this.networks, command.id), JSON.stringify(command));
       await this.ensureBridge(command);
-      await this.ensureForwarding();
+      await this.forwarding.enable();
       await this.ensureRules(command);
       await this.dnsmasq.ensure(command);
+      this.watcher.add(command.id, this.dnsmasq.leaseFile(command.id));
     });
   }
 
@@ -68,12 +79,14 @@ export class NatNetwork extends NetworkDriver {
       const text = await readFile(join(this.networks, id), 'utf8').catch(() => undefined);
       if (text === undefined) return;
       const network = JSON.parse(text) as EnsureNetworkCommand;
+      this.watcher.remove(id);
       await this.dnsmasq.remove(id);
       const link = await this.link(network.bridge);
       if (link !== undefined && (link.ifalias ?? label(id)) === label(id)) await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
       await this.runner.run('nft', ['-f', '-'], { input: `table inet ${tableName(network)}\ndelete table inet ${tableName(network)}\n` });
       this.applied.delete(id);
       await rm(join(this.networks, id), { force: true });
+      await this.forwarding.restore(async () => (await noted(this.networks)).length > 0);
     });
   }
 
@@ -81,27 +94,39 @@ export class NatNetwork extends NetworkDriver {
     const name = tapName(machineId, link.name);
     const found = await this.link(name);
     if (found?.ifalias === label(machineId) && found.master === link.bridge) return name;
-    await note(join(this.taps, name), machineId);
+    await note(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
     if (found === undefined) await this.options.native.createTap({ name });
     await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', label(machineId), 'master', link.bridge, 'up']);
     return name;
   }
 
   override async detach(machineId: string): Promise<void> {
-    for (const name of await this.noted(this.taps)) {
-      if (await readFile(join(this.taps, name), 'utf8').catch(() => '') === machineId) await this.removeTap(name);
+    for (const name of await noted(this.taps)) {
+      if (await this.owners.of(join(this.taps, name)) === machineId) await this.removeTap(name);
     }
+  }
+
+  override async leases(): Promise<HostLease[]> {
+    const taps = (await Promise.all((await noted(this.taps)).map((name) => readTapNote(join(this.taps, name))))).filter((tap) => tap !== undefined);
+    const found = await Promise.all((await noted(this.networks)).map(async (id) => leasesOf(id, await readLeases(this.dnsmasq.leaseFile(id)), taps)));
+    return found.flat();
+  }
+
+  /** Networks that an earlier process made are watched from now on too. */
+  override onLeases(changed: () => void): () => void {
+    for (const id of readdirSync(this.networks)) if (!id.endsWith('.new')) this.watcher.add(id, this.dnsmasq.leaseFile(id));
+    return this.watcher.listen(changed);
   }
 
   override async collect(owned: { machines: Keep; networks: Keep }): Promise<string[]> {
     const removed: string[] = [];
-    for (const name of await this.noted(this.taps)) {
-      const machine = await readFile(join(this.taps, name), 'utf8').catch(() => undefined);
+    for (const name of await noted(this.taps)) {
+      const machine = await this.owners.of(join(this.taps, name));
       if (machine === undefined || owned.machines.has(machine)) continue;
       await this.removeTap(name);
       removed.push(`tap ${name}`);
     }
-    for (const id of await this.noted(this.networks)) {
+    for (const id of await noted(this.networks)) {
       if (owned.networks.has(id)) continue;
       await this.removeNetwork(id);
       removed.push(`network ${id}`);
@@ -110,12 +135,8 @@ export class NatNetwork extends NetworkDriver {
   }
 
   override close(): Promise<void> {
+    this.watcher.close();
     return Promise.resolve();
-  }
-
-  /** Names noted in a directory; a note that a crash cut off is no note. */
-  private async noted(directory: string): Promise<string[]> {
-    return (await readdir(directory)).filter((name) => !name.endsWith('.new'));
   }
 
   private async ensureBridge(command: EnsureNetworkCommand): Promise<void> {
@@ -138,11 +159,6 @@ export class NatNetwork extends NetworkDriver {
     await this.runner.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
   }
 
-  private async ensureForwarding(): Promise<void> {
-    const path = '/proc/sys/net/ipv4/ip_forward';
-    if ((await readFile(path, 'utf8')).trim() !== '1') await writeFile(path, '1\n');
-  }
-
   private async ensureRules(command: EnsureNetworkCommand): Promise<void> {
     const rules = ruleset(command);
     if (this.applied.get(command.id) === rules) return;
@@ -159,15 +175,12 @@ export class NatNetwork extends NetworkDriver {
   private async removeTap(name: string): Promise<void> {
     if (await this.link(name) !== undefined) await this.options.native.deleteTap(name);
     await rm(join(this.taps, name), { force: true });
+    this.owners.forget(name);
+    this.watcher.soon();
   }
 }
 
 /** Alias that every link of ours carries. */
 function label(id: string): string {
   return `flotilla:${id}`;
-}
-
-async function note(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text);
-  await rename(`${path}.new`, path);
 }

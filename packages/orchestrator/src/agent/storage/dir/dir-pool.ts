@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { constants, createWriteStream, mkdirSync } from 'node:fs';
-import { access, open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,7 @@ import type { CommandControl, EnsureVolumeCommand, ImageFacts, ImportImageComman
 import { commitFile, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
 import type { FileTools } from '../../files/file-tools.js';
 import { checkFormat } from './inspect.js';
+import { openSource } from './source-file.js';
 import type { Keep } from '../../touched.js';
 
 /** Storage pool of kind `dir`: one file for each image and volume. What is half made ends in `.partial`. */
@@ -18,7 +19,7 @@ export class DirPool {
   /** Files that are being made now; the collector leaves their partial files alone. */
   private readonly making = new Set<string>();
 
-  constructor(private readonly directory: string, private readonly files: FileTools) {
+  constructor(private readonly directory: string, private readonly files: FileTools, private readonly importRoots: readonly string[] = []) {
     this.images = join(directory, 'images');
     this.volumes = join(directory, 'volumes');
     for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -34,12 +35,12 @@ export class DirPool {
 
   /** Copies a file of the host into the pool, checks it, and makes it durable under its id. */
   async importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {
-    await requireRegularFile(command.path);
-    await this.requireSpace((await stat(command.path)).size);
+    await using source = await openSource(command.path, { roots: this.importRoots, anywhere: command.anywhere });
+    await this.requireSpace(source.sizeBytes);
     const target = this.imagePath(command.id);
-    return this.guarded(command.id, async () => {
+    return await this.guarded(command.id, async () => {
       const staged = `${target}.import`;
-      await this.files.copy(command.path, staged, control);
+      await this.files.copy(source.path, staged, control);
       return this.admit(staged, target, command, control);
     });
   }
@@ -73,7 +74,9 @@ export class DirPool {
       if (command.imageId === undefined) await this.makeEmpty(target, command.sizeBytes ?? 0);
       else {
         const source = this.imagePath(command.imageId);
-        await requireRegularFile(source);
+        if ((await stat(source).catch(() => undefined)) === undefined) {
+          throw new ApiError('file.missing', { detail: `The pool has lost the file of image ${command.imageId}.`, remedy: 'Delete the image and import it again.' });
+        }
         await this.requireSpace(await occupied(source));
         await this.files.copy(source, target, { ...control, ...(command.sizeBytes === undefined ? {} : { sizeBytes: command.sizeBytes }) });
       }
@@ -99,7 +102,7 @@ export class DirPool {
     const removed: string[] = [];
     for (const [directory, ids] of [[this.images, owned.images], [this.volumes, owned.volumes]] as const) {
       for (const name of await readdir(directory)) {
-        const id = name.split('.')[0] ?? name;
+        const id = idOf(name);
         if (this.making.has(id) || (ids.has(id) && name === id)) continue;
         await rm(join(directory, name), { force: true, recursive: true });
         removed.push(join(directory, name));
@@ -161,20 +164,7 @@ async function occupied(path: string): Promise<number> {
   return facts === undefined ? 0 : facts.blocks * 512;
 }
 
-async function requireRegularFile(path: string): Promise<void> {
-  const facts = await stat(path).catch((error: unknown) => {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EACCES' || code === 'EPERM') throw denied(path);
-    throw new ApiError('file.missing', { detail: `There is no file ${path} on the host.`, remedy: 'Give the absolute path of a file that exists on the host.', field: 'source.path' });
-  });
-  if (!facts.isFile()) {
-    throw new ApiError('file.not_regular', { detail: `${path} is ${facts.isDirectory() ? 'a directory' : 'no regular file'}.`, remedy: 'Give the path of a regular file.', field: 'source.path' });
-  }
-  await access(path, constants.R_OK).catch(() => {
-    throw denied(path);
-  });
-}
-
-function denied(path: string): ApiError {
-  return new ApiError('file.denied', { detail: `The host agent may not read ${path}.`, remedy: 'Make the file readable for the user of the host agent.', field: 'source.path' });
+/** The resource a file belongs to: what is half made has endings after its id, and a copy under way a dot before it. */
+function idOf(name: string): string {
+  return name.replace(/^\./, '').split('.')[0] ?? name;
 }

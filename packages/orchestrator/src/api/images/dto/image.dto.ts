@@ -25,7 +25,7 @@ export class ImageDto {
 
 /** A file on the host. */
 export class ImageSource {
-  @StringField({ description: 'Absolute path of a regular file on the host.', minLength: 1, maxLength: 4096, pattern: /^\/[^\0]*$/, remedy: 'Give an absolute path, beginning with /.' }) path: string;
+  @StringField({ description: 'Absolute path of a regular file on the host, no symbolic link. With import roots it must lie below one of them; without, only administrators may give a path.', minLength: 1, maxLength: 4096, pattern: /^\/[^\0]*$/, remedy: 'Give an absolute path, beginning with /.' }) path: string;
 }
 
 /** Body of `POST /v1/images`. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CustomField, EnumField, IntField, LabelsField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
-import { DESIRED_STATES, MACHINE_STATES, type Machine } from '../machine.js';
+import { DESIRED_STATES, MACHINE_STATES, type Machine, type MachineAddress } from '../machine.js';
 import { MachineSpecDto } from './machine-spec.dto.js';
 
 /** Why a machine is in the state it is in. */
@@ -17,11 +17,13 @@ export class DesiredDto {
   @IntField({ description: 'Grows with each change of the desired state.' }) generation: number;
 }
 
-/** Address of an interface. */
+/** Address of an interface: what is reserved for it, and what its guest has really taken. */
 export class MachineAddressDto {
   @StringField({ description: 'Name of the interface.' }) interface: string;
   @StringField({ description: 'MAC address.' }) mac: string;
-  @StringField({ description: 'IPv4 address that DHCP gives it.', optional: true }) ip?: string;
+  @StringField({ description: 'IPv4 address that is reserved for it: DHCP gives it this one and no other machine.', optional: true }) reservedIp?: string;
+  @StringField({ description: 'IPv4 address that the guest has taken by DHCP; absent until it has asked, and after its lease ended.', optional: true }) ip?: string;
+  @TimeField({ description: 'When that lease ends unless the guest renews it.', optional: true }) leaseExpiresAt?: string;
 }
 
 /** Volume behind a disk. */
@@ -39,6 +41,8 @@ export class ObservedDto {
   @TimeField({ description: 'When it last began to run.', optional: true }) startedAt?: string;
   @IntField({ description: 'Restarts made by the restart policy.' }) restarts: number;
   @TimeField({ description: 'When the restart policy tries again.', optional: true }) nextRestartAt?: string;
+  @IntField({ description: 'Deletes in a row that failed; `reason` says why.', optional: true }) deleteAttempts?: number;
+  @TimeField({ description: 'When the failed delete is tried again. It may be deleted again before.', optional: true }) nextDeleteAt?: string;
   @ListField(() => MachineAddressDto, { description: 'Its addresses.' }) addresses: MachineAddressDto[];
   @ListField(() => MachineDiskDto, { description: 'Its disks.' }) disks: MachineDiskDto[];
 }
@@ -63,6 +67,11 @@ export class MachineMetrics {
 
 /** The form in which clients see a machine. */
 export function toMachineDto(machine: Machine): MachineDto {
-  const { attempt: _attempt, ...observed } = machine.observed;
-  return { ...machine, observed };
+  const { attempt: _attempt, addresses, ...observed } = machine.observed;
+  return { ...machine, observed: { ...observed, addresses: addresses.map(toAddressDto) } };
+}
+
+function toAddressDto({ interface: name, mac, ip, lease }: MachineAddress): MachineAddressDto {
+  const held = lease !== undefined && Date.parse(lease.expiresAt) > Date.now() ? { ip: lease.ip, leaseExpiresAt: lease.expiresAt } : {};
+  return { interface: name, mac, ...(ip === undefined ? {} : { reservedIp: ip }), ...held };
 }

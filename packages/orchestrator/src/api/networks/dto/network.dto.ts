@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EnumField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
-import { NETWORK_STATES } from '../network.js';
+import { LEASE_STATES, NETWORK_STATES } from '../network.js';
 
 /** IPv4 side of a network. */
 export class NetworkIpv4 {
@@ -9,12 +9,14 @@ export class NetworkIpv4 {
   @StringField({ description: 'First and last address that is given to machines.' }) dhcpRange: string;
 }
 
-/** Address of a machine on a network. */
+/** Address of a machine on a network: reserved for it, or taken by its guest. */
 export class LeaseDto {
   @StringField({ description: 'MAC address.' }) mac: string;
   @StringField({ description: 'IPv4 address.' }) ip: string;
   @StringField({ description: 'Name under which DNS knows it.', optional: true }) hostname?: string;
   @StringField({ description: 'Id of the machine.', optional: true }) machine?: string;
+  @EnumField({ description: '`reserved`: kept for the machine. `taken`: its guest has asked for it by DHCP and holds it.', values: LEASE_STATES }) state: string;
+  @TimeField({ description: 'When a taken address falls back to reserved unless the guest renews it.', optional: true }) expiresAt?: string;
 }
 
 /** A network. */
@@ -26,5 +28,5 @@ export class NetworkDto {
   @StringField({ description: 'Name of its bridge on the host.' }) bridge: string;
   @EnumField({ description: 'State.', values: NETWORK_STATES }) state: string;
   @TimeField({ description: 'When it was made.' }) createdAt: string;
-  @ListField(() => LeaseDto, { description: 'Addresses in use.' }) leases: LeaseDto[];
+  @ListField(() => LeaseDto, { description: 'Addresses of its machines, in the order of the addresses.' }) leases: LeaseDto[];
 }

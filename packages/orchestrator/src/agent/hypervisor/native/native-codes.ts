@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ErrorCode as NativeCode } from '@flotilla/native';
+import type { ErrorCode } from '../../../common/error-codes.js';
+
+/**
+ * What the API calls each error of the core. The type makes the table total: a code that the core gains and that is not
+ * named here does not compile. A code of the core that is of no use to clients is joined with the one that says what to do.
+ */
+export const API_CODES: Readonly<Record<NativeCode, ErrorCode>> = {
+  'spec.malformed': 'spec.invalid', 'spec.unknown_field': 'spec.invalid', 'spec.missing_field': 'spec.invalid', 'spec.duplicate_field': 'spec.invalid',
+  'spec.invalid_type': 'spec.invalid', 'spec.invalid_value': 'spec.invalid',
+  'spec.cpus_out_of_range': 'spec.cpus_out_of_range', 'spec.memory_too_small': 'spec.memory_too_small', 'spec.memory_too_large': 'spec.memory_too_large', 'spec.memory_unaligned': 'spec.memory_unaligned',
+  'spec.id_invalid': 'spec.invalid', 'spec.id_duplicate': 'spec.duplicate_name', 'spec.serial_invalid': 'spec.disk_invalid', 'spec.serial_duplicate': 'spec.disk_invalid',
+  'spec.mac_invalid': 'spec.mac_invalid', 'spec.mac_duplicate': 'spec.mac_invalid', 'spec.command_line_invalid': 'spec.command_line_invalid',
+  'spec.too_many_disks': 'spec.disk_invalid', 'spec.too_many_interfaces': 'spec.invalid', 'spec.path_invalid': 'spec.invalid', 'spec.tap_invalid': 'spec.invalid', 'spec.descriptor_invalid': 'spec.invalid',
+  'file.missing': 'file.missing', 'file.not_regular': 'file.not_regular', 'file.denied': 'file.denied',
+  'disk.locked': 'volume.locked', 'disk.size': 'disk.size',
+  'kernel.unrecognised': 'kernel.unrecognised', 'kernel.truncated': 'kernel.truncated', 'image.unrecognised': 'image.format_mismatch', 'image.truncated': 'image.truncated', 'boot.too_large': 'spec.memory_too_small',
+  'kvm.missing': 'host.kvm_missing', 'kvm.denied': 'host.kvm_denied', 'kvm.unsupported': 'host.kvm_unsupported',
+  'tap.missing': 'tap.missing', 'tap.busy': 'tap.busy', 'tap.denied': 'tap.denied', 'tap.unsuitable': 'tap.unsuitable', 'tap.exists': 'tap.exists',
+  'worker.busy': 'worker.busy', 'worker.gone': 'worker.gone', 'worker.protocol': 'worker.failed', 'console.busy': 'machine.console_unavailable',
+  'machine.state': 'machine.state_conflict', 'host.no_space': 'pool.full', 'host.no_memory': 'host.no_memory', aborted: 'operation.cancelled', 'core.panic': 'worker.failed', io: 'host.io',
+};
+
+const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
+  'host.kvm_missing': 'Run `flotilla doctor` to see what this host lacks; without hardware virtualization use the lab (`npm run lab`).',
+  'host.kvm_denied': 'Start the host agent as root or as a user of the group kvm; `flotilla doctor` tells more.',
+  'host.kvm_unsupported': 'Run `flotilla doctor` to see what this host lacks; without hardware virtualization use the lab (`npm run lab`).',
+  'tap.missing': 'Start the machine again: its links are made anew. If it stays, look in the log of the host agent.',
+  'tap.busy': 'Find the process that holds the tap of this machine on the host and end it, then start the machine again.',
+  'tap.denied': 'Start the host agent as root, or with the capability CAP_NET_ADMIN.',
+  'tap.unsuitable': 'Remove the link that the message names (`ip link delete`), then start the machine again: Flotilla makes it as it must be.',
+  'tap.exists': 'Remove the link that the message names (`ip link delete`), then start the machine again.',
+  'disk.size': 'Import a disk image, or make a volume, whose length is a multiple of 512 bytes and not zero.',
+};
+
+/** What a caller of the API can do about it, where that is something else than the core says. */
+export function remedyOf(code: ErrorCode): string | undefined {
+  return REMEDIES[code];
+}

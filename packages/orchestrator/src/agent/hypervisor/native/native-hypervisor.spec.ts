@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { Log } from '../../../common/log.js';
+import type { NetworkDriver } from '../../network/network-driver.js';
+import type { DirPool } from '../../storage/dir/dir-pool.js';
+import { ConsoleArchive } from '../../console-archive.js';
+import { LocalHostAgent } from '../../local-host-agent.js';
+import { NativeHypervisor } from './native-hypervisor.js';
+import type { NativeEvent, NativeExit, NativeMachine, NativeModule, NativeWorker } from './native-module.js';
+
+const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined } as unknown as Log;
+const command = { id: 'm', generation: 1 };
+
+/** A run directory with one worker, as the core shows it. */
+class Core {
+  worker: NativeWorker | undefined = { id: 'm', pid: 7, bootId: BOOT, alive: false };
+  console = '';
+  exit: NativeExit | Error | undefined;
+  /** What a live worker says until it ends. */
+  events: NativeEvent[] = [];
+  /** The guest writes this while it is ended from outside. */
+  lastWords = '';
+  adopt: () => Promise<void> = () => Promise.resolve();
+
+  private machine(): NativeMachine {
+    const done = () => Promise.resolve();
+    const end = () => {
+      this.console += this.lastWords;
+      this.lastWords = '';
+      if (this.worker !== undefined) this.worker.alive = false;
+      return Promise.resolve();
+    };
+    const { events } = this;
+    return {
+      id: 'm', pid: 7, consolePath: '', boot: done, pause: done, resume: done, powerButton: done, close: done, end,
+      kill: async () => { await end(); this.worker = undefined; },
+      info: () => Promise.resolve({ state: 'running' }), metrics: () => Promise.resolve({}),
+      async *events({ signal } = {}) {
+        yield* events;
+        await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()));
+      },
+    };
+  }
+
+  get module(): NativeModule {
+    const core = {
+      Machine: { adopt: async () => { await this.adopt(); return this.machine(); }, create: () => Promise.resolve(this.machine()) },
+      listWorkers: () => Promise.resolve(this.worker === undefined ? [] : [this.worker]),
+      readConsole: () => Promise.resolve(this.worker === undefined ? undefined : { offset: 0, bytes: Buffer.from(this.console) }),
+      readExit: () => this.exit instanceof Error ? Promise.reject(this.exit) : Promise.resolve(this.exit),
+      removeStale: () => { this.worker = undefined; return Promise.resolve(); },
+    };
+    return core as unknown as NativeModule;
+  }
+}
+
+describe('Machines by the native core', () => {
+  let directory: string;
+  let core: Core;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'flotilla-agent-'));
+    core = new Core();
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  const agent = (): LocalHostAgent => {
+    const network = { detach: () => Promise.resolve(), collect: () => Promise.resolve([]) } as unknown as NetworkDriver;
+    const hypervisor = new NativeHypervisor(core.module, { runtimeDirectory: directory, workerPath: undefined, log: quiet });
+    return new LocalHostAgent({ hypervisor, network, pool: {} as DirPool, consoles: new ConsoleArchive(join(directory, 'consoles')), log: quiet });
+  };
+  const logs = async (host: LocalHostAgent) => Buffer.from((await host.readConsole({ id: 'm' })).bytes).toString();
+  const exit = async (host: LocalHostAgent) => (await host.listMachines())[0]?.exit;
+
+  it('that ended while nobody looked tell why, and their console is kept when they are released', async () => {
+    core.exit = { reason: 'panic', registers: { cpu: 0, registers: { rip: '0x1' } } };
+    core.console = 'Kernel panic\n';
+    const host = agent();
+    expect(await host.listMachines()).to.deep.equal([{ id: 'm', state: 'stopped', exit: { reason: 'panic', detail: 'The guest kernel panicked.', registers: { rip: '0x1' } } }]);
+    expect(await logs(host)).to.equal('Kernel panic\n');
+    await host.releaseMachine(command);
+    expect(core.worker).to.equal(undefined);
+    expect(await host.listMachines()).to.deep.equal([]);
+    expect(await logs(host)).to.equal('Kernel panic\n');
+    expect(await logs(agent())).to.equal('Kernel panic\n');
+  });
+
+  it('whose worker left no word, or none that can be trusted, were ended by a signal', async () => {
+    expect(await exit(agent())).to.have.property('detail').that.contains('by a signal');
+    core.exit = new Error('Exit report in the black box cannot be trusted');
+    expect((await exit(agent()))?.reason).to.equal('worker-exited');
+  });
+
+  it('that ended with the host are left to those who know of that', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: 'another', alive: false };
+    expect(await agent().listMachines()).to.deep.equal([{ id: 'm', state: 'stopped' }]);
+  });
+
+  it('that were never made are cleared away', async () => {
+    core.worker = { id: 'm', pid: 0, bootId: '', alive: false };
+    expect(await agent().listMachines()).to.deep.equal([]);
+    expect(core.worker).to.equal(undefined);
+  });
+
+  it('whose worker ends while it is adopted are taken for ended', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    let attempts = 0;
+    core.adopt = () => {
+      attempts += 1;
+      if (attempts === 2 && core.worker !== undefined) core.worker.alive = false;
+      return Promise.reject(Object.assign(new Error('gone'), { code: 'worker.gone' }));
+    };
+    core.exit = { reason: 'powered-off' };
+    expect((await exit(agent()))?.reason).to.equal('powered-off');
+  });
+
+  it('whose end no event told have it from what the worker left', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    core.events = [{ kind: 'worker-exited' }];
+    core.exit = { reason: 'triple-fault' };
+    const host = agent();
+    await host.listMachines();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect((await exit(host))?.reason).to.equal('triple-fault');
+  });
+
+  it('that are killed keep the last words of the guest', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    core.console = 'running\n';
+    core.lastWords = 'ouch';
+    const host = agent();
+    await host.killMachine(command);
+    expect(core.worker).to.equal(undefined);
+    expect(await logs(host)).to.equal('running\nouch');
+    await host.killMachine(command);
+    await host.releaseMachine(command);
+    expect(await logs(host)).to.equal('running\nouch');
+  });
+
+  it('end also when their console cannot be kept', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    core.console = 'x';
+    const host = agent();
+    rmSync(join(directory, 'consoles'), { recursive: true });
+    await host.killMachine(command);
+    expect(core.worker).to.equal(undefined);
+  });
+});

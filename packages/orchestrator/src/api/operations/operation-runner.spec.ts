@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { pino } from 'pino';
+import { FaultPoints } from '../../common/fault.js';
+import { Database } from '../../database/database.js';
+import type { Operation } from './operation.js';
+import type { Step } from './operation-definition.js';
+import { KyselyOperationRepository } from './operation.repository.js';
+import { OperationRunner } from './operation-runner.js';
+
+describe('operation runner', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'flotilla-runner-'));
+  let database: Database;
+  let repository: KyselyOperationRepository;
+  let count = 0;
+
+  before(async () => {
+    database = Database.openSqlite(join(directory, 'db'));
+    await database.migrate();
+    repository = new KyselyOperationRepository(database);
+  });
+
+  after(async () => {
+    await database.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** Runs an operation of these steps to its end, as a start after a crash would when `resumed`. */
+  async function run(steps: Step[], { cancelled = false, resumed = false, finish = () => Promise.resolve() } = {}): Promise<Operation | undefined> {
+    const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
+    runner.register({ kind: 'machine.restart', steps: () => steps, finish });
+    count += 1;
+    const id = `op-${count}`;
+    await repository.insert({
+      id, kind: 'machine.restart', target: { kind: 'machine', id: `mac-${count}` }, state: 'pending', phase: 'forward', input: {}, cancelRequested: cancelled, createdAt: '', requestedBy: 'test',
+      steps: steps.map((step) => ({ name: step.name, state: 'pending' })),
+    });
+    runner.enqueue(id, `mac-${count}`, resumed);
+    await runner.waitFor(id, 5000);
+    return repository.find(id);
+  }
+
+  function step(name: string, log: string[], more: Partial<Step> = {}): Step {
+    return { name, run: () => { log.push(name); return Promise.resolve(); }, undo: () => { log.push(`undo ${name}`); return Promise.resolve(); }, ...more };
+  }
+
+  it('takes back what a process before it may have begun, though no record says so', async () => {
+    const log: string[] = [];
+    const ended = await run([step('one', log), step('two', log)], { cancelled: true, resumed: true });
+    expect([ended?.state, ended?.steps.map((one) => one.state), log]).to.deep.equal(['cancelled', ['undone', 'undone'], ['undo two', 'undo one']]);
+  });
+
+  it('takes back nothing of its own that it did not begin', async () => {
+    const log: string[] = [];
+    const ended = await run([step('one', log), step('two', log)], { cancelled: true });
+    expect([ended?.state, ended?.steps.map((one) => one.state), log]).to.deep.equal(['cancelled', ['skipped', 'skipped'], []]);
+  });
+
+  it('knows that nothing behind a barrier began before its record', async () => {
+    const log: string[] = [];
+    const ended = await run([step('one', log), step('two', log, { barrier: true }), step('three', log)], { cancelled: true, resumed: true });
+    expect([ended?.steps.map((one) => one.state), log]).to.deep.equal([['undone', 'skipped', 'skipped'], ['undo one']]);
+  });
+
+  it('has the record of a barrier before the step runs, and effects no later than the end', async () => {
+    let seen: string | undefined;
+    const barrier: Step = { name: 'two', barrier: true, run: async ({ operation }) => { seen = (await repository.find(operation.id))?.steps[1]?.state; } };
+    const effect: Step = { name: 'three', run: ({ also }) => { also(({ db }) => db.insertInto('meta').values({ key: 'effect', value: '' }).execute().then(() => undefined)); return Promise.resolve(); } };
+    const ended = await run([step('one', []), barrier, effect]);
+    expect([ended?.state, seen]).to.deep.equal(['succeeded', 'running']);
+    expect(await database.db.selectFrom('meta').select('key').where('key', '=', 'effect').execute()).to.have.length(1);
+  });
+
+  it('records no end before the effects of the end, also with a write behind under way', async () => {
+    const order: string[] = [];
+    const save = repository.save.bind(repository);
+    repository.save = (operation, db) => {
+      order.push(operation.state);
+      return save(operation, db);
+    };
+    try {
+      await run([step('one', []), step('two', [])], { finish: () => { order.push('finish'); return Promise.resolve(); } });
+    } finally {
+      repository.save = save;
+    }
+    expect(order.indexOf('finish')).to.be.within(0, order.indexOf('succeeded'));
+  });
+});

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { type Body, Orchestrator } from '../support/orchestrator.js';
+
+const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), '../../../../..');
+const NATIVE = { FLOTILLA_HYPERVISOR: 'native' };
+
+/** Real workers with bare-metal guests, which run on any /dev/kvm. */
+describe('What a machine leaves, with real workers', function () {
+  this.timeout(60_000);
+  let flotilla: Orchestrator;
+  let guests: string;
+
+  before(function () {
+    try {
+      accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    } catch (error) {
+      if (process.env['REQUIRE_KVM'] === '1') throw error;
+      this.skip();
+    }
+    this.timeout(900_000);
+    guests = mkdtempSync(join(tmpdir(), 'flotilla-guests-'));
+    execFileSync('cargo', ['run', '--quiet', '--locked', '-p', 'flotilla-test-guests', '--bin', 'make-guests', '--', guests], { cwd: REPOSITORY, stdio: ['ignore', 'ignore', 'inherit'] });
+  });
+  after(() => { if (guests !== undefined) rmSync(guests, { recursive: true, force: true }); });
+
+  beforeEach(async () => {
+    flotilla = await new Orchestrator().start(NATIVE);
+    for (const name of ['button', 'spin', 'hello', 'triple-fault']) await flotilla.change('POST', '/v1/images', { name, kind: 'kernel', format: 'elf', source: { path: join(guests, `${name}.elf`) } });
+  });
+  afterEach(async () => {
+    if (flotilla.pid === 0) await flotilla.start(NATIVE);
+    for (const machine of [...(await flotilla.call('GET', '/v1/machines')).body['items'] ?? []]) await flotilla.change('DELETE', `/v1/machines/${machine['id']}?force=true`);
+    await flotilla.dispose();
+  });
+
+  const boot = (kernel: string, isolation = 'process') => flotilla.change('POST', '/v1/machines', { name: 'm', isolation, cpus: 1, memoryMiB: 16, boot: { kernel }, disks: [], interfaces: [], restartPolicy: { mode: 'never' } });
+  const logs = async () => String((await flotilla.call('GET', '/v1/machines/m/logs')).body);
+  const observed = async () => (await flotilla.call('GET', '/v1/machines/m')).body['observed'];
+  const ready = async () => {
+    await flotilla.waitFor('the guest is up', async () => (await logs()) === 'ready\n');
+    return Number((await observed())?.['workerPid']);
+  };
+  const gone = (pid: number) => flotilla.waitFor('the worker is gone', async () => {
+    try {
+      return !execFileSync('cat', [`/proc/${pid}/stat`], { stdio: ['ignore', 'pipe', 'ignore'] }).toString().match(/\) [^ZX]/);
+    } catch {
+      return true;
+    }
+  });
+  const ended = (state: string) => flotilla.waitFor<Body>(state, async () => {
+    const seen = await observed();
+    return seen !== undefined && String(seen['state']) === state ? seen : undefined;
+  });
+
+  it('is its whole console, whichever way it ended', async () => {
+    for (let turn = 0; turn < 5; turn += 1) {
+      await boot('button');
+      await ready();
+      await flotilla.change('POST', '/v1/machines/m/stop', { timeoutSeconds: 20, thenKill: false });
+      expect(await logs(), 'power button').to.equal('ready\nbutton\n');
+      await flotilla.change('DELETE', '/v1/machines/m');
+    }
+    for (const [guest, state, output] of [['hello', 'stopped', 'hello\n'], ['triple-fault', 'failed', 'fault\n']] as const) {
+      await boot(guest);
+      await ended(state);
+      expect(await logs(), guest).to.equal(output);
+      await flotilla.change('DELETE', '/v1/machines/m?force=true');
+    }
+    await boot('spin');
+    await ready();
+    await flotilla.change('POST', '/v1/machines/m/kill');
+    expect(await logs(), 'killed').to.equal('ready\n');
+  });
+
+  it('is its console and the signal when its worker was killed', async () => {
+    await boot('spin');
+    process.kill(await ready(), 'SIGKILL');
+    const seen = await ended('failed');
+    expect(seen['reason']?.['detail']).to.contain('SIGKILL');
+    expect(await logs()).to.equal('ready\n');
+  });
+
+  it('is found by a new orchestrator: how it ended, with its console', async () => {
+    await boot('button');
+    const pid = await ready();
+    await flotilla.killHard();
+    process.kill(pid, 'SIGTERM'); // to a worker that is the power button
+    await gone(pid);
+    await flotilla.start(NATIVE);
+    expect((await ended('stopped'))['reason']?.['code']).to.equal('guest.powered_off');
+    expect(await logs()).to.equal('ready\nbutton\n');
+  });
+
+  it('is found by a new orchestrator when both were killed: its console, and that a signal ended it', async () => {
+    await boot('spin');
+    const pid = await ready();
+    await flotilla.killHard();
+    process.kill(pid, 'SIGKILL');
+    await gone(pid);
+    await flotilla.start(NATIVE);
+    const seen = await ended('failed');
+    expect(seen['reason']?.['code']).to.equal('worker.gone');
+    expect(seen['reason']?.['detail']).to.contain('by a signal');
+    expect(await logs()).to.equal('ready\n');
+  });
+
+  it('is its console when it ran inside the orchestrator, which was stopped or killed', async () => {
+    for (const end of ['stop', 'killHard'] as const) {
+      await boot('spin', 'in-process');
+      expect(await ready()).to.equal(flotilla.pid);
+      await flotilla[end]();
+      await flotilla.start(NATIVE);
+      await ended('failed');
+      expect(await logs(), end).to.equal('ready\n');
+      await flotilla.change('DELETE', '/v1/machines/m?force=true');
+    }
+  });
+
+  it('is found by the orchestrator after the next, which adopted it alive', async () => {
+    await boot('button');
+    const pid = await ready();
+    await flotilla.killHard();
+    await flotilla.start(NATIVE);
+    expect(Number((await observed())?.['workerPid'])).to.equal(pid);
+    expect(await logs()).to.equal('ready\n');
+    await flotilla.change('POST', '/v1/machines/m/stop', { timeoutSeconds: 20, thenKill: false });
+    expect(await logs()).to.equal('ready\nbutton\n');
+  });
+});
