@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import type { Guest } from './lib/guest.js';
+import { eventually } from './lib/host.js';
 import { useCloud } from './lib/suite.js';
 
 const isolations = ['process', 'in-process'] as const;
@@ -70,6 +71,15 @@ for (const isolation of isolations) {
           expect(await guest.sh('ip -4 addr show eth0')).to.contain(`inet ${machine.address}/`);
           const network = await cloud().client.networks.get('default');
           await guest.sh(`ping -c 1 -W 5 ${network.ipv4.gateway}`);
+        });
+
+        it('is shown to have taken its address, for as long as its DHCP client was told', async () => {
+          await eventually('the lease is shown', 20_000, async () => (await guest.machine.refresh()).lease !== undefined);
+          const machine = await guest.machine.refresh();
+          expect(machine.lease?.ip).to.equal(machine.address);
+          expect(Date.parse(machine.lease?.expiresAt ?? '')).to.be.within(Date.now(), Date.now() + 3_700_000);
+          const network = await cloud().client.networks.get('default');
+          expect(network.leases.find((one) => one.machine === machine.id)).to.include({ state: 'taken', ip: machine.address });
         });
 
         it('finds no device that needs a reset', async () => {

@@ -22,9 +22,11 @@ function build(words) {
   const argv = ['test', '--locked', '--no-run', '--message-format', 'json-render-diagnostics', ...words];
   const built = spawnSync('cargo', argv, { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] });
   if (built.status !== 0) throw new Error(`cargo ${argv.join(' ')} failed: see above`);
-  const path = built.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line).executable).find((executable) => typeof executable === 'string');
-  if (path === undefined) throw new Error(`cargo ${argv.join(' ')} named no program`);
-  return path;
+  const messages = built.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  // Beside the test cargo names the binary that it tests.
+  const test = messages.find(({ executable, profile }) => typeof executable === 'string' && profile.test);
+  if (test === undefined) throw new Error(`cargo ${argv.join(' ')} named no test program`);
+  return test.executable;
 }
 
 // By hand: FLOTILLA_CORE_TESTS="$(node tests/runner/core-tests.mjs)"

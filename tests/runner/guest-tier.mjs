@@ -6,6 +6,7 @@ import { readdirSync } from 'node:fs';
 import { basename } from 'node:path';
 
 import { describeHost, inspectHost } from '../../scripts/setup/index.mjs';
+import { coreTests } from './core-tests.mjs';
 
 const limitSeconds = 900;
 const labMiB = 8192;
@@ -13,7 +14,7 @@ const mocha = ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha
 
 /** On hardware all suites in one go; else each in a lab of its own. */
 export function guestTier() {
-  const env = { FLOTILLA_GUEST_IMAGES: guestImages() };
+  const env = { FLOTILLA_GUEST_IMAGES: guestImages(), FLOTILLA_CORE_TESTS: coreTests() };
   const suites = readdirSync('tests/guest/dist').filter((name) => name.endsWith('.test.js')).sort();
   const files = suites.map((name) => `tests/guest/dist/${name}`);
   const host = inspectHost();
