@@ -27,6 +27,16 @@ export async function measureControlPlane(runs, say) {
   }
 }
 
+/** What the API adds to a start, and nothing else. */
+export async function measureCreatePath(runs, say) {
+  const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
+  try {
+    return await measureCreate(folder, runs, say);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 async function repeat(runs, measure) {
   const values = [];
   for (let run = 0; run <= runs; run++) {

@@ -3,19 +3,25 @@
 // npm run bench: measures, and writes the table. See README.md.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { inspectHost } from '../scripts/setup/index.mjs';
 import { prepare } from '../tests/runner/prepare.mjs';
-import { measureControlPlane } from './control-plane.mjs';
+import { measureControlPlane, measureCreatePath } from './control-plane.mjs';
 import { top } from './lib/places.mjs';
 import { report } from './lib/report.mjs';
 
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '7' }, output: { type: 'string', default: join(top, 'docs', 'benchmarks.md') } },
+  options: { runs: { type: 'string', default: '7' }, only: { type: 'string' }, output: { type: 'string', default: join(top, 'docs', 'benchmarks.md') } },
 });
+
+if (values.only !== undefined) {
+  if (values.only !== 'create') throw new Error(`--only takes "create", not "${values.only}"`);
+  printCreatePath(await measureCreatePath(Number(values.runs), (line) => console.error(line)));
+  process.exit();
+}
 
 await prepare();
 const host = inspectHost();
@@ -24,6 +30,14 @@ const controlPlane = host.kvm === 'none' ? undefined : await measureControlPlane
 const hypervisor = measureHypervisor();
 writeFileSync(values.output, report({ host, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' }));
 console.log(readFileSync(values.output, 'utf8'));
+
+/** For work on the create path: prints, writes no file, builds nothing. */
+function printCreatePath({ 'worker alone': worker, 'through the API': api }) {
+  for (const [name, { min, median, max }] of Object.entries({ 'worker alone': worker, 'through the API': api })) {
+    console.log(`${name}, ms: ${median.toFixed(1)} (${min.toFixed(1)}–${max.toFixed(1)})`);
+  }
+  console.log(`more, ms: ${(api.median - worker.median).toFixed(1)}; load of the host: ${loadavg().map((load) => load.toFixed(1)).join(' ')}`);
+}
 
 /** Boot time and memory, in the lab unless the host has hardware KVM. */
 function measureHypervisor() {
