@@ -14,9 +14,10 @@ export const crateEdges = {
   vmm: ['block', 'boot', 'device-model', 'devices', 'hypervisor', 'memory', 'net', 'spec'],
   sandbox: [],
   control: ['spec'],
-  worker: ['control', 'sandbox', 'spec', 'vmm'],
+  front: ['control', 'spec', 'vmm'],
+  worker: ['control', 'front', 'sandbox', 'spec', 'vmm'],
   host: ['control', 'hypervisor', 'net', 'spec'],
-  node: ['control', 'host', 'spec', 'vmm'],
+  node: ['control', 'front', 'host', 'spec', 'vmm'],
   testing: ['device-model', 'memory'],
   'test-guests': [],
 };

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { expect } from 'chai';
 
 import { crateEdges, optionalEdges, panickingCrates, testEdges, unsafeByMacro, unsafeCrates, wrappers } from './crate-edges.mjs';
+import { folderEdges } from './folder-edges.mjs';
 import { importsIn, importsOf } from './imports.mjs';
 import { ourFiles, read, run } from './lib.mjs';
 
@@ -118,4 +120,38 @@ describe('The layers of packages/', () => {
     const repository = ({ name }, path) => path.endsWith('.controller.ts') && /\.repository(\.js)?$/.test(name ?? '');
     expect(offenders('packages/orchestrator/', repository)).to.deep.equal([]);
   });
+
+  it('are those of the table inside the orchestrator, no edge more and none less', () => {
+    const folderOf = (path) => /^packages\/orchestrator\/src\/([^/]+)\//.exec(path)?.[1];
+    expect(edgesBetween(folderOf)).to.deep.equal(folderEdges);
+  });
+
+  it('have no circle between the features of the API', () => {
+    const featureOf = (path) => /^packages\/orchestrator\/src\/api\/([^/]+)\//.exec(path)?.[1];
+    expect(circlesIn(edgesBetween(featureOf))).to.deep.equal([]);
+  });
+
+  /** Group → groups it imports, where `groupOf` names the group of a path. */
+  function edgesBetween(groupOf) {
+    const edges = new Map();
+    for (const path of sources) {
+      const from = groupOf(path);
+      if (from === undefined) continue;
+      const found = edges.get(from) ?? edges.set(from, new Set()).get(from);
+      for (const { name } of importsOf(path)) {
+        const to = name?.startsWith('.') ? groupOf(posix.join(posix.dirname(path), name)) : undefined;
+        if (to !== undefined && to !== from) found.add(to);
+      }
+    }
+    return Object.fromEntries([...edges].map(([from, to]) => [from, [...to].sort()]));
+  }
 });
+
+/** Groups that lead to themselves. */
+function circlesIn(edges) {
+  const reached = (from, seen = new Set()) => {
+    for (const to of edges[from] ?? []) if (!seen.has(to)) reached(to, seen.add(to));
+    return seen;
+  };
+  return Object.keys(edges).filter((group) => reached(group).has(group));
+}

@@ -70,8 +70,7 @@ impl EventLog {
         }
     }
 
-    /// Appends an event given by its fields and returns its number.
-    pub fn push_body(&self, body: Map<String, Value>) -> u64 {
+    fn push_body(&self, body: Map<String, Value>) -> u64 {
         let mut state = self.lock();
         state.last += 1;
         let seq = state.last;

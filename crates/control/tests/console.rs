@@ -169,7 +169,7 @@ fn the_last_output_is_sent_before_the_end() {
     client.read_to_string(&mut text).unwrap();
     assert_eq!(text, "reboot: Power down\n");
     drop(client);
-    wait(|| lab.server.is_idle());
+    assert!(lab.server.finish(Duration::from_secs(10)), "a reader that has it all is still waited for");
 }
 
 #[test]

@@ -30,6 +30,21 @@ pub enum MachineState {
     Stopped,
 }
 
+impl MachineState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Configured, Self::Running, Self::Paused, Self::Stopped];
+
+    /// The state as it is written.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// Why a machine stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +92,18 @@ pub struct MachineExit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub registers: Option<CpuReport>,
+}
+
+impl MachineExit {
+    /// An end without further data.
+    pub const fn plain(reason: ExitReason) -> Self {
+        Self { reason, code: None, message: None, registers: None }
+    }
+
+    /// An end by an error.
+    pub fn error(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code: Some(code), message: Some(message.into()), ..Self::plain(ExitReason::Error) }
+    }
 }
 
 /// Something that happened to a machine, told apart by `kind`. A reader ignores kinds it does not know.
@@ -128,4 +155,63 @@ pub struct MachineInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub exit: Option<MachineExit>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(value: &impl Serialize) -> String {
+        serde_json::to_string(value).unwrap()
+    }
+
+    #[test]
+    fn a_state_is_written_as_its_text_says() {
+        for state in MachineState::ALL {
+            assert_eq!(json(&state), format!("{:?}", state.text()));
+        }
+    }
+
+    #[test]
+    fn events_have_the_documented_form() {
+        assert_eq!(
+            json(&MachineEvent::State { state: MachineState::Running }),
+            r#"{"kind":"state","state":"running"}"#
+        );
+        assert_eq!(json(&MachineEvent::GuestReset), r#"{"kind":"guest-reset"}"#);
+        let registers = BTreeMap::from([("rip".to_owned(), "0x10".to_owned())]);
+        let registers = Some(CpuReport { cpu: 1, registers });
+        assert_eq!(
+            json(&MachineEvent::Panic { registers: registers.clone() }),
+            r#"{"kind":"panic","registers":{"cpu":1,"registers":{"rip":"0x10"}}}"#
+        );
+        assert_eq!(json(&MachineEvent::TripleFault { registers: None }), r#"{"kind":"triple-fault"}"#);
+        let exit = MachineExit::error(ErrorCode::CorePanic, "m");
+        assert_eq!(
+            json(&MachineEvent::Stopped(exit)),
+            r#"{"kind":"stopped","reason":"error","code":"core.panic","message":"m"}"#
+        );
+        let exit = MachineExit { registers, ..MachineExit::plain(ExitReason::TripleFault) };
+        assert_eq!(
+            json(&MachineEvent::Stopped(exit)),
+            r#"{"kind":"stopped","reason":"triple-fault","registers":{"cpu":1,"registers":{"rip":"0x10"}}}"#
+        );
+    }
+
+    #[test]
+    fn every_end_is_read_back_as_it_was_written() {
+        use ExitReason::{Error, Killed, Panic, PoweredOff, Reset, TripleFault};
+        for (reason, text) in [
+            (PoweredOff, "powered-off"),
+            (Reset, "reset"),
+            (Panic, "panic"),
+            (TripleFault, "triple-fault"),
+            (Killed, "killed"),
+            (Error, "error"),
+        ] {
+            let exit = MachineExit::plain(reason);
+            assert_eq!(json(&exit), format!(r#"{{"reason":"{text}"}}"#));
+            assert_eq!(serde_json::from_str::<MachineExit>(&json(&exit)).unwrap(), exit);
+        }
+    }
 }

@@ -9,8 +9,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flotilla_spec::report::MachineEvent;
 use flotilla_spec::{HostLimits, MachineSpec};
-use flotilla_vmm::{Console, Machine, MachineEvent, MachineEvents, MachineOptions, Resources};
+use flotilla_vmm::{Console, Machine, MachineEvents, MachineOptions, Resources};
 
 struct Print(Instant);
 

@@ -18,16 +18,17 @@ use flotilla_device_model::power::GuestSignal;
 use flotilla_device_model::threads::panic_text;
 use flotilla_hypervisor::Registers;
 use flotilla_spec::code::ErrorCode;
+use flotilla_spec::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineState};
 use flotilla_spec::{CrashPolicy, RebootPolicy};
 
 use crate::command::{Answer, Command, Request};
 use crate::error::{MachineError, describe};
-use crate::events::{CpuReport, ExitReason, MachineEvent, MachineEvents, MachineExit};
+use crate::events::MachineEvents;
 use crate::inbox::{CrashReport, Inbox, Message, Origin};
 use crate::parts::Parts;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::state::{MachineState, Verb, Verdict};
+use crate::state::{Verb, Verdict, may_become};
 use crate::vcpu::exits::Crash;
 
 /// What follows what the guest does.
@@ -285,7 +286,7 @@ impl Driver {
             Ok(()) => self.shared.set_last_metrics(self.parts.metrics()),
             Err(stuck) => {
                 tracing::error!(%stuck, "machine ends without some of its threads");
-                exit.message.get_or_insert(stuck);
+                exit.message.get_or_insert_with(|| stuck.to_string());
             }
         }
         self.shared.set_exit(exit);
@@ -293,7 +294,7 @@ impl Driver {
     }
 
     fn enter(&mut self, state: MachineState) {
-        debug_assert!(self.state.may_become(state), "{:?} to {state:?}", self.state);
+        debug_assert!(may_become(self.state, state), "{:?} to {state:?}", self.state);
         tracing::info!(from = self.state.text(), to = state.text(), "machine changes state");
         self.state = state;
         if state != MachineState::Stopped {

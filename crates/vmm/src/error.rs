@@ -8,9 +8,10 @@ use flotilla_device_model::state::StateError;
 use flotilla_hypervisor::HypervisorError;
 use flotilla_spec::Violation;
 use flotilla_spec::code::ErrorCode;
+use flotilla_spec::report::MachineState;
 use thiserror::Error;
 
-use crate::state::{MachineState, Verb};
+use crate::state::Verb;
 
 /// Why a machine did not do what it was asked.
 #[derive(Debug, Error)]

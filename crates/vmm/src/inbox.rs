@@ -14,7 +14,7 @@ use flotilla_hypervisor::Registers;
 
 use crate::vcpu::exits::Crash;
 
-/// Whose thread a crash comes from.
+/// Whose thread crashed or hangs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// That of the vCPU with this number.

@@ -26,6 +26,7 @@ mod builder;
 mod command;
 pub mod console;
 mod driver;
+mod end;
 mod error;
 mod events;
 mod inbox;
@@ -43,9 +44,8 @@ mod vcpu;
 
 pub use console::Console;
 pub use error::{BuildError, MachineError, describe};
-pub use events::{CpuReport, ExitReason, IgnoreEvents, MachineEvent, MachineEvents, MachineExit};
+pub use events::{IgnoreEvents, MachineEvents};
 pub use machine::{Machine, MachineInfo, MachineOptions};
 pub use patience::Patience;
 pub use resources::Resources;
-pub use state::MachineState;
 pub use threads::{ThreadHook, ThreadRole};

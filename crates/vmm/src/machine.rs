@@ -8,21 +8,21 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flotilla_spec::ValidSpec;
-use serde::{Deserialize, Serialize};
+use flotilla_spec::report::{ExitReason, MachineEvent, MachineExit, MachineState};
 
 use crate::builder;
 use crate::command::{Answer, Command, Request};
 use crate::console::Console;
 use crate::driver::{Driver, Policies, answer_stopped};
 use crate::error::{BuildError, MachineError};
-use crate::events::{ExitReason, MachineEvent, MachineEvents, MachineExit};
+use crate::events::MachineEvents;
 use crate::inbox::Inbox;
 use crate::parts::Parts;
 use crate::patience::Patience;
 use crate::resources::Resources;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::state::{MachineState, Verb};
+use crate::state::Verb;
 use crate::threads::ThreadHook;
 use crate::vcpu::thread::{VcpuHandle, VcpuStopper};
 
@@ -54,8 +54,7 @@ impl MachineOptions {
 }
 
 /// A machine at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineInfo {
     /// Its state.
     pub state: MachineState,
@@ -64,7 +63,6 @@ pub struct MachineInfo {
     /// Number of vCPUs.
     pub vcpus: u32,
     /// How it ended, if it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<MachineExit>,
 }
 
@@ -234,6 +232,7 @@ impl std::fmt::Debug for Machine {
 }
 
 impl Handle {
+    /// The longest wait for the answer to a request.
     fn limit(&self, request: &Request) -> Duration {
         match request {
             Request::Do(Verb::Boot | Verb::Reset) => self.patience.load,

@@ -11,8 +11,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use flotilla_boot::{BootPlan, Image, Sources};
 use flotilla_device_model::lifecycle::Lifecycle;
@@ -105,8 +105,11 @@ impl Parts {
             return Ok(());
         }
         self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Pause));
+        // All were told at once, so they have the same time.
+        let deadline = Instant::now() + self.patience.step;
         for (index, vcpu) in self.vcpus.iter().enumerate() {
-            vcpu.control().wait_for(Phase::Paused, self.patience.step).map_err(missed(index))?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            vcpu.control().wait_for(Phase::Paused, left).map_err(missed(index))?;
         }
         self.running = false;
         self.clock = Some(self.vm.clock().map_err(hypervisor("read the clock"))?);
@@ -136,57 +139,6 @@ impl Parts {
         self.devices.iter().for_each(|device| device.reset());
         self.vm.reset(&self.power_on).map_err(hypervisor("reset the interrupt controllers"))?;
         self.load_guest()
-    }
-
-    /// Ends vCPU threads and device threads, for which it waits up to `drain`. The counters can still be read
-    /// afterwards. What hangs is left behind and named in the answer.
-    pub fn end(&mut self, drain: Duration) -> Result<(), String> {
-        let mut stuck = Vec::new();
-        self.vcpus.iter().for_each(|vcpu| vcpu.command(Order::Stop));
-        for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
-            if vcpu.join(self.patience.step).is_err() {
-                stuck.push(format!("vCPU {index}"));
-            }
-        }
-        if let Err(device) = self.end_devices(drain) {
-            stuck.push(format!("device {device}"));
-        }
-        self.console.close();
-        if stuck.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} did not end and is left behind", stuck.join(", ")))
-        }
-    }
-
-    /// Ends the devices' threads and lets go of the buses they hold and are held by. On a thread of its own: a device
-    /// may hang. The error is the name of the one that does.
-    fn end_devices(&mut self, limit: Duration) -> Result<(), String> {
-        let devices = self.devices.clone();
-        let running = std::mem::take(&mut self.running);
-        let (sender, ended) = mpsc::channel();
-        // Named before it is told: the last name that comes is that of the device that hangs.
-        let end = move || {
-            for device in devices.iter().filter(|_| running) {
-                let _ = sender.send(device.name().to_owned());
-                device.pause();
-            }
-            for device in devices {
-                let _ = sender.send(device.name().to_owned());
-                device.reset();
-            }
-        };
-        let _ = std::thread::Builder::new().name("machine-end".to_owned()).spawn(end);
-        let deadline = Instant::now() + limit;
-        let mut last = String::new();
-        loop {
-            match ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(name) => last = name,
-                // Also if there is no thread: the devices end when they are dropped.
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(mpsc::RecvTimeoutError::Timeout) => return Err(last),
-            }
-        }
     }
 
     /// Registers of a paused vCPU.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::events::{MachineEvent, MachineEvents, MachineExit};
-use crate::state::MachineState;
+use flotilla_spec::code::ErrorCode;
+use flotilla_spec::report::{MachineEvent, MachineExit, MachineState};
+
+use crate::events::MachineEvents;
 
 struct Status {
     state: MachineState,
@@ -63,10 +65,7 @@ impl Shared {
         }
         status.state = MachineState::Stopped;
         let exit = status.exit.get_or_insert_with(|| {
-            MachineExit::error(
-                flotilla_spec::code::ErrorCode::CorePanic,
-                "The machine ended without a reason",
-            )
+            MachineExit::error(ErrorCode::CorePanic, "The machine ended without a reason")
         });
         let exit = exit.clone();
         drop(status);

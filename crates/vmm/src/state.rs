@@ -13,47 +13,19 @@
 //!
 //! A stopped machine stays stopped: build a new one. The functions here are pure; only the driver thread acts on them.
 
-use serde::{Deserialize, Serialize};
+use flotilla_spec::report::MachineState;
 
-/// Where a machine is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MachineState {
-    /// Built; no guest instruction has run.
-    Configured,
-    /// vCPUs run.
-    Running,
-    /// Every vCPU and device has stopped and can go on.
-    Paused,
-    /// Ended for good.
-    Stopped,
-}
-
-impl MachineState {
-    /// Every state.
-    pub const ALL: [Self; 4] = [Self::Configured, Self::Running, Self::Paused, Self::Stopped];
-
-    /// The state as callers see it.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Configured => "configured",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Stopped => "stopped",
-        }
-    }
-
-    /// Whether a machine may go from this state to `next`.
-    pub const fn may_become(self, next: Self) -> bool {
-        match (self, next) {
-            (Self::Configured | Self::Paused, Self::Running)
-            | (Self::Configured | Self::Running, Self::Paused)
-            | (Self::Configured | Self::Running | Self::Paused, Self::Stopped) => true,
-            (Self::Configured, Self::Configured)
-            | (Self::Running, Self::Configured | Self::Running)
-            | (Self::Paused, Self::Configured | Self::Paused)
-            | (Self::Stopped, _) => false,
-        }
+/// Whether a machine may go from state `from` to state `to`.
+pub const fn may_become(from: MachineState, to: MachineState) -> bool {
+    use MachineState::{Configured, Paused, Running, Stopped};
+    match (from, to) {
+        (Configured | Paused, Running)
+        | (Configured | Running, Paused)
+        | (Configured | Running | Paused, Stopped) => true,
+        (Configured, Configured)
+        | (Running, Configured | Running)
+        | (Paused, Configured | Paused)
+        | (Stopped, _) => false,
     }
 }
 
@@ -153,7 +125,7 @@ mod tests {
         ];
         for from in MachineState::ALL {
             for to in MachineState::ALL {
-                assert_eq!(from.may_become(to), arrows.contains(&(from, to)), "{from:?} to {to:?}");
+                assert_eq!(may_become(from, to), arrows.contains(&(from, to)), "{from:?} to {to:?}");
             }
         }
     }

@@ -10,7 +10,6 @@
 )]
 
 mod args;
-mod console;
 mod events;
 mod exit;
 mod host;

@@ -15,7 +15,7 @@ pub enum BlackBoxError {
     #[error("Black box was not started by a worker of this release")]
     Foreign,
     /// The counter of the output cannot be right.
-    #[error("Black box counts {0} bytes of output, which cannot be")]
+    #[error("Black box counts {0} bytes of output, more than there can be: nothing of it is used")]
     Counter(u64),
     /// The exit report is damaged or was made up.
     #[error("Exit report in the black box cannot be trusted: {0}")]

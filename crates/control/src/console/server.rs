@@ -57,11 +57,6 @@ impl ConsoleServer {
         Ok(Self { shared, accepting: Some(thread) })
     }
 
-    /// Whether no client is connected.
-    pub fn is_idle(&self) -> bool {
-        self.shared.lock().is_empty()
-    }
-
     /// Waits until every reader of a console that has ended was given the last output. One that does not read is
     /// waited for up to `limit`. Whether all have it.
     pub fn finish(&self, limit: Duration) -> bool {

@@ -8,19 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
-use flotilla_control::{BUILD, BlackBox, Event, EventLog, Failure, PROTOCOL};
+use flotilla_control::{BlackBox, Event, EventLog, Failure};
+use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_host::Cancel;
 use flotilla_host::run::{Isolation, Process, RunDirectory, WorkerRecord};
+use flotilla_spec::ValidSpec;
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::{ValidSpec, report};
-use flotilla_vmm::{
-    BuildError, Console, Machine, MachineError, MachineEvent, MachineEvents, MachineOptions, Resources,
-    describe,
-};
-use serde_json::{Value, json};
+use flotilla_vmm::{Console, Machine, MachineOptions, Resources, describe};
+use serde_json::Value;
 
 use super::backend::{Backend, Verb};
-use super::console::{MachineConsole, ToBlackBox};
 use super::events::{EventSource, OnEvent, Pump};
 use super::life::Life;
 use super::options::CreateOptions;
@@ -54,7 +51,7 @@ pub fn create(
     let black_box = Arc::new(start_black_box(&scratch.directory)?);
     let (log, life) = (Arc::new(EventLog::new()), Arc::new(Life::default()));
     let output = Console::logged(Arc::new(ToBlackBox(Arc::clone(&black_box))));
-    let recorder = Arc::new(Recorder { log: Arc::clone(&log), black_box: Arc::clone(&black_box) });
+    let recorder = Arc::new(Recorder { log: Arc::clone(&log), black_box: Some(Arc::clone(&black_box)) });
     let built = Machine::build(spec, resources, MachineOptions::new(recorder, Arc::clone(&output)));
     let machine = built.map_err(|error| build_failure(&error))?;
     cancel.check()?;
@@ -132,13 +129,8 @@ impl Backend for LocalMachine {
 
     fn info(&self) -> Result<Value, Failure> {
         self.refuse_closed()?;
-        let mut info = serde_json::to_value(self.machine.info()).unwrap_or_default();
-        if let Some(fields) = info.as_object_mut() {
-            fields.insert("pid".to_owned(), json!(std::process::id()));
-            fields.insert("build".to_owned(), json!(BUILD));
-            fields.insert("protocol".to_owned(), json!(PROTOCOL));
-        }
-        Ok(info)
+        serde_json::to_value(flotilla_front::info(&self.machine))
+            .map_err(|error| Failure::new(ErrorCode::CorePanic, error.to_string()))
     }
 
     fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure> {
@@ -185,36 +177,6 @@ impl Drop for LocalMachine {
     fn drop(&mut self) {
         self.life.close();
         self.log.wake();
-    }
-}
-
-fn build_failure(error: &BuildError) -> Failure {
-    let failure = Failure::new(error.code(), error.describe()).with_remedy(error.remedy());
-    match error.field() {
-        Some(path) => failure.at(path),
-        None => failure,
-    }
-}
-
-fn machine_failure(error: &MachineError) -> Failure {
-    Failure::new(error.code(), describe(error))
-}
-
-/// Numbers the events of the machine. Called on its threads, so it only appends.
-struct Recorder {
-    log: Arc<EventLog>,
-    black_box: Arc<BlackBox>,
-}
-
-impl MachineEvents for Recorder {
-    fn event(&self, event: MachineEvent) {
-        let Ok(value) = serde_json::to_value(event) else { return };
-        if let Ok(report::MachineEvent::Stopped(exit)) = serde_json::from_value(value.clone()) {
-            self.black_box.record_exit(&exit);
-        }
-        if let Value::Object(body) = value {
-            self.log.push_body(body);
-        }
     }
 }
 

@@ -2,7 +2,6 @@
 //! Machines, in a worker process or in this one, behind one class.
 
 mod backend;
-mod console;
 mod events;
 mod in_process;
 mod life;

@@ -4,8 +4,9 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use flotilla_spec::report::MachineState;
+
 use super::{Fixture, kvm_is_there};
-use crate::MachineState;
 
 /// Longer than anything else here takes on a busy host.
 const AWAY: Duration = Duration::from_secs(3);

@@ -8,15 +8,14 @@ use flotilla_device_model::bus::BusDevice;
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::{DeviceState, StateError};
 use flotilla_spec::code::ErrorCode;
+use flotilla_spec::report::{ExitReason, MachineEvent, MachineState};
 use tempfile::TempDir;
 
 use super::{Fixture, LIMIT, Sender, kvm_is_there, spec_of, valid};
 use crate::driver::Policies;
 use crate::inbox::Inbox;
 use crate::parts::Parts;
-use crate::{
-    Console, ExitReason, Machine, MachineEvent, MachineOptions, MachineState, Patience, Resources, builder,
-};
+use crate::{Console, Machine, MachineOptions, Patience, Resources, ThreadHook, ThreadRole, builder};
 
 const PATIENCE: Patience =
     Patience { step: Duration::from_secs(1), answer: Duration::from_secs(3), load: Duration::from_secs(30) };
@@ -99,6 +98,13 @@ impl Lifecycle for Hanging {
 
 /// A running machine to whose parts `change` added something.
 fn boot(guest: &str, cpus: u32, change: impl FnOnce(&mut Parts)) -> Fixture {
+    let fixture = build(guest, cpus, None, change);
+    fixture.machine.boot().unwrap();
+    fixture
+}
+
+/// The same before it boots; each of its threads calls `hook` first.
+fn build(guest: &str, cpus: u32, hook: Option<ThreadHook>, change: impl FnOnce(&mut Parts)) -> Fixture {
     let (mut spec, directory): (_, TempDir) = spec_of(guest);
     spec.cpus = cpus;
     let spec = valid(spec);
@@ -106,13 +112,13 @@ fn boot(guest: &str, cpus: u32, change: impl FnOnce(&mut Parts)) -> Fixture {
     let console = Console::new();
     let mut options = MachineOptions::new(Arc::new(Sender(Mutex::new(sender))), Arc::clone(&console));
     options.patience = PATIENCE;
+    options.on_thread_start = hook;
     let inbox = Arc::new(Inbox::default());
     let mut parts = builder::build(&spec, Resources::open(&spec).unwrap(), &options, &inbox).unwrap();
     change(&mut parts);
     let policies =
         Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
     let machine = Machine::drive(parts, policies, inbox, options).unwrap();
-    machine.boot().unwrap();
     Fixture { machine, console, events, _directory: directory }
 }
 
@@ -173,7 +179,29 @@ fn a_machine_whose_vcpu_hangs_in_a_device_ends_without_it() {
         return;
     }
     let (fixture, gate) = with_hanging_port(2);
-    ends_and_names(&fixture, "vCPU 0 did not end");
+    ends_and_names(&fixture, "vCPU 0 did not end and is left behind");
+    gate.open();
+}
+
+#[test]
+fn a_machine_of_which_everything_hangs_ends_as_soon_and_names_it_all() {
+    if !kvm_is_there() {
+        return;
+    }
+    let gate = Arc::new(Gate::default());
+    let at_start = Arc::clone(&gate);
+    let hook: ThreadHook = Arc::new(move |role| {
+        if role == ThreadRole::Vcpu {
+            at_start.hang();
+        }
+        Ok(())
+    });
+    let device = Arc::new(Hanging { gate: Arc::clone(&gate), call: "reset" });
+    let fixture = build("spin", 5, Some(hook), |parts| parts.devices.insert(0, device));
+    ends_and_names(
+        &fixture,
+        "vCPU 0, vCPU 1, vCPU 2, vCPU 3, vCPU 4, device slow0 did not end and are left behind",
+    );
     gate.open();
 }
 

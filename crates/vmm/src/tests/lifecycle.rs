@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use flotilla_spec::code::ErrorCode;
+use flotilla_spec::report::{ExitReason, MachineEvent, MachineState};
 use flotilla_spec::{CrashPolicy, RebootPolicy};
 
 use super::{Fixture, LIMIT, kvm_is_there};
-use crate::{ExitReason, MachineEvent, MachineState};
 
 #[test]
 fn a_guest_prints_and_powers_off() {

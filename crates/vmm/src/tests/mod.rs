@@ -15,11 +15,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use flotilla_spec::report::{MachineEvent, MachineExit};
 use flotilla_spec::{HostLimits, MachineSpec, ValidSpec};
 use flotilla_test_guests::guest;
 use tempfile::TempDir;
 
-use crate::{Console, Machine, MachineEvent, MachineEvents, MachineExit, MachineOptions, Resources};
+use crate::{Console, Machine, MachineEvents, MachineOptions, Resources};
 
 /// How long anything here may take; an interpreted guest on a busy host is slow.
 const LIMIT: Duration = Duration::from_mins(1);

@@ -6,10 +6,10 @@ use vm_memory::{Bytes, GuestMemoryBackend, GuestMemoryRegion};
 use std::sync::Arc;
 
 use flotilla_memory::GuestMemory;
+use flotilla_spec::report::{ExitReason, MachineState};
 
 use super::{Fixture, LIMIT, kvm_is_there};
 use crate::snapshot::Snapshot;
-use crate::{ExitReason, MachineState};
 
 fn copy_memory(from: &GuestMemory, to: &GuestMemory) {
     for region in from.iter() {

@@ -76,20 +76,24 @@ impl<T> Default for Control<T> {
 impl<T> Control<T> {
     /// Driver: gives an order. The vCPU must be kicked after it.
     pub fn command(&self, order: Order) {
-        let mut inner = self.lock();
+        self.give(self.lock(), order);
+    }
+
+    /// Driver: takes an order to pause back, unless the thread would not run on by itself either. Looked at and given
+    /// under one lock: a vCPU that holds itself at this moment must not be sent on, nor one that was told to stop.
+    pub fn recall(&self) {
+        let inner = self.lock();
+        if inner.order == Order::Pause && !inner.held {
+            self.give(inner, Order::Run);
+        }
+    }
+
+    fn give(&self, mut inner: MutexGuard<'_, Inner<T>>, order: Order) {
         inner.order = order;
         inner.held &= order != Order::Run;
         self.attention.store(true, Ordering::SeqCst);
         drop(inner);
         self.changed.notify_all();
-    }
-
-    /// Driver: takes an order to pause back, unless the thread would not run on by itself either.
-    pub fn recall(&self) {
-        let held = self.lock().held;
-        if !held {
-            self.command(Order::Run);
-        }
     }
 
     /// Driver: waits until the thread says it is in `phase`.
@@ -286,5 +290,14 @@ mod tests {
         control.hold();
         control.recall();
         assert_eq!(control.lock().order, Order::Pause);
+    }
+
+    #[test]
+    fn an_order_to_stop_is_not_taken_back() {
+        let control = Control::<u64>::default();
+        control.command(Order::Run);
+        control.command(Order::Stop);
+        control.recall();
+        assert_eq!(control.pause(&mut 0), Order::Stop);
     }
 }

@@ -144,9 +144,9 @@ impl Runner {
     fn run(&mut self) -> Result<(), Box<dyn Error>> {
         threads::begin(self.hook.as_ref(), ThreadRole::Vcpu)?;
         let _binding = self.kicker.bind_current_thread()?;
-        let mut phase = Doing::Paused;
+        let mut doing = Doing::Paused;
         loop {
-            phase = match phase {
+            doing = match doing {
                 Doing::Running => self.run_until_event(),
                 Doing::Paused => self.wait_for_order(),
                 Doing::Stopped => return Ok(()),

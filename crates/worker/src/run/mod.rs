@@ -22,7 +22,7 @@ use tracing::level_filters::LevelFilter;
 use crate::args::RunOptions;
 use crate::exit::ExitStatus;
 use crate::signals::{self, Request};
-use crate::{events, host, log};
+use crate::{host, log};
 
 /// How long a guest may take to switch itself off after the power button was pressed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ fn boot_and_watch(options: RunOptions) -> Result<MachineExit, Failure> {
     let on_terminal = matches!(spec.serial, SerialSpec::Console | SerialSpec::Stdio);
     let console = Console::new();
     let machine = build(spec, Arc::clone(&console))?;
-    machine.boot().map_err(|error| crate::serve::machine_failure(&error))?;
+    machine.boot().map_err(|error| flotilla_front::machine_failure(&error))?;
     let attached =
         on_terminal.then(|| stdio::attach(&console, &sender, Message::Request)).transpose().map_err(io)?;
     watch_end(&machine, sender).map_err(io)?;
@@ -87,14 +87,14 @@ fn asked_within(messages: &Receiver<Message>, limit: Duration) -> bool {
 fn build(spec: ValidSpec, console: Arc<Console>) -> Result<Machine, Failure> {
     let resources = Resources::open(&spec)?;
     let options = MachineOptions::new(Arc::new(IgnoreEvents), console);
-    Machine::build(spec, resources, options).map_err(|error| crate::serve::build_failure(&error))
+    Machine::build(spec, resources, options).map_err(|error| flotilla_front::build_failure(&error))
 }
 
 fn watch_end(machine: &Machine, to: Sender<Message>) -> std::io::Result<()> {
     let machine = machine.clone();
     let wait = move || {
         if let Some(exit) = machine.wait(None) {
-            let _ = to.send(Message::Ended(events::exit(&exit)));
+            let _ = to.send(Message::Ended(exit));
         }
     };
     thread::Builder::new().name("watch".to_owned()).spawn(wait).map(drop)

@@ -14,10 +14,7 @@
 //! The worker opens nothing by path and writes only to its descriptors. It leads a session of its own, so that it
 //! outlives whoever started it.
 
-mod failure;
 mod service;
-
-pub use failure::{build_failure, machine_failure};
 
 use std::io;
 use std::os::fd::AsFd;

@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
 use flotilla_control::message::{Call, Configure};
-use flotilla_control::{BUILD, BlackBox, EventLog, Failure, PROTOCOL, Service};
+use flotilla_control::{BlackBox, EventLog, Failure, Service};
+use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
-use flotilla_spec::report::{ExitReason, MachineExit, MachineInfo};
+use flotilla_spec::report::{ExitReason, MachineExit};
 use flotilla_vmm::{Console, Machine, MachineError, MachineOptions, Resources};
 use rustix::net::sockopt::socket_acceptconn;
 use serde_json::{Value, json};
 
 use super::Message;
-use super::failure::{build_failure, machine_failure};
-use crate::console::{MachineConsole, ToBlackBox};
-use crate::events::{self, Recorder};
+use crate::events::Teller;
 use crate::{host, jail};
 
 /// The worker's one machine and who is told about it.
@@ -81,8 +80,8 @@ impl Worker {
         let log = |black_box: &Arc<BlackBox>| Console::logged(Arc::new(ToBlackBox(Arc::clone(black_box))));
         let console = black_box.as_ref().map_or_else(Console::new, log);
         let (log, end) = (Arc::clone(&self.events), lock(&self.main).clone());
-        let recorder = Arc::new(Recorder { log, black_box: black_box.clone(), end });
-        let mut options = MachineOptions::new(recorder, Arc::clone(&console));
+        let recorder = Recorder { log, black_box: black_box.clone() };
+        let mut options = MachineOptions::new(Arc::new(Teller { recorder, end }), Arc::clone(&console));
         options.on_thread_start = Some(jail::thread_hook());
         let machine = Machine::build(spec, resources, options).map_err(|error| build_failure(&error))?;
         let endpoint = Arc::new(MachineConsole(console));
@@ -105,16 +104,7 @@ impl Worker {
     }
 
     fn info(&self) -> Result<Value, Failure> {
-        let info = self.with_machine(|machine| Ok(machine.info()))?;
-        let info = MachineInfo {
-            state: events::state(info.state),
-            pid: std::process::id(),
-            uptime_ms: info.uptime_ms,
-            vcpus: info.vcpus,
-            build: BUILD.to_owned(),
-            protocol: PROTOCOL,
-            exit: info.exit.as_ref().map(events::exit),
-        };
+        let info = self.with_machine(|machine| Ok(flotilla_front::info(machine)))?;
         serde_json::to_value(info).map_err(|error| Failure::new(ErrorCode::CorePanic, error.to_string()))
     }
 
