@@ -7,6 +7,7 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { Failure, runMain } from '../scripts/lib/failure.mjs';
 import { inspectHost } from '../scripts/setup/index.mjs';
 import { prepare } from '../tests/runner/prepare.mjs';
 import { measureControlPlane, measureCreatePath } from './control-plane.mjs';
@@ -17,19 +18,26 @@ const { values } = parseArgs({
   options: { runs: { type: 'string', default: '7' }, only: { type: 'string' }, output: { type: 'string', default: join(top, 'docs', 'benchmarks.md') } },
 });
 
-if (values.only !== undefined) {
-  if (values.only !== 'create') throw new Error(`--only takes "create", not "${values.only}"`);
-  printCreatePath(await measureCreatePath(Number(values.runs), (line) => console.error(line)));
-  process.exit();
+const say = (line) => console.error(line);
+
+await runMain('bench', () => {
+  if (values.only === undefined) return measureAll();
+  if (values.only === 'create') return measureCreate();
+  throw new Failure(`--only takes "create", not "${values.only}"`, 'Leave it out to measure everything: npm run bench');
+});
+
+async function measureAll() {
+  await prepare();
+  const host = inspectHost();
+  const controlPlane = host.kvm === 'none' ? undefined : await measureControlPlane(Number(values.runs), say);
+  const hypervisor = measureHypervisor(host);
+  writeFileSync(values.output, report({ host, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' }));
+  console.log(readFileSync(values.output, 'utf8'));
 }
 
-await prepare();
-const host = inspectHost();
-const say = (line) => console.error(line);
-const controlPlane = host.kvm === 'none' ? undefined : await measureControlPlane(Number(values.runs), say);
-const hypervisor = measureHypervisor();
-writeFileSync(values.output, report({ host, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' }));
-console.log(readFileSync(values.output, 'utf8'));
+async function measureCreate() {
+  printCreatePath(await measureCreatePath(Number(values.runs), say));
+}
 
 /** For work on the create path: prints, writes no file, builds nothing. */
 function printCreatePath({ 'worker alone': worker, 'through the API': api }) {
@@ -40,7 +48,7 @@ function printCreatePath({ 'worker alone': worker, 'through the API': api }) {
 }
 
 /** Boot time and memory, in the lab unless the host has hardware KVM. */
-function measureHypervisor() {
+function measureHypervisor(host) {
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
   try {
     const resultFile = join(folder, 'result.json');
@@ -49,7 +57,7 @@ function measureHypervisor() {
     const [program, ...args] = host.kvm === 'hardware' ? argv : lab;
     const env = { ...process.env, FLOTILLA_GUEST_IMAGES: guestImages() };
     const { status } = spawnSync(program, args, { cwd: top, env, stdio: ['ignore', 'inherit', 'inherit'] });
-    if (status !== 0) throw new Error(`The hypervisor benchmark ended with status ${status}`);
+    if (status !== 0) throw new Failure(`The hypervisor benchmark ended with status ${status}`);
     return JSON.parse(readFileSync(resultFile, 'utf8'));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -58,6 +66,6 @@ function measureHypervisor() {
 
 function guestImages() {
   const built = spawnSync('node', ['guest/build.mjs', 'kernel', 'initramfs'], { cwd: top, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-  if (built.status !== 0) throw new Error('The guest images could not be built');
+  if (built.status !== 0) throw new Failure('The guest images could not be built');
   return built.stdout;
 }

@@ -25,7 +25,7 @@ export interface Context {
 export function contextOf(command: Command): Context {
   const options = command.optsWithGlobals<GlobalOptions>();
   const baseUrl = options.url ?? process.env['FLOTILLA_URL'] ?? localUrl();
-  const apiKey = options.apiKey ?? process.env['FLOTILLA_API_KEY'] ?? localKey();
+  const apiKey = options.apiKey ?? process.env['FLOTILLA_API_KEY'] ?? (isHere(baseUrl) ? localKey() : undefined);
   const client = new Flotilla({ ...(baseUrl === undefined ? {} : { baseUrl }), ...(apiKey === undefined ? {} : { apiKey }) });
   return { client, output: options.output, signal: interrupted() };
 }
@@ -46,6 +46,12 @@ function localUrl(): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether an address is on this host. The administrator's key that lies here is shown to no other. */
+function isHere(url: string | undefined): boolean {
+  if (url === undefined || url === localUrl()) return true;
+  return URL.canParse(url) && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }
 
 function localKey(): string | undefined {

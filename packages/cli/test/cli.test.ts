@@ -27,6 +27,20 @@ describe('The command line', () => {
       });
     });
 
+  /** What `event watch` prints first; waits until there is such an event. */
+  const firstEvent = async (...options: string[]): Promise<unknown> => {
+    const watch = spawn(process.execPath, [cli, '-o', 'json', 'event', 'watch', ...options], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(watch, 'exit');
+    let seen = '';
+    for await (const chunk of watch.stdout) {
+      seen += String(chunk);
+      if (seen.includes('\n')) break;
+    }
+    watch.kill('SIGINT');
+    await ended;
+    return JSON.parse(seen.split('\n')[0] ?? '');
+  };
+
   before(async () => {
     const { headerOnlyElf } = await import('./elf.js');
     writeFileSync(join(folder, 'kernel.elf'), headerOnlyElf());
@@ -73,7 +87,7 @@ describe('The command line', () => {
     const [, ip = ''] = /address: +(10\.77\.\d+\.\d+) \(reserved\)/.exec(shown) ?? [];
     const [mac = ''] = /([0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(shown) ?? [];
     writeFileSync(join(folder, 'run/fake/leases'), `${Math.floor(Date.now() / 1000) + 3600} ${mac} ${ip} * *\n`); // as the DHCP server of a real network does
-    for (let tries = 0; tries < 50 && !(await flotilla('machine', 'show', 'linked')).stdout.includes(`${ip}\n`); tries += 1);
+    expect(await firstEvent('--after', '0', '--kind', 'network.lease')).to.nested.include({ 'data.state': 'taken', 'data.ip': ip });
     expect((await flotilla('machine', 'show', 'linked')).stdout).to.match(new RegExp(`address: +${ip}$`, 'm'));
     expect((await flotilla('network', 'show', 'default')).stdout).to.match(new RegExp(`${mac} +${ip} .*taken +20`));
     await flotilla('machine', 'delete', 'linked', '--yes', '--force');
@@ -87,15 +101,7 @@ describe('The command line', () => {
   });
 
   it('prints events as lines of JSON', async () => {
-    const watch = spawn(process.execPath, [cli, '-o', 'json', 'event', 'watch', '--after', '0'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-    let seen = '';
-    for await (const chunk of watch.stdout) {
-      seen += String(chunk);
-      if (seen.includes('\n')) break;
-    }
-    expect(JSON.parse(seen.split('\n')[0] ?? '')).to.include.keys('id', 'kind', 'target');
-    watch.kill('SIGINT');
-    await once(watch, 'exit');
+    expect(await firstEvent('--after', '0')).to.include.keys('id', 'kind', 'target');
   });
 
   it('attaches to a console; what is typed arrives, and ^] leaves', async () => {

@@ -17,7 +17,7 @@ const HELLO = 16;
 const OK = 0;
 const WRITER_TAKEN = 1;
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-/** Most bytes of output that are kept. */
+/** Most bytes of output that a machine keeps; a worker that promises more is not believed. */
 const RING = 1 << 20;
 /** How long a worker may keep a snapshot waiting before the file it leaves is read instead. */
 const SNAPSHOT_MILLISECONDS = 5000;
@@ -38,7 +38,9 @@ export interface OpenConsoleOptions {
 export interface ConsoleConnection {
   /** Offset of the first byte of `data`, counted from the first output of the machine. */
   readonly offset: number;
-  /** The output. Ends with the machine or with `close`; a reader that falls behind the ring (1 MiB) is cut off, and can come back with the offset it has reached. */
+  /** Bytes of output that the machine keeps. */
+  readonly ringBytes: number;
+  /** The output. Ends with the machine or with `close`; a reader that falls behind by `ringBytes` is cut off, and can come back with the offset it has reached. */
   readonly data: AsyncIterable<Uint8Array>;
   /** Sends input; resolves when the kernel has taken it. */
   write(bytes: Uint8Array | string): Promise<void>;
@@ -116,10 +118,10 @@ export async function openConsole(options: OpenConsoleOptions): Promise<ConsoleC
   socket.once('close', () => signal?.removeEventListener('abort', abort));
   try {
     socket.write(hello(write ? WRITER : 0, offset));
-    const { status, start, rest } = await welcome(socket);
+    const { status, ring, start, rest } = await welcome(socket);
     if (status !== OK) throw refused(status);
     if (rest.length > 0) socket.unshift(rest);
-    return new SocketConsole(socket, Number(start), write);
+    return new SocketConsole(socket, Number(start), ring, write);
   } catch (error) {
     socket.destroy();
     if (signal?.aborted) throw abortedError(signal);
@@ -133,6 +135,7 @@ class SocketConsole implements ConsoleConnection {
   constructor(
     private readonly socket: Socket,
     readonly offset: number,
+    readonly ringBytes: number,
     private readonly mayWrite: boolean,
   ) {
     this.data = chunks(socket);

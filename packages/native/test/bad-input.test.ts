@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 
 import { type CreateOptions, type ErrorCode, type Isolation, listWorkers, Machine, type MachineSpec } from '../src/index.js';
-import { guest, requireKvm } from './support/host.js';
-import { Bench } from './support/machines.js';
+import { guest } from './support/host.js';
+import { benchForEach } from './support/machines.js';
 import { rejects } from './support/rejects.js';
 
 type Change = (spec: MachineSpec, folder: string) => unknown;
@@ -61,15 +61,7 @@ const rows: Row[] = [
 
 for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
   describe(`Bad input, isolation ${isolation}`, () => {
-    let bench: Bench;
-
-    before(function () {
-      requireKvm(this);
-    });
-    beforeEach(() => {
-      bench = new Bench(isolation);
-    });
-    afterEach(() => bench.clear());
+    const bench = benchForEach(isolation);
 
     const refuses = async (change: (options: CreateOptions, folder: string) => unknown, code: ErrorCode, field?: string): Promise<void> => {
       const folder = join(bench.runtimeDirectory, 'input');
@@ -119,14 +111,7 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
 }
 
 describe('A worker program that cannot be used', () => {
-  let bench: Bench;
-  before(function () {
-    requireKvm(this);
-  });
-  beforeEach(() => {
-    bench = new Bench('process');
-  });
-  afterEach(() => bench.clear());
+  const bench = benchForEach('process');
 
   it('is an error that leaves nothing', async () => {
     const script = join(bench.runtimeDirectory, 'worker');

@@ -2,21 +2,13 @@
 import { expect } from 'chai';
 
 import type { Isolation } from '../src/index.js';
-import { requireKvm } from './support/host.js';
-import { Bench, eventOf, outputUntil } from './support/machines.js';
+import { benchForEach, eventOf, outputUntil } from './support/machines.js';
+import { until } from './support/until.js';
 
 for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
   describe(`What follows a triple fault, isolation ${isolation}`, function () {
     this.timeout(60_000);
-    let bench: Bench;
-
-    before(function () {
-      requireKvm(this);
-    });
-    beforeEach(() => {
-      bench = new Bench(isolation);
-    });
-    afterEach(() => bench.clear());
+    const bench = benchForEach(isolation);
 
     it('restart: the guest starts again, each time, and can still be ended', async () => {
       const machine = await bench.boot('triple-fault', { onTripleFault: 'restart' });
@@ -43,12 +35,4 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
       expect((await eventOf(machine, 'stopped')).reason).to.equal('triple-fault');
     });
   });
-}
-
-async function until(look: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await look())) {
-    if (performance.now() > deadline) throw new Error('It did not come true within 30 s');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

@@ -3,25 +3,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 
 import { listWorkers, Machine, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
-import { isRunning, packageEntry, requireKvm } from './support/host.js';
-import { Bench, eventOf, outputUntil, readUntil } from './support/machines.js';
+import { isRunning, packageEntry } from './support/host.js';
+import { benchForEach, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
+import { until } from './support/until.js';
 
 describe('A worker', function () {
   this.timeout(60_000);
-  let bench: Bench;
-
-  before(function () {
-    requireKvm(this);
-  });
-  beforeEach(() => {
-    bench = new Bench('process');
-  });
-  afterEach(() => bench.clear());
+  const bench = benchForEach('process');
 
   it('keeps its files to its owner', async () => {
     const machine = await bench.create('idle');
@@ -117,22 +109,14 @@ describe('A worker', function () {
     const record = await until(async () => (await listWorkers(runtimeDirectory))[0]);
     parent.kill('SIGKILL');
     await once(parent, 'exit');
-    await until(() => Promise.resolve(record.pid === 0 || !isRunning(record.pid) ? true : undefined), 20_000);
+    await until(() => Promise.resolve(record.pid === 0 || !isRunning(record.pid)), 20_000);
   });
 });
 
 /** What becomes of a machine while nobody is connected to its worker. */
 describe('What a worker leaves', function () {
   this.timeout(60_000);
-  let bench: Bench;
-
-  before(function () {
-    requireKvm(this);
-  });
-  beforeEach(() => {
-    bench = new Bench('process');
-  });
-  afterEach(() => bench.clear());
+  const bench = benchForEach('process');
 
   const text = async (id: string): Promise<string | undefined> => {
     const record = await readConsole({ id, runtimeDirectory: bench.runtimeDirectory });
@@ -155,7 +139,7 @@ describe('What a worker leaves', function () {
       await console?.write('xyz');
       if (console !== undefined) await readUntil(console, 'xyz');
       await console?.write('o');
-      await until(() => Promise.resolve(isRunning(Number(line.toString())) ? undefined : true), 5000);
+      await until(() => Promise.resolve(!isRunning(Number(line.toString()))), 5000);
       await rejects(Machine.adopt({ id: 'orphan', runtimeDirectory }), 'worker.gone');
       const exit = await readExit(runtimeDirectory, 'orphan');
       expect(exit?.reason).to.equal(reason);
@@ -212,14 +196,4 @@ function orchestrator(runtimeDirectory: string, spec: string, mode = 'boot'): Ch
     }
     setInterval(() => {}, 1000);`;
   return spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-}
-
-async function until<T>(look: () => Promise<T | undefined>, limit = 10_000): Promise<T> {
-  const deadline = performance.now() + limit;
-  while (performance.now() < deadline) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await sleep(5);
-  }
-  throw new Error('It did not come about in time');
 }

@@ -8,6 +8,8 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { ConsoleGateway } from './api/console/console.gateway.js';
 import { EventHub } from './api/events/event-hub.js';
 import { EventStreams } from './api/events/event-streams.service.js';
+import { HealthService } from './api/health/health.service.js';
+import { IdempotencyStore } from './api/idempotency/idempotency.store.js';
 import { ImageDelete, ImageImport } from './api/images/image.operations.js';
 import { KeysService } from './api/keys/keys.service.js';
 import { MACHINE_OPERATIONS, MachineOperations } from './api/machines/machine.operations.js';
@@ -15,6 +17,7 @@ import { OperationRunner } from './api/operations/operation-runner.js';
 import { Reconcilers } from './api/reconcilers.service.js';
 import { StartUp } from './api/start-up.service.js';
 import { AppModule, type Outside } from './app.module.js';
+import { allowLongUploads, requestLimits } from './http/request-limits.js';
 import { requestContext, requireJson, requireObject } from './http/request-context.js';
 
 const BODY_LIMIT = '1mb';
@@ -38,13 +41,17 @@ export async function startApi(outside: Outside): Promise<RunningApi> {
   runner.register(app.get(ImageImport));
   runner.register(app.get(ImageDelete));
   await app.get(KeysService).bootstrap();
-  await app.get(StartUp).settleRequests();
+  await app.get(IdempotencyStore).settleInterrupted();
   app.get(ConsoleGateway).attach(app.getHttpServer());
+  await app.get(StartUp).collect();
   await app.listen(config.listen.port, config.listen.host);
   const url = urlOf(app.getHttpServer().address() as AddressInfo);
   await announce(config.dataDirectory, url);
   const reconcilers = app.get(Reconcilers);
-  const starting = reconcilers.start().catch((error: unknown) => log.error({ err: error }, 'what ran before could not be adopted'));
+  const starting = reconcilers.start().then(
+    () => app.get(HealthService).markStarted(),
+    (error: unknown) => log.error({ err: error }, 'the reconcilers do not run'),
+  );
   return {
     url,
     stop: async () => {
@@ -65,7 +72,8 @@ export async function startApi(outside: Outside): Promise<RunningApi> {
 function configure(app: NestExpressApplication): void {
   app.disable('x-powered-by');
   app.disable('etag');
-  app.use(requestContext, requireJson);
+  allowLongUploads(app.getHttpServer());
+  app.use(requestLimits(), requestContext, requireJson);
   app.useBodyParser('json', { limit: BODY_LIMIT, strict: true, type: ['application/json', 'application/*+json'] });
   app.use(requireObject);
 }

@@ -19,6 +19,7 @@ import { KeyRepository, KyselyKeyRepository } from './api/keys/key.repository.js
 import { KeysService } from './api/keys/keys.service.js';
 import { LeasesReconciler } from './api/machines/leases.reconciler.js';
 import { KyselyMachineRepository } from './api/machines/kysely-machine.repository.js';
+import { MachineAddressHolders } from './api/machines/machine-address-holders.js';
 import { MachineActions } from './api/machines/machine-actions.service.js';
 import { MachineConsole } from './api/machines/machine-console.service.js';
 import { MachineOperations } from './api/machines/machine.operations.js';
@@ -30,6 +31,7 @@ import { MachineServices } from './api/machines/machine-services.service.js';
 import { MachineStores } from './api/machines/machine-stores.service.js';
 import { MachinesReconciler } from './api/machines/machines.reconciler.js';
 import { MachinesService } from './api/machines/machines.service.js';
+import { AddressHolders } from './api/networks/address-holders.js';
 import { KyselyNetworkRepository, NetworkRepository } from './api/networks/network.repository.js';
 import { NetworksService } from './api/networks/networks.service.js';
 import { KyselyOperationRepository, OperationRepository } from './api/operations/operation.repository.js';
@@ -37,9 +39,11 @@ import { OperationRunner } from './api/operations/operation-runner.js';
 import { OperationsService } from './api/operations/operations.service.js';
 import { PoolsService } from './api/pools/pools.service.js';
 import { OrphansReconciler } from './api/orphans.reconciler.js';
-import { ReconcilerParts, Reconcilers } from './api/reconcilers.service.js';
+import { ReconcilerRuns } from './api/reconciler-runs.service.js';
+import { Reconcilers } from './api/reconcilers.service.js';
 import { Retention } from './api/retention/retention.service.js';
-import { Housekeeping, StartUp } from './api/start-up.service.js';
+import { Housekeeping } from './api/housekeeping.service.js';
+import { StartUp } from './api/start-up.service.js';
 import { KyselyVolumeRepository, VolumeRepository } from './api/volumes/volume.repository.js';
 import { VolumesService } from './api/volumes/volumes.service.js';
 import { FaultPoints } from './common/fault.js';
@@ -68,10 +72,10 @@ const REPOSITORIES: Provider[] = [
 ];
 
 const SERVICES: Provider[] = [
-  MachinesService, MachineStores, MachinePlanner, MachineActions, MachineConsole, MachineStates, MachineSteps, MachineOperations, MachineServices, MachinesReconciler, LeasesReconciler,
+  { provide: AddressHolders, useClass: MachineAddressHolders }, MachinesService, MachineStores, MachinePlanner, MachineActions, MachineConsole, MachineStates, MachineSteps, MachineOperations, MachineServices, MachinesReconciler, LeasesReconciler,
   ImagesService, ImageUploads, ImageImport, ImageDelete, PoolsService, VolumesService, NetworksService, HostsService, OperationsService, OperationRunner,
   EventHub, EventStreams, KeysService, AuditService, IdempotencyStore, HealthService, Metrics, ConsoleGateway,
-  OrphansReconciler, StartUp, Housekeeping, Retention, ReconcilerParts, Reconcilers,
+  OrphansReconciler, StartUp, Housekeeping, Retention, ReconcilerRuns, Reconcilers,
 ];
 
 // The order counts: the answer of a handler passes idempotency, then the wait for the operation, then the audit.

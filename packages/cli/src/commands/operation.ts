@@ -26,7 +26,7 @@ export function addOperationCommands(program: Command): void {
   const operation = program.command('operation').description('changes under way and past ones');
   operation
     .command('list')
-    .description('list operations, newest first')
+    .description('list operations, oldest first')
     .option('--target <id>', 'only those on this resource')
     .option('--state <state>', 'only those in this state')
     .action(async (options: { target?: string; state?: Operation['state'] }, command: Command) => {

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ConsoleConnection, type CreateOptions, type Isolation, Machine, type MachineEvent, type MachineSpec, openConsole } from '../../src/index.js';
-import { guest, scratch } from './host.js';
+import { guest, requireKvm, scratch } from './host.js';
 
 type Kind = MachineEvent['kind'];
 type EventOf<K extends Kind> = Extract<MachineEvent, { kind: K }>;
 
-/** Makes machines in one run directory and takes them all away again. */
+/** Makes machines in one run directory, until `clear` takes all of it away; what is made then is in a new one. */
 export class Bench {
-  readonly #scratch = scratch();
+  #scratch: ReturnType<typeof scratch> | undefined;
   readonly #machines: Machine[] = [];
   #count = 0;
 
   constructor(readonly isolation: Isolation) {}
 
   get runtimeDirectory(): string {
+    this.#scratch ??= scratch();
     return this.#scratch.path;
   }
 
@@ -48,8 +49,19 @@ export class Bench {
       await machine.kill();
       await machine.close();
     }
-    this.#scratch.remove();
+    this.#scratch?.remove();
+    this.#scratch = undefined;
   }
+}
+
+/** For the body of a `describe` that needs KVM: a bench that is cleared after each test. */
+export function benchForEach(isolation: Isolation): Bench {
+  const bench = new Bench(isolation);
+  before(function () {
+    requireKvm(this);
+  });
+  afterEach(() => bench.clear());
+  return bench;
 }
 
 /** The first event of that kind, from the beginning on. */

@@ -6,7 +6,8 @@ import type { ConsoleLog } from '../host-agent/host-agent.js';
 import { PARTIAL_SUFFIX } from './files/durable.js';
 import type { Keep } from './touched.js';
 
-const KEEP_BYTES = 1024 * 1024;
+/** Console output that is kept of each machine, the newest. */
+export const CONSOLE_KEEP_BYTES = 1024 * 1024;
 const HEADER_BYTES = 8;
 
 /** The last console output of each machine, kept on disk and bounded, so that a stopped machine can be read too. */
@@ -15,9 +16,9 @@ export class ConsoleArchive {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
-  /** Stores what a console has shown; only the last megabyte is kept. */
+  /** Stores what a console has shown; only the newest part is kept. */
   async store(id: string, log: ConsoleLog): Promise<void> {
-    const cut = Math.max(0, log.bytes.length - KEEP_BYTES);
+    const cut = Math.max(0, log.bytes.length - CONSOLE_KEEP_BYTES);
     const header = Buffer.alloc(HEADER_BYTES);
     header.writeBigUInt64LE(BigInt(log.offset + cut));
     const temporary = `${this.path(id)}${PARTIAL_SUFFIX}`;

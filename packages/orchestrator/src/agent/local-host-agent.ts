@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Readable } from 'node:stream';
 import { KeyedQueue } from '../common/async.js';
@@ -8,6 +7,7 @@ import {
   type CollectReport, type CommandControl, type ConsoleLog, type EnsureNetworkCommand, type EnsureVolumeCommand, HostAgent, type HostConsole, type HostDescription, type HostEvent, type HostLease, type HostReport,
   type ImageFacts, type ImportImageCommand, type LaunchCommand, type MachineCommand, type MachineObservation, type OpenConsoleCommand, type Ownership, type PoolUsage, type UploadImageCommand, type VolumeFacts,
 } from '../host-agent/host-agent.js';
+import { currentBootId } from './boot-id.js';
 import type { ConsoleArchive } from './console-archive.js';
 import { Generations } from './generations.js';
 import type { Hypervisor, HypervisorSpec } from './hypervisor/hypervisor.js';
@@ -37,9 +37,8 @@ export class LocalHostAgent extends HostAgent {
     super();
   }
 
-  override describe(): Promise<HostDescription> {
-    const bootId = readText('/proc/sys/kernel/random/boot_id');
-    return Promise.resolve({ name: hostname(), cpus: cpus().length, memoryMiB: Math.floor(totalmem() / 2 ** 20), kernel: release(), bootId });
+  override async describe(): Promise<HostDescription> {
+    return { name: hostname(), cpus: cpus().length, memoryMiB: Math.floor(totalmem() / 2 ** 20), kernel: release(), bootId: await currentBootId() };
   }
 
   override report(): Promise<HostReport> {
@@ -226,7 +225,10 @@ export class LocalHostAgent extends HostAgent {
   }
 
   private adopted(): Promise<void> {
-    this.ready ??= this.parts.hypervisor.adopt();
+    this.ready ??= this.parts.hypervisor.adopt().catch((error: unknown) => {
+      this.ready = undefined; // the next caller tries again
+      throw error;
+    });
     return this.ready;
   }
 
@@ -248,13 +250,5 @@ export class LocalHostAgent extends HostAgent {
   private async keptConsole(id: string): Promise<ConsoleLog | undefined> {
     const found = (await this.listMachines()).some((machine) => machine.id === id && machine.state !== 'configured');
     return found ? this.parts.hypervisor.readConsole(id) : undefined;
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return 'unknown';
   }
 }

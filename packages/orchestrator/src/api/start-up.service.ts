@@ -3,42 +3,33 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../database/database.js';
 import { exchangeMeta } from '../database/meta.js';
 import { HostAgent } from '../host-agent/host-agent.js';
-import { EventRepository } from './events/event.repository.js';
-import { IdempotencyStore } from './idempotency/idempotency.store.js';
 import { ImageUploads } from './images/image-uploads.service.js';
 import { ImageRepository } from './images/image.repository.js';
+import type { Operation } from './operations/operation.js';
 import { OperationsService } from './operations/operations.service.js';
-import { Retention } from './retention/retention.service.js';
 
-/** What has to be settled once, before the first request: interrupted work and a host that was restarted. */
+/** What has to be settled once: interrupted work and a host that was restarted. */
 @Injectable()
 export class StartUp {
+  private interrupted: { images: string[]; operations: Operation[] } = { images: [], operations: [] };
+  private rebooted = false;
+
   constructor(
-    private readonly database: Database, private readonly operations: OperationsService, private readonly idempotency: IdempotencyStore, private readonly images: ImageRepository, private readonly uploads: ImageUploads,
+    private readonly database: Database, private readonly operations: OperationsService, private readonly images: ImageRepository, private readonly uploads: ImageUploads, private readonly agent: HostAgent,
   ) {}
 
-  /** Requests that a crash cut off; needs the database alone. */
-  async settleRequests(): Promise<void> {
-    await this.idempotency.settleInterrupted();
+  /** Notes what an earlier process left open. To be called before the first request is taken: what begins with one is not interrupted. */
+  async collect(): Promise<void> {
+    this.interrupted = { images: await this.images.ids(), operations: await this.operations.interrupted() };
   }
 
-  async settleHost(agent: HostAgent): Promise<{ rebooted: boolean }> {
-    await this.uploads.discardInterrupted(await this.images.ids());
-    const { bootId } = await agent.describe();
+  /** Goes on with what was interrupted, and tells whether the host was restarted since the last time. May be called again when it fails. */
+  async settleHost(): Promise<{ rebooted: boolean }> {
+    const { bootId } = await this.agent.describe();
+    await this.uploads.discardInterrupted(this.interrupted.images);
     const before = await exchangeMeta(this.database, 'host.boot-id', bootId);
-    await this.operations.resumeInterrupted();
-    return { rebooted: before !== undefined && before !== bootId };
-  }
-}
-
-/** Keeps tables bounded. */
-@Injectable()
-export class Housekeeping {
-  constructor(private readonly events: EventRepository, private readonly idempotency: IdempotencyStore, private readonly retention: Retention) {}
-
-  async prune(eventWindow: number): Promise<void> {
-    await this.events.prune(eventWindow);
-    await this.idempotency.prune();
-    await this.retention.prune();
+    this.rebooted ||= before !== undefined && before !== bootId;
+    this.operations.resume(this.interrupted.operations);
+    return { rebooted: this.rebooted };
   }
 }

@@ -6,6 +6,22 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
   await delay(milliseconds, undefined, signal === undefined ? {} : { signal });
 }
 
+/** Bounds of the waits of `untilDone`, milliseconds. */
+const RETRY = { first: 200, most: 10_000 };
+
+/** Does something until it succeeds, with waits that double; rejects when the signal is aborted. */
+export async function untilDone<T>(attempt: () => Promise<T>, signal: AbortSignal, failed: (error: unknown) => void, { first, most } = RETRY): Promise<T> {
+  for (let wait = first; ; wait = Math.min(most, wait * 2)) {
+    signal.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      failed(error);
+    }
+    await sleep(wait, signal);
+  }
+}
+
 /** Lets at most `limit` tasks run at once; the others wait in order. */
 export class Semaphore {
   private readonly waiting: (() => void)[] = [];
@@ -14,15 +30,33 @@ export class Semaphore {
   constructor(private readonly limit: number) {}
 
   async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.running >= this.limit) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    else this.running += 1;
+    await this.enter();
     try {
       return await task();
     } finally {
-      const next = this.waiting.shift();
-      if (next === undefined) this.running -= 1;
-      else next();
+      this.leave();
     }
+  }
+
+  /** To be called by a task: others have its place while it waits for something that takes no work. */
+  async aside<T>(wait: () => Promise<T>): Promise<T> {
+    this.leave();
+    try {
+      return await wait();
+    } finally {
+      await this.enter();
+    }
+  }
+
+  private async enter(): Promise<void> {
+    if (this.running >= this.limit) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else this.running += 1;
+  }
+
+  private leave(): void {
+    const next = this.waiting.shift();
+    if (next === undefined) this.running -= 1;
+    else next();
   }
 }
 
@@ -67,4 +101,19 @@ export class Coalesced {
       await this.job();
     } while (this.again);
   }
+}
+
+/** Hands bytes of a source on, and pauses the source while more than `limit` of them have not been taken: memory stays bounded. */
+export function bounded(source: { pause(): unknown; resume(): unknown }, limit: number, take: (bytes: Uint8Array) => Promise<void>): (bytes: Uint8Array) => Promise<void> {
+  let waiting = 0;
+  return async (bytes) => {
+    waiting += bytes.length;
+    if (waiting > limit) source.pause();
+    try {
+      await take(bytes);
+    } finally {
+      waiting -= bytes.length;
+      if (waiting <= limit) source.resume();
+    }
+  };
 }

@@ -2,10 +2,10 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ApiError } from './api-error.js';
-import { Coalesced, KeyedQueue, Semaphore, sleep } from './async.js';
+import { bounded, Coalesced, KeyedQueue, Semaphore, sleep } from './async.js';
 import { isId, macFor, newId, shortId } from './ids.js';
 import { chooseSubnet, formatIpv4, overlaps, parseIpv4, parseSubnet } from './ipv4.js';
-import { isLabels, isUnicastMac } from './names.js';
+import { isLabels, isUnicastMac, looksLikeId } from './names.js';
 
 describe('ids', () => {
   it('are unique and sort by the order in which they were made', () => {
@@ -13,6 +13,8 @@ describe('ids', () => {
     expect(new Set(ids).size).to.equal(5000);
     expect([...ids].sort()).to.deep.equal(ids);
     expect(ids.every((id) => isId('mac', id))).to.equal(true);
+    expect(ids.every(looksLikeId)).to.equal(true);
+    expect(['mac', 'mac-1', 'web-01k0000000000000000000000', 'machine-01k00000000000000000000000'].some(looksLikeId)).to.equal(false);
   });
 
   it('give names of links that fit the kernel and MAC addresses that fit a host', () => {
@@ -89,5 +91,20 @@ describe('labels and errors', () => {
     expect(problem).to.include({ code: 'internal', status: 500, requestId: 'req-1' });
     expect(JSON.stringify(problem)).not.to.contain('secret');
     expect(ApiError.from(Object.assign(new Error('x'), { code: 'ENOSPC' })).code).to.equal('pool.full');
+  });
+});
+
+describe('a bounded source', () => {
+  it('is paused while too much of it waits, and goes on once it was taken', async () => {
+    const seen: string[] = [];
+    const waiting: (() => void)[] = [];
+    const give = bounded({ pause: () => seen.push('pause'), resume: () => seen.push('resume') }, 3, () => new Promise((resolve) => { waiting.push(resolve); }));
+    const first = give(Buffer.from('abc'));
+    expect(seen).to.deep.equal([]);
+    const second = give(Buffer.from('d'));
+    expect(seen).to.deep.equal(['pause']);
+    for (const resolve of waiting) resolve();
+    await Promise.all([first, second]);
+    expect(seen.at(-1)).to.equal('resume');
   });
 });

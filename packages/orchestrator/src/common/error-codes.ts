@@ -65,6 +65,7 @@ export const ERROR_CODES = {
   'host.no_memory': [503, 'This host lacks memory or another resource'],
   'host.io': [500, 'The host refused an operation'],
   'host.command_failed': [500, 'A program on the host failed'],
+  'host.invalid_command': [500, 'The host agent refused a command'],
   'host.unavailable': [503, 'The host agent does not answer'],
   'host.rebooted': [503, 'The host was restarted'],
   'key.not_found': [404, 'There is no such API key'],

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Names of resources: also valid as DNS labels. */
 export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** Form of all ids. No name may have it: wherever an id or a name may be given, it would stand for two resources. */
+const ID_PATTERN = /^(mac|img|vol|net|poo|op|key|hos|req)-[0-9a-z]{26}$/;
 /** MAC addresses in the usual notation. */
 export const MAC_PATTERN = /^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/;
 /** SHA-256 digests in hexadecimal. */
@@ -12,6 +14,11 @@ const MAX_LABELS = 64;
 
 /** Labels of a resource. */
 export type Labels = Record<string, string>;
+
+/** Whether a text has the form of an id, so that nothing may be named like that. */
+export function looksLikeId(text: unknown): boolean {
+  return typeof text === 'string' && ID_PATTERN.test(text);
+}
 
 /** Whether a value is a map of at most 64 well-formed labels. */
 export function isLabels(value: unknown): value is Labels {

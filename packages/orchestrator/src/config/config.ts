@@ -34,7 +34,7 @@ export class Config {
   eventWindow: number;
   /** How many ended operations are kept, and for how long. */
   keepOperations: RetentionBounds;
-  /** How many audit records are kept, and for how long. */
+  /** How many audit records of each outcome are kept, and for how long. */
   keepAudit: RetentionBounds;
   /** Directories below which files of the host may be imported; none: anywhere, but by administrators only. */
   importRoots: string[];

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { type Insertable, Kysely, Migrator, PostgresDialect, sql, type Transaction } from 'kysely';
 import { currentContext } from '../common/context.js';
-import type { NewEvent } from '../api/events/event.js';
+import type { NewEvent } from '../common/event.js';
 import { type BatchTarget, type Durability, GroupCommit, type Part } from './group-commit.js';
 import { MIGRATIONS } from './migrations/index.js';
 import type { Schema } from './schema.js';

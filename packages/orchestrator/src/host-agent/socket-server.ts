@@ -4,11 +4,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { ApiError } from '../common/api-error.js';
+import { bounded } from '../common/async.js';
 import type { Log } from '../common/log.js';
+import { checkCall, checkStream, invalidCommand } from './command-checks.js';
 import type { CommandControl, HostAgent, OpenConsoleCommand, UploadImageCommand } from './host-agent.js';
 import { type AnswerLine, COMMAND_HEADER, COMMANDS, type CommandName, CONSOLE_HEADER, CONSOLE_PROTOCOL, decodeCommand } from './protocol.js';
 
 const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
+/** Console input that may wait for a guest before no more of it is read. */
+const MAX_INPUT_BYTES = 1024 * 1024;
 
 export interface ServeOptions { path: string; group: number | undefined; log: Log }
 
@@ -68,15 +72,15 @@ async function serve(agent: HostAgent, request: IncomingMessage, response: Serve
 }
 
 async function perform(agent: HostAgent, kind: string, name: string, request: IncomingMessage, control: CommandControl): Promise<unknown> {
-  if (kind === 'upload') return agent.uploadImage(decodeCommand(request.headers[COMMAND_HEADER]) as UploadImageCommand, request, control);
+  if (kind === 'upload') return agent.uploadImage(checkStream<UploadImageCommand>('upload', parsed(() => decodeCommand(request.headers[COMMAND_HEADER]))), request, control);
   const command = await readJson(request);
   if (kind === 'read-console') {
-    const log = await agent.readConsole(command as { id: string });
+    const log = await agent.readConsole(checkStream('read-console', command));
     return { offset: log.offset, bytes: Buffer.from(log.bytes).toString('base64') };
   }
-  if (kind !== 'call' || !Object.hasOwn(COMMANDS, name)) throw new Error(`Unknown command ${kind}/${name}`);
+  if (kind !== 'call' || !Object.hasOwn(COMMANDS, name)) throw invalidCommand('The host agent does not know that command.');
   const call = agent[name as CommandName] as (command: unknown, control: CommandControl) => Promise<unknown>;
-  return call.call(agent, command, control);
+  return call.call(agent, checkCall(name as CommandName, command), control);
 }
 
 async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: Duplex): Promise<void> {
@@ -84,11 +88,12 @@ async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: 
   const gone = new AbortController();
   socket.on('close', () => gone.abort());
   try {
-    const command = decodeCommand(request.headers[COMMAND_HEADER]) as OpenConsoleCommand;
+    const command = checkStream<OpenConsoleCommand>('console', parsed(() => decodeCommand(request.headers[COMMAND_HEADER])));
     const console = await agent.openConsole(command, gone.signal);
     const facts = JSON.stringify({ offset: console.offset, writer: console.writer, ringBytes: console.ringBytes });
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${CONSOLE_PROTOCOL}\r\n${CONSOLE_HEADER}: ${facts}\r\n\r\n`);
-    socket.on('data', (bytes: Buffer) => { console.write(bytes).catch(() => socket.destroy()); });
+    const take = bounded(socket, MAX_INPUT_BYTES, (bytes) => console.write(bytes));
+    socket.on('data', (bytes: Buffer) => { take(bytes).catch(() => socket.destroy()); });
     try {
       for await (const chunk of console.data) {
         if (!socket.write(chunk)) await new Promise<void>((resolve) => { socket.once('drain', resolve).once('close', resolve); });
@@ -108,8 +113,16 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const chunk of request) {
     size += (chunk as Buffer).length;
-    if (size > MAX_COMMAND_BYTES) throw new Error('A command is too large');
+    if (size > MAX_COMMAND_BYTES) throw invalidCommand('A command is too large for the host agent.');
     chunks.push(chunk as Buffer);
   }
-  return size === 0 ? undefined : JSON.parse(Buffer.concat(chunks).toString());
+  return size === 0 ? undefined : parsed(() => JSON.parse(Buffer.concat(chunks).toString()));
+}
+
+function parsed(parse: () => unknown): unknown {
+  try {
+    return parse();
+  } catch {
+    throw invalidCommand('The host agent cannot read a command: it is not JSON.');
+  }
 }

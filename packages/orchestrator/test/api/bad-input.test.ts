@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
@@ -29,6 +30,7 @@ describe('bad input', () => {
     ['a part of a MiB', { memoryMiB: 128.5 }, 422, 'spec.memory_unaligned', 'memoryMiB'],
     ['no CPU', { cpus: 0 }, 422, 'spec.cpus_out_of_range', 'cpus'],
     ['a thousand CPUs', { cpus: 1000 }, 422, 'spec.cpus_out_of_range', 'cpus'],
+    ['the id of another as a name', { name: 'mac-01k00000000000000000000000' }, 422, 'request.invalid_name', 'name'],
     ['an unknown field', { cpuz: 1 }, 422, 'request.unknown_field', 'cpuz'],
     ['an unknown nested field', { boot: { kernel: 'k', kernal: 'k' } }, 422, 'request.unknown_field', 'boot.kernal'],
     ['a number as text', { cpus: '2' }, 422, 'request.invalid_type', 'cpus'],
@@ -102,6 +104,17 @@ describe('bad input', () => {
     expectProblem(await flotilla.call('GET', '/v1/machines/x/console'), 400, 'request.malformed');
   });
 
+  it('refuses small bodies that would cost much', async () => {
+    const many = `{"disks":[${'{},'.repeat(300_000)}{}]}`;
+    const deep = `{"name":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`;
+    for (const raw of [many, deep]) expectProblem(await flotilla.call('POST', '/v1/machines', { raw, headers: { 'idempotency-key': 'costly' } }), 413, 'request.too_large');
+  });
+
+  it('outlives upgrades to what is no console', async () => {
+    for (const target of ['//', '/v1/nothing']) expect(await upgrade(flotilla.url, target), target).to.contain('HTTP/1.1 404 Not Found');
+    expect((await flotilla.call('GET', '/health/live', { key: null })).status).to.equal(200);
+  });
+
   it('checks the body of every route that takes one', async () => {
     const document = JSON.parse(readFileSync(DOCUMENT, 'utf8')) as { paths: Record<string, Record<string, { requestBody?: { content: object } }>> };
     let checked = 0;
@@ -148,4 +161,17 @@ function expectProblem(answer: Answer, status: number, code: string): void {
   expect(answer.headers.get('content-type')).to.contain('application/problem+json');
   expect(answer.headers.get('x-request-id')).to.equal(answer.body['requestId']);
   expect(answer.body['remedy']).to.have.length.above(5);
+}
+
+/** Asks for an upgrade without a key and never closes; answers what came until the other side did. */
+function upgrade(url: string, target: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`));
+    socket.on('data', (bytes) => { answer += bytes.toString(); }).on('error', reject).on('end', () => {
+      socket.destroy();
+      resolve(answer);
+    });
+  });
 }

@@ -80,8 +80,11 @@ describe('What a machine leaves, with real workers', function () {
 
   it('is its console and the signal when its worker was killed', async () => {
     await boot('spin');
-    process.kill(await ready(), 'SIGKILL');
+    const pid = await ready();
+    const killed = performance.now();
+    process.kill(pid, 'SIGKILL');
     const seen = await ended('failed');
+    expect(performance.now() - killed).to.be.below(1_000);
     expect(seen['reason']?.['detail']).to.contain('SIGKILL');
     expect(await logs()).to.equal('ready\n');
   });
@@ -120,6 +123,20 @@ describe('What a machine leaves, with real workers', function () {
       expect(await logs(), end).to.equal('ready\n');
       await flotilla.change('DELETE', '/v1/machines/m?force=true');
     }
+  });
+
+  it('is itself, three times over, when the orchestrator is killed: the next adopts all in less than 2 seconds', async () => {
+    const three = ['m', 'm2', 'm3'];
+    for (const name of three) await flotilla.change('POST', '/v1/machines', { name, cpus: 1, memoryMiB: 16, boot: { kernel: 'spin' }, disks: [], interfaces: [], restartPolicy: { mode: 'never' } });
+    const pids = async () => [...(await flotilla.call('GET', '/v1/machines')).body['items'] ?? []].map((item) => [item['name'], item['observed']?.['state'], item['observed']?.['workerPid']]);
+    await ready();
+    const before = await pids();
+    expect(before.map(([, state]) => state)).to.deep.equal(['running', 'running', 'running']);
+    await flotilla.killHard();
+    await flotilla.start(NATIVE);
+    await flotilla.waitFor('all were adopted', async () => (await flotilla.call('GET', '/health/ready', { key: null })).status === 200, 2_000);
+    expect(await pids()).to.deep.equal(before);
+    expect(await logs()).to.equal('ready\n');
   });
 
   it('is found by the orchestrator after the next, which adopted it alive', async () => {

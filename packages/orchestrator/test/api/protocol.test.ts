@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
+import WebSocket from 'ws';
 import { onEachDatabase } from '../support/databases.js';
 import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
 
@@ -94,6 +95,32 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect((await flotilla.call('DELETE', '/v1/keys/admin')).body['code']).to.equal('key.last_admin');
     expect((await flotilla.call('DELETE', '/v1/keys/viewer')).status).to.equal(204);
     expect((await flotilla.call('GET', '/v1/whoami', { key: viewer })).status).to.equal(401);
+  });
+
+  it('lets a guest into the host agent for administrators only', async () => {
+    const operator = String((await flotilla.call('POST', '/v1/keys', { body: { name: 'insider', role: 'operator' } })).body['secret']);
+    const body = machine('inside', { start: false, isolation: 'in-process', disks: [], interfaces: [] });
+    const denied = await flotilla.call('POST', '/v1/machines', { body, key: operator });
+    expect([denied.status, denied.body['code'], denied.body['field']]).to.deep.equal([403, 'auth.forbidden', 'isolation']);
+    expect(denied.body['detail']).to.contain('machines:in-process');
+    expect((await flotilla.call('POST', '/v1/machines', { body })).status).to.equal(202);
+  });
+
+  it('ends consoles and event streams with the key they were opened by, and no others', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('held'));
+    const secret = String((await flotilla.call('POST', '/v1/keys', { body: { name: 'leaving', role: 'operator' } })).body['secret']);
+    const open = (key: string) => new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/held/console?offset=0`, { headers: { authorization: `Bearer ${key}` } });
+    const [theirs, ours] = [open(secret), open(flotilla.key)];
+    const closed = new Promise<number>((resolve) => { theirs.once('close', resolve); });
+    await Promise.all([theirs, ours].map((socket) => new Promise((resolve) => { socket.once('message', resolve); })));
+    const stream = await fetch(`${flotilla.url}/v1/events`, { headers: { authorization: `Bearer ${secret}` } });
+    const streamEnded = stream.text().then(() => 'ended', () => 'ended');
+    expect((await flotilla.call('DELETE', '/v1/keys/leaving')).status).to.equal(204);
+    expect(await closed).to.equal(4001);
+    expect(await streamEnded).to.equal('ended');
+    expect(ours.readyState).to.equal(WebSocket.OPEN);
+    ours.close();
+    await flotilla.change('DELETE', '/v1/machines/held?force=true');
   });
 
   it('says so when the secret of a new key cannot be shown again', async () => {

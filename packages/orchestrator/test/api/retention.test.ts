@@ -39,6 +39,13 @@ onEachDatabase('retention', (makeDatabase) => {
     expect([await count('operations'), await count('audit')]).to.deep.equal([315, 200]);
   });
 
+  it('keeps what was done, however much was denied, refused or failed since', async () => {
+    await fill('audit', 1200, (index) => ({ age: DAY - index * 1000, outcome: index < 20 ? 'done' : ['denied', 'refused', 'failed'][index % 3] ?? '' }));
+    await prune({ FLOTILLA_KEEP_AUDIT: '50' });
+    const rows = await database.db.selectFrom('audit').select(['outcome', (w) => w.fn.countAll().as('count')]).groupBy('outcome').orderBy('outcome').execute();
+    expect(rows.map((row) => `${row.count} ${row.outcome}`)).to.deep.equal(['50 denied', '20 done', '50 failed', '50 refused']);
+  });
+
   it('drops what is too old, however few there are', async () => {
     await fill('operations', 4, (index) => ({ age: (index + 1) * 10 * DAY, state: 'failed' }));
     await fill('audit', 4, (index) => ({ age: (index + 1) * 10 * DAY }));
@@ -60,13 +67,13 @@ onEachDatabase('retention', (makeDatabase) => {
     return Number((await database.db.selectFrom(table).select((w) => w.fn.countAll().as('count')).executeTakeFirst())?.count);
   }
 
-  async function fill(table: 'operations' | 'audit', rows: number, make: (index: number) => { age: number; state?: string }): Promise<void> {
+  async function fill(table: 'operations' | 'audit', rows: number, make: (index: number) => { age: number; state?: string; outcome?: string }): Promise<void> {
     await database.db.transaction().execute(async (db) => {
       for (let index = 0; index < rows; index += 1) {
-        const { age, state = 'succeeded' } = make(index);
+        const { age, state = 'succeeded', outcome = 'done' } = make(index);
         const time = new Date(Date.now() - age).toISOString();
         const suffix = String(index).padStart(16, '0');
-        if (table === 'audit') await db.insertInto('audit').values({ ...AUDIT, id: `${firstIdAt('req', Date.now() - age)}${suffix}`, time }).execute();
+        if (table === 'audit') await db.insertInto('audit').values({ ...AUDIT, id: `${firstIdAt('req', Date.now() - age)}${suffix}`, time, outcome }).execute();
         else {
           await db.insertInto('operations').values({
             id: `${firstIdAt('op', Date.now() - age)}${suffix}`, kind: 'machine.stop', target_kind: 'machine', target_id: 'm', target_name: null, state, phase: 'forward', steps: '[]', input: '{}', progress: null, result: null,

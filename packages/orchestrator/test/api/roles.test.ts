@@ -48,3 +48,31 @@ describe('api and agent as two processes', () => {
     expect(response.status).to.equal(201);
   });
 });
+
+describe('an api that is there before its agent', () => {
+  const flotilla = new Orchestrator(undefined, true);
+
+  after(() => flotilla.dispose());
+
+  it('is ready soon after the agent has come', async () => {
+    await flotilla.startWithoutAgent();
+    const ready = async () => (await flotilla.call('GET', '/health/ready', { key: null })).status;
+    await flotilla.waitFor('an attempt that failed', async () => flotilla.log.includes('could not be adopted'));
+    expect(await ready()).to.equal(503);
+    await flotilla.startAgent();
+    await flotilla.waitFor('ready', async () => await ready() === 200);
+    await flotilla.importImages();
+    await flotilla.change('POST', '/v1/machines', machine('late'));
+    await flotilla.change('DELETE', '/v1/machines/late?force=true');
+  });
+
+  it('stops at once when no agent comes', async () => {
+    const alone = await new Orchestrator(undefined, true).startWithoutAgent();
+    try {
+      await alone.waitFor('an attempt that failed', async () => alone.log.includes('could not be adopted'));
+      expect(await alone.stop()).to.equal(0);
+    } finally {
+      await alone.dispose();
+    }
+  });
+});

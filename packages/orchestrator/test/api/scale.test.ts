@@ -32,4 +32,23 @@ onEachDatabase('scale', (makeDatabase) => {
       await flotilla.dispose();
     }
   });
+
+  it('goes on while many guests do not hear the power button', async function () {
+    this.timeout(120_000);
+    const flotilla = await new Orchestrator(await makeDatabase()).start();
+    try {
+      await flotilla.importImages();
+      const deaf = Array.from({ length: 20 }, (_, index) => `deaf-${index}`);
+      await Promise.all(deaf.map((name) => flotilla.change('POST', '/v1/machines', machine(name, { boot: { kernel: 'k', commandLine: 'fake.deaf' }, disks: [], interfaces: [] }))));
+      const stops = await Promise.all(deaf.map((name) => flotilla.call('POST', `/v1/machines/${name}/stop`, { body: { timeoutSeconds: 3600 } })));
+      await flotilla.waitFor('all wait', async () => [...(await flotilla.call('GET', '/v1/operations?state=running&limit=200')).body['items'] ?? []].length === deaf.length);
+      await flotilla.change('POST', '/v1/machines', machine('another'));
+      const first = await flotilla.call('GET', `/v1/operations/${stops[0]?.body['id']}`);
+      expect(first.body['state'], 'still waits').to.equal('running');
+      await flotilla.call('POST', `/v1/operations/${first.body['id']}/cancel`);
+      expect((await flotilla.call('GET', `/v1/operations/${first.body['id']}`, { headers: { prefer: 'wait=20' } })).body['state']).to.equal('cancelled');
+    } finally {
+      await flotilla.dispose();
+    }
+  });
 });

@@ -43,6 +43,17 @@ export class Orchestrator {
     return this;
   }
 
+  /** Starts the api role while there is no agent yet. */
+  async startWithoutAgent(): Promise<this> {
+    this.child = await this.launch(['--role', 'api'], {});
+    return this;
+  }
+
+  /** Starts the agent role alone. */
+  async startAgent(): Promise<void> {
+    this.agent = await this.launch(['--role', 'agent'], {});
+  }
+
   /** Starts a process that is expected to end by itself; answers its exit status and stderr. */
   async expectExit(environment: Record<string, string> = {}): Promise<{ status: number | null; errors: string }> {
     const child = this.spawn([], environment);

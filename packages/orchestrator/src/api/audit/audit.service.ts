@@ -6,7 +6,7 @@ import { currentContext } from '../../common/context.js';
 import { newId } from '../../common/ids.js';
 import { type Page, pageRequest, toPage } from '../../common/paging.js';
 import { Database } from '../../database/database.js';
-import type { AuditDto } from './dto/audit.dto.js';
+import type { AuditDto, AuditOutcome } from './dto/audit.dto.js';
 
 const MUTATIONS = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 const MAX_PATH = 512;
@@ -37,7 +37,7 @@ export class AuditService {
   }
 }
 
-function outcomeOf(status: number): string {
+function outcomeOf(status: number): AuditOutcome {
   if (status === 401 || status === 403) return 'denied';
   if (status >= 500) return 'failed';
   return status >= 400 ? 'refused' : 'done';

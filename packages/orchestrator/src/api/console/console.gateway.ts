@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { ApiError } from '../../common/api-error.js';
+import { bounded } from '../../common/async.js';
 import { LOG, type Log } from '../../common/log.js';
 import type { HostConsole } from '../../host-agent/host-agent.js';
 import { roleAllows } from '../auth/roles.js';
@@ -14,6 +15,8 @@ const PATH = /^\/v1\/machines\/([A-Za-z0-9-]{1,128})\/console$/;
 const MAX_FRAME_BYTES = 64 * 1024;
 /** A reader with so many bytes not taken is disconnected; it comes back with its offset. */
 const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
+/** A writer is not read while so many of its bytes wait for the guest. */
+const MAX_INPUT_BYTES = 1024 * 1024;
 
 /** Close codes of the console, as the API document names them. */
 const CLOSE = { auth: 4001, notFound: 4004, writerTaken: 4009, stopped: 4010, internal: 1011, slow: 1013, leaving: 1001 } as const;
@@ -28,9 +31,11 @@ export class ConsoleGateway {
   /** Takes the upgrades of a server; to be called before it listens. */
   attach(server: Server): void {
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const url = new URL(request.url ?? '/', 'http://localhost');
-      const machine = PATH.exec(url.pathname)?.[1];
-      if (machine === undefined) {
+      socket.on('error', () => socket.destroy()); // Node listens no more: a reset would end this process
+      const url = urlOf(request);
+      const machine = PATH.exec(url?.pathname ?? '')?.[1];
+      if (url === undefined || machine === undefined) {
+        socket.once('finish', () => socket.destroy()); // else a client that never closes holds it for ever
         socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
         return;
       }
@@ -60,18 +65,25 @@ export class ConsoleGateway {
     const hold = (data: RawData) => { if (early.length < 64) early.push(data); };
     client.on('message', hold);
     const write = url.searchParams.get('write') === 'true';
-    const role = (await this.keys.authenticate(tokenOf(request, url) ?? ''))?.role;
-    if (role === undefined || !roleAllows(role, write ? 'machines:write' : 'machines:read')) {
+    const principal = await this.keys.authenticate(tokenOf(request, url) ?? '');
+    const role = principal?.role;
+    if (principal === undefined || role === undefined || !roleAllows(role, write ? 'machines:write' : 'machines:read')) {
       client.close(CLOSE.auth, role === undefined ? 'a valid API key is needed' : `permission needed: ${write ? 'machines:write' : 'machines:read'}`);
       return;
     }
+    client.on('close', this.keys.whileValid(principal.id, () => {
+      client.close(CLOSE.auth, 'the API key was deleted');
+      gone.abort(); // nothing more is typed or shown, however long the client takes to close
+    }));
+    if (gone.signal.aborted) return;
     const console = await this.open(client, url, machine, write, gone.signal);
     if (console === undefined) return;
     client.send(JSON.stringify({ offset: console.offset, writer: console.writer, size: console.ringBytes }));
     client.off('message', hold);
+    const take = bounded(client, MAX_INPUT_BYTES, (bytes) => console.write(bytes));
     const forward = (data: RawData) => {
-      if (!console.writer) return;
-      console.write(toBuffer(data)).catch(() => client.close(CLOSE.stopped, 'the machine stopped'));
+      if (!console.writer || gone.signal.aborted) return;
+      take(toBuffer(data)).catch(() => client.close(CLOSE.stopped, 'the machine stopped'));
     };
     for (const data of early) forward(data);
     client.on('message', forward);
@@ -105,6 +117,15 @@ export class ConsoleGateway {
     } finally {
       await console.close();
     }
+  }
+}
+
+/** The address asked for; undefined when it is none. It comes from anybody: no key has been looked at yet. */
+function urlOf(request: IncomingMessage): URL | undefined {
+  try {
+    return new URL(request.url ?? '/', 'http://localhost');
+  } catch {
+    return undefined;
   }
 }
 

@@ -2,8 +2,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Coalesced } from '../../common/async.js';
 import { LOG, type Log } from '../../common/log.js';
+import type { FlotillaEvent } from '../../common/event.js';
 import { Database } from '../../database/database.js';
-import type { FlotillaEvent } from './event.js';
 import { EventRepository } from './event.repository.js';
 
 const BATCH = 500;

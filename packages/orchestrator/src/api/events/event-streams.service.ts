@@ -2,9 +2,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { ApiError } from '../../common/api-error.js';
+import { currentContext } from '../../common/context.js';
+import type { FlotillaEvent } from '../../common/event.js';
+import { KeysService } from '../keys/keys.service.js';
 import { EventHub } from './event-hub.js';
 import type { EventQuery } from './dto/event.dto.js';
-import type { FlotillaEvent } from './event.js';
 import { EventRepository } from './event.repository.js';
 
 const HEARTBEAT_MILLISECONDS = 15_000;
@@ -17,15 +19,20 @@ const REPLAY_BATCH = 500;
 export class EventStreams {
   private readonly open_ = new Set<EventStream>();
 
-  constructor(private readonly hub: EventHub, private readonly repository: EventRepository) {}
+  constructor(private readonly hub: EventHub, private readonly repository: EventRepository, private readonly keys: KeysService) {}
 
   async open(query: EventQuery, request: Request, response: Response): Promise<void> {
     const after = query.after ?? lastEventId(request.headers['last-event-id']);
     await this.refuseTooOld(after);
+    const left = () => response.destroyed; // its 'close' was told already: nothing that begins now would ever end
+    if (left()) return;
     const stream = new EventStream(response, makeFilter(query));
     this.open_.add(stream);
     response.on('close', () => this.open_.delete(stream));
+    const principal = currentContext()?.principal;
+    if (principal !== undefined) response.on('close', this.keys.whileValid(principal.id, () => response.destroy()));
     const { last, leave } = await this.hub.listen((events) => stream.live(events));
+    if (left()) leave();
     response.on('close', leave);
     stream.begin();
     await this.replay(stream, after ?? last);

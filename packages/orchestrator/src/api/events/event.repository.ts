@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
+import type { FlotillaEvent } from '../../common/event.js';
 import { Database } from '../../database/database.js';
-import type { FlotillaEvent } from './event.js';
 
 /** Where events are kept: the last ones only. */
 @Injectable()

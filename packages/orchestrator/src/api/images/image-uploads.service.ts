@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import { ApiError } from '../../common/api-error.js';
-import { NAME_PATTERN } from '../../common/names.js';
+import { looksLikeId, NAME_PATTERN } from '../../common/names.js';
 import { Database } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
 import { type ImageDto, toImageDto, type UploadQuery } from './dto/image.dto.js';
@@ -15,8 +15,8 @@ export class ImageUploads {
   constructor(private readonly images: ImagesService, private readonly repository: ImageRepository, private readonly database: Database, private readonly agent: HostAgent) {}
 
   async upload(name: string, query: UploadQuery, request: Request): Promise<ImageDto> {
-    if (!NAME_PATTERN.test(name)) {
-      throw new ApiError('request.invalid_name', { detail: `"${name}" is not a valid name.`, remedy: 'Use lower-case letters, digits and hyphens, at most 63 characters.', field: 'image' });
+    if (!NAME_PATTERN.test(name) || looksLikeId(name)) {
+      throw new ApiError('request.invalid_name', { detail: `"${name}" is not a valid name.`, remedy: 'Use lower-case letters, digits and hyphens, at most 63 characters, and nothing that could be an id.', field: 'image' });
     }
     if (request.headers['content-type'] !== 'application/octet-stream') {
       throw new ApiError('request.unsupported_media_type', { detail: 'The content of an image is sent as application/octet-stream.', remedy: 'Set the header Content-Type to application/octet-stream.' });

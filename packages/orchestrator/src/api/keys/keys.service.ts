@@ -19,7 +19,26 @@ const KEY_TEXT = /^flo_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$/;
 
 @Injectable()
 export class KeysService {
+  /** What ends with a key: connections that outlive the request which showed it. */
+  private readonly held = new Map<string, Set<() => void>>();
+  /** Deleted since the start: a connection may have been on its way in meanwhile. */
+  private readonly removed = new Set<string>();
+
   constructor(private readonly repository: KeyRepository, private readonly database: Database, private readonly config: Config) {}
+
+  /** Calls `end` once the key is gone, at once when it is already; answers how to stop that. */
+  whileValid(id: string, end: () => void): () => void {
+    if (this.removed.has(id)) {
+      end();
+      return () => undefined;
+    }
+    const ends = this.held.get(id) ?? new Set();
+    this.held.set(id, ends.add(end));
+    return () => {
+      ends.delete(end);
+      if (ends.size === 0 && this.held.get(id) === ends) this.held.delete(id);
+    };
+  }
 
   async create(body: CreateKey): Promise<NewKeyDto> {
     const { key, text } = makeKey(body.name, body.role);
@@ -40,8 +59,9 @@ export class KeysService {
     return toPage(await this.repository.page(request), request.limit, (key) => key.id, toDto);
   }
 
+  /** Deletes a key and ends what is open with it. */
   async remove(idOrName: string): Promise<void> {
-    await this.database.write(async (tx) => {
+    const id = await this.database.write(async (tx) => {
       const key = await this.repository.find(idOrName, tx.db);
       if (key === undefined) throw new ApiError('key.not_found', { detail: `There is no API key "${idOrName}".`, remedy: 'List the keys: GET /v1/keys.' });
       if (key.role === 'admin' && await this.repository.countAdmins(tx.db) === 1) {
@@ -49,7 +69,11 @@ export class KeysService {
       }
       await this.repository.remove(key.id, tx.db);
       tx.emit({ kind: 'key.deleted', target: { kind: 'key', id: key.id, name: key.name }, data: {} });
+      return key.id;
     });
+    this.removed.add(id);
+    for (const end of this.held.get(id) ?? []) end();
+    this.held.delete(id);
   }
 
   whoami(): WhoAmI {

@@ -9,6 +9,9 @@ import type { MachinesTable } from '../../database/schema.js';
 import type { DesiredState, Machine, MachineSpec, Observed } from './machine.js';
 import { MachineRepository } from './machine.repository.js';
 
+/** Ids in one query: databases bound the values of a statement. */
+const MAX_IDS = 1000;
+
 @Injectable()
 export class KyselyMachineRepository extends MachineRepository {
   constructor(private readonly database: Database) {
@@ -48,6 +51,15 @@ export class KyselyMachineRepository extends MachineRepository {
 
   override async ids(): Promise<string[]> {
     return (await this.database.db.selectFrom('machines').select('id').execute()).map((row) => row.id);
+  }
+
+  override async observed(ids: readonly string[]): Promise<Pick<Machine, 'id' | 'name' | 'observed'>[]> {
+    const found: Pick<Machine, 'id' | 'name' | 'observed'>[] = [];
+    for (let at = 0; at < ids.length; at += MAX_IDS) {
+      const rows = await this.database.db.selectFrom('machines').select(['id', 'name', 'observed']).where('id', 'in', ids.slice(at, at + MAX_IDS)).execute();
+      found.push(...rows.map(({ id, name, observed }) => ({ id, name, observed: JSON.parse(observed) as Observed })));
+    }
+    return found;
   }
 
   override async active(): Promise<Machine[]> {

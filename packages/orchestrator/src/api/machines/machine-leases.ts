@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { NewEvent } from '../../common/event.js';
 import type { HostLease } from '../../host-agent/host-agent.js';
-import type { NewEvent } from '../events/event.js';
 import type { AddressLease, Machine, MachineAddress } from './machine.js';
 
 type LeaseEvent = Extract<NewEvent, { kind: 'network.lease' }>;

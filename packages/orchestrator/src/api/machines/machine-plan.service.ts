@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
+import { currentContext } from '../../common/context.js';
 import { macFor, newId } from '../../common/ids.js';
 import { isUnicastMac } from '../../common/names.js';
+import { roleAllows } from '../auth/roles.js';
 import { HostsService } from '../hosts/hosts.service.js';
 import { ImagesService } from '../images/images.service.js';
 import type { Network } from '../networks/network.js';
@@ -32,6 +34,7 @@ export class MachinePlanner {
   constructor(private readonly images: ImagesService, private readonly networks: NetworksService, private readonly hosts: HostsService) {}
 
   async plan(body: CreateMachine): Promise<MachinePlan> {
+    requireInProcessRight(body);
     const id = newId('mac');
     const hostMemory = await this.hosts.memoryMiB();
     if (body.memoryMiB > hostMemory) {
@@ -87,6 +90,16 @@ export class MachinePlanner {
     }
     return specs;
   }
+}
+
+/** Such a guest shares the address space of the host agent, often root's, and no sandbox holds it. */
+function requireInProcessRight(body: CreateMachine): void {
+  const principal = currentContext()?.principal;
+  if (body.isolation !== 'in-process' || principal === undefined || roleAllows(principal.role, 'machines:in-process')) return;
+  throw new ApiError('auth.forbidden', {
+    detail: `The key "${principal.name}" has the role ${principal.role}, which lacks the permission machines:in-process: such a guest runs inside the host agent, outside of any sandbox.`,
+    remedy: 'Leave isolation out (a worker process of its own), or use an admin key.', field: 'isolation',
+  });
 }
 
 /** Fills in the defaults of a restart policy. */

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { WriteTransaction } from '../../database/database.js';
 import { Database } from '../../database/database.js';
 import type { ApiError } from '../../common/api-error.js';
-import type { Target } from '../operations/operation.js';
+import type { Target } from '../../common/event.js';
 import { type Machine, nextDelete, type Observed } from './machine.js';
 import { leaseChange } from './machine-leases.js';
 import { MachineRepository } from './machine.repository.js';

@@ -12,7 +12,8 @@ import { MachineNotFound } from './machine.errors.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates } from './machine-states.service.js';
 
-const POLL_MILLISECONDS = 50;
+/** A guest is looked after at first so often, then less and less: many may be waited for at once. */
+const POLL_MILLISECONDS = { least: 50, most: 1000 };
 const MEBIBYTE = 1024 * 1024;
 
 /** The steps machines are moved by. Each comes to the same end however often it runs. */
@@ -81,7 +82,7 @@ export class MachineSteps {
   powerOff(id: string): Step[] {
     return [
       { name: 'power-button', run: async ({ operation }) => this.agent.pressPowerButton(await this.command(operation)).catch(ignoreGoneWorker) },
-      { name: 'wait', run: async ({ operation, signal }) => this.waitForEnd(id, operation, signal) },
+      { name: 'wait', run: ({ operation, signal, aside }) => aside(() => this.waitForEnd(id, operation, signal)) },
     ];
   }
 
@@ -126,12 +127,14 @@ export class MachineSteps {
 
   private async waitForEnd(id: string, operation: Operation, signal: AbortSignal): Promise<void> {
     const { timeoutSeconds, thenKill } = operation.input as { timeoutSeconds: number; thenKill: boolean };
-    const deadline = performance.now() + timeoutSeconds * 1000;
+    const begin = performance.now();
     for (;;) {
       const found = (await this.agent.listMachines()).find((machine) => machine.id === id);
       if (found === undefined || found.state === 'stopped') return;
-      if (performance.now() >= deadline) break;
-      await sleep(POLL_MILLISECONDS, signal);
+      const waited = performance.now() - begin;
+      const left = timeoutSeconds * 1000 - waited;
+      if (left <= 0) break;
+      await sleep(Math.min(left, POLL_MILLISECONDS.most, Math.max(POLL_MILLISECONDS.least, waited / 20)), signal);
     }
     if (thenKill) return;
     throw new ApiError('machine.stop_timeout', { detail: `The guest did not power off within ${timeoutSeconds} s after the power button.`, remedy: 'Shut the guest down from within, give more time, or kill the machine.' });

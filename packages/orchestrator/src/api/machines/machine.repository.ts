@@ -12,6 +12,8 @@ export abstract class MachineRepository {
   abstract find(idOrName: string, db?: Executor): Promise<Machine | undefined>;
   abstract page(request: PageRequest): Promise<Machine[]>;
   abstract ids(): Promise<string[]>;
+  /** What was last seen of these machines; those that are gone are left out. */
+  abstract observed(ids: readonly string[]): Promise<Pick<Machine, 'id' | 'name' | 'observed'>[]>;
   /** Machines that should run or are seen doing something: those the reconciler looks at. */
   abstract active(): Promise<Machine[]>;
   abstract countByState(): Promise<Record<string, number>>;

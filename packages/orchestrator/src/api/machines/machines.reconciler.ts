@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { LOG, type Log } from '../../common/log.js';
@@ -19,6 +20,7 @@ const SETTLED = ['running', 'paused', 'starting', 'pausing', 'stopping', 'unknow
 @Injectable()
 export class MachinesReconciler {
   private hostRebooted = false;
+  private wakeAt: (time: string) => void = () => undefined;
 
   constructor(
     private readonly repository: MachineRepository, private readonly agent: HostAgent, private readonly operations: OperationsService, private readonly services: MachineServices, @Inject(LOG) private readonly log: Log,
@@ -29,6 +31,11 @@ export class MachinesReconciler {
     this.hostRebooted = true;
   }
 
+  /** Sets who runs this again at a time. */
+  onWake(wake: (time: string) => void): void {
+    this.wakeAt = wake;
+  }
+
   async reconcile(): Promise<void> {
     const machines = await this.repository.active();
     if (machines.length === 0) return;
@@ -37,12 +44,22 @@ export class MachinesReconciler {
     for (const machine of machines) {
       if (busy.has(machine.id) || asStored(machine, seen.get(machine.id))) continue; // no question to the database for each of a thousand
       try {
-        if (await this.operations.openFor(machine.id) === undefined) await this.converge(machine, seen.get(machine.id));
+        if (await this.isQuiet(machine)) await this.converge(machine, seen.get(machine.id));
       } catch (error) {
         this.log.warn({ err: error, machine: machine.id }, 'a machine could not be reconciled; the next run tries again');
       }
     }
     this.hostRebooted = false;
+  }
+
+  /**
+   * No operation is open, and none has ended since the machine was read: what was seen on the host in between, a worker not
+   * yet booted say, would be held against a machine that runs by now.
+   */
+  private async isQuiet(machine: Machine): Promise<boolean> {
+    if (await this.operations.openFor(machine.id) !== undefined) return false;
+    const now = await this.repository.find(machine.id);
+    return now !== undefined && isDeepStrictEqual([now.desired, now.observed], [machine.desired, machine.observed]);
   }
 
   private async converge(machine: Machine, seen: MachineObservation | undefined): Promise<void> {
@@ -76,7 +93,7 @@ export class MachinesReconciler {
   }
 
   private async deleteWhenDue(id: string, at: string): Promise<void> {
-    if (Date.parse(at) > Date.now()) return this.services.wakeAt(at);
+    if (Date.parse(at) > Date.now()) return this.wakeAt(at);
     await this.services.actions.deleteAgain(id).catch(ignoreRefusal);
   }
 
@@ -84,7 +101,7 @@ export class MachinesReconciler {
     const { nextRestartAt } = machine.observed;
     if (nextRestartAt === undefined) return;
     const wait = Date.parse(nextRestartAt) - Date.now();
-    if (wait > 0) return this.services.wakeAt(nextRestartAt);
+    if (wait > 0) return this.wakeAt(nextRestartAt);
     await this.services.actions.restartByPolicy(machine.id).catch(ignoreRefusal);
   }
 }

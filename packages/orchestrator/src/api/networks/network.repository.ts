@@ -4,12 +4,8 @@ import type { Selectable } from 'kysely';
 import { parseIpv4 } from '../../common/ipv4.js';
 import type { PageRequest } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
-import type { NetworksTable } from '../../database/schema.js';
-import type { Observed } from '../machines/machine.js';
-import type { Address, Lease, Network, NetworkState } from './network.js';
-
-/** Address with the name of its machine. */
-export type NamedAddress = Address & { machineName: string };
+import type { AddressesTable, NetworksTable } from '../../database/schema.js';
+import type { Address, Network, NetworkState } from './network.js';
 
 /** Where networks and the addresses on them are kept. */
 export abstract class NetworkRepository {
@@ -18,9 +14,8 @@ export abstract class NetworkRepository {
   abstract find(idOrName: string, db?: Executor): Promise<Network | undefined>;
   abstract page(request: PageRequest): Promise<Network[]>;
   abstract all(): Promise<Network[]>;
-  abstract addresses(networkId: string, db?: Executor): Promise<NamedAddress[]>;
-  /** Addresses on a network and whether their guests have taken them. */
-  abstract leases(networkId: string): Promise<Lease[]>;
+  /** Addresses in use on a network, ascending. */
+  abstract addresses(networkId: string): Promise<Address[]>;
   /** Numbers of the addresses in use, ascending. */
   abstract usedNumbers(networkId: string, db: Executor): Promise<number[]>;
   abstract addressesOf(machineId: string, db?: Executor): Promise<Address[]>;
@@ -60,20 +55,9 @@ export class KyselyNetworkRepository extends NetworkRepository {
     return (await this.database.db.selectFrom('networks').selectAll().orderBy('id').execute()).map(fromRow);
   }
 
-  override async addresses(networkId: string, db: Executor = this.database.db): Promise<NamedAddress[]> {
-    const rows = await db.selectFrom('addresses').innerJoin('machines', 'machines.id', 'addresses.machine_id').selectAll('addresses').select('machines.name as machine_name')
-      .where('network_id', '=', networkId).orderBy('ip_number').execute();
-    return rows.map((row) => ({ network: row.network_id, ip: row.ip, mac: row.mac, machine: row.machine_id, interface: row.interface, machineName: row.machine_name }));
-  }
-
-  override async leases(networkId: string): Promise<Lease[]> {
-    const rows = await this.database.db.selectFrom('addresses').innerJoin('machines', 'machines.id', 'addresses.machine_id').select(['ip', 'mac', 'interface', 'machines.id', 'machines.name', 'machines.observed'])
-      .where('network_id', '=', networkId).orderBy('ip_number').execute();
-    return rows.map((row) => {
-      const expiresAt = (JSON.parse(row.observed) as Observed).addresses.find((one) => one.interface === row.interface)?.lease?.expiresAt;
-      const taken = expiresAt !== undefined && Date.parse(expiresAt) > Date.now();
-      return { mac: row.mac, ip: row.ip, hostname: row.name, machine: row.id, ...(taken ? { state: 'taken' as const, expiresAt } : { state: 'reserved' as const }) };
-    });
+  override async addresses(networkId: string): Promise<Address[]> {
+    const rows = await this.database.db.selectFrom('addresses').selectAll().where('network_id', '=', networkId).orderBy('ip_number').execute();
+    return rows.map(toAddress);
   }
 
   override async usedNumbers(networkId: string, db: Executor): Promise<number[]> {
@@ -82,7 +66,7 @@ export class KyselyNetworkRepository extends NetworkRepository {
 
   override async addressesOf(machineId: string, db: Executor = this.database.db): Promise<Address[]> {
     const rows = await db.selectFrom('addresses').selectAll().where('machine_id', '=', machineId).execute();
-    return rows.map((row) => ({ network: row.network_id, ip: row.ip, mac: row.mac, machine: row.machine_id, interface: row.interface }));
+    return rows.map(toAddress);
   }
 
   override async reserve(address: Address, db: Executor): Promise<void> {
@@ -101,4 +85,8 @@ function fromRow(row: Selectable<NetworksTable>): Network {
     id: row.id, name: row.name, kind: 'nat', bridge: row.bridge, state: row.state as NetworkState, createdAt: row.created_at,
     ipv4: { subnet: row.subnet, gateway: row.gateway, dhcpRange: row.dhcp_range },
   };
+}
+
+function toAddress(row: Selectable<AddressesTable>): Address {
+  return { network: row.network_id, ip: row.ip, mac: row.mac, machine: row.machine_id, interface: row.interface };
 }

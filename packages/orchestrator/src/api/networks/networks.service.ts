@@ -8,8 +8,9 @@ import { chooseSubnet, formatIpv4, parseSubnet } from '../../common/ipv4.js';
 import { type Page, pageRequest, toPage } from '../../common/paging.js';
 import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
+import { type AddressHolder, AddressHolders } from './address-holders.js';
 import type { NetworkDto } from './dto/network.dto.js';
-import type { Address, Network } from './network.js';
+import type { Address, Lease, Network } from './network.js';
 import { NetworkRepository } from './network.repository.js';
 
 /** Name of the network every installation has. */
@@ -19,7 +20,7 @@ export const DEFAULT_NETWORK = 'default';
 export class NetworksService {
   private readonly queue = new KeyedQueue();
 
-  constructor(private readonly repository: NetworkRepository, private readonly database: Database, private readonly agent: HostAgent) {}
+  constructor(private readonly repository: NetworkRepository, private readonly holders: AddressHolders, private readonly database: Database, private readonly agent: HostAgent) {}
 
   async list(query: ListQuery): Promise<Page<NetworkDto>> {
     const request = pageRequest(query);
@@ -80,10 +81,9 @@ export class NetworksService {
   async ensureOnHost(id: string): Promise<void> {
     await this.queue.run(id, async () => {
       const network = await this.load(id);
-      const addresses = await this.repository.addresses(id);
       await this.agent.ensureNetwork({
         id, name: network.name, bridge: network.bridge, ...network.ipv4,
-        reservations: addresses.map((address) => ({ mac: address.mac, ip: address.ip, hostname: address.machineName })),
+        reservations: (await this.heldAddresses(id)).map(([{ mac, ip }, { name }]) => ({ mac, ip, hostname: name })),
       });
       if (network.state === 'ready') return;
       await this.database.write(async (tx) => {
@@ -110,8 +110,24 @@ export class NetworksService {
   }
 
   private async toDto(network: Network): Promise<NetworkDto> {
-    return { ...network, leases: await this.repository.leases(network.id) };
+    return { ...network, leases: (await this.heldAddresses(network.id)).map(([address, holder]) => toLease(address, holder)) };
   }
+
+  /** The addresses of a network with the machines they belong to. */
+  private async heldAddresses(networkId: string): Promise<[Address, AddressHolder][]> {
+    const addresses = await this.repository.addresses(networkId);
+    const holders = await this.holders.find([...new Set(addresses.map(({ machine }) => machine))]);
+    return addresses.flatMap((address): [Address, AddressHolder][] => {
+      const holder = holders.get(address.machine);
+      return holder === undefined ? [] : [[address, holder]]; // deleted between the two questions
+    });
+  }
+}
+
+function toLease({ mac, ip, machine, interface: name }: Address, holder: AddressHolder): Lease {
+  const expiresAt = holder.heldUntil.get(name);
+  const taken = expiresAt !== undefined && Date.parse(expiresAt) > Date.now();
+  return { mac, ip, hostname: holder.name, machine, ...(taken ? { state: 'taken' as const, expiresAt } : { state: 'reserved' as const }) };
 }
 
 /** `flo-<n>` by the place of the subnet in the range we choose from: unique on the host as the subnet is. */

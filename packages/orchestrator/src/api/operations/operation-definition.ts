@@ -9,6 +9,8 @@ export interface StepContext {
   /** Aborted when the operation is cancelled. */
   readonly signal: AbortSignal;
   progress(progress: Progress): void;
+  /** Waits for something that may take long and no work, such as a guest: other operations go on meanwhile. */
+  aside<T>(wait: () => Promise<T>): Promise<T>;
   /**
    * Stores what the step came to in the commit that records its success, at the latest. It may run twice. What a later
    * step reads from the database must not come this way.

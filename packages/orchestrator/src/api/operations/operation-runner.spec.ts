@@ -74,6 +74,55 @@ describe('operation runner', () => {
     expect(await database.db.selectFrom('meta').select('key').where('key', '=', 'effect').execute()).to.have.length(1);
   });
 
+  it('lets other operations go on while many wait aside', async () => {
+    const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
+    let open: () => void = () => undefined;
+    const guests = new Promise<void>((resolve) => { open = resolve; });
+    const deaf: Step = { name: 'wait', run: ({ aside }) => aside(() => guests) };
+    runner.register({ kind: 'machine.restart', steps: (operation) => (operation.target.id === 'mac-quick' ? [step('one', [])] : [deaf]), finish: () => Promise.resolve() });
+    const targets = [...Array.from({ length: 40 }, (_one, index) => `mac-deaf-${index}`), 'mac-quick'];
+    for (const target of targets) {
+      await repository.insert({
+        id: `op-of-${target}`, kind: 'machine.restart', target: { kind: 'machine', id: target }, state: 'pending', phase: 'forward', input: {}, cancelRequested: false, createdAt: '', requestedBy: 'test', steps: [],
+      });
+      runner.enqueue(`op-of-${target}`, target);
+    }
+    await runner.waitFor('op-of-mac-quick', 5000);
+    expect((await repository.find('op-of-mac-quick'))?.state).to.equal('succeeded');
+    open();
+    for (const target of targets) await runner.waitFor(`op-of-${target}`, 5000);
+    expect((await repository.find('op-of-mac-deaf-39'))?.state).to.equal('succeeded');
+  });
+
+  it('begins an operation once, and keeps the cancel of the first', async () => {
+    const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
+    let runs = 0;
+    const forever: Step = { name: 'wait', run: ({ signal }) => { runs += 1; return new Promise((_resolve, reject) => { signal.addEventListener('abort', () => reject(new Error('ended'))); }); } };
+    runner.register({ kind: 'machine.restart', steps: () => [forever], finish: () => Promise.resolve() });
+    await repository.insert({
+      id: 'op-twice', kind: 'machine.restart', target: { kind: 'machine', id: 'mac-twice' }, state: 'pending', phase: 'forward', input: {}, cancelRequested: false, createdAt: '', requestedBy: 'test', steps: [],
+    });
+    runner.enqueue('op-twice', 'mac-twice');
+    while (runs === 0) await new Promise((resolve) => { setTimeout(resolve, 5); });
+    runner.enqueue('op-twice', 'mac-twice', true);
+    runner.cancel('op-twice');
+    await runner.waitFor('op-twice', 5000);
+    expect([(await repository.find('op-twice'))?.state, runs]).to.deep.equal(['cancelled', 1]);
+  });
+
+  it('has clients wait for what is interrupted before it goes on', async () => {
+    const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
+    runner.register({ kind: 'machine.restart', steps: () => [step('one', [])], finish: () => Promise.resolve() });
+    await repository.insert({
+      id: 'op-later', kind: 'machine.restart', target: { kind: 'machine', id: 'mac-later' }, state: 'running', phase: 'forward', input: {}, cancelRequested: false, createdAt: '', requestedBy: 'test', steps: [],
+    });
+    runner.expect('op-later');
+    const waited = runner.waitFor('op-later', 5000).then(() => repository.find('op-later'));
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+    runner.enqueue('op-later', 'mac-later', true);
+    expect((await waited)?.state).to.equal('succeeded');
+  });
+
   it('records no end before the effects of the end, also with a write behind under way', async () => {
     const order: string[] = [];
     const save = repository.save.bind(repository);

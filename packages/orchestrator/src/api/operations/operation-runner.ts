@@ -55,9 +55,14 @@ export class OperationRunner {
     return this.definition(operation).steps(operation).map((step) => ({ name: step.name, state: 'pending' }));
   }
 
-  /** Begins an operation that is stored already; `resumed` when a process before this one may have begun it. */
+  /** An operation that will begin: it can be waited for and cancelled from now on. */
+  expect(id: string): void {
+    if (!this.aborts.has(id)) this.aborts.set(id, new AbortController());
+  }
+
+  /** Begins an operation that is stored already; a second time does nothing, since it ends before its turn comes; `resumed` when a process before this one may have begun it. */
   enqueue(id: string, targetId: string, resumed = false): void {
-    this.aborts.set(id, new AbortController());
+    this.expect(id);
     this.faults.after('operation.accept');
     const work = this.queue.run(targetId, () => this.slots.run(() => this.perform(id, resumed)))
       .catch((error: unknown) => this.log.error({ err: error, operation: id }, 'an operation could not be carried on; the next start goes on with it'))
@@ -149,7 +154,7 @@ export class OperationRunner {
   private async runStep(operation: Operation, step: Step, record: StepRecord, journal: OperationJournal, signal: AbortSignal): Promise<void> {
     const progress = new ProgressNotes(operation, () => journal.note(step.name));
     try {
-      await step.run({ operation, signal, progress: (value) => progress.report(value), also: (effect) => journal.also(effect) });
+      await step.run({ operation, signal, progress: (value) => progress.report(value), aside: (wait) => this.slots.aside(wait), also: (effect) => journal.also(effect) });
       record.state = 'succeeded';
     } catch (error) {
       record.state = 'failed';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ProblemDocument } from '../../common/api-error.js';
+import type { Target } from '../../common/event.js';
 
 export const OPERATION_STATES = ['pending', 'running', 'succeeded', 'failed', 'cancelled'] as const;
 export type OperationState = (typeof OPERATION_STATES)[number];
@@ -19,13 +20,6 @@ export interface StepRecord {
   state: StepState;
   startedAt?: string;
   endedAt?: string;
-}
-
-/** The resource something happens to. */
-export interface Target {
-  kind: 'machine' | 'image' | 'network' | 'volume' | 'operation' | 'key' | 'host';
-  id: string;
-  name?: string;
 }
 
 /** How far a long step is. */

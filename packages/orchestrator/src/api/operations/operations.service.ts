@@ -2,11 +2,12 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { currentContext } from '../../common/context.js';
+import type { Target } from '../../common/event.js';
 import { newId } from '../../common/ids.js';
 import { type Page, pageRequest, toPage } from '../../common/paging.js';
 import { Database, type WriteTransaction } from '../../database/database.js';
 import { mayCancel, type OperationDto, type OperationQuery, toOperationDto } from './dto/operation.dto.js';
-import type { Operation, OperationKind, Target } from './operation.js';
+import type { Operation, OperationKind } from './operation.js';
 import { OperationRepository } from './operation.repository.js';
 import { OperationRunner } from './operation-runner.js';
 
@@ -81,11 +82,16 @@ export class OperationsService {
     return this.get(id);
   }
 
-  /** Goes on with everything that a stop or crash of the process interrupted. */
-  async resumeInterrupted(): Promise<number> {
-    const open = await this.repository.open();
-    for (const operation of open) this.runner.enqueue(operation.id, operation.target.id, true);
-    return open.length;
+  /** What a stop or crash of the process interrupted, oldest first. Clients can wait for it before it goes on. */
+  async interrupted(): Promise<Operation[]> {
+    const operations = await this.repository.open();
+    for (const { id } of operations) this.runner.expect(id);
+    return operations;
+  }
+
+  /** Goes on with it. */
+  resume(interrupted: readonly Operation[]): void {
+    for (const operation of interrupted) this.runner.enqueue(operation.id, operation.target.id, true);
   }
 
   private make(request: OperationRequest): Operation {

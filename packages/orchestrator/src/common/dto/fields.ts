@@ -6,7 +6,7 @@ import {
   ValidateBy, ValidateIf, ValidateNested,
 } from 'class-validator';
 import type { ErrorCode } from '../error-codes.js';
-import { isLabels, NAME_PATTERN } from '../names.js';
+import { isLabels, looksLikeId, NAME_PATTERN } from '../names.js';
 import { type DtoClass, type JsonSchema, noteProperty } from './schema.js';
 
 /** What a violated check answers beside its text. */
@@ -115,13 +115,20 @@ export function StringField(options: Common & { minLength?: number; maxLength?: 
   }, checks);
 }
 
-/** A name: lower-case letters, digits, hyphens; at most 63 characters. */
+/** A name: lower-case letters, digits, hyphens; at most 63 characters; nothing that has the form of an id. */
 export function NameField(options: Partial<Common>): Decorate {
-  return StringField({
+  const text = StringField({
     description: 'Lower-case letters, digits and hyphens, at most 63 characters.', code: 'request.invalid_name',
     remedy: 'Use lower-case letters, digits and hyphens, starting and ending with a letter or digit, at most 63 characters.',
     ...options, minLength: 1, maxLength: 63, pattern: NAME_PATTERN,
   });
+  const noId = ValidateBy({ name: 'noId', validator: { validate: (value) => !looksLikeId(value) } }, {
+    message: '$property has the form of an id', context: { code: options.code ?? 'request.invalid_name', remedy: 'Choose a name that cannot be taken for an id.' } satisfies CheckContext,
+  });
+  return (target, key) => {
+    text(target, key);
+    noId(target, key);
+  };
 }
 
 /** A moment in time, ISO 8601 in UTC. */

@@ -39,6 +39,7 @@ const INDEXES: [name: string, table: string, unique: boolean, columns: string[]]
   ['operations_by_target', 'operations', false, ['target_id', 'state']],
   ['operations_by_state', 'operations', false, ['state']],
   ['operations_by_request', 'operations', false, ['request_id']],
+  ['audit_by_outcome', 'audit', false, ['outcome', 'id']],
   ['idempotency_once', 'idempotency', true, ['principal', 'key']],
 ];
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MachineExitFacts, MachineObservation } from '../../../host-agent/host-agent.js';
+import { CONSOLE_KEEP_BYTES } from '../../console-archive.js';
 import type { HypervisorSpec } from '../hypervisor.js';
 import { ConsoleRing } from './console-ring.js';
 import { type GuestScript, parseScript } from './script.js';
 
-const RING_BYTES = 1024 * 1024;
-
 /** A machine that only pretends: it prints, echoes, takes a few commands, and ends as its script says. */
 export class FakeGuest {
-  readonly ring = new ConsoleRing(RING_BYTES);
+  readonly ring = new ConsoleRing(CONSOLE_KEEP_BYTES);
   readonly script: GuestScript;
   readonly pid: number;
   state: MachineObservation['state'] = 'configured';

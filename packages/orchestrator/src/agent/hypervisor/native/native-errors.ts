@@ -28,6 +28,11 @@ export async function native<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Code of an error of the core; empty when it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
 function apiCode(code: string): ErrorCode {
   return (API_CODES as Readonly<Record<string, ErrorCode>>)[code] ?? 'worker.failed';
 }

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Log } from '../../../common/log.js';
 import type { NetworkDriver } from '../../network/network-driver.js';
 import type { DirPool } from '../../storage/dir/dir-pool.js';
+import { currentBootId } from '../../boot-id.js';
 import { ConsoleArchive } from '../../console-archive.js';
 import { LocalHostAgent } from '../../local-host-agent.js';
 import { NativeHypervisor } from './native-hypervisor.js';
 import type { NativeEvent, NativeExit, NativeMachine, NativeModule, NativeWorker } from './native-module.js';
 
-const BOOT = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+const BOOT = await currentBootId();
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined } as unknown as Log;
 const command = { id: 'm', generation: 1 };
 

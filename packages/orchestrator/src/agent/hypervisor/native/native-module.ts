@@ -47,7 +47,7 @@ export interface NativeMachine {
   close(): Promise<void>;
 }
 
-export interface NativeConsole { offset: number; data: AsyncIterable<Uint8Array>; write(bytes: Uint8Array): Promise<void> | void; close(): Promise<void> | void }
+export interface NativeConsole { offset: number; ringBytes: number; data: AsyncIterable<Uint8Array>; write(bytes: Uint8Array): Promise<void> | void; close(): Promise<void> | void }
 
 export interface NativeModule {
   Machine: {

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
 import { NetworkDriver } from '../network-driver.js';
 import { leasesOf } from '../leases/host-leases.js';
-import { LeaseWatcher, readLeases } from '../leases/lease-watcher.js';
+import { readLeases } from '../leases/lease-file.js';
+import { LeaseWatcher } from '../leases/lease-watcher.js';
 import { formatTapNote, readTapNote } from '../leases/tap-note.js';
 import { TapOwners } from '../leases/tap-owners.js';
 import { tapName } from '../tap-name.js';
@@ -17,9 +18,9 @@ import type { Keep } from '../../touched.js';
  */
 export class FakeNetwork extends NetworkDriver {
   private readonly taps: string;
-  private readonly owners = new TapOwners();
   private readonly networks: string;
   private readonly leaseFile: string;
+  private readonly owners = new TapOwners();
   private readonly watcher = new LeaseWatcher();
 
   constructor(directory: string) {

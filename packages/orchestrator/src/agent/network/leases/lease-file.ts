@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
 import { MAC_PATTERN } from '../../../common/names.js';
 import { parseIpv4 } from '../../../common/ipv4.js';
 
@@ -15,6 +16,11 @@ export interface TakenLease {
 const HOSTNAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$/;
 /** Leases without an end are shown to end then. */
 const NEVER = Date.UTC(9999, 0, 1);
+
+/** Leases in a file that have not ended; none when there is no file. */
+export async function readLeases(file: string): Promise<TakenLease[]> {
+  return parseLeases(await readFile(file, 'utf8').catch(() => ''));
+}
 
 /**
  * Reads dnsmasq's lease file: `<end in seconds> <mac> <ip> <name or *> <client id or *>` on each line. Guests choose names and

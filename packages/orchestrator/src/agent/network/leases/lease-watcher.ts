@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type FSWatcher, watch } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { parseLeases, type TakenLease } from './lease-file.js';
 
 /** dnsmasq empties its file before it writes it anew: it is read once that is over. */
 const SETTLE_MILLISECONDS = 100;
@@ -10,9 +8,8 @@ const SETTLE_MILLISECONDS = 100;
 /** Watches the lease files of networks by inotify and tells when one has changed. What they say is read when it is asked for. */
 export class LeaseWatcher {
   private readonly watchers = new Map<string, FSWatcher>();
-  private timer: NodeJS.Timeout | undefined;
-
   private readonly listeners = new Set<() => void>();
+  private timer: NodeJS.Timeout | undefined;
 
   /** Calls back after each change; answers how to stop that. */
   listen(changed: () => void): () => void {
@@ -51,9 +48,4 @@ export class LeaseWatcher {
     clearTimeout(this.timer);
     for (const network of [...this.watchers.keys()]) this.remove(network);
   }
-}
-
-/** Leases in a file that have not ended; none when there is no file. */
-export async function readLeases(file: string): Promise<TakenLease[]> {
-  return parseLeases(await readFile(file, 'utf8').catch(() => ''));
 }

@@ -7,6 +7,8 @@ import { LEASE_SECONDS } from '../leases/host-leases.js';
 
 /** Domain of the guests: `<machine>.flotilla.internal`. */
 const DOMAIN = 'flotilla.internal';
+/** Names that in a reservation mean something else to dnsmasq: serve nobody, a lease without an end, the length of a lease. */
+const KEYWORD = /^(ignore|infinite|\d+[smhdw]?)$/;
 
 /** One dnsmasq for each network: an address for each MAC we know, and names. It outlives this process and is found again by its pid file. */
 export class Dnsmasq {
@@ -17,7 +19,7 @@ export class Dnsmasq {
     const files = this.files(network.id);
     await mkdir(files.directory, { recursive: true, mode: 0o755 });
     const changed = [
-      await replace(files.hosts, network.reservations.map((one) => `${one.mac},${one.ip},${one.hostname}\n`).join('')),
+      await replace(files.hosts, network.reservations.map(reservation).join('')),
       await replace(files.names, network.reservations.map((one) => `${one.ip} ${one.hostname}\n`).join('')),
     ].includes(true);
     const newConfig = await replace(files.config, config(network, files));
@@ -82,6 +84,11 @@ addn-hosts=${files.names}
 dhcp-leasefile=${files.leases}
 pid-file=${files.pid}
 `;
+}
+
+/** One line of the DHCP server. A machine with such a name has its address and its name in DNS all the same. */
+export function reservation({ mac, ip, hostname }: EnsureNetworkCommand['reservations'][number]): string {
+  return `${[mac, ip, ...(KEYWORD.test(hostname) ? [] : [hostname])].join(',')}\n`;
 }
 
 /** Writes a file when it differs, whole or not at all. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { KeyedQueue } from '../../../common/async.js';
+import { currentBootId } from '../../boot-id.js';
 import { note } from './notes.js';
 
 const SETTING = '/proc/sys/net/ipv4/ip_forward';
-const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 /** What was found before it was changed, and in which run of the host. */
 interface Found { value: string; bootId: string }
@@ -27,7 +27,7 @@ export class Forwarding {
         if (await this.found() === undefined) await rm(this.notePath, { force: true });
         return;
       }
-      await note(this.notePath, JSON.stringify({ value, bootId: await read(BOOT_ID) } satisfies Found));
+      await note(this.notePath, JSON.stringify({ value, bootId: await currentBootId() } satisfies Found));
       await writeFile(SETTING, '1\n');
     });
   }
@@ -45,7 +45,7 @@ export class Forwarding {
   private async found(): Promise<Found | undefined> {
     const text = await readFile(this.notePath, 'utf8').catch(() => undefined);
     const found = text === undefined ? undefined : JSON.parse(text) as Found;
-    return found?.bootId === await read(BOOT_ID) ? found : undefined;
+    return found?.bootId === await currentBootId() ? found : undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
@@ -9,12 +9,13 @@ import type { CommandRunner } from '../../runner/command-runner.js';
 import { NetworkDriver } from '../network-driver.js';
 import { tapName } from '../tap-name.js';
 import { leasesOf } from '../leases/host-leases.js';
-import { LeaseWatcher, readLeases } from '../leases/lease-watcher.js';
+import { readLeases } from '../leases/lease-file.js';
+import { LeaseWatcher } from '../leases/lease-watcher.js';
 import { formatTapNote, readTapNote } from '../leases/tap-note.js';
 import { TapOwners } from '../leases/tap-owners.js';
 import { Dnsmasq } from './dnsmasq.js';
 import { Forwarding } from './forwarding.js';
-import { note, noted } from './notes.js';
+import { note, noted, notedNow } from './notes.js';
 import { ruleset, tableName } from './ruleset.js';
 import type { Keep } from '../../touched.js';
 
@@ -114,7 +115,7 @@ export class NatNetwork extends NetworkDriver {
 
   /** Networks that an earlier process made are watched from now on too. */
   override onLeases(changed: () => void): () => void {
-    for (const id of readdirSync(this.networks)) if (!id.endsWith('.new')) this.watcher.add(id, this.dnsmasq.leaseFile(id));
+    for (const id of notedNow(this.networks)) this.watcher.add(id, this.dnsmasq.leaseFile(id));
     return this.watcher.listen(changed);
   }
 

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readdirSync } from 'node:fs';
 import { readdir, rename, writeFile } from 'node:fs/promises';
+
+const UNFINISHED = '.new';
 
 /** Writes down what is about to be made, whole or not at all: a crash in between leaves the old note or the new one. */
 export async function note(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text);
-  await rename(`${path}.new`, path);
+  await writeFile(`${path}${UNFINISHED}`, text);
+  await rename(`${path}${UNFINISHED}`, path);
 }
 
 /** Names noted in a directory; a note that a crash cut off is no note. */
 export async function noted(directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter((name) => !name.endsWith('.new'));
+  return (await readdir(directory)).filter(isWhole);
+}
+
+/** The same for who cannot wait. */
+export function notedNow(directory: string): string[] {
+  return readdirSync(directory).filter(isWhole);
+}
+
+function isWhole(name: string): boolean {
+  return !name.endsWith(UNFINISHED);
 }

@@ -9,7 +9,8 @@ export function tableName(network: { name: string }): string {
 /**
  * The whole table of a network, for `nft -f -`: add, delete and define in one transaction, so there is no moment without rules.
  * Guests reach DHCP, DNS and ping on the host and nothing else of it; they reach the outside by masquerade; nobody outside
- * reaches them; link-local addresses (metadata services of the host's own cloud) are closed to them.
+ * reaches them. Closed to them are link-local addresses (metadata services of the host's own cloud), and the outside by IPv6:
+ * no rule here hides their addresses there or checks them.
  */
 export function ruleset(network: EnsureNetworkCommand): string {
   const { bridge, subnet } = network;
@@ -30,6 +31,7 @@ table ${table} {
   chain forward {
     type filter hook forward priority filter; policy accept;
     iifname "${bridge}" oifname "${bridge}" accept
+    iifname "${bridge}" meta nfproto ipv6 counter drop
     iifname "${bridge}" ip saddr != ${subnet} counter drop
     iifname "${bridge}" ip daddr 169.254.0.0/16 counter drop
     iifname "${bridge}" accept

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EnumField, IntField, StringField, TimeField } from '../../../common/dto/fields.js';
 
+export const AUDIT_OUTCOMES = ['done', 'denied', 'refused', 'failed'] as const;
+export type AuditOutcome = (typeof AUDIT_OUTCOMES)[number];
+
 /** One attempt to change something. */
 export class AuditDto {
   @StringField({ description: 'Id; sorts by time.' }) id: string;
@@ -10,7 +13,7 @@ export class AuditDto {
   @StringField({ description: 'Permission the route needs.' }) permission: string;
   @StringField({ description: 'Method.' }) method: string;
   @StringField({ description: 'Path.' }) path: string;
-  @EnumField({ description: 'How it ended: denied for 401 and 403.', values: ['done', 'denied', 'refused', 'failed'] }) outcome: string;
+  @EnumField({ description: 'How it ended: denied for 401 and 403.', values: AUDIT_OUTCOMES }) outcome: string;
   @IntField({ description: 'HTTP status.' }) status: number;
   @StringField({ description: 'Error code.', optional: true }) code?: string;
   @StringField({ description: 'Request id.' }) requestId: string;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CustomField, EnumField, IntField, ObjectField, QueryIntField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { EVENT_KINDS } from '../../../common/event.js';
 import { TargetDto } from '../../operations/dto/operation.dto.js';
-import { EVENT_KINDS } from '../event.js';
 
 /** Something that happened. */
 export class EventDto {

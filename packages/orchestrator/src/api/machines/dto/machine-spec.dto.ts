@@ -57,7 +57,7 @@ export class MachineSpecDto {
   @ListField(() => DiskDto, { description: 'Disks, in the order the guest sees them; at most 16.', optional: true, max: 16 }) disks?: DiskDto[];
   @ListField(() => InterfaceDto, { description: 'Network interfaces; at most 8.', optional: true, max: 8 }) interfaces?: InterfaceDto[];
   @BoolField({ description: 'Whether the guest gets a random number generator.', optional: true, default: true }) rng?: boolean;
-  @EnumField({ description: '`process`: a worker process of its own. `in-process`: inside the host agent, for tests.', optional: true, values: ISOLATIONS, default: 'process' }) isolation?: 'process' | 'in-process';
+  @EnumField({ description: '`process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.', optional: true, values: ISOLATIONS, default: 'process' }) isolation?: 'process' | 'in-process';
   @EnumField({ description: 'What happens when the guest asks for a reboot.', optional: true, values: REBOOT_ACTIONS, default: 'restart' }) onReboot?: 'restart' | 'stop';
   @EnumField({ description: 'What happens when the guest kernel panics or triple-faults.', optional: true, values: CRASH_ACTIONS, default: 'stop' }) onCrash?: 'stop' | 'restart' | 'pause';
   @ObjectField(() => RestartPolicyDto, { description: 'What happens when the machine ends without having been asked to. Default: on-failure, 5 attempts, 1 s.', optional: true }) restartPolicy?: RestartPolicyDto;

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Target } from '../operations/operation.js';
+
+/** The resource something happens to. */
+export interface Target {
+  kind: 'machine' | 'image' | 'network' | 'volume' | 'operation' | 'key' | 'host';
+  id: string;
+  name?: string;
+}
 
 /** Every kind of event with the shape of its data. `emit` is checked against it. */
 export interface EventMap {

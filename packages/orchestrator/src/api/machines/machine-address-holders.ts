@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import { type AddressHolder, AddressHolders } from '../networks/address-holders.js';
+import type { Observed } from './machine.js';
+import { MachineRepository } from './machine.repository.js';
+
+/** Machines as their networks see them. */
+@Injectable()
+export class MachineAddressHolders extends AddressHolders {
+  constructor(private readonly machines: MachineRepository) {
+    super();
+  }
+
+  override async find(machineIds: readonly string[]): Promise<ReadonlyMap<string, AddressHolder>> {
+    const machines = await this.machines.observed(machineIds);
+    return new Map(machines.map(({ id, name, observed }) => [id, { name, heldUntil: heldUntil(observed) }]));
+  }
+}
+
+function heldUntil({ addresses }: Observed): Map<string, string> {
+  return new Map(addresses.flatMap((address) => (address.lease === undefined ? [] : [[address.interface, address.lease.expiresAt] as const])));
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { Database } from '../database/database.js';
+import { StartUp } from './start-up.service.js';
+
+describe('the start', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'flotilla-start-'));
+  let database: Database;
+
+  before(async () => {
+    database = Database.openSqlite(join(directory, 'db'));
+    await database.migrate();
+  });
+
+  after(async () => {
+    await database.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** One start of the process over what is stored, with an agent that answers `bootId` after so many failures. */
+  function start(stored: { images: string[]; operations: { id: string }[] }, bootId: string, failures = 0) {
+    const done = { discarded: [] as string[], resumed: [] as string[] };
+    let left = failures;
+    const describe = () => {
+      left -= 1;
+      return left >= 0 ? Promise.reject(new Error('not there')) : Promise.resolve({ bootId });
+    };
+    const parts = {
+      operations: { interrupted: () => Promise.resolve([...stored.operations]), resume: (open: { id: string }[]) => { done.resumed.push(...open.map(({ id }) => id)); } },
+      images: { ids: () => Promise.resolve([...stored.images]) },
+      uploads: { discardInterrupted: (ids: string[]) => { done.discarded.push(...ids); return Promise.resolve(); } },
+      agent: { describe },
+    };
+    return { done, service: new StartUp(database, parts.operations as never, parts.images as never, parts.uploads as never, parts.agent as never) };
+  }
+
+  it('leaves alone what begins once requests are taken', async () => {
+    const stored = { images: ['img-old'], operations: [{ id: 'op-old' }] };
+    const { service, done } = start(stored, 'boot-1');
+    await service.collect();
+    stored.images.push('img-new');
+    stored.operations.push({ id: 'op-new' });
+    expect(await service.settleHost()).to.deep.equal({ rebooted: false });
+    expect(done).to.deep.equal({ discarded: ['img-old'], resumed: ['op-old'] });
+  });
+
+  it('can be tried again while there is no agent, and still tells of a host that was restarted', async () => {
+    const { service, done } = start({ images: [], operations: [{ id: 'op-old' }] }, 'boot-2', 1);
+    await service.collect();
+    expect(await service.settleHost().catch((error: unknown) => String(error))).to.contain('not there');
+    expect(done.resumed).to.deep.equal([]);
+    expect(await service.settleHost()).to.deep.equal({ rebooted: true });
+    expect(await service.settleHost(), 'what came after it failed').to.deep.equal({ rebooted: true });
+  });
+});

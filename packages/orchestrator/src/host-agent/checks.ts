@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parseIpv4, parseSubnet } from '../common/ipv4.js';
+import type { IdPrefix } from '../common/ids.js';
+
+/** Looks at one value; answers the path of the first that is wrong, `undefined` when all is well. */
+export type Check = (value: unknown, path: string) => string | undefined;
+
+/** One check for each field of a command, optional ones too: the compiler proves that none is forgotten. */
+export type Fields<T> = { [K in keyof Required<T>]: Check };
+
+const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map(parseSubnet);
+
+function when(holds: (value: unknown) => boolean): Check {
+  return (value, path) => (holds(value) ? undefined : path);
+}
+
+/** No value at all. */
+export const nothing = when((value) => value === undefined || value === null);
+export const bool = when((value) => typeof value === 'boolean');
+export const ipv4 = when((value) => typeof value === 'string' && parseIpv4(value) !== undefined);
+/** An absolute path; where it may lead is decided by who opens it. */
+export const absolutePath = text(/^\/[^\0\n\r]{0,4095}$/);
+
+export function text(pattern: RegExp): Check {
+  return when((value) => typeof value === 'string' && pattern.test(value));
+}
+
+export function oneOf(...values: readonly string[]): Check {
+  return when((value) => typeof value === 'string' && values.includes(value));
+}
+
+export function int(min: number, max: number): Check {
+  return when((value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max);
+}
+
+/** An id of a kind: it becomes the name of a file, a directory or a link. */
+export function id(prefix: IdPrefix): Check {
+  return text(new RegExp(`^${prefix}-[0-9a-z]{26}$`));
+}
+
+/** A subnet that no route to elsewhere can be lost to: private, and given by its first address. */
+export const privateSubnet = when((value) => {
+  const subnet = typeof value === 'string' && /^[\d.]+\/\d+$/.test(value) ? parseSubnet(value) : undefined;
+  if (subnet === undefined || subnet.prefix < 16 || subnet.prefix > 30 || parseIpv4(String(value).split('/')[0] ?? '') !== subnet.first) return false;
+  return PRIVATE.some((one) => one !== undefined && subnet.first >= one.first && subnet.first + subnet.size <= one.first + one.size);
+});
+
+/** `<first>-<last>`. */
+export const ipv4Range = when((value) => typeof value === 'string' && value.split('-').length === 2 && value.split('-').every((one) => parseIpv4(one) !== undefined));
+
+export function optional(check: Check): Check {
+  return (value, path) => (value === undefined ? undefined : check(value, path));
+}
+
+export function list(max: number, check: Check): Check {
+  return (value, path) => {
+    if (!Array.isArray(value) || value.length > max) return path;
+    for (const [index, one] of value.entries()) {
+      const wrong = check(one, `${path}[${index}]`);
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
+  };
+}
+
+/** An object of exactly these fields. */
+export function object<T>(fields: Fields<T>): Check {
+  const checks = Object.entries<Check>(fields);
+  return (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return path;
+    const given = value as Record<string, unknown>;
+    const unknown = Object.keys(given).find((key) => !Object.hasOwn(fields, key));
+    if (unknown !== undefined) return join(path, unknown);
+    for (const [key, check] of checks) {
+      const wrong = check(Object.hasOwn(given, key) ? given[key] : undefined, join(path, key));
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
+  };
+}
+
+function join(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`;
+}

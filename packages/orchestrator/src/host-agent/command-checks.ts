@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ApiError } from '../common/api-error.js';
+import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
+import { absolutePath, bool, type Check, id, int, ipv4, ipv4Range, list, nothing, object, oneOf, optional, privateSubnet, text } from './checks.js';
+import type {
+  EnsureNetworkCommand, EnsureVolumeCommand, ImportImageCommand, LaunchCommand, LaunchDisk, LaunchInterface, MachineCommand, OpenConsoleCommand, Ownership, Reservation, UploadImageCommand,
+} from './host-agent.js';
+import type { CommandName } from './protocol.js';
+
+// What the agent takes from the socket. The api role has checked its clients, but may have been taken over: the agent, often
+// root, makes paths, links, rules and lines of files from what is in a command, so it looks at every field itself.
+
+const MAX_IDS = 1_000_000;
+const MAX_BYTES = 2 ** 56;
+const MAX_MEMORY_MIB = 64 * 1024 * 1024;
+const LOG_BYTES = 16 * 1024 * 1024;
+
+const name = text(NAME_PATTERN);
+const mac = text(MAC_PATTERN);
+const digest = optional(text(SHA256_PATTERN));
+const kind = oneOf('kernel', 'initrd', 'disk');
+const format = oneOf('elf', 'bzimage', 'raw', 'initrd');
+const generation = int(0, Number.MAX_SAFE_INTEGER);
+const offset = optional(int(0, Number.MAX_SAFE_INTEGER));
+/** The links Flotilla makes: no command can name another's. */
+const bridge = text(/^flo-\d{1,5}$/);
+
+const byId = (prefix: 'img' | 'vol' | 'net' | 'mac') => object<{ id: string }>({ id: id(prefix) });
+const machine = object<MachineCommand>({ id: id('mac'), generation });
+const launch = object<LaunchCommand>({
+  id: id('mac'), generation, cpus: int(1, 32), memoryMiB: int(16, MAX_MEMORY_MIB), kernelImageId: id('img'), initrdImageId: optional(id('img')), commandLine: optional(text(/^[\x20-\x7e]{0,2047}$/)),
+  disks: list(16, object<LaunchDisk>({ name, volumeId: id('vol'), readOnly: bool, serial: optional(text(/^[A-Za-z0-9._-]{1,20}$/)) })),
+  interfaces: list(8, object<LaunchInterface>({ name, networkId: id('net'), bridge, mac, ip: ipv4 })),
+  rng: bool, isolation: oneOf('process', 'in-process'), onReboot: oneOf('restart', 'stop'), onCrash: oneOf('stop', 'restart', 'pause'),
+});
+
+const CALLS: Record<CommandName, Check> = {
+  describe: nothing, report: nothing, poolUsage: nothing, usedSubnets: nothing, listLeases: nothing, listMachines: nothing, beginCollect: nothing,
+  importImage: object<ImportImageCommand>({ id: id('img'), path: absolutePath, anywhere: bool, kind, format, sha256: digest }),
+  removeImage: byId('img'),
+  ensureVolume: object<EnsureVolumeCommand>({ id: id('vol'), imageId: optional(id('img')), sizeBytes: optional(int(0, MAX_BYTES)) }),
+  removeVolume: byId('vol'),
+  ensureNetwork: object<EnsureNetworkCommand>({
+    id: id('net'), name, subnet: privateSubnet, gateway: ipv4, dhcpRange: ipv4Range, bridge, reservations: list(65_536, object<Reservation>({ mac, ip: ipv4, hostname: name })),
+  }),
+  removeNetwork: byId('net'),
+  prepareMachine: launch, createMachine: launch, bootMachine: machine, pressPowerButton: machine, pauseMachine: machine, resumeMachine: machine, killMachine: machine, releaseMachine: machine,
+  forgetMachine: byId('mac'), machineMetrics: byId('mac'),
+  collectGarbage: object<Ownership>({ epoch: generation, machines: list(MAX_IDS, id('mac')), volumes: list(MAX_IDS, id('vol')), images: list(MAX_IDS, id('img')), networks: list(MAX_IDS, id('net')) }),
+};
+
+const STREAMS = {
+  upload: object<UploadImageCommand>({ id: id('img'), kind, format, sha256: digest }),
+  'read-console': object<{ id: string; offset?: number; tailBytes?: number }>({ id: id('mac'), offset, tailBytes: optional(int(0, LOG_BYTES)) }),
+  console: object<OpenConsoleCommand>({ id: id('mac'), offset, write: bool }),
+};
+
+/** A command that takes and answers JSON, looked through. */
+export function checkCall(call: CommandName, command: unknown): unknown {
+  return checked(call, CALLS[call], command);
+}
+
+/** A command beside a stream, looked through. */
+export function checkStream<T>(kind: keyof typeof STREAMS, command: unknown): T {
+  return checked(kind, STREAMS[kind], command) as T;
+}
+
+function checked(what: string, check: Check, command: unknown): unknown {
+  const wrong = check(command, '');
+  if (wrong === undefined) return command;
+  // The value is not repeated: it may be anything.
+  throw invalidCommand(`The host agent refused the command ${what}: ${wrong === '' ? 'its value' : JSON.stringify(wrong.slice(0, 100))} is not what it must be.`);
+}
+
+/** A command that no api role of ours would send. */
+export function invalidCommand(detail: string): ApiError {
+  return new ApiError('host.invalid_command', { detail, remedy: 'Run the same version of Flotilla in both roles. If they are the same, look into the api process: somebody else may speak through it.' });
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createServer, request as httpRequest, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { allowLongUploads, requestLimits } from './request-limits.js';
+
+describe('limits of requests', () => {
+  let server: Server;
+  const limit = requestLimits({ body: 300, idle: 300, rest: 100 });
+
+  beforeEach(async () => {
+    server = createServer((request, response) => limit(request, response, () => {
+      request.on('error', () => response.destroy());
+      if (request.url === '/refused') response.writeHead(401).end();
+      else request.on('end', () => response.end('taken')).resume();
+    }));
+    allowLongUploads(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  });
+
+  afterEach(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  /** Sends a byte every 50 ms for so long, then nothing, and ends at `endAfter`; answers how it went. */
+  function send(method: string, path: string, bytesFor: number, endAfter: number): Promise<string> {
+    return new Promise((resolve) => {
+      const { port } = server.address() as AddressInfo;
+      const request = httpRequest({ port, method, path, headers: { 'transfer-encoding': 'chunked' } });
+      const bytes = setInterval(() => request.write('x'), 50);
+      const timers = [setTimeout(() => clearInterval(bytes), bytesFor), setTimeout(() => request.end(), endAfter)];
+      const done = (how: string) => {
+        clearInterval(bytes);
+        for (const timer of timers) clearTimeout(timer);
+        resolve(how);
+      };
+      request.on('response', (response) => { if (response.statusCode === 200) done('taken'); });
+      request.on('error', () => done('ended')).on('close', () => done('ended'));
+      request.write('x');
+    });
+  }
+
+  it('let an upload take long that goes on, and end one that does not', async () => {
+    expect(server.requestTimeout, 'no bound on the whole').to.equal(0);
+    expect(server.headersTimeout, 'one on the headers').to.be.above(0);
+    expect(await Promise.all([send('PUT', '/', 1200, 1200), send('PUT', '/', 100, 1500)])).to.deep.equal(['taken', 'ended']);
+  });
+
+  it('end a body of JSON that takes long, though it goes on', async () => {
+    expect(await Promise.all([send('POST', '/', 1200, 1200), send('POST', '/', 50, 100)])).to.deep.equal(['ended', 'taken']);
+  });
+
+  it('end what is still sent after the answer', async () => {
+    const began = Date.now();
+    expect(await send('PUT', '/refused', 1500, 1500)).to.equal('ended');
+    expect(Date.now() - began).to.be.below(1000);
+  });
+});

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+
+/** How long a client may take to send a request, milliseconds. */
+export interface RequestLimits {
+  /** For a whole JSON body. */
+  body: number;
+  /** For an upload to send nothing; as a whole it may take as long as it takes. */
+  idle: number;
+  /** For the rest of a request that is answered already. */
+  rest: number;
+}
+
+const LIMITS: RequestLimits = { body: 60_000, idle: 60_000, rest: 5_000 };
+
+/** Takes away the bound that Node sets on whole requests, uploads too; the one on headers stays, and `requestLimits` does the rest. */
+export function allowLongUploads(server: Server): void {
+  server.requestTimeout = 0;
+}
+
+/** Ends the connection of a client that is too slow. */
+export function requestLimits(limits: RequestLimits = LIMITS): (request: IncomingMessage, response: ServerResponse, next: () => void) => void {
+  return (request, response, next) => {
+    const end = () => { request.destroy(); };
+    const timer = request.method === 'PUT' ? setInterval(idleCheck(request, end), limits.idle) : setTimeout(end, limits.body);
+    const clear = () => clearTimeout(timer);
+    request.once('end', clear).once('close', clear);
+    response.once('finish', () => {
+      if (request.complete) return;
+      const rest = setTimeout(end, limits.rest);
+      request.once('close', () => clearTimeout(rest));
+    });
+    next();
+  };
+}
+
+/** Ends an upload that has brought nothing since the last look, unless it waits for us to take what it has brought. */
+function idleCheck(request: IncomingMessage, end: () => void): () => void {
+  let seen = request.socket.bytesRead;
+  return () => {
+    const { bytesRead } = request.socket;
+    if (bytesRead === seen && request.readableLength === 0) end();
+    seen = bytesRead;
+  };
+}
