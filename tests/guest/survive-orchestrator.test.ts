@@ -2,12 +2,11 @@
 import { expect } from 'chai';
 import { Cloud, newPlaces, smallMachine } from './lib/cloud.js';
 import { Guest } from './lib/guest.js';
-import { type HostState, hostState } from './lib/host.js';
+import { type HostState, hostState, withinMs } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
 import { expectNothingLeft } from './lib/suite.js';
 
-/** Two seconds on a processor; the lab emulates one, about 25 times slower. */
-const adoptionLimitMs = process.env['FLOTILLA_LAB'] === '1' ? 50_000 : 2_000;
+const adoptionLimitMs = withinMs(2_000);
 
 describe('Three machines, when the orchestrator is killed', () => {
   const names = ['one', 'two', 'three'];
