@@ -32,7 +32,7 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
       const found = await flotilla.call('GET', '/v1/machines/victim');
       expect(found.status, point).to.equal(200);
       expect(found.body['observed']?.['state'], point).to.equal('running');
-      expect(flotilla.leftovers().length, point).to.equal(4); // worker, tap, network, volume
+      expect(flotilla.leftovers().length, `${point}: ${flotilla.leftovers().join(' ')}`).to.equal(4); // worker, tap, network, volume
       const volumes = [...(await flotilla.call('GET', '/v1/volumes')).body['items'] ?? []];
       expect(volumes.map((volume) => volume['state']), point).to.deep.equal(['ready']); // also when the step had run and its record was lost
       await flotilla.change('DELETE', '/v1/machines/victim?force=true');

@@ -8,11 +8,12 @@ export function formatTapNote({ machine, mac, network }: TapNote): string {
   return `${machine} ${mac.toLowerCase()} ${network}`;
 }
 
-/** The note of a tap and when it was written; undefined when there is none. */
+/** The note of a tap and when it was written; undefined when there is none, or one that is just being written. */
 export async function readTapNote(path: string): Promise<(TapNote & { since: number }) | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined);
   const facts = await stat(path).catch(() => undefined);
   if (text === undefined || facts === undefined) return undefined;
   const [machine = '', mac = '', network = ''] = text.split(' ');
+  if (machine === '' || mac === '' || network === '') return undefined;
   return { machine, mac, network, since: facts.mtimeMs };
 }
