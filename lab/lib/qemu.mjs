@@ -30,8 +30,12 @@ export function processorsFor(accelerator) {
   return accelerator === 'kvm' ? 2 : 1;
 }
 
-/** What the emulated processor's time-stamp counter counts: the host's own. 0 when it is not steady. */
-export function timeStampKilohertz(image) {
+/**
+ * The frequency of the time-stamp counter, for the lab's kernel: an emulated processor counts the host's. Measured by that kernel
+ * on a busy host it is wrong by factors, and with it all clocks (docs/notes/lab.md). 0 when the kernel is to find out by itself.
+ */
+export function timeStampKilohertz(image, accelerator) {
+  if (accelerator !== 'tcg') return 0;
   return Number(spawnSync(image.init, ['--tsc-kilohertz'], { encoding: 'utf8' }).stdout) || 0;
 }
 
@@ -44,14 +48,12 @@ function read(path) {
 }
 
 /**
- * @param {{ image: import('./image.mjs').LabImage, memory: number, cpus: number, accelerator: string, consoleFile: string,
- *   portSocket: string, shares: readonly { tag: string, socket: string }[] }} lab memory in MiB
+ * @param {{ image: import('./image.mjs').LabImage, memory: number, cpus: number, accelerator: string, kilohertz: number, consoleFile: string,
+ *   portSocket: string, shares: readonly { tag: string, socket: string }[] }} lab memory in MiB, `kilohertz` as by `timeStampKilohertz`
  * @returns {string[]}
  */
-export function qemuArguments({ image, memory, cpus, accelerator, consoleFile, portSocket, shares }) {
-  // Told, not measured by the lab's kernel: measured on a busy host it is wrong by factors, and with it all clocks (docs/notes/lab.md).
-  const khz = accelerator === 'tcg' ? timeStampKilohertz(image) : 0;
-  const clock = khz > 0 ? `tsc=reliable tsc_early_khz=${khz}` : 'tsc=reliable';
+export function qemuArguments({ image, memory, cpus, accelerator, kilohertz, consoleFile, portSocket, shares }) {
+  const clock = kilohertz > 0 ? `tsc=reliable tsc_early_khz=${kilohertz}` : 'tsc=reliable';
   const processor = accelerator === 'kvm'
     ? ['-accel', 'kvm', '-cpu', 'host']
     : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'EPYC,+svm,+npt,+x2apic'];

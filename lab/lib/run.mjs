@@ -8,7 +8,7 @@ import { labEnvironment } from './environment.mjs';
 import { prepareLabImage } from './image.mjs';
 import { STATUS_LAB_FAILED, STATUS_TIMED_OUT } from './options.mjs';
 import { shareDirectory, startBound } from './processes.mjs';
-import { QEMU, VIRTIOFSD, chooseAccelerator, processorsFor, qemuArguments } from './qemu.mjs';
+import { QEMU, VIRTIOFSD, chooseAccelerator, processorsFor, qemuArguments, timeStampKilohertz } from './qemu.mjs';
 import { Session } from './session.mjs';
 import { Workspace } from './workspace.mjs';
 
@@ -64,6 +64,7 @@ async function run(options, image, workspace, helpers) {
     const shares = await startShares(writable, workspace, helpers);
     const qemu = startBound(QEMU, qemuArguments({
       image, memory, cpus, accelerator, portSocket, shares, consoleFile: workspace.consoleFile,
+      kilohertz: timeStampKilohertz(image, accelerator),
     }), workspace.logFile);
     helpers.unshift(qemu);
     const session = new Session(await Promise.race([connection, qemu.ended.then((how) => fail(`QEMU ${how}`, workspace))]), {

@@ -11,6 +11,14 @@ use super::{Fixture, kvm_is_there};
 /// Longer than anything else here takes on a busy host.
 const AWAY: Duration = Duration::from_secs(3);
 
+/// A machine that ran and is paused.
+fn paused() -> Fixture {
+    let fixture = Fixture::boot("spin", |_| ());
+    fixture.expect("ready\n");
+    fixture.machine.pause().unwrap();
+    fixture
+}
+
 /// The guest's clock as a snapshot would take it along.
 fn clock(fixture: &Fixture) -> Duration {
     Duration::from_nanos(fixture.machine.save().unwrap().vm.clock().nanoseconds())
@@ -21,9 +29,7 @@ fn a_pause_takes_no_time_of_the_guest() {
     if !kvm_is_there() {
         return;
     }
-    let fixture = Fixture::boot("spin", |_| ());
-    fixture.expect("ready\n");
-    fixture.machine.pause().unwrap();
+    let fixture = paused();
     let before = clock(&fixture);
     sleep(AWAY);
     // A snapshot says when the guest stopped, not when the snapshot was taken.
@@ -40,9 +46,7 @@ fn a_clock_runs_while_the_guest_does() {
     if !kvm_is_there() {
         return;
     }
-    let fixture = Fixture::boot("spin", |_| ());
-    fixture.expect("ready\n");
-    fixture.machine.pause().unwrap();
+    let fixture = paused();
     let before = clock(&fixture);
     fixture.machine.resume().unwrap();
     sleep(Duration::from_millis(200));
@@ -55,9 +59,7 @@ fn a_restored_guest_goes_on_at_the_time_it_was_saved() {
     if !kvm_is_there() {
         return;
     }
-    let first = Fixture::boot("spin", |_| ());
-    first.expect("ready\n");
-    first.machine.pause().unwrap();
+    let first = paused();
     let before = clock(&first);
     let second = Fixture::build("spin", |_| ());
     super::snapshots::transplant(&first, &second);

@@ -1,23 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
-import { Database } from '../database/database.js';
+import { useSqlite } from '../../test/support/spec-database.js';
+import type { Database } from '../database/database.js';
 import { StartUp } from './start-up.service.js';
 
 describe('the start', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'flotilla-start-'));
   let database: Database;
 
-  before(async () => {
-    database = Database.openSqlite(join(directory, 'db'));
-    await database.migrate();
-  });
-
-  after(async () => {
-    await database.close();
-    rmSync(directory, { recursive: true, force: true });
+  useSqlite((opened) => {
+    database = opened;
   });
 
   /** One start of the process over what is stored, with an agent that answers `bootId` after so many failures. */

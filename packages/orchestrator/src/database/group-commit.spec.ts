@@ -1,26 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
+import { useSqlite } from '../../test/support/spec-database.js';
 import { currentContext, runInContext } from '../common/context.js';
-import { Database, isUniqueViolation } from './database.js';
+import { type Database, isUniqueViolation } from './database.js';
 import { type BatchTarget, GroupCommit, type Part } from './group-commit.js';
 
 describe('group commit', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'flotilla-commits-'));
   let database: Database;
   const put = (key: string, durability?: 'process') => database.write(({ db }) => db.insertInto('meta').values({ key, value: key }).execute(), durability);
   const keys = async () => (await database.db.selectFrom('meta').select('key').orderBy('key').execute()).map((row) => row.key);
 
-  before(async () => {
-    database = Database.openSqlite(join(directory, 'db'));
-    await database.migrate();
-  });
-
-  after(async () => {
-    await database.close();
-    rmSync(directory, { recursive: true, force: true });
+  useSqlite((opened) => {
+    database = opened;
   });
 
   it('takes back the one part that fails and keeps the others', async () => {

@@ -1,31 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { pino } from 'pino';
+import { useSqlite } from '../../../test/support/spec-database.js';
 import { FaultPoints } from '../../common/fault.js';
-import { Database } from '../../database/database.js';
+import type { Database } from '../../database/database.js';
 import type { Operation } from './operation.js';
 import type { Step } from './operation-definition.js';
 import { KyselyOperationRepository } from './operation.repository.js';
 import { OperationRunner } from './operation-runner.js';
 
 describe('operation runner', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'flotilla-runner-'));
   let database: Database;
   let repository: KyselyOperationRepository;
   let count = 0;
 
-  before(async () => {
-    database = Database.openSqlite(join(directory, 'db'));
-    await database.migrate();
+  useSqlite((opened) => {
+    database = opened;
     repository = new KyselyOperationRepository(database);
-  });
-
-  after(async () => {
-    await database.close();
-    rmSync(directory, { recursive: true, force: true });
   });
 
   /** Runs an operation of these steps to its end, as a start after a crash would when `resumed`. */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdirSync } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
 import { NetworkDriver } from '../network-driver.js';
+import { note, noted } from '../notes.js';
 import { leasesOf } from '../leases/host-leases.js';
 import { readLeases } from '../leases/lease-file.js';
 import { LeaseWatcher } from '../leases/lease-watcher.js';
@@ -37,7 +38,7 @@ export class FakeNetwork extends NetworkDriver {
 
   override async ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
     await mkdir(this.networks, { recursive: true });
-    await writeFile(join(this.networks, command.id), JSON.stringify(command));
+    await note(join(this.networks, command.id), JSON.stringify(command));
   }
 
   override async removeNetwork(id: string): Promise<void> {
@@ -47,7 +48,7 @@ export class FakeNetwork extends NetworkDriver {
   override async attach(machineId: string, link: LaunchInterface): Promise<string> {
     await mkdir(this.taps, { recursive: true });
     const name = tapName(machineId, link.name);
-    await writeFile(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
+    await note(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
     return name;
   }
 
@@ -97,5 +98,5 @@ export class FakeNetwork extends NetworkDriver {
 }
 
 async function entries(directory: string): Promise<string[]> {
-  return readdir(directory).catch(() => []);
+  return noted(directory).catch(() => []);
 }

@@ -8,7 +8,7 @@ export function formatTapNote({ machine, mac, network }: TapNote): string {
   return `${machine} ${mac.toLowerCase()} ${network}`;
 }
 
-/** The note of a tap and when it was written; undefined when there is none, or one that is just being written. */
+/** The note of a tap and when it was written; undefined when there is none, or one that is not whole. */
 export async function readTapNote(path: string): Promise<(TapNote & { since: number }) | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined);
   const facts = await stat(path).catch(() => undefined);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
 import { LEASE_SECONDS } from '../leases/host-leases.js';
+import { note } from '../notes.js';
 
 /** Domain of the guests: `<machine>.flotilla.internal`. */
 const DOMAIN = 'flotilla.internal';
@@ -94,7 +95,6 @@ export function reservation({ mac, ip, hostname }: EnsureNetworkCommand['reserva
 /** Writes a file when it differs, whole or not at all. */
 async function replace(path: string, text: string): Promise<boolean> {
   if (await readFile(path, 'utf8').catch(() => undefined) === text) return false;
-  await writeFile(`${path}.new`, text, { mode: 0o644 });
-  await rename(`${path}.new`, path);
+  await note(path, text, 0o644);
   return true;
 }

@@ -2,7 +2,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { KeyedQueue } from '../../../common/async.js';
 import { currentBootId } from '../../boot-id.js';
-import { note } from './notes.js';
+import { note } from '../notes.js';
 
 const SETTING = '/proc/sys/net/ipv4/ip_forward';
 

@@ -15,7 +15,7 @@ import { formatTapNote, readTapNote } from '../leases/tap-note.js';
 import { TapOwners } from '../leases/tap-owners.js';
 import { Dnsmasq } from './dnsmasq.js';
 import { Forwarding } from './forwarding.js';
-import { note, noted, notedNow } from './notes.js';
+import { note, noted, notedNow } from '../notes.js';
 import { ruleset, tableName } from './ruleset.js';
 import type { Keep } from '../../touched.js';
 

@@ -4,9 +4,9 @@ import { readdir, rename, writeFile } from 'node:fs/promises';
 
 const UNFINISHED = '.new';
 
-/** Writes down what is about to be made, whole or not at all: a crash in between leaves the old note or the new one. */
-export async function note(path: string, text: string): Promise<void> {
-  await writeFile(`${path}${UNFINISHED}`, text);
+/** Writes down what is about to be made, whole or not at all: who reads it or a crash in between meets the old note or the new one. */
+export async function note(path: string, text: string, mode = 0o666): Promise<void> {
+  await writeFile(`${path}${UNFINISHED}`, text, { mode });
   await rename(`${path}${UNFINISHED}`, path);
 }
 
