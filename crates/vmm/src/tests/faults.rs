@@ -219,7 +219,8 @@ fn hostile_guests_get_through_to_the_devices() {
         ("bars", &["rng0.pci_bar_moves", "rng0.pci_bar_move_failures"]),
         ("registers", &["disk:d.pci_refused_writes", "rng0.pci_doorbell_exits"]),
         ("msix", &["rng0.pci_queue_interrupts", "disk:d.pci_queue_interrupts"]),
-        ("two-cpus", &["rng0.requests", "disk:d.pci_bar_moves"]),
+        // So is here which CPU comes first; that both worked is asked below.
+        ("two-cpus", &["disk:d.pci_bar_moves"]),
     ];
     for (name, counters) in reached {
         let attack = ATTACKS.iter().find(|attack| attack.name == name).unwrap();
