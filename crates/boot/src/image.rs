@@ -6,6 +6,11 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use flotilla_memory::{Bytes, GuestAddress, GuestMemory, read_file_at};
+
+/// Bytes of an image that is no file copied at once.
+const CHUNK: usize = 256 << 10;
+
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
@@ -30,6 +35,23 @@ pub trait Image {
     fn size(&self) -> io::Result<u64>;
     /// Reads at `offset`; fewer bytes than asked for mean the end of the image.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads exactly `len` bytes at `offset` into guest memory; the image ending too soon is `UnexpectedEof`.
+    fn load(&self, offset: u64, memory: &GuestMemory, address: GuestAddress, len: u64) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK))];
+        let mut done = 0;
+        while done < len {
+            let count = usize::try_from(len - done).unwrap_or(CHUNK).min(chunk.len());
+            let part = chunk.get_mut(..count).unwrap_or_default();
+            read_exact_at(self, offset.saturating_add(done), part)?;
+            let to = GuestAddress(address.0.saturating_add(done));
+            memory
+                .write_slice(part, to)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+            done += count as u64;
+        }
+        Ok(())
+    }
 }
 
 impl Image for File {
@@ -46,6 +68,11 @@ impl Image for File {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         FileExt::read_at(self, buffer, offset)
+    }
+
+    fn load(&self, offset: u64, memory: &GuestMemory, address: GuestAddress, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
+        read_file_at(memory, address, len, self, offset)
     }
 }
 
@@ -75,7 +102,7 @@ impl Image for Vec<u8> {
 }
 
 /// Fills `buffer` from `offset` on; the image ending too soon is `UnexpectedEof`.
-pub(crate) fn read_exact_at(image: &dyn Image, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+pub(crate) fn read_exact_at<I: Image + ?Sized>(image: &I, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match image.read_at(offset.saturating_add(done as u64), rest) {

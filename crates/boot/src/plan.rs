@@ -8,14 +8,14 @@ use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use crate::acpi::AcpiOptions;
 use crate::entry::EntryState;
 use crate::error::BootError;
-use crate::image::{FileKind, Image, read_exact_at};
+use crate::image::{FileKind, Image};
 use crate::kernel::Kernel;
 use crate::layout::{ACPI, HIMEM_START, Window};
 use crate::linux::ZeroPage;
 use crate::{acpi, command_line, e820, initrd, linux, pvh};
 
-/// Bytes copied at once: stays in a processor's cache between file and guest.
-const CHUNK: usize = 256 << 10;
+/// Bytes cleared at once.
+const ZEROS: usize = 64 << 10;
 
 /// The files a guest is booted from.
 #[derive(Clone, Copy)]
@@ -169,26 +169,19 @@ impl BootPlan {
     /// Writes the plan into guest memory. May be repeated, for a guest that reboots; `sources` are those the plan
     /// was made from.
     pub fn apply(&self, sources: &Sources<'_>, memory: &GuestMemory) -> Result<(), BootError> {
-        let mut chunk = vec![0; CHUNK];
         for piece in &self.pieces {
             match *piece {
-                Piece::Zero { address, len } => {
-                    chunk.fill(0);
-                    copy(memory, address, len, &mut chunk, |_, _| Ok(()))?;
-                }
+                Piece::Zero { address, len } => clear(memory, address, len)?,
                 Piece::Bytes { address, ref data, .. } => write(memory, address, data)?,
                 Piece::File { file, offset, address, len } => {
                     let image = match file {
                         FileKind::Kernel => Some(sources.kernel),
                         FileKind::Initrd => sources.initrd,
                     };
-                    copy(memory, address, len, &mut chunk, |done, part| {
-                        let image = image.ok_or(io::ErrorKind::NotFound);
-                        let read = image
-                            .map_err(io::Error::from)
-                            .and_then(|image| read_exact_at(image, offset.saturating_add(done), part));
-                        read.map_err(|source| BootError::Read { file, source })
-                    })?;
+                    let image = image.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound));
+                    image
+                        .and_then(|image| image.load(offset, memory, GuestAddress(address), len))
+                        .map_err(|source| BootError::Read { file, source })?;
                 }
             }
         }
@@ -196,20 +189,12 @@ impl BootPlan {
     }
 }
 
-/// Writes `len` bytes in chunks that `fill` supplies, given how many bytes were written before.
-fn copy(
-    memory: &GuestMemory,
-    address: u64,
-    len: u64,
-    chunk: &mut [u8],
-    mut fill: impl FnMut(u64, &mut [u8]) -> Result<(), BootError>,
-) -> Result<(), BootError> {
+fn clear(memory: &GuestMemory, address: u64, len: u64) -> Result<(), BootError> {
+    let zeros = vec![0; ZEROS.min(usize::try_from(len).unwrap_or(ZEROS))];
     let mut done = 0;
     while done < len {
-        let count = usize::try_from(len - done).unwrap_or(usize::MAX).min(chunk.len());
-        let part = chunk.get_mut(..count).unwrap_or_default();
-        fill(done, part)?;
-        write(memory, address.saturating_add(done), part)?;
+        let count = usize::try_from(len - done).unwrap_or(ZEROS).min(ZEROS);
+        write(memory, address.saturating_add(done), zeros.get(..count).unwrap_or_default())?;
         done += count as u64;
     }
     Ok(())

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flotilla_spec::MachineSpec;
@@ -22,6 +22,7 @@ use crate::failure::Failure;
 use crate::frame::MAX_FRAME;
 use crate::message::{HANDSHAKE, Handshake, VersionRange, Welcome};
 use crate::socket::{self, Patience, SocketError};
+use crate::thread::named;
 use crate::wire::{Incoming, Request};
 
 /// How many events wait for [`Client::next_event`] before the oldest are dropped and counted.
@@ -156,7 +157,7 @@ impl Client {
         let shared = Arc::new(Shared::default());
         let reader = {
             let (stream, shared) = (Arc::clone(&stream), Arc::clone(&shared));
-            let thread = thread::Builder::new().name("worker-client".to_owned());
+            let thread = named("worker-client");
             thread.spawn(move || read(&stream, &shared)).map_err(ClientError::Connect)?
         };
         let nobody = Welcome { protocol: 0, build: String::new(), machine: None, last_event: 0 };

@@ -31,6 +31,7 @@ pub mod frame;
 pub mod message;
 pub mod server;
 mod socket;
+mod thread;
 mod wire;
 
 pub use black_box::BlackBox;

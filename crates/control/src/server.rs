@@ -31,6 +31,7 @@ use crate::event::EventLog;
 use crate::failure::Failure;
 use crate::message::{Call, Handshake, short};
 use crate::socket::{self, Patience, SocketError};
+use crate::thread::named;
 use crate::wire::{self, Request, protocol};
 
 /// How many connections may be in their handshake at once.
@@ -115,7 +116,7 @@ impl Server {
             finishing: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("control".to_owned()).spawn(move || accept(&accepting))?;
+        let thread = named("control").spawn(move || accept(&accepting))?;
         Ok(Self { shared, accepting: Some(thread) })
     }
 
@@ -214,7 +215,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
         connection.close();
         lock(&owner.connections).retain(|other| !Arc::ptr_eq(other, &connection));
     };
-    if let Err(error) = thread::Builder::new().name("control-client".to_owned()).spawn(serve) {
+    if let Err(error) = named("control-client").spawn(serve) {
         shared.handshakes.fetch_sub(1, Ordering::AcqRel);
         tracing::warn!(%error, "cannot start a thread for a control connection");
     }
@@ -226,9 +227,7 @@ fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     let Some(after) = greeted else { return };
     let events = {
         let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
-        thread::Builder::new()
-            .name("control-events".to_owned())
-            .spawn(move || send_events(&shared, &connection, after))
+        named("control-events").spawn(move || send_events(&shared, &connection, after))
     };
     answer_calls(shared, connection);
     connection.close();

@@ -5,6 +5,16 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::thread;
+
+/// Bytes of stack of a thread: less than a huge page, which the kernel otherwise may give to a stack at its first touch.
+/// Nothing here recurses.
+const STACK: usize = 1 << 20;
+
+/// A thread with its name, and the stack all threads of a machine have.
+pub fn named(name: impl Into<String>) -> thread::Builder {
+    thread::Builder::new().name(name.into()).stack_size(STACK)
+}
 
 /// Why a device's thread ended before its time. Never the fault of the guest.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod advice;
 mod allocate;
 mod buffers;
 mod error;
+mod files;
 mod mapping;
 
 use vm_memory::bitmap::AtomicBitmap;
@@ -25,6 +26,7 @@ use vm_memory::bitmap::AtomicBitmap;
 pub use allocate::{Backing, allocate};
 pub use buffers::{mark_dirty, push_iovecs};
 pub use error::MemoryError;
+pub use files::read_file_at;
 pub use vm_memory::{Address, Bytes, GuestAddress};
 
 /// All RAM of one machine. Cheap to share: devices hold an `Arc` of it.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use flotilla_device_model::threads::named;
+
 use crate::inbox::Origin;
 use crate::parts::Parts;
 use crate::vcpu::control::Order;
@@ -67,7 +69,7 @@ impl Parts {
                 device.reset();
             }
         };
-        let _ = std::thread::Builder::new().name("machine-end".to_owned()).spawn(end);
+        let _ = named("machine-end").spawn(end);
         let deadline = Instant::now() + limit;
         loop {
             match ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

@@ -45,6 +45,7 @@ mod vcpu;
 pub use console::Console;
 pub use error::{BuildError, MachineError, describe};
 pub use events::{IgnoreEvents, MachineEvents};
+pub use flotilla_device_model::threads::named;
 pub use machine::{Machine, MachineInfo, MachineOptions};
 pub use patience::Patience;
 pub use resources::Resources;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use flotilla_device_model::threads::named;
 use flotilla_spec::ValidSpec;
 use flotilla_spec::report::{ExitReason, MachineEvent, MachineExit, MachineState};
 
@@ -112,7 +113,7 @@ impl Machine {
         let memory = Arc::clone(&parts.memory);
         let driver =
             Driver::new(parts, policies, Arc::clone(&inbox), Arc::clone(&shared), Arc::clone(&events));
-        let thread = std::thread::Builder::new().name("machine".to_owned()).spawn(move || driver.run());
+        let thread = named("machine").spawn(move || driver.run());
         let thread = thread.map_err(|source| BuildError::Host { step: "start the driver thread", source })?;
         let driver = Mutex::new(Some(thread));
         let handle = Handle {

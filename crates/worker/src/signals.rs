@@ -3,7 +3,8 @@
 
 use std::io;
 use std::sync::mpsc::Sender;
-use std::thread;
+
+use flotilla_vmm::named;
 
 use nix::sys::signal::{SigSet, Signal};
 
@@ -38,5 +39,5 @@ pub fn listen<M: Send + 'static>(to: Sender<M>, survive: bool, message: fn(Reque
             }
         }
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
+    named("signals").spawn(wait).map(drop)
 }

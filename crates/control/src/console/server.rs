@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::hello::{HELLO, Hello, LIVE, Purpose, Status, Welcome};
 use super::writer::{Turn, Writer};
 use super::{Chunk, Endpoint};
+use crate::thread::named;
 
 /// How many connections a console has at once; more are closed.
 const MAX_CONNECTIONS: usize = 32;
@@ -53,7 +54,7 @@ impl ConsoleServer {
             fewer: Condvar::new(),
         });
         let accepting = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("console".to_owned()).spawn(move || accept(&accepting))?;
+        let thread = named("console").spawn(move || accept(&accepting))?;
         Ok(Self { shared, accepting: Some(thread) })
     }
 
@@ -125,7 +126,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
         let _ = served.shutdown(Shutdown::Both);
         owner.forget(&served);
     };
-    if thread::Builder::new().name("console-out".to_owned()).spawn(serve).is_err() {
+    if named("console-out").spawn(serve).is_err() {
         shared.forget(&stream);
     }
 }
@@ -168,7 +169,7 @@ fn stream_both(
     let offset = if offset == LIVE { end } else { offset.clamp(oldest, end) };
     answer(shared, stream, Status::Ok, offset)?;
     let (owner, source) = (Arc::clone(shared), Arc::clone(stream));
-    let input = thread::Builder::new().name("console-in".to_owned()).spawn(move || {
+    let input = named("console-in").spawn(move || {
         bring_input(&owner, &source, turn.as_ref());
         // The next writer need not wait for the thread that sends.
         drop(turn);

@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flotilla_device_model::threads::WatchedThread;
+use flotilla_device_model::threads::{WatchedThread, named};
 use virtio_queue::QueueState;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -212,7 +212,7 @@ impl<S: Service> Worker<S> {
             let _farewell = farewell;
             supervised.run(|| state.run());
         };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        let thread = named(name).spawn(run)?;
         Ok(Self { control, service, thread: Some(thread) })
     }
 

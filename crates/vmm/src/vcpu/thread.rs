@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flotilla_device_model::threads::panic_text;
+use flotilla_device_model::threads::{named, panic_text};
 use flotilla_hypervisor::{Exit, RunError, Vcpu, VcpuKicker};
 
 use super::control::{Control, Missed, Order, Phase};
@@ -51,8 +51,7 @@ impl VcpuHandle {
             hook,
             control: Arc::clone(&control),
         };
-        let thread =
-            std::thread::Builder::new().name(format!("vcpu{index}")).spawn(move || runner.run_caught())?;
+        let thread = named(format!("vcpu{index}")).spawn(move || runner.run_caught())?;
         Ok(Self { stopper: Arc::new(VcpuStopper { control, kicker }), thread: Some(thread) })
     }
 

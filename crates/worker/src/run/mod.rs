@@ -16,7 +16,7 @@ use flotilla_control::Failure;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{ExitReason, MachineExit};
 use flotilla_spec::{SerialSpec, ValidSpec};
-use flotilla_vmm::{Console, IgnoreEvents, Machine, MachineOptions, Resources};
+use flotilla_vmm::{Console, IgnoreEvents, Machine, MachineOptions, Resources, named};
 use tracing::level_filters::LevelFilter;
 
 use crate::args::RunOptions;
@@ -97,7 +97,7 @@ fn watch_end(machine: &Machine, to: Sender<Message>) -> std::io::Result<()> {
             let _ = to.send(Message::Ended(exit));
         }
     };
-    thread::Builder::new().name("watch".to_owned()).spawn(wait).map(drop)
+    named("watch").spawn(wait).map(drop)
 }
 
 /// Carries out requests until the machine has ended.

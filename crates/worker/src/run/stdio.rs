@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use flotilla_vmm::Console;
+use flotilla_vmm::{Console, named};
 
 use super::escape::{Command, Escape};
 use super::terminal::RawMode;
@@ -40,11 +40,11 @@ pub fn attach<M: Send + 'static>(
 ) -> io::Result<Attached> {
     let raw = RawMode::enter()?;
     let source = Arc::clone(console);
-    let output = thread::Builder::new().name("stdout".to_owned()).spawn(move || write_output(&source))?;
+    let output = named("stdout").spawn(move || write_output(&source))?;
     let (sink, requests) = (Arc::clone(console), requests.clone());
     let input = move || read_input(&sink, |request| requests.send(message(request)).is_ok());
     // Nothing can end a read of the standard input: the thread ends with the process.
-    thread::Builder::new().name("stdin".to_owned()).spawn(input)?;
+    named("stdin").spawn(input)?;
     Ok(Attached { output, _raw: raw })
 }
 

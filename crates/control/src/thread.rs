@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Threads of connections.
+
+use std::thread::Builder;
+
+/// Bytes of stack: less than a huge page, which the kernel otherwise may give to a stack at its first touch.
+const STACK: usize = 1 << 20;
+
+pub(crate) fn named(name: &str) -> Builder {
+    Builder::new().name(name.to_owned()).stack_size(STACK)
+}
