@@ -25,7 +25,7 @@ describe('lab options', () => {
   });
 
   for (const argv of [[], ['--memory', '0', 'x'], ['--memory', '1e3', 'x'], ['--cpus', '65', 'x'], ['--timeout'], ['--nonsense', 'x'],
-    ['--accel', 'xen', 'x'], ['--env', '=v', 'x']]) {
+    ['--accel', 'xen', 'x'], ['--clock', 'sun', 'x'], ['--clock', 'instructions', '--accel', 'kvm', 'x'], ['--env', '=v', 'x']]) {
     it(`refuses ${JSON.stringify(argv)} with status 125`, () => {
       assert.throws(() => parseOptions(argv), { name: 'Failure', exitStatus: 125 });
     });

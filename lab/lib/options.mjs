@@ -22,6 +22,8 @@ throw-away overlay. /tmp and /run start empty. Output is live; the command's exi
   --stdin           pass standard input on (by itself when it is a terminal)
   --no-stdin        give the command an empty standard input
   --accel KIND      kvm or tcg (kvm where the host has hardware KVM and nesting, else tcg)
+  --clock KIND      host, or instructions: an emulated processor that needs a nanosecond for each instruction, so that
+                    the same work takes the same time on every host; for measurements (host)
   --verbose         say how long the start took, and what the lab's kernel printed
   --prepare         only build what the lab needs, then exit
   --help            print this
@@ -52,6 +54,7 @@ export function parseOptions(argv, environment = process.env) {
     }
     parseOption(options, word, rest, environment);
   }
+  if (options.clock === 'instructions' && options.accelerator === 'kvm') throw wrong('--clock instructions needs --accel tcg: only an emulator counts instructions');
   if (options.command.length === 0 && !options.help && !options.prepare) throw wrong('There is no command to run');
   return options;
 }
@@ -68,6 +71,7 @@ function parseOption(options, word, rest, environment) {
   if (name in NUMBERS) options[NUMBERS[name]] = number(name, value);
   else if (name === '--writable') options.writable.push(isAbsolute(value) ? value : resolve(value));
   else if (name === '--env') Object.assign(options.env, variable(value, environment));
+  else if (name === '--clock' && (value === 'host' || value === 'instructions')) options.clock = value;
   else if (name === '--accel' && (value === 'kvm' || value === 'tcg')) options.accelerator = value;
   else throw wrong(`${name} ${value} is not understood`);
 }

@@ -33,9 +33,11 @@ export function processorsFor(accelerator) {
 /**
  * The frequency of the time-stamp counter, for the lab's kernel: an emulated processor counts the host's. Measured by that kernel
  * on a busy host it is wrong by factors, and with it all clocks (docs/notes/lab.md). 0 when the kernel is to find out by itself.
+ * One that counts instructions counts a nanosecond for each.
  */
-export function timeStampKilohertz(image, accelerator) {
+export function timeStampKilohertz(image, accelerator, clock) {
   if (accelerator !== 'tcg') return 0;
+  if (clock === 'instructions') return 1_000_000;
   return Number(spawnSync(image.init, ['--tsc-kilohertz'], { encoding: 'utf8' }).stdout) || 0;
 }
 
@@ -48,17 +50,14 @@ function read(path) {
 }
 
 /**
- * @param {{ image: import('./image.mjs').LabImage, memory: number, cpus: number, accelerator: string, kilohertz: number, consoleFile: string,
+ * @param {{ image: import('./image.mjs').LabImage, memory: number, cpus: number, accelerator: string, clock: string, kilohertz: number, consoleFile: string,
  *   portSocket: string, shares: readonly { tag: string, socket: string }[] }} lab memory in MiB, `kilohertz` as by `timeStampKilohertz`
  * @returns {string[]}
  */
-export function qemuArguments({ image, memory, cpus, accelerator, kilohertz, consoleFile, portSocket, shares }) {
-  const clock = kilohertz > 0 ? `tsc=reliable tsc_early_khz=${kilohertz}` : 'tsc=reliable';
-  const processor = accelerator === 'kvm'
-    ? ['-accel', 'kvm', '-cpu', 'host']
-    : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'EPYC,+svm,+npt,+x2apic'];
+export function qemuArguments({ image, memory, cpus, accelerator, clock, kilohertz, consoleFile, portSocket, shares }) {
+  const timeStamp = kilohertz > 0 ? `tsc=reliable tsc_early_khz=${kilohertz}` : 'tsc=reliable';
   return [
-    ...processor,
+    ...processor(accelerator, clock),
     '-machine', 'q35,usb=off,vmport=off,sata=off,smbus=off,memory-backend=memory',
     '-smp', String(cpus), '-m', `${memory}M`,
     '-object', `memory-backend-memfd,id=memory,size=${memory}M,share=on`,
@@ -73,6 +72,14 @@ export function qemuArguments({ image, memory, cpus, accelerator, kilohertz, con
       '-device', `vhost-user-fs-pci,chardev=${tag},tag=${tag}`,
     ]),
     '-kernel', image.kernel, '-initrd', image.initramfs,
-    '-append', `console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off random.trust_cpu=on no_timer_check ${clock}`,
+    '-append', `console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off random.trust_cpu=on no_timer_check ${timeStamp}`,
   ];
+}
+
+function processor(accelerator, clock) {
+  if (accelerator === 'kvm') return ['-accel', 'kvm', '-cpu', 'host'];
+  const emulated = ['-cpu', 'EPYC,+svm,+npt,+x2apic'];
+  if (clock === 'host') return ['-accel', 'tcg,thread=multi,tb-size=512', ...emulated];
+  // Without sleep, a wait is as long as what is waited for says, and no longer because the host is busy.
+  return ['-accel', 'tcg,thread=single,tb-size=512', '-icount', 'shift=0,sleep=off', ...emulated];
 }

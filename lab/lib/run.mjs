@@ -13,6 +13,8 @@ import { Session } from './session.mjs';
 import { Workspace } from './workspace.mjs';
 
 const START_DEADLINE_MS = 120_000;
+/** Longest sleep of an emulated processor that lost an interrupt. */
+const TICK_MS = 1_000;
 /** Between the polite signal after --timeout and the end of the lab. */
 const GRACE_MS = 5_000;
 
@@ -31,6 +33,7 @@ const GRACE_MS = 5_000;
  * @property {import('node:stream').Writable} [errorOutput] where standard error goes (process.stderr)
  * @property {{ rows: number, columns: number }} [window] first size of the terminal
  * @property {'kvm' | 'tcg'} [accelerator]
+ * @property {'host' | 'instructions'} [clock] what the lab's time is; instructions: only with tcg, and only for measurements ('host')
  * @property {AbortSignal} [signal] ends the lab at once
  * @property {(session: Session) => void} [onStarted] the command runs; `session` takes signals and window sizes
  */
@@ -56,15 +59,16 @@ export async function runInLab(options) {
 }
 
 async function run(options, image, workspace, helpers) {
-  const { memory = 4096, writable = [], accelerator = chooseAccelerator(), cpus = processorsFor(accelerator) } = options;
+  const { memory = 4096, writable = [], clock = 'host' } = options;
+  const { accelerator = clock === 'host' ? chooseAccelerator() : 'tcg', cpus = processorsFor(accelerator) } = options;
   const began = performance.now();
   const portSocket = workspace.path('port.sock');
   const { connection, close } = await listen(portSocket);
   try {
     const shares = await startShares(writable, workspace, helpers);
     const qemu = startBound(QEMU, qemuArguments({
-      image, memory, cpus, accelerator, portSocket, shares, consoleFile: workspace.consoleFile,
-      kilohertz: timeStampKilohertz(image, accelerator),
+      image, memory, cpus, accelerator, clock, portSocket, shares, consoleFile: workspace.consoleFile,
+      kilohertz: timeStampKilohertz(image, accelerator, clock),
     }), workspace.logFile);
     helpers.unshift(qemu);
     const session = new Session(await Promise.race([connection, qemu.ended.then((how) => fail(`QEMU ${how}`, workspace))]), {
@@ -74,7 +78,7 @@ async function run(options, image, workspace, helpers) {
     });
     session.start(records(options, image, writable));
     const ended = Promise.race([session.ended, qemu.ended.then((how) => session.endedOr(`The lab’s machine ${how}`))]);
-    const { status, startSeconds } = await supervise(options, session, ended, began, workspace);
+    const { status, startSeconds } = await supervise({ ...options, ticks: accelerator === 'tcg' && clock === 'host' }, session, ended, began, workspace);
     return { status, startSeconds, seconds: (performance.now() - began) / 1000, console: workspace.lastWords(1000) };
   } finally {
     close();
@@ -96,6 +100,7 @@ async function supervise(options, session, ended, began, workspace) {
       after(START_DEADLINE_MS).then(() => fail(`No sign of life after ${START_DEADLINE_MS / 1000} s`, workspace))]);
     const startSeconds = (performance.now() - began) / 1000;
     options.onStarted?.(session);
+    if (options.ticks) timers.push(setInterval(() => session.tick(), TICK_MS));
     const races = [outcome, aborted(options.signal)];
     if (options.timeout !== undefined) {
       races.push(after(options.timeout * 1000).then(async () => {

@@ -54,6 +54,11 @@ export class Session {
     this.#socket.write(frame('W', payload));
   }
 
+  /** Interrupts the lab's processor, and says nothing: one that lost its timer's interrupt goes on (docs/notes/lab.md). */
+  tick() {
+    if (this.#socket.writableLength === 0) this.#socket.write(frame('T'));
+  }
+
   /** The end that was announced, or `death` when the machine stopped without announcing one. */
   async endedOr(death) {
     await new Promise((resolve) => (this.#socket.readableEnded || this.#socket.destroyed ? resolve() : this.#socket.once('close', resolve)));

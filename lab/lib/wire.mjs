@@ -5,7 +5,7 @@
 const HEADER = 5;
 const MAX_PAYLOAD = 1 << 20;
 
-/** A frame ready to be sent. `type` is one letter: C config, I input, S signal, W window. */
+/** A frame ready to be sent. `type` is one letter: C config, I input, S signal, T tick, W window. */
 export function frame(type, payload = Buffer.alloc(0)) {
   const header = Buffer.alloc(HEADER);
   header.write(type, 'latin1');

@@ -57,6 +57,22 @@ describe('the lab', function () {
 
   afterEach(() => assert.deepEqual(leftovers(), []));
 
+  it('interrupts an emulated processor now and then, also when nothing happens', async () => {
+    const count = 'awk \'/virtio.*-/ { sum += $2 } END { print sum }\' /proc/interrupts';
+    const command = `first=$(${count}); while [ "$(${count})" -eq "$first" ]; do sleep 0.2; done; echo more`;
+    const { status, texts } = await lab({ command: ['sh', '-c', command], timeout: 30, accelerator: 'tcg' });
+    assert.deepEqual([status, (await texts())[0].toString()], [0, 'more\n']);
+  });
+
+  it('takes the same time for the same work when its clock counts instructions', async () => {
+    const work = 'for ((i = 0; i < 20000; i++)); do :; done; echo $((${EPOCHREALTIME/./}));';
+    const { status, texts } = await lab({ command: ['bash', '-c', `${work} ${work} ${work}`], clock: 'instructions' });
+    assert.equal(status, 0);
+    const [first, second, third] = (await texts())[0].toString().trim().split('\n').map(Number);
+    const [once, again] = [second - first, third - second];
+    assert.ok(once > 1000 && Math.abs(once - again) < once / 50, `${once} and ${again} µs`);
+  });
+
   it('has a KVM that creates machines, keeps the streams apart and hands on the status', async () => {
     const probe = 'import fcntl,os,sys; kvm=os.open("/dev/kvm",os.O_RDWR); vm=fcntl.ioctl(kvm,0xae01,0); print(fcntl.ioctl(kvm,0xae00,0)); sys.exit(7)';
     const { status, texts } = await lab({ command: ['sh', '-c', `echo apart >&2; exec python3 -c '${probe}'`] });

@@ -25,6 +25,8 @@ pub enum Frame {
     Signal(i32),
     /// Host: the terminal has this many rows and columns.
     Window(u16, u16),
+    /// Host: nothing. What counts is the interrupt that comes with it (docs/notes/lab.md).
+    Tick,
     /// Guest: the command runs.
     Started,
     /// Guest: bytes from standard output.
@@ -70,7 +72,9 @@ impl Port {
             Frame::Error(bytes) => (b'E', bytes),
             Frame::Exit(status) => (b'X', std::slice::from_ref(status)),
             Frame::Failure(text) => (b'F', text.as_bytes()),
-            Frame::Config(_) | Frame::Input(_) | Frame::Signal(_) | Frame::Window(..) => return Ok(()),
+            Frame::Config(_) | Frame::Input(_) | Frame::Signal(_) | Frame::Window(..) | Frame::Tick => {
+                return Ok(());
+            }
         };
         let length = u32::try_from(payload.len()).doing("Frame too long")?;
         let mut message = Vec::with_capacity(payload.len() + 5);
@@ -126,6 +130,7 @@ fn decode(kind: u8, payload: Vec<u8>) -> io::Result<Frame> {
         (b'W', &[r0, r1, c0, c1]) => {
             Ok(Frame::Window(u16::from_le_bytes([r0, r1]), u16::from_le_bytes([c0, c1])))
         }
+        (b'T', []) => Ok(Frame::Tick),
         _ => Err(io::Error::other(format!("Unknown frame {kind:#x}"))),
     }
 }
