@@ -1,31 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 // What needs hardware KVM, so it runs in the lab where there is none: boot time and memory, beside QEMU.
-// Usage: node bench/hypervisor.mjs RUNS RESULT.json, with FLOTILLA_GUEST_IMAGES set.
+// Usage: node bench/hypervisor.mjs RUNS RESULT.json [boot], with FLOTILLA_GUEST_IMAGES set; `boot` leaves memory out.
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { bootCommands, guestMemoryKiB } from './lib/candidates.mjs';
 import { memoryBesideGuest, startUntil, timeToExit } from './lib/process.mjs';
+import { staged } from './lib/staged.mjs';
 import { alternate } from './lib/stats.mjs';
 
-const [runs, resultFile] = process.argv.slice(2);
+const [runs, resultFile, only] = process.argv.slice(2);
 const images = JSON.parse(process.env.FLOTILLA_GUEST_IMAGES);
 const say = (line) => console.error(`  ${line}`);
 
 const common = 'console=ttyS0 quiet reboot=k panic=-1';
 console.error('start of process to guest user land to power-off (ms)');
 const poweroff = bootCommands(images, `${common} flotilla.then=poweroff`);
-const boot = await alternate(mapValues(poweroff, (argv) => () => timeToExit(argv)), Number(runs), say);
+const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
+const inMemory = mapValues(poweroff, (argv) => staged(argv, folder));
+const boot = await alternate(mapValues(inMemory, (argv) => () => timeToExit(argv)), Number(runs), say);
+rmSync(folder, { recursive: true });
 
-console.error('resident memory beside guest memory, idle (KiB)');
-const idle = bootCommands(images, `${common} flotilla.then=idle`);
-const memory = await alternate(mapValues(idle, (argv) => () => measureMemory(argv)), 5, say);
+const memory = only === 'boot' ? undefined : await measureAllMemory();
 
 const versions = {
   qemu: spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
   kernel: spawnSync('uname', ['-sr'], { encoding: 'utf8' }).stdout.trim(),
 };
 writeFileSync(resultFile, JSON.stringify({ boot, memory, versions }));
+
+async function measureAllMemory() {
+  console.error('resident memory beside guest memory, idle (KiB)');
+  const idle = bootCommands(images, `${common} flotilla.then=idle`);
+  return alternate(mapValues(idle, (argv) => () => measureMemory(argv)), 5, say);
+}
 
 async function measureMemory(argv) {
   const machine = await startUntil(argv, 'flotilla-init ready');

@@ -4,6 +4,11 @@ import { spawnSync } from 'node:child_process';
 
 import { describeHost } from '../../scripts/setup/index.mjs';
 
+const LAB = `- Boot and memory were measured in the lab (emulated CPU, real KVM): compare the columns, not the clock. The emulated CPU
+  of the first row needs a nanosecond for each instruction, whoever's it is; by the host's clock, in the second row, the emulator's own
+  work counts too: it translates code before it runs it the first time, and a boot is mostly code that runs once.
+- Flotilla has an entropy device in these runs, QEMU has no device but the serial port.`;
+
 export function report({ host, hypervisor, controlPlane, inLab }) {
   return `${[
     '# Benchmarks',
@@ -13,26 +18,34 @@ export function report({ host, hypervisor, controlPlane, inLab }) {
     `- Host: ${describeHost(host)}`,
     `- Peer: ${hypervisor.versions.qemu}`,
     `- Flotilla: ${output('git', ['describe', '--always', '--dirty'])}, ${output('rustc', ['--version'])}`,
-    inLab ? '- Boot and memory were measured in the lab (emulated CPU, real KVM): compare the columns, not the clock.' : '- Boot and memory were measured on hardware.',
+    inLab ? LAB : '- Boot and memory were measured on hardware.',
     '',
     ...hypervisorTable(hypervisor),
     ...(controlPlane === undefined ? [] : controlPlaneTable(controlPlane)),
   ].join('\n')}\n`;
 }
 
-function hypervisorTable({ boot, memory }) {
+function hypervisorTable({ boot, counted, memory }) {
   const names = Object.keys(boot);
-  const ratio = boot.Flotilla.median / boot['QEMU microvm'].median;
   const beside = memory.Flotilla.median / 1024;
   return [
     '## One machine: small kernel, 1 vCPU, 128 MiB',
     '',
     `| measure | ${names.join(' | ')} | bar | |`,
     `|---|${names.map(() => '---').join('|')}|---|---|`,
-    `| process start to power-off, ms | ${names.map((name) => cell(boot[name])).join(' | ')} | at most 0.75 × QEMU microvm | ${ratio.toFixed(2)} ×, ${verdict(ratio <= 0.75)} |`,
+    ...(counted === undefined ? [bootRow('process start to power-off, ms', boot, true)] : [
+      bootRow('process start to power-off, ms of the lab', counted, true),
+      bootRow('the same by the host’s clock, ms', boot, false),
+    ]),
     `| resident beside guest memory, MiB | ${names.map((name) => cell(memory[name], 1024)).join(' | ')} | at most 7 | ${verdict(beside <= 7)} |`,
     '',
   ];
+}
+
+function bootRow(measure, boot, hasBar) {
+  const ratio = boot.Flotilla.median / boot['QEMU microvm'].median;
+  const bar = hasBar ? `at most 0.75 × QEMU microvm | ${ratio.toFixed(2)} ×, ${verdict(ratio <= 0.75)}` : ` | ${ratio.toFixed(2)} ×`;
+  return `| ${measure} | ${Object.values(boot).map((value) => cell(value)).join(' | ')} | ${bar} |`;
 }
 
 function controlPlaneTable({ start, perMachine, create }) {
