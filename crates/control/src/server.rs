@@ -76,7 +76,7 @@ struct Shared {
     limits: Limits,
     stopping: AtomicBool,
     handshakes: AtomicUsize,
-    greeted: AtomicU64,
+    came: AtomicU64,
     connections: Mutex<Vec<Arc<Connection>>>,
     controller: Mutex<Option<Arc<Connection>>>,
     /// The controller went, or was sent an event.
@@ -109,7 +109,7 @@ impl Server {
             limits,
             stopping: AtomicBool::new(false),
             handshakes: AtomicUsize::new(0),
-            greeted: AtomicU64::new(0),
+            came: AtomicU64::new(0),
             connections: Mutex::default(),
             controller: Mutex::default(),
             progress: Condvar::new(),
@@ -125,9 +125,9 @@ impl Server {
         lock(&self.shared.controller).is_some()
     }
 
-    /// How many clients have controlled the worker so far.
+    /// How many clients have come so far, also those who left before they said who they are.
     pub fn clients(&self) -> u64 {
-        self.shared.greeted.load(Ordering::Acquire)
+        self.shared.came.load(Ordering::Acquire)
     }
 
     /// Waits up to `limit` until the controlling client was sent every event up to `seq`. One that goes away ends
@@ -209,6 +209,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
         delivered: AtomicU64::new(0),
     });
     lock(&shared.connections).push(Arc::clone(&connection));
+    shared.came.fetch_add(1, Ordering::AcqRel);
     let owner = Arc::clone(shared);
     let serve = move || {
         serve(&owner, &connection);
@@ -292,7 +293,6 @@ fn welcome(
         return Err(Failure::new(ErrorCode::WorkerBusy, "Another client controls this worker"));
     }
     *controller = Some(Arc::clone(connection));
-    shared.greeted.fetch_add(1, Ordering::AcqRel);
     tracing::info!(client = short(&handshake.client), "client controls this worker");
     // A client may know a number from an earlier worker of the same machine: never wait for the future.
     let after = handshake.events_after.unwrap_or(last).min(last);

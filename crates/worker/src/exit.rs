@@ -42,7 +42,7 @@ Exit status:
   11  triple fault of a virtual CPU (and the policy is to stop)
   12  the guest asked for a reset and the policy is to stop
   13  the machine was ended from outside: signal, escape or client
-  14  serve: no client configured a machine in time
+  14  serve: no client configured and booted a machine in time
   64  wrong command line";
 
 impl ExitStatus {

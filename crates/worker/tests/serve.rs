@@ -433,6 +433,27 @@ fn a_worker_that_nobody_wants_ends() {
 }
 
 #[test]
+fn a_worker_whose_machine_never_ran_ends_after_its_client() {
+    if !has_kvm() {
+        return;
+    }
+    let mut worker = Worker::start();
+    let client = worker.client();
+    worker.configure(&client, "hello");
+    drop(client);
+    assert_eq!(worker.process.wait(SOON).code(), Some(14));
+    // A client that comes back in time keeps it.
+    let mut worker = Worker::start();
+    let client = worker.client();
+    worker.configure(&client, "hello");
+    drop(client);
+    let client = worker.client();
+    client.boot().unwrap();
+    assert_eq!(reason(&events_to_the_end(&client)), ExitReason::PoweredOff);
+    assert_eq!(worker.process.wait(SOON).code(), Some(0));
+}
+
+#[test]
 fn anything_but_a_listening_socket_is_refused() {
     let (stream, _other) = UnixStream::pair().unwrap();
     for stdin in [Stdio::null(), Stdio::piped(), OwnedFd::from(stream).into()] {

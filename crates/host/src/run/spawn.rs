@@ -59,7 +59,7 @@ impl Drop for Spawned {
 /// Makes the run directory of `id` below `root` and starts the worker program in it.
 ///
 /// The control connection is open before the worker starts. Should this process die at any point from here on, the
-/// worker sees the connection end, and one without a machine ends by itself then.
+/// worker sees the connection end, and one whose machine never booted ends by itself then.
 pub fn spawn(root: &Path, id: &MachineId, program: &Path, cancel: &Cancel) -> Result<Spawned, HostError> {
     let directory = RunDirectory::of(root, id);
     directory.create()?;

@@ -2,10 +2,10 @@
 //! `flotilla-vmm serve`: a machine for a client.
 //!
 //! ```text
-//!   start ──▶ waiting for a client and its configure ──▶ machine built ──▶ … ──▶ machine stopped ──▶ exit
-//!                 │ 30 s without a client, or                                  once the client has the last event and
-//!                 ▼ 5 s after it left                                          its answers, or nobody is there
-//!           exit, status 14
+//!   start ──▶ waiting for a client and its configure ──▶ machine built ──▶ booted ──▶ … ──▶ machine stopped ──▶ exit
+//!                 │ 30 s without a client, or                  │ 5 s after               once the client has the last event
+//!                 ▼ 5 s after it left                          ▼ the client left         and its answers, or nobody is there
+//!           exit, status 14                              exit, status 14
 //! ```
 //!
 //! The end of the machine and its last output are in the black box before anybody hears of the end, so the worker
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_control::server::Limits;
 use flotilla_control::{EventLog, Server};
-use flotilla_spec::report::MachineExit;
+use flotilla_spec::report::{MachineExit, MachineState};
 use flotilla_vmm::{Machine, describe};
 use rustix::net::AddressFamily;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain};
@@ -110,7 +110,10 @@ fn listener() -> io::Result<UnixListener> {
 impl Served {
     fn watch(&self) -> ExitStatus {
         let Some((machine, end)) = self.await_machine() else { return ExitStatus::NeverConfigured };
-        let exit = end.unwrap_or_else(|| self.await_end(&machine));
+        let Some(exit) = end.or_else(|| self.await_end(&machine)) else {
+            let _ = machine.stop();
+            return ExitStatus::NeverConfigured;
+        };
         tracing::info!(reason = ?exit.reason, "machine stopped");
         self.linger();
         ExitStatus::of(&exit)
@@ -137,14 +140,20 @@ impl Served {
         None
     }
 
-    /// Carries out signals until the machine has ended.
-    fn await_end(&self, machine: &Machine) -> MachineExit {
+    /// Carries out signals until the machine has ended. `None`: it never ran, and nobody is left who knows of it.
+    fn await_end(&self, machine: &Machine) -> Option<MachineExit> {
         let mut deadline: Option<Instant> = None;
+        let mut hope = Some(Instant::now() + NEXT_CLIENT);
         loop {
+            hope = hope.and_then(|hope| self.hope_for(machine, hope));
+            if hope.is_some_and(|hope| Instant::now() > hope) {
+                return None;
+            }
+            let longest = if hope.is_some() { STEP } else { Duration::from_hours(1) };
             let left =
                 deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
-            match self.messages.recv_timeout(left.min(Duration::from_hours(1))) {
-                Ok(Message::Stopped(exit)) => return exit,
+            match self.messages.recv_timeout(left.min(longest)) {
+                Ok(Message::Stopped(exit)) => return Some(exit),
                 Ok(Message::Signal) if deadline.is_none() && machine.power_button().is_ok() => {
                     deadline = Some(Instant::now() + POWER_OFF);
                 }
@@ -158,6 +167,14 @@ impl Served {
                 }
             }
         }
+    }
+
+    /// Until when somebody may come to boot the machine; `None` once it has run.
+    fn hope_for(&self, machine: &Machine, hope: Instant) -> Option<Instant> {
+        if machine.info().state != MachineState::Configured {
+            return None;
+        }
+        Some(if self.server.has_client() { Instant::now() + NEXT_CLIENT } else { hope })
     }
 
     /// Gives a client the end and the answers to its calls, and readers of the console its last output.
