@@ -21,7 +21,13 @@ export default [
   },
   border(['packages/orchestrator/src/{api,http,database,common,host-agent}/**/*.ts'], [noHost]),
   // A later entry replaces an earlier one for the same file, so this one repeats what holds for all of the API.
-  border(['packages/orchestrator/src/**/*.controller.ts'], [noHost, { group: ['**/*.repository.js'], message: 'Controllers declare and call one service; they know no repository.' }]),
-  border(['packages/orchestrator/src/agent/**/*.ts'], [{ group: ['**/api/**', '**/database/**', '**/http/**'], message: 'The host side knows nothing of the API.' }]),
+  border(
+    ['packages/orchestrator/src/**/*.controller.ts'],
+    [noHost, { group: ['**/*.repository.js'], message: 'Controllers declare and call one service; they know no repository.' }],
+  ),
+  border(
+    ['packages/orchestrator/src/agent/**/*.ts'],
+    [{ group: ['**/api/**', '**/database/**', '**/http/**'], message: 'The host side knows nothing of the API.' }],
+  ),
   border(['packages/sdk/src/**/*.ts'], [{ group: ['@flotilla/*'], message: 'The SDK imports nothing from the workspace.' }]),
 ];

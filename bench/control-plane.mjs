@@ -91,10 +91,14 @@ async function measureCreate(folder, runs, say) {
     const kernel = join(makeGuests(place), 'idle.elf');
     await client.images.import({ name: 'hello', kind: 'kernel', format: 'elf', source: { path: kernel } });
     let made = 0;
-    return await alternate({
-      'worker alone': () => measureWorker(kernel),
-      'through the API': () => measureApi(client, `create-${made++}`),
-    }, runs, say);
+    return await alternate(
+      {
+        'worker alone': () => measureWorker(kernel),
+        'through the API': () => measureApi(client, `create-${made++}`),
+      },
+      runs,
+      say,
+    );
   } finally {
     await orchestrator.stop('SIGTERM');
   }
@@ -124,7 +128,10 @@ function params(name) {
 /** Writes the bare-metal test guests. */
 function makeGuests(folder) {
   const target = join(folder, 'guests');
-  const made = spawnSync('cargo', ['run', '--quiet', '--locked', '-p', 'flotilla-test-guests', '--bin', 'make-guests', '--', target], { cwd: top, stdio: ['ignore', 'ignore', 'inherit'] });
+  const made = spawnSync('cargo', ['run', '--quiet', '--locked', '-p', 'flotilla-test-guests', '--bin', 'make-guests', '--', target], {
+    cwd: top,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   if (made.status !== 0) throw new Error('The bare-metal guests could not be made');
   return target;
 }

@@ -20,7 +20,11 @@ console.error('start of process to guest user land to power-off (ms)');
 const poweroff = bootCommands(images, `${common} flotilla.then=poweroff`);
 const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
 const inMemory = mapValues(poweroff, (argv) => staged(argv, folder));
-const boot = await alternate(mapValues(inMemory, (argv) => () => timeToExit(argv)), Number(runs), say);
+const boot = await alternate(
+  mapValues(inMemory, (argv) => () => timeToExit(argv)),
+  Number(runs),
+  say,
+);
 rmSync(folder, { recursive: true });
 
 const memory = only === 'boot' ? undefined : await measureAllMemory();
@@ -34,7 +38,11 @@ writeFileSync(resultFile, JSON.stringify({ boot, memory, versions }));
 async function measureAllMemory() {
   console.error('resident memory beside guest memory, idle (KiB)');
   const idle = bootCommands(images, `${common} flotilla.then=idle`);
-  return alternate(mapValues(idle, (argv) => () => measureMemory(argv)), 5, say);
+  return alternate(
+    mapValues(idle, (argv) => () => measureMemory(argv)),
+    5,
+    say,
+  );
 }
 
 async function measureMemory(argv) {

@@ -15,7 +15,11 @@ import { top } from './lib/places.mjs';
 import { report } from './lib/report.mjs';
 
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '7' }, only: { type: 'string' }, output: { type: 'string', default: join(top, 'docs', 'benchmarks.md') } },
+  options: {
+    runs: { type: 'string', default: '7' },
+    only: { type: 'string' },
+    output: { type: 'string', default: join(top, 'docs', 'benchmarks.md') },
+  },
 });
 
 const say = (line) => console.error(line);
@@ -44,7 +48,11 @@ function printCreatePath({ 'worker alone': worker, 'through the API': api }) {
   for (const [name, { min, median, max }] of Object.entries({ 'worker alone': worker, 'through the API': api })) {
     console.log(`${name}, ms: ${median.toFixed(1)} (${min.toFixed(1)}–${max.toFixed(1)})`);
   }
-  console.log(`more, ms: ${(api.median - worker.median).toFixed(1)}; load of the host: ${loadavg().map((load) => load.toFixed(1)).join(' ')}`);
+  console.log(
+    `more, ms: ${(api.median - worker.median).toFixed(1)}; load of the host: ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(' ')}`,
+  );
 }
 
 /**
@@ -78,7 +86,11 @@ function run(before, what) {
 }
 
 function guestImages() {
-  const built = spawnSync('node', ['guest/build.mjs', 'kernel', 'initramfs'], { cwd: top, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const built = spawnSync('node', ['guest/build.mjs', 'kernel', 'initramfs'], {
+    cwd: top,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   if (built.status !== 0) throw new Failure('The guest images could not be built');
   return built.stdout;
 }

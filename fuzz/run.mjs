@@ -28,7 +28,8 @@ await runMain('fuzz', () => {
 function readArguments() {
   const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, target: { type: 'string', multiple: true } } });
   const seconds = Number(values.seconds);
-  if (!Number.isInteger(seconds) || seconds < 1) throw new Failure(`--seconds ${values.seconds} is no time`, 'Give a whole number of seconds, 1 or more');
+  if (!Number.isInteger(seconds) || seconds < 1)
+    throw new Failure(`--seconds ${values.seconds} is no time`, 'Give a whole number of seconds, 1 or more');
   const all = listTargets();
   const unknown = values.target?.find((target) => !all.includes(target));
   if (unknown !== undefined) throw new Failure(`There is no target ${unknown}`, `Targets: ${all.join(', ')}`);
@@ -49,7 +50,10 @@ function requireCargoFuzz() {
 function survives(target, seconds) {
   console.error(`fuzz: ${target}, ${seconds} s`);
   const limits = [`-max_total_time=${seconds}`, `-timeout=${limitSeconds}`, '-print_final_stats=1'];
-  const { status, error } = spawnSync('cargo', ['+nightly', 'fuzz', 'run', '--fuzz-dir', here, target, '--', ...limits], { cwd: top, stdio: 'inherit' });
+  const { status, error } = spawnSync('cargo', ['+nightly', 'fuzz', 'run', '--fuzz-dir', here, target, '--', ...limits], {
+    cwd: top,
+    stdio: 'inherit',
+  });
   if (error) throw error;
   return status === 0;
 }

@@ -14,10 +14,16 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 
 describe('guest recipes', () => {
   it('says each kernel option once', () => {
-    const names = readFileSync(join(HERE, 'kernel/config.fragment'), 'utf8').split('\n')
-      .map((line) => /^(?:# )?(CONFIG_\w+)(?:=| is not set)/.exec(line)?.[1]).filter(Boolean);
-    assert.deepEqual(names.filter((name, index) => names.indexOf(name) !== index), []);
-    for (const needed of ['CONFIG_PVH', 'CONFIG_VIRTIO_BLK', 'CONFIG_VIRTIO_NET', 'CONFIG_PVPANIC_MMIO']) assert.ok(names.includes(needed), needed);
+    const names = readFileSync(join(HERE, 'kernel/config.fragment'), 'utf8')
+      .split('\n')
+      .map((line) => /^(?:# )?(CONFIG_\w+)(?:=| is not set)/.exec(line)?.[1])
+      .filter(Boolean);
+    assert.deepEqual(
+      names.filter((name, index) => names.indexOf(name) !== index),
+      [],
+    );
+    for (const needed of ['CONFIG_PVH', 'CONFIG_VIRTIO_BLK', 'CONFIG_VIRTIO_NET', 'CONFIG_PVPANIC_MMIO'])
+      assert.ok(names.includes(needed), needed);
   });
 
   it('lists nothing twice for Debian, and masks nothing that it enables', () => {
@@ -25,7 +31,10 @@ describe('guest recipes', () => {
     for (const [name, list] of Object.entries(recipe).filter(([, value]) => Array.isArray(value))) {
       assert.equal(new Set(list).size, list.length, name);
     }
-    assert.deepEqual(recipe.enabledUnits.filter((unit) => recipe.maskedUnits.includes(unit)), []);
+    assert.deepEqual(
+      recipe.enabledUnits.filter((unit) => recipe.maskedUnits.includes(unit)),
+      [],
+    );
   });
 
   for (const script of ['initramfs/init', 'initramfs/udhcpc', 'debian/customize.sh']) {

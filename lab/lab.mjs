@@ -39,7 +39,9 @@ async function main() {
       },
     });
     if (options.verbose) {
-      process.stderr.write(`${result.console}\nlab: command ran after ${result.startSeconds.toFixed(2)} s, all took ${result.seconds.toFixed(2)} s\n`);
+      process.stderr.write(
+        `${result.console}\nlab: command ran after ${result.startSeconds.toFixed(2)} s, all took ${result.seconds.toFixed(2)} s\n`,
+      );
     }
     return result.status;
   } finally {

@@ -18,14 +18,25 @@ describe('lab options', () => {
   });
 
   it('collects directories as absolute paths and variables with or without a value', () => {
-    const options = parseOptions(['--writable', 'x', '--writable=/y', '--env', 'A=b=c', '--env', 'HOST', '--env', 'NONE', 'true'],
-      { HOST: 'here' });
+    const options = parseOptions(['--writable', 'x', '--writable=/y', '--env', 'A=b=c', '--env', 'HOST', '--env', 'NONE', 'true'], {
+      HOST: 'here',
+    });
     assert.deepEqual(options.writable, [`${process.cwd()}/x`, '/y']);
     assert.deepEqual(options.env, { A: 'b=c', HOST: 'here' });
   });
 
-  for (const argv of [[], ['--memory', '0', 'x'], ['--memory', '1e3', 'x'], ['--cpus', '65', 'x'], ['--timeout'], ['--nonsense', 'x'],
-    ['--accel', 'xen', 'x'], ['--clock', 'sun', 'x'], ['--clock', 'instructions', '--accel', 'kvm', 'x'], ['--env', '=v', 'x']]) {
+  for (const argv of [
+    [],
+    ['--memory', '0', 'x'],
+    ['--memory', '1e3', 'x'],
+    ['--cpus', '65', 'x'],
+    ['--timeout'],
+    ['--nonsense', 'x'],
+    ['--accel', 'xen', 'x'],
+    ['--clock', 'sun', 'x'],
+    ['--clock', 'instructions', '--accel', 'kvm', 'x'],
+    ['--env', '=v', 'x'],
+  ]) {
     it(`refuses ${JSON.stringify(argv)} with status 125`, () => {
       assert.throws(() => parseOptions(argv), { name: 'Failure', exitStatus: 125 });
     });
@@ -47,7 +58,10 @@ describe('lab frames', () => {
     for (let cut = 0; cut <= bytes.length; cut += 1) {
       const reader = new FrameReader();
       const frames = [...reader.push(bytes.subarray(0, cut)), ...reader.push(bytes.subarray(cut))];
-      assert.deepEqual(frames.map(({ type, payload }) => `${type}${payload.toString('hex')}`), ['O6f7574', 'R', 'X07']);
+      assert.deepEqual(
+        frames.map(({ type, payload }) => `${type}${payload.toString('hex')}`),
+        ['O6f7574', 'R', 'X07'],
+      );
     }
   });
 

@@ -49,7 +49,10 @@ function announce({ host, ...plan }, lab) {
   if (lab && !isLabImageReady()) lines.push('make the lab’s kernel and initramfs');
   lines.push('start an orchestrator, create a Debian machine, talk to it');
   process.stderr.write(`Host: ${describeHost(host)}\n`);
-  if (lab) process.stderr.write('No usable hardware KVM here: the machine will run in the lab, an emulated host with a real KVM, far slower than hardware.\n');
+  if (lab)
+    process.stderr.write(
+      'No usable hardware KVM here: the machine will run in the lab, an emulated host with a real KVM, far slower than hardware.\n',
+    );
   process.stderr.write(lines.map((line) => `Will ${line}\n`).join(''));
 }
 
@@ -57,7 +60,10 @@ function announce({ host, ...plan }, lab) {
 function requireRoot({ host, missing }) {
   if (host.root) return;
   if (missing.length > 0) throw new Failure('Debian packages are missing', installCommand(missing));
-  throw new Failure('The quickstart makes network links and a root disk: it needs root', 'sudo --preserve-env=PATH,HOME npm run quickstart');
+  throw new Failure(
+    'The quickstart makes network links and a root disk: it needs root',
+    'sudo --preserve-env=PATH,HOME npm run quickstart',
+  );
 }
 
 async function inLab(env, keep) {
@@ -65,12 +71,16 @@ async function inLab(env, keep) {
   const control = new AbortController();
   let session;
   for (const [name, exitStatus] of Object.entries(SIGNALS)) {
-    process.on(name, () => (session === undefined ? control.abort(new Failure(`Ended by ${name}`, '', { exitStatus })) : session.signal(name)));
+    process.on(name, () =>
+      session === undefined ? control.abort(new Failure(`Ended by ${name}`, '', { exitStatus })) : session.signal(name),
+    );
   }
   try {
     const { status } = await runInLab({
       command: [process.execPath, SECOND_STAGE],
-      cwd: ROOT, env, memory: LAB_MEMORY_MIB,
+      cwd: ROOT,
+      env,
+      memory: LAB_MEMORY_MIB,
       stdin: terminal ? 'terminal' : 'null',
       input: terminal ? process.stdin : undefined,
       window: terminal && process.stdout.rows > 0 ? { rows: process.stdout.rows, columns: process.stdout.columns } : undefined,

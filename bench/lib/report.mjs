@@ -33,10 +33,9 @@ function hypervisorTable({ boot, counted, memory }) {
     '',
     `| measure | ${names.join(' | ')} | bar | |`,
     `|---|${names.map(() => '---').join('|')}|---|---|`,
-    ...(counted === undefined ? [bootRow('process start to power-off, ms', boot, true)] : [
-      bootRow('process start to power-off, ms of the lab', counted, true),
-      bootRow('the same by the host’s clock, ms', boot, false),
-    ]),
+    ...(counted === undefined
+      ? [bootRow('process start to power-off, ms', boot, true)]
+      : [bootRow('process start to power-off, ms of the lab', counted, true), bootRow('the same by the host’s clock, ms', boot, false)]),
     `| resident beside guest memory, MiB | ${names.map((name) => cell(memory[name], 1024)).join(' | ')} | at most 7 | ${verdict(beside <= 7)} |`,
     '',
   ];
@@ -45,7 +44,9 @@ function hypervisorTable({ boot, counted, memory }) {
 function bootRow(measure, boot, hasBar) {
   const ratio = boot.Flotilla.median / boot['QEMU microvm'].median;
   const bar = hasBar ? `at most 0.75 × QEMU microvm | ${ratio.toFixed(2)} ×, ${verdict(ratio <= 0.75)}` : ` | ${ratio.toFixed(2)} ×`;
-  return `| ${measure} | ${Object.values(boot).map((value) => cell(value)).join(' | ')} | ${bar} |`;
+  return `| ${measure} | ${Object.values(boot)
+    .map((value) => cell(value))
+    .join(' | ')} | ${bar} |`;
 }
 
 function controlPlaneTable({ start, perMachine, create }) {

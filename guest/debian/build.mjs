@@ -33,8 +33,11 @@ export async function buildDebian(steps) {
   const manifest = join(directory, 'manifest.json');
   const { commandLine } = JSON.parse(readFileSync(manifest, 'utf8'));
   return {
-    kernel: join(directory, 'vmlinuz'), initrd: join(directory, 'initrd.img'), disk: join(directory, 'root.raw'),
-    manifest, commandLine,
+    kernel: join(directory, 'vmlinuz'),
+    initrd: join(directory, 'initrd.img'),
+    disk: join(directory, 'root.raw'),
+    manifest,
+    commandLine,
   };
 }
 
@@ -60,26 +63,41 @@ async function build(steps, directory) {
 async function bootstrap(step, recipe, root) {
   const excluded = [...recipe.excludedPaths, ...recipe.excludedModules.map((path) => `/lib/modules/*/kernel/${path}/*`)];
   const mirror = process.env.FLOTILLA_DEBIAN_MIRROR;
-  await step.run('mmdebstrap', [
-    '--variant=minbase', '--format=directory', '--mode=root', `--include=${recipe.packages.join(',')}`,
-    ...excluded.map((path) => `--dpkgopt=path-exclude=${path}`),
-    '--dpkgopt=force-unsafe-io',
-    `--essential-hook=sync-in ${join(HERE, 'files')} /`,
-    `--customize-hook=${join(HERE, 'customize.sh')} "$1"`,
-    recipe.suite, root, ...(mirror ? [mirror] : []),
-  ], {
-    env: {
-      ...process.env, LC_ALL: 'C', ENABLED_UNITS: recipe.enabledUnits.join(' '), MASKED_UNITS: recipe.maskedUnits.join(' '),
-      PURGED_PACKAGES: recipe.purgedPackages.join(' '),
+  await step.run(
+    'mmdebstrap',
+    [
+      '--variant=minbase',
+      '--format=directory',
+      '--mode=root',
+      `--include=${recipe.packages.join(',')}`,
+      ...excluded.map((path) => `--dpkgopt=path-exclude=${path}`),
+      '--dpkgopt=force-unsafe-io',
+      `--essential-hook=sync-in ${join(HERE, 'files')} /`,
+      `--customize-hook=${join(HERE, 'customize.sh')} "$1"`,
+      recipe.suite,
+      root,
+      ...(mirror ? [mirror] : []),
+    ],
+    {
+      env: {
+        ...process.env,
+        LC_ALL: 'C',
+        ENABLED_UNITS: recipe.enabledUnits.join(' '),
+        MASKED_UNITS: recipe.maskedUnits.join(' '),
+        PURGED_PACKAGES: recipe.purgedPackages.join(' '),
+      },
+      remedy: ADVICE,
     },
-    remedy: ADVICE,
-  });
+  );
 }
 
 /** Kernel and initrd live beside the disk, so the disk need not carry them. */
 function moveBootFiles(root, directory) {
   const boot = join(root, 'boot');
-  for (const [prefix, target] of [['vmlinuz-', 'vmlinuz'], ['initrd.img-', 'initrd.img']]) {
+  for (const [prefix, target] of [
+    ['vmlinuz-', 'vmlinuz'],
+    ['initrd.img-', 'initrd.img'],
+  ]) {
     const name = readdirSync(boot).find((entry) => entry.startsWith(prefix));
     if (name === undefined) throw new Failure(`The new root has no /boot/${prefix}*`, ADVICE);
     copyFileSync(join(boot, name), join(directory, target));
@@ -92,9 +110,27 @@ async function makeDisk(step, recipe, root, disk) {
   const used = Number((await step.run('du', ['-s', '--block-size=1', root])).split('\t')[0]);
   writeFileSync(disk, '');
   truncateSync(disk, Math.ceil((used + recipe.diskSlackBytes) / MEBIBYTE) * MEBIBYTE);
-  await step.run('/sbin/mke2fs', [
-    '-q', '-F', '-t', 'ext4', '-L', LABEL, '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,discard', '-J', 'size=16', '-d', root, disk,
-  ], { remedy: `Is there room in ${disk}? 400 MB are needed.` });
+  await step.run(
+    '/sbin/mke2fs',
+    [
+      '-q',
+      '-F',
+      '-t',
+      'ext4',
+      '-L',
+      LABEL,
+      '-m',
+      '0',
+      '-E',
+      'lazy_itable_init=1,lazy_journal_init=1,discard',
+      '-J',
+      'size=16',
+      '-d',
+      root,
+      disk,
+    ],
+    { remedy: `Is there room in ${disk}? 400 MB are needed.` },
+  );
 }
 
 async function writeManifest(step, recipe, directory) {
@@ -104,8 +140,14 @@ async function writeManifest(step, recipe, directory) {
     files[name] = { sha256: await sha256(join(directory, name)) };
   }
   const manifest = {
-    suite: recipe.suite, architecture: 'amd64', diskFormat: 'raw', diskBytes: statSync(join(directory, 'root.raw')).size, rootLabel: LABEL,
-    commandLine: 'console=ttyS0 root=/dev/vda rw quiet', login: 'root, on ttyS0 by itself', files,
+    suite: recipe.suite,
+    architecture: 'amd64',
+    diskFormat: 'raw',
+    diskBytes: statSync(join(directory, 'root.raw')).size,
+    rootLabel: LABEL,
+    commandLine: 'console=ttyS0 root=/dev/vda rw quiet',
+    login: 'root, on ttyS0 by itself',
+    files,
   };
   writeFileSync(join(directory, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 }

@@ -18,8 +18,11 @@ const RECIPE = '1';
 
 /** Same bytes for the same sources, whoever builds, wherever and whenever. */
 const REPRODUCIBLE = {
-  KBUILD_BUILD_USER: 'flotilla', KBUILD_BUILD_HOST: 'flotilla', KBUILD_BUILD_VERSION: '1',
-  KBUILD_BUILD_TIMESTAMP: 'Thu Jan 1 00:00:00 UTC 1970', LC_ALL: 'C',
+  KBUILD_BUILD_USER: 'flotilla',
+  KBUILD_BUILD_HOST: 'flotilla',
+  KBUILD_BUILD_VERSION: '1',
+  KBUILD_BUILD_TIMESTAMP: 'Thu Jan 1 00:00:00 UTC 1970',
+  LC_ALL: 'C',
 };
 
 /** The source archive's size stands for its version: reading 140 MB to find nothing changed would take a second. */
@@ -75,7 +78,8 @@ async function configure(step, work) {
   await run('scripts/kconfig/merge_config.sh', ['-m', '.config', FRAGMENT]);
   await run('make', ['-s', 'olddefconfig']);
   const result = new Set(readFileSync(join(work, '.config'), 'utf8').split('\n'));
-  const refused = readFileSync(FRAGMENT, 'utf8').split('\n')
+  const refused = readFileSync(FRAGMENT, 'utf8')
+    .split('\n')
     .filter((line) => /^(?:CONFIG_|# CONFIG_)/.test(line) && !result.has(line));
   if (refused.length > 0) {
     throw new Failure(`Kconfig did not accept: ${refused.join(', ')}`, 'A dependency is missing in guest/kernel/config.fragment.');

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which of the caller's variables go into the lab: those that say who and how, and our own; never secrets of the shell.
 
-const PASSED_ON = /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|CI|REQUIRE_KVM|RUSTUP_HOME|CARGO_HOME|FLOTILLA_\w+)$/;
+const PASSED_ON =
+  /^(?:PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|CI|REQUIRE_KVM|RUSTUP_HOME|CARGO_HOME|FLOTILLA_\w+)$/;
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** @returns {Record<string, string>} */

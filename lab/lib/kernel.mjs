@@ -58,7 +58,10 @@ export function moduleClosure(modules, names) {
 }
 
 function moduleName(path) {
-  return path.replace(/^.*\//, '').replace(/\.ko.*$/, '').replaceAll('-', '_');
+  return path
+    .replace(/^.*\//, '')
+    .replace(/\.ko.*$/, '')
+    .replaceAll('-', '_');
 }
 
 const DECOMPRESSORS = [

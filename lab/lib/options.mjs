@@ -54,7 +54,8 @@ export function parseOptions(argv, environment = process.env) {
     }
     parseOption(options, word, rest, environment);
   }
-  if (options.clock === 'instructions' && options.accelerator === 'kvm') throw wrong('--clock instructions needs --accel tcg: only an emulator counts instructions');
+  if (options.clock === 'instructions' && options.accelerator === 'kvm')
+    throw wrong('--clock instructions needs --accel tcg: only an emulator counts instructions');
   if (options.command.length === 0 && !options.help && !options.prepare) throw wrong('There is no command to run');
   return options;
 }

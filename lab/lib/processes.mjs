@@ -32,18 +32,23 @@ export function startBound(program, args, logFile) {
 
 /** Serves `directory` to the lab over a vhost-user socket; ready when this resolves. */
 export async function shareDirectory({ directory, socket, cache, logFile }) {
-  const server = startBound(VIRTIOFSD, [
-    `--socket-path=${socket}`, '-o', `source=${directory}`, '-o', `cache=${cache}`, '-o', 'sandbox=chroot',
-    '--thread-pool-size=4',
-  ], logFile);
+  const server = startBound(
+    VIRTIOFSD,
+    [`--socket-path=${socket}`, '-o', `source=${directory}`, '-o', `cache=${cache}`, '-o', 'sandbox=chroot', '--thread-pool-size=4'],
+    logFile,
+  );
   let ended;
-  void server.ended.then((how) => { ended = how; });
+  void server.ended.then((how) => {
+    ended = how;
+  });
   const deadline = Date.now() + SOCKET_DEADLINE_MS;
   while (!existsSync(socket)) {
     if (ended !== undefined || Date.now() > deadline) {
       await server.kill();
-      throw new Failure(`virtiofsd for ${directory} ${ended ?? 'did not open its socket'}`,
-        'It needs root and the Debian package qemu-system-common.');
+      throw new Failure(
+        `virtiofsd for ${directory} ${ended ?? 'did not open its socket'}`,
+        'It needs root and the Debian package qemu-system-common.',
+      );
     }
     await sleep(SOCKET_POLL_MS);
   }

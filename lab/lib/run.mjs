@@ -66,10 +66,21 @@ async function run(options, image, workspace, helpers) {
   const { connection, close } = await listen(portSocket);
   try {
     const shares = await startShares(writable, workspace, helpers);
-    const qemu = startBound(QEMU, qemuArguments({
-      image, memory, cpus, accelerator, clock, portSocket, shares, consoleFile: workspace.consoleFile,
-      kilohertz: timeStampKilohertz(image, accelerator, clock),
-    }), workspace.logFile);
+    const qemu = startBound(
+      QEMU,
+      qemuArguments({
+        image,
+        memory,
+        cpus,
+        accelerator,
+        clock,
+        portSocket,
+        shares,
+        consoleFile: workspace.consoleFile,
+        kilohertz: timeStampKilohertz(image, accelerator, clock),
+      }),
+      workspace.logFile,
+    );
     helpers.unshift(qemu);
     const session = new Session(await Promise.race([connection, qemu.ended.then((how) => fail(`QEMU ${how}`, workspace))]), {
       output: options.output ?? process.stdout,
@@ -78,7 +89,13 @@ async function run(options, image, workspace, helpers) {
     });
     session.start(records(options, image, writable));
     const ended = Promise.race([session.ended, qemu.ended.then((how) => session.endedOr(`The lab’s machine ${how}`))]);
-    const { status, startSeconds } = await supervise({ ...options, ticks: accelerator === 'tcg' && clock === 'host' }, session, ended, began, workspace);
+    const { status, startSeconds } = await supervise(
+      { ...options, ticks: accelerator === 'tcg' && clock === 'host' },
+      session,
+      ended,
+      began,
+      workspace,
+    );
     return { status, startSeconds, seconds: (performance.now() - began) / 1000, console: workspace.lastWords(1000) };
   } finally {
     close();
@@ -96,19 +113,25 @@ async function supervise(options, session, ended, began, workspace) {
     return timedOut ? STATUS_TIMED_OUT : how.status;
   });
   try {
-    await Promise.race([session.started, outcome, aborted(options.signal),
-      after(START_DEADLINE_MS).then(() => fail(`No sign of life after ${START_DEADLINE_MS / 1000} s`, workspace))]);
+    await Promise.race([
+      session.started,
+      outcome,
+      aborted(options.signal),
+      after(START_DEADLINE_MS).then(() => fail(`No sign of life after ${START_DEADLINE_MS / 1000} s`, workspace)),
+    ]);
     const startSeconds = (performance.now() - began) / 1000;
     options.onStarted?.(session);
     if (options.ticks) timers.push(setInterval(() => session.tick(), TICK_MS));
     const races = [outcome, aborted(options.signal)];
     if (options.timeout !== undefined) {
-      races.push(after(options.timeout * 1000).then(async () => {
-        timedOut = true;
-        session.signal('SIGTERM');
-        await after(GRACE_MS);
-        return STATUS_TIMED_OUT;
-      }));
+      races.push(
+        after(options.timeout * 1000).then(async () => {
+          timedOut = true;
+          session.signal('SIGTERM');
+          await after(GRACE_MS);
+          return STATUS_TIMED_OUT;
+        }),
+      );
     }
     return { status: await Promise.race(races), startSeconds };
   } finally {
@@ -144,8 +167,15 @@ function records(options, image, writable) {
     ...command.map((word) => ['arg', word]),
     ...Object.entries(labEnvironment(process.env, env)).map(([name, value]) => ['env', `${name}=${value}`]),
     ...writable.map((directory, index) => ['writable', `writable${index}:${directory}`]),
-    ['cwd', cwd], ['modules', image.modules], ['stdin', stdin],
-    ...(window ? [['rows', String(window.rows)], ['columns', String(window.columns)]] : []),
+    ['cwd', cwd],
+    ['modules', image.modules],
+    ['stdin', stdin],
+    ...(window
+      ? [
+          ['rows', String(window.rows)],
+          ['columns', String(window.columns)],
+        ]
+      : []),
   ];
 }
 
@@ -154,12 +184,22 @@ async function listen(path) {
   const server = createServer();
   const connection = new Promise((resolve) => server.once('connection', resolve));
   await new Promise((resolve, reject) => server.once('error', reject).listen(path, resolve));
-  return { connection, close: () => { server.close(); void connection.then((socket) => socket.destroy()); } };
+  return {
+    connection,
+    close: () => {
+      server.close();
+      void connection.then((socket) => socket.destroy());
+    },
+  };
 }
 
 function checkHost() {
-  const missing = [['/usr/bin/qemu-system-x86_64', 'qemu-system-x86'], [VIRTIOFSD, 'qemu-system-common']]
-    .filter(([path]) => !existsSync(path)).map(([, name]) => name);
+  const missing = [
+    ['/usr/bin/qemu-system-x86_64', 'qemu-system-x86'],
+    [VIRTIOFSD, 'qemu-system-common'],
+  ]
+    .filter(([path]) => !existsSync(path))
+    .map(([, name]) => name);
   if (missing.length > 0) {
     throw labFailure('The lab needs QEMU', `apt-get install --no-install-recommends ${missing.join(' ')}   (or: npm run setup)`);
   }

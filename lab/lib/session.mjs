@@ -22,12 +22,16 @@ export class Session {
     this.#socket = socket;
     this.#streams = streams;
     /** Resolves when the command runs. */
-    this.started = new Promise((resolve) => { this.#announceStart = resolve; });
+    this.started = new Promise((resolve) => {
+      this.#announceStart = resolve;
+    });
     /**
      * Resolves once all output has been handed on, with `{ status }` of the command, `{ failure }` when the lab could not
      * run it, or `{ death }` when the machine itself stopped. Never rejects.
      */
-    this.ended = new Promise((resolve) => { this.#announceEnd = resolve; });
+    this.ended = new Promise((resolve) => {
+      this.#announceEnd = resolve;
+    });
   }
 
   /** Sends the command; from now on frames are handled as they come. */
@@ -61,7 +65,9 @@ export class Session {
 
   /** The end that was announced, or `death` when the machine stopped without announcing one. */
   async endedOr(death) {
-    await new Promise((resolve) => (this.#socket.readableEnded || this.#socket.destroyed ? resolve() : this.#socket.once('close', resolve)));
+    await new Promise((resolve) =>
+      this.#socket.readableEnded || this.#socket.destroyed ? resolve() : this.#socket.once('close', resolve),
+    );
     await this.#writing;
     this.#announceEnd({ death });
     return this.ended;
@@ -88,12 +94,18 @@ export class Session {
 
   #handle(type, payload) {
     switch (type) {
-      case 'R': return this.#announceStart();
-      case 'O': return this.#write(this.#streams.output, payload);
-      case 'E': return this.#write(this.#streams.errorOutput, payload);
-      case 'X': return this.#end({ status: payload[0] ?? 0 });
-      case 'F': return this.#end({ failure: payload.toString() });
-      default: throw new Error(`The lab sent an unknown frame ${type}`);
+      case 'R':
+        return this.#announceStart();
+      case 'O':
+        return this.#write(this.#streams.output, payload);
+      case 'E':
+        return this.#write(this.#streams.errorOutput, payload);
+      case 'X':
+        return this.#end({ status: payload[0] ?? 0 });
+      case 'F':
+        return this.#end({ failure: payload.toString() });
+      default:
+        throw new Error(`The lab sent an unknown frame ${type}`);
     }
   }
 

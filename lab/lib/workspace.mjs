@@ -25,7 +25,11 @@ export class Workspace {
   /** Last lines of what kernel and helpers said: the reason when the lab fails. */
   lastWords(lines = 15) {
     const text = [this.logFile, this.consoleFile].map(read).join('');
-    return text.split(/\r?\n/).filter((line) => line.trim() !== '' && !CHATTER.test(line)).slice(-lines).join('\n');
+    return text
+      .split(/\r?\n/)
+      .filter((line) => line.trim() !== '' && !CHATTER.test(line))
+      .slice(-lines)
+      .join('\n');
   }
 
   remove() {

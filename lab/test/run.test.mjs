@@ -28,14 +28,16 @@ async function lab(options) {
 
 /** Helper processes whose parent we are, and our directories of sockets. */
 function leftovers() {
-  const children = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((pid) => {
-    try {
-      const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ')[1]);
-      return parent === process.pid && /qemu|virtiofsd/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
-    } catch {
-      return false;
-    }
-  });
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const parent = Number(readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ')[1]);
+        return parent === process.pid && /qemu|virtiofsd/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+      } catch {
+        return false;
+      }
+    });
   return [...children, ...readdirSync(tmpdir()).filter((name) => name.startsWith(`flotilla-lab-${process.pid}-`))];
 }
 
@@ -58,7 +60,7 @@ describe('the lab', function () {
   afterEach(() => assert.deepEqual(leftovers(), []));
 
   it('interrupts an emulated processor now and then, also when nothing happens', async () => {
-    const count = 'awk \'/virtio.*-/ { sum += $2 } END { print sum }\' /proc/interrupts';
+    const count = "awk '/virtio.*-/ { sum += $2 } END { print sum }' /proc/interrupts";
     const command = `first=$(${count}); while [ "$(${count})" -eq "$first" ]; do sleep 0.2; done; echo more`;
     const { status, texts } = await lab({ command: ['sh', '-c', command], timeout: 30, accelerator: 'tcg' });
     assert.deepEqual([status, (await texts())[0].toString()], [0, 'more\n']);
@@ -74,7 +76,8 @@ describe('the lab', function () {
   });
 
   it('has a KVM that creates machines, keeps the streams apart and hands on the status', async () => {
-    const probe = 'import fcntl,os,sys; kvm=os.open("/dev/kvm",os.O_RDWR); vm=fcntl.ioctl(kvm,0xae01,0); print(fcntl.ioctl(kvm,0xae00,0)); sys.exit(7)';
+    const probe =
+      'import fcntl,os,sys; kvm=os.open("/dev/kvm",os.O_RDWR); vm=fcntl.ioctl(kvm,0xae01,0); print(fcntl.ioctl(kvm,0xae00,0)); sys.exit(7)';
     const { status, texts } = await lab({ command: ['sh', '-c', `echo apart >&2; exec python3 -c '${probe}'`] });
     const [output, errorOutput] = await texts();
     assert.deepEqual([status, output.toString(), errorOutput.toString()], [7, '12\n', 'apart\n']);
@@ -102,8 +105,14 @@ describe('the lab', function () {
   });
 
   it('fails with a reason when the working directory is not there, and when its machine dies', async () => {
-    await assert.rejects(lab({ command: ['true'], cwd: '/tmp/not/there' }), { exitStatus: 125, message: /Working directory \/tmp\/not\/there/ });
-    await assert.rejects(lab({ command: ['sh', '-c', 'echo b > /proc/sysrq-trigger; sleep 60'] }), { exitStatus: 125, message: /machine ended/ });
+    await assert.rejects(lab({ command: ['true'], cwd: '/tmp/not/there' }), {
+      exitStatus: 125,
+      message: /Working directory \/tmp\/not\/there/,
+    });
+    await assert.rejects(lab({ command: ['sh', '-c', 'echo b > /proc/sysrq-trigger; sleep 60'] }), {
+      exitStatus: 125,
+      message: /machine ended/,
+    });
   });
 
   it('ends at once when it is aborted', async () => {

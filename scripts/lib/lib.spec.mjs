@@ -54,7 +54,12 @@ describe('scripts/lib', () => {
     });
 
     it('leaves nothing of a failed build and can try again', async () => {
-      await assert.rejects(cached('kind', '1'.repeat(16), async () => { throw new Error('no'); }), /no/);
+      await assert.rejects(
+        cached('kind', '1'.repeat(16), async () => {
+          throw new Error('no');
+        }),
+        /no/,
+      );
       assert.equal(existsSync(join(directory, `kind-${'1'.repeat(16)}`)), false);
       await cached('kind', '1'.repeat(16), async () => undefined);
     });
@@ -84,7 +89,10 @@ describe('scripts/lib', () => {
     it('shows the last lines of a step that failed, and where the log is', async () => {
       const output = new PassThrough();
       const steps = new Steps('spec', { output });
-      await assert.rejects(steps.step('Fail', (step) => step.run('sh', ['-c', 'echo reason >&2; exit 3'])), Failure);
+      await assert.rejects(
+        steps.step('Fail', (step) => step.run('sh', ['-c', 'echo reason >&2; exit 3'])),
+        Failure,
+      );
       const text = String(output.read());
       assert.match(text, /failed in/);
       assert.match(text, /reason/);

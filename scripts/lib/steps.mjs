@@ -65,7 +65,10 @@ class Step {
 
   #record(bytes) {
     this.log.write(bytes);
-    const lines = bytes.toString().split(/[\r\n]+/).filter((line) => line.trim() !== '');
+    const lines = bytes
+      .toString()
+      .split(/[\r\n]+/)
+      .filter((line) => line.trim() !== '');
     this.tail = [...this.tail, ...lines].slice(-TAIL_LINES);
     this.firstErrors = [...this.firstErrors, ...lines.filter((line) => ERROR.test(line))].slice(0, FIRST_ERRORS);
     this.note = lines.at(-1) ?? this.note;
@@ -133,13 +136,16 @@ export class Steps {
   #heartbeat(step) {
     const terminal = this.output.isTTY === true;
     let drawn = false;
-    const timer = setInterval(() => {
-      const seconds = Math.round((performance.now() - step.started) / 1000);
-      const room = terminal ? Math.max(20, (this.output.columns ?? 80) - 12) : 100;
-      const text = `  … ${seconds} s  ${step.note.trim().slice(0, room)}`;
-      this.output.write(terminal ? `\r\x1b[K${text}` : `${text}\n`);
-      drawn = terminal;
-    }, terminal ? HEARTBEAT_TERMINAL_MS : HEARTBEAT_PLAIN_MS);
+    const timer = setInterval(
+      () => {
+        const seconds = Math.round((performance.now() - step.started) / 1000);
+        const room = terminal ? Math.max(20, (this.output.columns ?? 80) - 12) : 100;
+        const text = `  … ${seconds} s  ${step.note.trim().slice(0, room)}`;
+        this.output.write(terminal ? `\r\x1b[K${text}` : `${text}\n`);
+        drawn = terminal;
+      },
+      terminal ? HEARTBEAT_TERMINAL_MS : HEARTBEAT_PLAIN_MS,
+    );
     return () => {
       clearInterval(timer);
       if (drawn) this.output.write('\r\x1b[K');

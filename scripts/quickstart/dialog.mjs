@@ -46,14 +46,19 @@ export class Dialog {
     const lines = heard.split('\n');
     const echo = lines.findLastIndex((line) => line.includes('echo answered-$(('));
     const end = lines.findIndex((line, index) => index > echo && line.includes('answered-42'));
-    return lines.slice(echo + 1, end).join('\n').trim();
+    return lines
+      .slice(echo + 1, end)
+      .join('\n')
+      .trim();
   }
 
   /** A read that ran out of time stays pending and is taken up by the next. */
   async #next(milliseconds) {
     this.#pending ??= this.#bytes.next();
     let timer;
-    const late = new Promise((resolve) => { timer = setTimeout(resolve, Math.max(0, milliseconds)); });
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, Math.max(0, milliseconds));
+    });
     const result = await Promise.race([this.#pending, late]);
     clearTimeout(timer);
     if (result === undefined) return undefined;

@@ -19,7 +19,9 @@ function fakeConsole(chunks, reply = () => []) {
           if (chunk === null) return;
           yield new TextEncoder().encode(chunk);
         }
-        await new Promise((resolve) => { wake = resolve; });
+        await new Promise((resolve) => {
+          wake = resolve;
+        });
       }
     },
   };

@@ -19,14 +19,16 @@ export function leftSince(before) {
 }
 
 function processes() {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
-    try {
-      const [program] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      return PROGRAMS.test(program) ? [`process ${pid} ${program}`] : [];
-    } catch {
-      return [];
-    }
-  });
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const [program] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        return PROGRAMS.test(program) ? [`process ${pid} ${program}`] : [];
+      } catch {
+        return [];
+      }
+    });
 }
 
 function output(program, args) {

@@ -54,8 +54,12 @@ function adminKey(dataDirectory) {
 /** The address from the line that it prints once it listens. */
 async function listeningUrl(child, log) {
   let ended;
-  child.on('error', (error) => { ended = `cannot be started: ${error.message}`; });
-  child.on('exit', (status, signal) => { ended = `ended with ${signal ?? `status ${status}`}`; });
+  child.on('error', (error) => {
+    ended = `cannot be started: ${error.message}`;
+  });
+  child.on('exit', (status, signal) => {
+    ended = `ended with ${signal ?? `status ${status}`}`;
+  });
   const deadline = Date.now() + START_DEADLINE_MS;
   for (;;) {
     const text = readFileSync(log, 'utf8');

@@ -80,14 +80,19 @@ async function makeMachine(client) {
       await client.images.import({ ...image, source: { path } }, watching(step));
     }
   });
-  return steps.step('Create and start the machine', (step) => client.machines.create({
-    name: MACHINE,
-    cpus: 2,
-    memoryMiB: MEMORY_MIB,
-    boot: { kernel: IMAGES.kernel, initrd: IMAGES.initrd, commandLine },
-    disks: [{ name: 'root', image: IMAGES.disk, sizeMiB: DISK_MIB }],
-    interfaces: [{ name: 'eth0', network: 'default' }],
-  }, watching(step)));
+  return steps.step('Create and start the machine', (step) =>
+    client.machines.create(
+      {
+        name: MACHINE,
+        cpus: 2,
+        memoryMiB: MEMORY_MIB,
+        boot: { kernel: IMAGES.kernel, initrd: IMAGES.initrd, commandLine },
+        disks: [{ name: 'root', image: IMAGES.disk, sizeMiB: DISK_MIB }],
+        interfaces: [{ name: 'eth0', network: 'default' }],
+      },
+      watching(step),
+    ),
+  );
 }
 
 /** Shows an operation's progress in the heartbeat of a step, and ends with ^C. */
@@ -106,10 +111,14 @@ async function talk(machine) {
   const console = await machine.console({ signal: interrupted.signal });
   try {
     const dialog = new Dialog(console);
-    await steps.step('Wait until Debian answers on its console', (step) => dialog.read(PROMPT, {
-      seconds: BOOT_SECONDS,
-      hear: (line) => { step.note = line; },
-    }));
+    await steps.step('Wait until Debian answers on its console', (step) =>
+      dialog.read(PROMPT, {
+        seconds: BOOT_SECONDS,
+        hear: (line) => {
+          step.note = line;
+        },
+      }),
+    );
     // The login prompt may come before the network is up.
     await steps.step('Wait until the machine has its address', () => dialog.ask(HAS_ADDRESS, ADDRESS_SECONDS));
     for (const command of ['uname -a', 'ip addr']) {
@@ -182,7 +191,12 @@ The cloud goes on at ${orchestrator.url}${settings.lab ? ' inside the lab' : ` (
     process.stdout.write(`  kill ${orchestrator.pid}                             (ends the orchestrator; machines go on)\n`);
     return 0;
   }
-  const env = { ...process.env, FLOTILLA_URL: orchestrator.url, FLOTILLA_API_KEY: orchestrator.apiKey, PATH: `${process.env.PATH}:${join(cli, '..')}` };
+  const env = {
+    ...process.env,
+    FLOTILLA_URL: orchestrator.url,
+    FLOTILLA_API_KEY: orchestrator.apiKey,
+    PATH: `${process.env.PATH}:${join(cli, '..')}`,
+  };
   if (process.stdin.isTTY) {
     process.stdout.write('A shell inside the lab follows; its end is the end of the lab.\n');
     await new Promise((resolve) => spawn('bash', [], { stdio: 'inherit', env }).on('exit', resolve));

@@ -18,7 +18,11 @@ export function packAll(output) {
   mkdirSync(output, { recursive: true });
   const stage = mkdtempSync(join(tmpdir(), 'flotilla-pack-'));
   try {
-    const folders = [stagePlatform(stage), stageNative(stage), ...['sdk', 'orchestrator', 'cli'].map((name) => join(top, 'packages', name))];
+    const folders = [
+      stagePlatform(stage),
+      stageNative(stage),
+      ...['sdk', 'orchestrator', 'cli'].map((name) => join(top, 'packages', name)),
+    ];
     return folders.map((folder) => pack(folder, output));
   } finally {
     rmSync(stage, { recursive: true, force: true });
@@ -31,9 +35,16 @@ function stagePlatform(stage) {
   mkdirSync(folder);
   const { version, license, engines } = manifestOf('native');
   const manifest = {
-    name: platformPackage, version, license, engines,
+    name: platformPackage,
+    version,
+    license,
+    engines,
     description: 'Addon and worker of @flotilla/native for Linux on x86-64 with glibc.',
-    os: ['linux'], cpu: ['x64'], libc: ['glibc'], main: addon, files: [addon, 'flotilla-vmm'],
+    os: ['linux'],
+    cpu: ['x64'],
+    libc: ['glibc'],
+    main: addon,
+    files: [addon, 'flotilla-vmm'],
   };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   copyBuilt(join(top, 'packages', 'native', addon), join(folder, addon));
@@ -48,7 +59,10 @@ function stageNative(stage) {
   cpSync(join(top, 'packages', 'native'), folder, { recursive: true, filter: (path) => !/node_modules|\.node$/.test(path) });
   const manifest = manifestOf('native');
   const { devDependencies: _unused, scripts: _never, ...published } = manifest;
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ ...published, optionalDependencies: { [platformPackage]: manifest.version } }, null, 2)}\n`);
+  writeFileSync(
+    join(folder, 'package.json'),
+    `${JSON.stringify({ ...published, optionalDependencies: { [platformPackage]: manifest.version } }, null, 2)}\n`,
+  );
   return folder;
 }
 

@@ -10,7 +10,9 @@ const [folder = 'packed'] = process.argv.slice(2);
 const order = ['native-linux', 'native', 'sdk', 'orchestrator', 'cli'];
 const rank = (name) => order.findIndex((part) => name.startsWith(`flotilla-${part}`));
 
-for (const name of readdirSync(folder).filter((file) => file.endsWith('.tgz')).sort((a, b) => rank(a) - rank(b))) {
+for (const name of readdirSync(folder)
+  .filter((file) => file.endsWith('.tgz'))
+  .sort((a, b) => rank(a) - rank(b))) {
   const { status } = spawnSync('npm', ['publish', '--access', 'public', '--provenance', join(folder, name)], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }

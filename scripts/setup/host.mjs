@@ -38,8 +38,10 @@ export function inspectHost() {
 /** One line for a person. */
 export function describeHost(host) {
   const kvm = { hardware: 'hardware KVM', denied: '/dev/kvm not permitted', software: 'no hardware KVM', none: 'no KVM' }[host.kvm];
-  return `${host.system}, ${host.cpus} processors, ${(host.memoryMiB / 1024).toFixed(1)} GiB, ${kvm}, `
-    + `Node ${process.versions.node}, Rust ${host.rust ?? 'absent'}, ${host.root ? 'root' : 'not root'}`;
+  return (
+    `${host.system}, ${host.cpus} processors, ${(host.memoryMiB / 1024).toFixed(1)} GiB, ${kvm}, ` +
+    `Node ${process.versions.node}, Rust ${host.rust ?? 'absent'}, ${host.root ? 'root' : 'not root'}`
+  );
 }
 
 /** Stops at what no package can mend. */

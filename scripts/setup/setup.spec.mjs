@@ -24,9 +24,18 @@ describe('setup', () => {
 
   it('says that a tool is missing, whether it can install it or not', () => {
     const tools = missingTools(['test'], () => false);
-    assert.deepEqual(tools.map(({ name }) => name), ['actionlint']);
-    assert.deepEqual(missingTools(['test'], () => true), []);
-    assert.deepEqual(missingTools(['run'], () => false), []);
+    assert.deepEqual(
+      tools.map(({ name }) => name),
+      ['actionlint'],
+    );
+    assert.deepEqual(
+      missingTools(['test'], () => true),
+      [],
+    );
+    assert.deepEqual(
+      missingTools(['run'], () => false),
+      [],
+    );
     assert.match(describeTools(tools, true)[0], /^install actionlint \(go install .*@v\d/);
     assert.match(describeTools(tools, false)[0], /^do without actionlint, which needs Go/);
   });

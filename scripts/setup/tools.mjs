@@ -25,7 +25,9 @@ export function missingTools(purposes, isThere = isInstalled) {
 
 /** One line for each tool: how it will come here, or why it will not. */
 export function describeTools(tools, hasGo) {
-  return tools.map(({ name, module }) => (hasGo ? `install ${name} (go install ${module})` : `do without ${name}, which needs Go to install: its tests are skipped`));
+  return tools.map(({ name, module }) =>
+    hasGo ? `install ${name} (go install ${module})` : `do without ${name}, which needs Go to install: its tests are skipped`,
+  );
 }
 
 export function hasGo() {

@@ -43,10 +43,12 @@ export function isBuilt() {
 }
 
 export async function build(steps) {
-  await steps.step('Build (npm run build)', (step) => step.run('npm', ['run', 'build'], {
-    cwd: ROOT,
-    remedy: 'The log has the compiler’s messages. "npm run build" repeats this step alone.',
-  }));
+  await steps.step('Build (npm run build)', (step) =>
+    step.run('npm', ['run', 'build'], {
+      cwd: ROOT,
+      remedy: 'The log has the compiler’s messages. "npm run build" repeats this step alone.',
+    }),
+  );
   stamp(BUILD_STAMP, buildKey());
 }
 

@@ -46,15 +46,21 @@ describe('Bad input', () => {
       expect(error.code).to.be.oneOf(codes);
       expect(error.remedy).to.be.a('string').and.not.equal('');
       expect((await cloud().client.images.list({ name: 'bad' })).items.filter(({ state }) => state === 'ready')).to.have.length(0);
-      await cloud().client.images.delete('bad').then(undefined, () => undefined);
+      await cloud()
+        .client.images.delete('bad')
+        .then(undefined, () => undefined);
     });
   }
 
   it('refuses an image whose checksum is not the one expected', async () => {
     const sha256 = 'ab'.repeat(32);
-    const error = await refusal(cloud().client.images.import({ name: 'bad', kind: 'kernel', format: 'elf', sha256, source: { path: builtImages().kernel.vmlinux } }));
+    const error = await refusal(
+      cloud().client.images.import({ name: 'bad', kind: 'kernel', format: 'elf', sha256, source: { path: builtImages().kernel.vmlinux } }),
+    );
     expect(error.code).to.equal('image.checksum_mismatch');
-    await cloud().client.images.delete('bad').then(undefined, () => undefined);
+    await cloud()
+      .client.images.delete('bad')
+      .then(undefined, () => undefined);
   });
 
   const machines: Array<readonly [string, Record<string, unknown>, string, string]> = [
@@ -95,9 +101,14 @@ describe('Bad input', () => {
 
   it('refuses a body of 100 MB and JSON that is none, and stays up', async () => {
     const send = (body: string): Promise<Response> =>
-      fetch(`${cloud().url}/v1/machines`, { method: 'POST', body, headers: { 'content-type': 'application/json', authorization: `Bearer ${cloud().apiKey}` } });
+      fetch(`${cloud().url}/v1/machines`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${cloud().apiKey}` },
+      });
     const large = await send(`"${'x'.repeat(100_000_000)}"`).catch(() => undefined);
-    if (large !== undefined) expect([large.status, ((await large.json()) as { code: string }).code]).to.deep.equal([413, 'request.too_large']);
+    if (large !== undefined)
+      expect([large.status, ((await large.json()) as { code: string }).code]).to.deep.equal([413, 'request.too_large']);
     const malformed = await send('{"name":');
     expect([malformed.status, ((await malformed.json()) as { code: string }).code]).to.deep.equal([400, 'request.malformed']);
   });

@@ -56,14 +56,18 @@ for (const isolation of isolations) {
         });
 
         it('reads back what it wrote', async () => {
-          await guest.sh('dd if=/dev/urandom of=/tmp/data bs=4096 count=256 2>/dev/null && dd if=/tmp/data of=/dev/vda bs=4096 conv=fsync 2>/dev/null');
+          await guest.sh(
+            'dd if=/dev/urandom of=/tmp/data bs=4096 count=256 2>/dev/null && dd if=/tmp/data of=/dev/vda bs=4096 conv=fsync 2>/dev/null',
+          );
           await guest.sh('echo 3 > /proc/sys/vm/drop_caches');
           await guest.sh('dd if=/dev/vda bs=4096 count=256 2>/dev/null | cmp - /tmp/data');
         });
 
         it('cannot write to a disk that is read-only', async () => {
           expect(await guest.sh('cat /sys/block/vdb/ro')).to.equal('1');
-          expect(await guest.sh('dd if=/dev/zero of=/dev/vdb bs=512 count=1 2>/dev/null && echo written || echo refused')).to.equal('refused');
+          expect(await guest.sh('dd if=/dev/zero of=/dev/vdb bs=512 count=1 2>/dev/null && echo written || echo refused')).to.equal(
+            'refused',
+          );
         });
 
         it('has the address the API says, and reaches its gateway', async () => {
@@ -83,7 +87,9 @@ for (const isolation of isolations) {
         });
 
         it('finds no device that needs a reset', async () => {
-          expect(await guest.sh('grep -l . /sys/bus/virtio/devices/*/status | while read f; do cat $f; done | sort -u')).to.equal('0x0000000f');
+          expect(await guest.sh('grep -l . /sys/bus/virtio/devices/*/status | while read f; do cat $f; done | sort -u')).to.equal(
+            '0x0000000f',
+          );
         });
       });
     }

@@ -20,7 +20,10 @@ describe('A console', () => {
   it('has several readers and one writer', async () => {
     const guest = await cloud().boot('readers');
     const reader = await guest.machine.console({ write: false });
-    const refused = await guest.machine.console().then(() => undefined, (error: { code: string }) => error.code);
+    const refused = await guest.machine.console().then(
+      () => undefined,
+      (error: { code: string }) => error.code,
+    );
     expect(refused).to.equal('console.writer_taken');
     await guest.sh('echo seen by all');
     await reader.expect('seen by all');

@@ -43,7 +43,13 @@ function run(program: keyof CoreTests, args: readonly string[]): string {
     FLOTILLA_TEST_BZIMAGE: kernel.bzImage,
     FLOTILLA_TEST_INITRD: initramfs.initramfs,
   };
-  const done = spawnSync(coreTests()[program], args, { encoding: 'utf8', env, timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: 1 << 26 });
+  const done = spawnSync(coreTests()[program], args, {
+    encoding: 'utf8',
+    env,
+    timeout: limitMs,
+    killSignal: 'SIGKILL',
+    maxBuffer: 1 << 26,
+  });
   const output = `${done.stdout}${done.stderr}`;
   expect(done.error, output).to.equal(undefined);
   expect(done.status, output).to.equal(0);
@@ -59,7 +65,9 @@ function runAll(program: keyof CoreTests, filters: readonly string[]): void {
 
 /** Names of all tests in a program. */
 function testsOf(program: keyof CoreTests): string[] {
-  const listed = run(program, ['--list', '--format', 'terse']).split('\n').filter((line) => line.endsWith(': test'));
+  const listed = run(program, ['--list', '--format', 'terse'])
+    .split('\n')
+    .filter((line) => line.endsWith(': test'));
   return listed.map((line) => line.replace(': test', '')).sort();
 }
 

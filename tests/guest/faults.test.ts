@@ -37,7 +37,10 @@ describe('The death of the orchestrator between any two steps', function () {
     expect(steps.create).to.have.length.greaterThan(2);
     for (const step of steps.create) {
       const doomed = await Cloud.start(places, { NODE_ENV: 'test', FLOTILLA_FAULT: `machine.create.${step}` });
-      await doomed.client.machines.create(request, { maxRetries: 0 }).accepted().catch(() => undefined);
+      await doomed.client.machines
+        .create(request, { maxRetries: 0 })
+        .accepted()
+        .catch(() => undefined);
       await doomed.exited();
       const cloud = await Cloud.start(places);
       await settled(cloud);
@@ -57,7 +60,10 @@ describe('The death of the orchestrator between any two steps', function () {
     for (const step of steps.delete) {
       const doomed = await Cloud.start(places, { NODE_ENV: 'test', FLOTILLA_FAULT: `machine.delete.${step}` });
       await doomed.client.machines.create(request);
-      await doomed.client.machines.delete('fault', { force: true }, { maxRetries: 0 }).accepted().catch(() => undefined);
+      await doomed.client.machines
+        .delete('fault', { force: true }, { maxRetries: 0 })
+        .accepted()
+        .catch(() => undefined);
       await doomed.exited();
       const cloud = await Cloud.start(places);
       await settled(cloud);
@@ -72,6 +78,7 @@ describe('The death of the orchestrator between any two steps', function () {
 /** Waits until no operation is under way. */
 async function settled(cloud: Cloud): Promise<void> {
   for (const state of ['pending', 'running'] as const) {
-    for await (const operation of cloud.client.operations.list({ state })) await cloud.client.operations.wait(operation.id).catch(() => undefined);
+    for await (const operation of cloud.client.operations.list({ state }))
+      await cloud.client.operations.wait(operation.id).catch(() => undefined);
   }
 }

@@ -18,7 +18,9 @@ describe('After the host went down and came up', () => {
 
     const second = await Cloud.start(first.places);
     await (await second.machine('service')).waitFor('running', { timeoutMs: 60_000 });
-    await eventually('the other one is known not to run', 10_000, async () => ['failed', 'stopped'].includes((await second.machine('once')).state));
+    await eventually('the other one is known not to run', 10_000, async () =>
+      ['failed', 'stopped'].includes((await second.machine('once')).state),
+    );
     await second.destroy();
     expectNothingLeft(held);
   });
@@ -31,7 +33,10 @@ function loseEverythingButTheDisk(runtimeDir: string): void {
     if (command.includes('flotilla-vmm') || (command.includes('dnsmasq') && command.includes('flo'))) process.kill(Number(pid), 'SIGKILL');
   }
   for (const link of readdirSync('/sys/class/net').filter((name) => /^flo/.test(name))) run('ip', ['link', 'delete', link]);
-  for (const table of run('nft', ['list', 'tables']).split('\n').filter((line) => / flotilla/.test(line))) run('nft', ['delete', ...table.split(' ')]);
+  for (const table of run('nft', ['list', 'tables'])
+    .split('\n')
+    .filter((line) => / flotilla/.test(line)))
+    run('nft', ['delete', ...table.split(' ')]);
   rmSync(runtimeDir, { recursive: true, force: true });
 }
 

@@ -22,7 +22,9 @@ describe('The life of a machine', () => {
   });
 
   it('is stopped after the guest powers itself off', async () => {
-    const machine = await cloud().client.machines.create(smallMachine('poweroff', 'flotilla.then=poweroff', { restartPolicy: { mode: 'never' } }));
+    const machine = await cloud().client.machines.create(
+      smallMachine('poweroff', 'flotilla.then=poweroff', { restartPolicy: { mode: 'never' } }),
+    );
     const stopped = await machine.waitFor('stopped', { timeoutMs: 120_000 });
     expect(stopped.data.observed.reason?.code).to.be.oneOf([undefined, 'guest.powered_off']);
     await stopped.delete();
@@ -37,7 +39,9 @@ describe('The life of a machine', () => {
   });
 
   it('fails with the registers when the guest kernel panics', async () => {
-    const machine = await cloud().client.machines.create(smallMachine('panic', 'panic=0 flotilla.then=panic', { restartPolicy: { mode: 'never' } }));
+    const machine = await cloud().client.machines.create(
+      smallMachine('panic', 'panic=0 flotilla.then=panic', { restartPolicy: { mode: 'never' } }),
+    );
     const failed = await waitForFailure(machine);
     expect(failed.data.observed.reason?.code).to.equal('guest.panic');
     expect(failed.data.observed.reason?.registers).to.have.property('rip');

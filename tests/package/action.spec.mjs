@@ -14,10 +14,17 @@ describe('The action setup-flotilla', () => {
   const dataDir = join(folder, 'data');
   const runnerFiles = Object.fromEntries(['GITHUB_ENV', 'GITHUB_OUTPUT', 'GITHUB_PATH'].map((name) => [name, join(folder, name)]));
   const env = {
-    ...process.env, ...runnerFiles, RUNNER_TEMP: join(folder, 'temp'), FLOTILLA_VERSION: 'workspace',
-    FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_DATA_DIR: dataDir, FLOTILLA_RUNTIME_DIR: join(folder, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0',
+    ...process.env,
+    ...runnerFiles,
+    RUNNER_TEMP: join(folder, 'temp'),
+    FLOTILLA_VERSION: 'workspace',
+    FLOTILLA_HYPERVISOR: 'fake',
+    FLOTILLA_DATA_DIR: dataDir,
+    FLOTILLA_RUNTIME_DIR: join(folder, 'run'),
+    FLOTILLA_LISTEN: '127.0.0.1:0',
   };
-  const step = (name) => execFileSync(process.execPath, [join(action, name)], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const step = (name) =>
+    execFileSync(process.execPath, [join(action, name)], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   const running = join(dataDir, 'orchestrator.json');
 
   before(() => {

@@ -25,8 +25,16 @@ describe('The packed packages', () => {
     mkdirSync(home);
     writeFileSync(join(home, 'package.json'), '{ "private": true }');
     install(home, tarballs);
-    const settings = { FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_DATA_DIR: data, FLOTILLA_RUNTIME_DIR: join(folder, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0' };
-    server = spawn(join(home, 'node_modules', '.bin', 'flotilla'), ['up'], { env: { ...process.env, ...settings }, stdio: ['ignore', 'pipe', 'inherit'] });
+    const settings = {
+      FLOTILLA_HYPERVISOR: 'fake',
+      FLOTILLA_DATA_DIR: data,
+      FLOTILLA_RUNTIME_DIR: join(folder, 'run'),
+      FLOTILLA_LISTEN: '127.0.0.1:0',
+    };
+    server = spawn(join(home, 'node_modules', '.bin', 'flotilla'), ['up'], {
+      env: { ...process.env, ...settings },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const url = await listening(server);
     env = { ...process.env, FLOTILLA_URL: url, FLOTILLA_API_KEY: readFileSync(join(data, 'admin.key'), 'utf8').trim() };
   });
@@ -40,7 +48,10 @@ describe('The packed packages', () => {
   it('hold no source map, test or compiled part that does not belong', () => {
     for (const tarball of tarballs) {
       const names = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).split('\n');
-      expect(names.filter((name) => /\.(spec|test)\.|\.(tsbuildinfo|map)$/.test(name)), tarball).to.deep.equal([]);
+      expect(
+        names.filter((name) => /\.(spec|test)\.|\.(tsbuildinfo|map)$/.test(name)),
+        tarball,
+      ).to.deep.equal([]);
       const compiled = names.filter((name) => /\.node$|\/flotilla-vmm$/.test(name));
       expect(compiled, tarball).to.have.length(tarball.includes('native-linux') ? 2 : 0);
     }
@@ -52,7 +63,10 @@ describe('The packed packages', () => {
     const report = JSON.parse(runAnyway(bin, ['doctor', '-o', 'json'], folder));
     expect(report.checks.length).to.be.greaterThan(5);
     const platform = realpathSync(join(folder, 'server', 'node_modules', '@flotilla', 'native-linux-x64-gnu'));
-    expect(found(join(folder, 'server'))).to.deep.equal({ addon: join(platform, 'flotilla.linux-x64-gnu.node'), worker: join(platform, 'flotilla-vmm') });
+    expect(found(join(folder, 'server'))).to.deep.equal({
+      addon: join(platform, 'flotilla.linux-x64-gnu.node'),
+      worker: join(platform, 'flotilla-vmm'),
+    });
     expect(execFileSync(join(platform, 'flotilla-vmm'), ['run', '--help'], { encoding: 'utf8' })).to.contain('--kernel');
   });
 
@@ -60,7 +74,10 @@ describe('The packed packages', () => {
     it(`serve a project of kind ${kind}`, () => {
       const project = join(folder, kind);
       cpSync(join(projects, kind), project, { recursive: true });
-      install(project, tarballs.filter((path) => path.includes('flotilla-sdk')));
+      install(
+        project,
+        tarballs.filter((path) => path.includes('flotilla-sdk')),
+      );
       for (const [program, ...args] of JSON.parse(readFileSync(join(project, 'steps.json'), 'utf8'))) {
         execFileSync(program, args, { cwd: project, env, stdio: ['ignore', 'ignore', 'inherit'] });
       }
@@ -68,7 +85,10 @@ describe('The packed packages', () => {
   }
 
   function install(project, packages) {
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], { cwd: project, stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
+      cwd: project,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
   }
 
   /** The addon and the worker that @flotilla/native takes when a program in `project` imports it. */
@@ -77,7 +97,9 @@ describe('The packed packages', () => {
       const addon = process.report.getReport().sharedObjects.find((path) => path.endsWith('.node'));
       console.log(JSON.stringify({ addon, worker: resolveWorkerPath() }));`;
     const { FLOTILLA_WORKER: _ours, ...others } = process.env;
-    return JSON.parse(execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: project, env: others, encoding: 'utf8' }));
+    return JSON.parse(
+      execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: project, env: others, encoding: 'utf8' }),
+    );
   }
 
   function runAnyway(program, args, cwd) {

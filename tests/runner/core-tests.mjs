@@ -22,7 +22,10 @@ function build(words) {
   const argv = ['test', '--locked', '--no-run', '--message-format', 'json-render-diagnostics', ...words];
   const built = spawnSync('cargo', argv, { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'inherit'] });
   if (built.status !== 0) throw new Error(`cargo ${argv.join(' ')} failed: see above`);
-  const messages = built.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  const messages = built.stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
   // Beside the test cargo names the binary that it tests.
   const test = messages.find(({ executable, profile }) => typeof executable === 'string' && profile.test);
   if (test === undefined) throw new Error(`cargo ${argv.join(' ')} named no test program`);

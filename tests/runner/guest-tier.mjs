@@ -15,7 +15,9 @@ const mocha = ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha
 /** On hardware all suites in one go; else each in a lab of its own. */
 export function guestTier() {
   const env = { FLOTILLA_GUEST_IMAGES: guestImages(), FLOTILLA_CORE_TESTS: coreTests() };
-  const suites = readdirSync('tests/guest/dist').filter((name) => name.endsWith('.test.js')).sort();
+  const suites = readdirSync('tests/guest/dist')
+    .filter((name) => name.endsWith('.test.js'))
+    .sort();
   const files = suites.map((name) => `tests/guest/dist/${name}`);
   const host = inspectHost();
   if (host.kvm === 'hardware') return [{ argv: [...mocha, ...files], env, counts: 'mocha' }];
@@ -33,7 +35,20 @@ export function guestTier() {
 
 /** The lab sees the host's files; only the folder with the totals is written back. */
 function inLab(folder, argv) {
-  return ['node', 'lab/lab.mjs', '--memory', String(labMiB), '--timeout', String(limitSeconds), '--writable', folder, '--env', 'FLOTILLA_TEST_TOTALS', '--', ...argv];
+  return [
+    'node',
+    'lab/lab.mjs',
+    '--memory',
+    String(labMiB),
+    '--timeout',
+    String(limitSeconds),
+    '--writable',
+    folder,
+    '--env',
+    'FLOTILLA_TEST_TOTALS',
+    '--',
+    ...argv,
+  ];
 }
 
 function guestImages() {

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { countCargo, countMocha, sum } from './totals.mjs';
 
 /** Lines of cargo's output that say something; the log file has them all. */
-const telling = /^(\s*Running |\s*Doc-tests |test result|test .* FAILED|---- |failures:|SKIPPED:|error|warning: unused|thread '|assertion|\s+left:|\s+right:)/;
+const telling =
+  /^(\s*Running |\s*Doc-tests |test result|test .* FAILED|---- |failures:|SKIPPED:|error|warning: unused|thread '|assertion|\s+left:|\s+right:)/;
 
 export async function runTier(tier) {
   console.log(`\n== ${tier.name}: ${tier.what}`);
@@ -19,7 +20,12 @@ export async function runTier(tier) {
   try {
     const commands = await tier.commands();
     for (const command of commands.filter(({ besides }) => besides === undefined)) counts.push(await runCommand(tier.name, command));
-    counts.push(...(await inParallel(commands.filter(({ besides }) => besides !== undefined), (command) => runCommand(tier.name, command))));
+    counts.push(
+      ...(await inParallel(
+        commands.filter(({ besides }) => besides !== undefined),
+        (command) => runCommand(tier.name, command),
+      )),
+    );
     broken = counts.some((count) => count.broken);
   } catch (error) {
     broken = true;

@@ -37,7 +37,12 @@ export const tiers = [
   {
     name: 'api',
     what: 'SDK, CLI, orchestrator and a fake hypervisor, on SQLite and PostgreSQL',
-    commands: () => [mocha(packages.map((name) => `packages/${name}/dist/test/**/*.test.js`), { timeout: 180_000 })],
+    commands: () => [
+      mocha(
+        packages.map((name) => `packages/${name}/dist/test/**/*.test.js`),
+        { timeout: 180_000 },
+      ),
+    ],
   },
   {
     name: 'guest',

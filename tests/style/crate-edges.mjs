@@ -46,16 +46,16 @@ export const panickingCrates = ['test-guests', 'testing'];
 
 /** library → the only crates that name it, outside of tests */
 export const wrappers = {
-  'acpi_tables': ['boot'],
-  'clap': ['worker'],
+  acpi_tables: ['boot'],
+  clap: ['worker'],
   'io-uring': ['block'],
   'kvm-bindings': ['hypervisor'],
   'kvm-ioctls': ['hypervisor'],
-  'landlock': ['sandbox'],
-  'libc': unsafeCrates,
+  landlock: ['sandbox'],
+  libc: unsafeCrates,
   'linux-loader': ['boot'],
-  'napi': ['node'],
+  napi: ['node'],
   'napi-derive': ['node'],
-  'seccompiler': ['sandbox'],
+  seccompiler: ['sandbox'],
   'ts-rs': ['spec'],
 };

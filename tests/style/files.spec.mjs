@@ -19,7 +19,10 @@ describe('Source files', () => {
   it('stay short enough to be one idea', () => {
     const limit = (path) => (path.endsWith('.rs') ? 700 : 400);
     const isTest = (path) => /(^|\/)(tests?|guest|bench)\/|\.(spec|test)\.m?[jt]s$|(^|\/)tests\.rs$/.test(path);
-    const long = sources.filter((path) => !isTest(path)).map((path) => [path, linesWithoutTests(path)]).filter(([path, lines]) => lines > limit(path));
+    const long = sources
+      .filter((path) => !isTest(path))
+      .map((path) => [path, linesWithoutTests(path)])
+      .filter(([path, lines]) => lines > limit(path));
     expect(long).to.deep.equal([]);
   });
 

@@ -16,8 +16,12 @@ describe('Fuzz targets', () => {
   });
 
   it('reach every function that the crates offer to fuzzers', () => {
-    const offered = ourFiles((path) => /^crates\/[^/]+\/src\/.*\.rs$/.test(path)).flatMap((path) => [...read(path).matchAll(/pub fn (fuzz_\w+)/g)].map(([, name]) => name));
-    const called = ourFiles((path) => path.startsWith('fuzz/fuzz_targets/')).map(read).join('');
+    const offered = ourFiles((path) => /^crates\/[^/]+\/src\/.*\.rs$/.test(path)).flatMap((path) =>
+      [...read(path).matchAll(/pub fn (fuzz_\w+)/g)].map(([, name]) => name),
+    );
+    const called = ourFiles((path) => path.startsWith('fuzz/fuzz_targets/'))
+      .map(read)
+      .join('');
     expect(offered.filter((name) => !called.includes(name))).to.deep.equal([]);
   });
 

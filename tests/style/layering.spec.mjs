@@ -18,10 +18,12 @@ describe('The layers of crates/', () => {
 
   /** crate → crates of ours among those of its dependencies that `wanted` picks, as the tables write it */
   const edges = (wanted) =>
-    Object.fromEntries(packages.map(({ name, dependencies }) => {
-      const ours = dependencies.filter((dependency) => dependency.name.startsWith('flotilla-') && wanted(dependency));
-      return [shortName(name), ours.map((dependency) => shortName(dependency.name)).sort()];
-    }));
+    Object.fromEntries(
+      packages.map(({ name, dependencies }) => {
+        const ours = dependencies.filter((dependency) => dependency.name.startsWith('flotilla-') && wanted(dependency));
+        return [shortName(name), ours.map((dependency) => shortName(dependency.name)).sort()];
+      }),
+    );
   const withoutEmpty = (table) => Object.fromEntries(Object.entries(table).filter(([, to]) => to.length > 0));
 
   it('are the ones of the table, no edge more and none less', () => {
@@ -34,10 +36,11 @@ describe('The layers of crates/', () => {
   });
 
   it('leave each wrapped library to the crates that wrap it', () => {
-    const users = (library) => packages
-      .filter(({ dependencies }) => dependencies.some(({ name, kind }) => name === library && kind !== 'dev'))
-      .map(({ name }) => shortName(name))
-      .sort();
+    const users = (library) =>
+      packages
+        .filter(({ dependencies }) => dependencies.some(({ name, kind }) => name === library && kind !== 'dev'))
+        .map(({ name }) => shortName(name))
+        .sort();
     for (const [library, crates] of Object.entries(wrappers)) expect(users(library), library).to.deep.equal(crates);
   });
 
@@ -45,7 +48,9 @@ describe('The layers of crates/', () => {
     expect(cratesWithout(/^#!\[forbid\(unsafe_code\)\]$/m)).to.deep.equal([...unsafeByMacro, ...unsafeCrates].sort());
     const denying = cratesWithout(/^#!\[(deny|forbid)\(unsafe_code\)\]$/m);
     expect(denying).to.deep.equal(unsafeCrates);
-    const excepted = ourFiles((path) => unsafeByMacro.some((name) => path.startsWith(`crates/${name}/`))).filter((path) => /(allow|expect|warn)\(\s*unsafe_code/.test(read(path)));
+    const excepted = ourFiles((path) => unsafeByMacro.some((name) => path.startsWith(`crates/${name}/`))).filter((path) =>
+      /(allow|expect|warn)\(\s*unsafe_code/.test(read(path)),
+    );
     expect(excepted).to.deep.equal([]);
   });
 
@@ -68,7 +73,12 @@ describe('The layers of crates/', () => {
     const rows = [...read('docs/architecture.md').matchAll(/^\| ([a-z, -]+) \| .* \| (yes|no) \|$/gm)];
     const documented = rows.flatMap(([, names, open]) => names.split(', ').map((name) => [name, open === 'yes']));
     expect(documented.map(([name]) => name).sort()).to.deep.equal(Object.keys(crateEdges).sort());
-    expect(documented.filter(([, open]) => open).map(([name]) => name).sort()).to.deep.equal(unsafeCrates);
+    expect(
+      documented
+        .filter(([, open]) => open)
+        .map(([name]) => name)
+        .sort(),
+    ).to.deep.equal(unsafeCrates);
   });
 
   /** Names of the crates that have a library or program whose root does not match `pattern`. */
@@ -86,13 +96,22 @@ describe('The layers of packages/', () => {
   const offenders = (folder, forbidden) =>
     sources
       .filter((path) => path.startsWith(folder))
-      .flatMap((path) => importsOf(path).filter((one) => forbidden(one, path)).map(({ name }) => `${path}: ${name ?? 'a computed name'}`));
+      .flatMap((path) =>
+        importsOf(path)
+          .filter((one) => forbidden(one, path))
+          .map(({ name }) => `${path}: ${name ?? 'a computed name'}`),
+      );
 
   it('are read off every kind of import', () => {
     const text = `import a from 'a'; import type { b } from 'b'; export * from 'c'; type D = typeof import('d'); import('e'); import(f); require('g');`;
     expect(importsIn(text)).to.deep.equal([
-      { name: 'a', typesOnly: false }, { name: 'b', typesOnly: true }, { name: 'c', typesOnly: false }, { name: 'd', typesOnly: true },
-      { name: 'e', typesOnly: false }, { name: undefined, typesOnly: false }, { name: 'g', typesOnly: false },
+      { name: 'a', typesOnly: false },
+      { name: 'b', typesOnly: true },
+      { name: 'c', typesOnly: false },
+      { name: 'd', typesOnly: true },
+      { name: 'e', typesOnly: false },
+      { name: undefined, typesOnly: false },
+      { name: 'g', typesOnly: false },
     ]);
   });
 

@@ -19,7 +19,11 @@ describe('GitHub workflows', () => {
   it('call only scripts that package.json has', () => {
     const { scripts } = JSON.parse(read('package.json'));
     const called = (path) => [...read(path).matchAll(/\bnpm (?:run |(?=test))([\w:-]+)/g)].map(([, name]) => name);
-    const missing = workflows.flatMap((path) => called(path).filter((name) => !(name in scripts)).map((name) => `${path}: ${name}`));
+    const missing = workflows.flatMap((path) =>
+      called(path)
+        .filter((name) => !(name in scripts))
+        .map((name) => `${path}: ${name}`),
+    );
     expect(missing).to.deep.equal([]);
     const files = Object.values(scripts).flatMap((script) => [...script.matchAll(/node ([\w/-]+\.mjs)/g)].map(([, file]) => file));
     expect(files.filter((file) => ourFiles((path) => path === file).length === 0)).to.deep.equal([]);

@@ -24,8 +24,16 @@ child.unref();
 const url = await listening();
 const key = readKey();
 console.log(`::add-mask::${key}`);
-for (const [name, value] of [['url', url], ['api-key', key]]) report('GITHUB_OUTPUT', name, value);
-for (const [name, value] of [['FLOTILLA_URL', url], ['FLOTILLA_API_KEY', key]]) report('GITHUB_ENV', name, value);
+for (const [name, value] of [
+  ['url', url],
+  ['api-key', key],
+])
+  report('GITHUB_OUTPUT', name, value);
+for (const [name, value] of [
+  ['FLOTILLA_URL', url],
+  ['FLOTILLA_API_KEY', key],
+])
+  report('GITHUB_ENV', name, value);
 console.log(`Flotilla listens on ${url}; its log is ${logFile}.`);
 
 /** Waits for the line that the orchestrator prints when it listens. */

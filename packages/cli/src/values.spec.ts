@@ -5,7 +5,9 @@ import { keyValues, mebibytes } from './values.js';
 
 describe('Option values', () => {
   it('read sizes in MiB', () => {
-    expect([mebibytes('512'), mebibytes('512M'), mebibytes('2G'), mebibytes('2GiB'), mebibytes('2048K')]).to.deep.equal([512, 512, 2048, 2048, 2]);
+    expect([mebibytes('512'), mebibytes('512M'), mebibytes('2G'), mebibytes('2GiB'), mebibytes('2048K')]).to.deep.equal([
+      512, 512, 2048, 2048, 2,
+    ]);
   });
 
   for (const wrong of ['', '0', '-1', '1.5G', '1K', 'lots']) {
@@ -17,13 +19,24 @@ describe('Option values', () => {
   });
 
   it('become the request they mean', () => {
-    const options = { kernel: 'linux', cpus: 2, memory: 512, disk: ['image=debian,size=4G', 'size=1G,readonly'], network: ['none'], start: true, wait: true };
+    const options = {
+      kernel: 'linux',
+      cpus: 2,
+      memory: 512,
+      disk: ['image=debian,size=4G', 'size=1G,readonly'],
+      network: ['none'],
+      start: true,
+      wait: true,
+    };
     expect(toParams('web', options)).to.deep.equal({
       name: 'web',
       cpus: 2,
       memoryMiB: 512,
       boot: { kernel: 'linux' },
-      disks: [{ name: 'root', image: 'debian', sizeMiB: 4096 }, { name: 'disk1', sizeMiB: 1024, readOnly: true }],
+      disks: [
+        { name: 'root', image: 'debian', sizeMiB: 4096 },
+        { name: 'disk1', sizeMiB: 1024, readOnly: true },
+      ],
       interfaces: [],
       start: true,
     });

@@ -17,7 +17,13 @@ interface Outcome {
 
 describe('The command line', () => {
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
-  const env = { ...process.env, FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_DATA_DIR: join(folder, 'data'), FLOTILLA_RUNTIME_DIR: join(folder, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0' };
+  const env = {
+    ...process.env,
+    FLOTILLA_HYPERVISOR: 'fake',
+    FLOTILLA_DATA_DIR: join(folder, 'data'),
+    FLOTILLA_RUNTIME_DIR: join(folder, 'run'),
+    FLOTILLA_LISTEN: '127.0.0.1:0',
+  };
   let up: ChildProcess;
 
   const flotilla = (...args: string[]): Promise<Outcome> =>
@@ -44,7 +50,10 @@ describe('The command line', () => {
   before(async () => {
     const { headerOnlyElf } = await import('./elf.js');
     writeFileSync(join(folder, 'kernel.elf'), headerOnlyElf());
-    up = spawn(process.execPath, [cli, 'up', '--import-root', folder, '--import-root', '/nowhere'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    up = spawn(process.execPath, [cli, 'up', '--import-root', folder, '--import-root', '/nowhere'], {
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     if (up.stdout !== null) for await (const chunk of up.stdout) if (String(chunk).includes('listening on')) break;
   });
   after(async () => {
@@ -54,15 +63,42 @@ describe('The command line', () => {
   });
 
   it('finds the orchestrator of its own host without being told', async () => {
-    expect(await flotilla('machine', 'list')).to.deep.equal({ status: 0, stdout: 'NAME  STATE  CPUS  MEMORY  ADDRESS  AGE  REASON\n', stderr: '' });
+    expect(await flotilla('machine', 'list')).to.deep.equal({
+      status: 0,
+      stdout: 'NAME  STATE  CPUS  MEMORY  ADDRESS  AGE  REASON\n',
+      stderr: '',
+    });
   });
 
   it('takes a machine through its life, data on stdout and talk on stderr', async () => {
-    expect((await flotilla('image', 'import', 'kernel', join(folder, 'kernel.elf'), '--kind', 'kernel', '--format', 'elf')).status).to.equal(0);
-    const created = await flotilla('-o', 'json', 'machine', 'create', 'web', '--kernel', 'kernel', '--memory', '64M', '--network', 'none', '--label', 'tier=front');
+    expect(
+      (await flotilla('image', 'import', 'kernel', join(folder, 'kernel.elf'), '--kind', 'kernel', '--format', 'elf')).status,
+    ).to.equal(0);
+    const created = await flotilla(
+      '-o',
+      'json',
+      'machine',
+      'create',
+      'web',
+      '--kernel',
+      'kernel',
+      '--memory',
+      '64M',
+      '--network',
+      'none',
+      '--label',
+      'tier=front',
+    );
     expect(created.status, created.stderr).to.equal(0);
     expect(JSON.parse(created.stdout)).to.nested.include({ 'observed.state': 'running', 'labels.tier': 'front', 'spec.memoryMiB': 64 });
-    for (const [verb, state] of [['pause', 'paused'], ['resume', 'running'], ['restart', 'running'], ['stop', 'stopped'], ['start', 'running'], ['kill', 'stopped']] as const) {
+    for (const [verb, state] of [
+      ['pause', 'paused'],
+      ['resume', 'running'],
+      ['restart', 'running'],
+      ['stop', 'stopped'],
+      ['start', 'running'],
+      ['kill', 'stopped'],
+    ] as const) {
       const done = await flotilla('-o', 'yaml', 'machine', verb, 'web');
       expect(done.stdout, `${verb}: ${done.stderr}`).to.match(new RegExp(`^  state: ${state}$`, 'm'));
     }
@@ -82,7 +118,9 @@ describe('The command line', () => {
 
   it('shows an address as reserved until the guest has taken it, and then until when', async () => {
     await flotilla('machine', 'create', 'linked', '--kernel', 'kernel', '--memory', '64M');
-    expect((await flotilla('network', 'show', 'default')).stdout).to.match(/MAC +IP +MACHINE +STATE +EXPIRES/).and.to.contain('reserved');
+    expect((await flotilla('network', 'show', 'default')).stdout)
+      .to.match(/MAC +IP +MACHINE +STATE +EXPIRES/)
+      .and.to.contain('reserved');
     const shown = (await flotilla('machine', 'show', 'linked')).stdout;
     const [, ip = ''] = /address: +(10\.77\.\d+\.\d+) \(reserved\)/.exec(shown) ?? [];
     const [mac = ''] = /([0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(shown) ?? [];

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-export { type ConsoleConnection, type ConsoleRecord, type OpenConsoleOptions, openConsole, type ReadConsoleOptions, readConsole } from './console.js';
+export {
+  type ConsoleConnection,
+  type ConsoleRecord,
+  type OpenConsoleOptions,
+  openConsole,
+  type ReadConsoleOptions,
+  readConsole,
+} from './console.js';
 export { FlotillaError, type FlotillaErrorDetails, type FlotillaErrorInit } from './errors.js';
 export type { LostEvent, MachineEvent, WorkerExitedEvent } from './events.js';
 export { ERROR_CODES, type ErrorCode, isErrorCode } from './generated/error-codes.js';

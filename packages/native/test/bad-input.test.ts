@@ -11,13 +11,19 @@ import { rejects } from './support/rejects.js';
 type Change = (spec: MachineSpec, folder: string) => unknown;
 type Row = [what: string, code: ErrorCode, field: string | undefined, change: Change];
 
-const kernel = (path: string): Change => (spec) => ({ ...spec, boot: { kernel: { path } } });
-const written = (content: string | Uint8Array): Change => (spec, folder) => {
-  const path = join(folder, 'kernel');
-  writeFileSync(path, content);
-  return { ...spec, boot: { kernel: { path } } };
-};
-const disk = (extra: object): Change => (spec) => ({ ...spec, disks: [{ id: 'a', format: 'raw', source: { path: '/nonexistent' }, ...extra }] });
+const kernel =
+  (path: string): Change =>
+  (spec) => ({ ...spec, boot: { kernel: { path } } });
+const written =
+  (content: string | Uint8Array): Change =>
+  (spec, folder) => {
+    const path = join(folder, 'kernel');
+    writeFileSync(path, content);
+    return { ...spec, boot: { kernel: { path } } };
+  };
+const disk =
+  (extra: object): Change =>
+  (spec) => ({ ...spec, disks: [{ id: 'a', format: 'raw', source: { path: '/nonexistent' }, ...extra }] });
 
 /** A setup header of a bzImage that promises a megabyte. */
 function truncatedBzImage(): Uint8Array {
@@ -42,7 +48,12 @@ const rows: Row[] = [
   ['an absent disk', 'file.missing', '$.disks[0].source', disk({})],
   ['a directory as disk', 'file.not_regular', '$.disks[0].source', disk({ source: { path: '/etc' } })],
   ['a disk of unknown format', 'spec.invalid_value', '$.disks[0].format', disk({ format: 'qcow7' })],
-  ['two disks with one id', 'spec.id_duplicate', '$.disks[1].id', (spec) => ({ ...spec, disks: [0, 1].map(() => ({ id: 'a', format: 'raw', source: { path: '/x' } })) })],
+  [
+    'two disks with one id',
+    'spec.id_duplicate',
+    '$.disks[1].id',
+    (spec) => ({ ...spec, disks: [0, 1].map(() => ({ id: 'a', format: 'raw', source: { path: '/x' } })) }),
+  ],
   ['no memory', 'spec.memory_too_small', '$.memory', (spec) => ({ ...spec, memory: 0 })],
   ['memory that is no whole number of pages', 'spec.memory_unaligned', '$.memory', (spec) => ({ ...spec, memory: (16 << 20) + 1 })],
   ['more memory than the host has', 'spec.memory_too_large', '$.memory', (spec) => ({ ...spec, memory: 2 ** 52 })],
@@ -54,7 +65,12 @@ const rows: Row[] = [
   ['a thousand CPUs', 'spec.cpus_out_of_range', '$.cpus', (spec) => ({ ...spec, cpus: 1000 })],
   ['an unknown field', 'spec.unknown_field', '$.colour', (spec) => ({ ...spec, colour: 'red' })],
   ['no boot', 'spec.missing_field', '$.boot', ({ cpus, memory }) => ({ cpus, memory })],
-  ['a bad MAC address', 'spec.mac_invalid', '$.interfaces[0].mac', (spec) => ({ ...spec, interfaces: [{ id: 'a', tap: { name: 'tap0' }, mac: '01:00:00:00:00:00' }] })],
+  [
+    'a bad MAC address',
+    'spec.mac_invalid',
+    '$.interfaces[0].mac',
+    (spec) => ({ ...spec, interfaces: [{ id: 'a', tap: { name: 'tap0' }, mac: '01:00:00:00:00:00' }] }),
+  ],
   ['a missing tap', 'tap.missing', '$.interfaces[0].tap', (spec) => ({ ...spec, interfaces: [{ id: 'a', tap: { name: 'no-such-tap' } }] })],
   ['no object at all', 'spec.invalid_type', '$', () => 'boot!'],
 ];
@@ -75,8 +91,7 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
     };
 
     for (const [what, code, field, change] of rows) {
-      it(`refuses ${what}: ${code}`, () =>
-        refuses((options, folder) => ({ ...options, spec: change(options.spec, folder) }), code, field));
+      it(`refuses ${what}: ${code}`, () => refuses((options, folder) => ({ ...options, spec: change(options.spec, folder) }), code, field));
     }
 
     it('names every fault at once', async () => {

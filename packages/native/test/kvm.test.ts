@@ -52,7 +52,11 @@ describe('A host whose /dev/kvm', function () {
     });
 
     it(`may not be opened refuses a machine with kvm.denied, isolation ${isolation}`, function () {
-      if (spawnSync(NOBODY[0] ?? '', [...NOBODY.slice(1), process.execPath, '-e', 'require("fs").accessSync(process.argv[1])', packageEntry]).status !== 0) this.skip(); // an unprivileged user cannot read this repository
+      if (
+        spawnSync(NOBODY[0] ?? '', [...NOBODY.slice(1), process.execPath, '-e', 'require("fs").accessSync(process.argv[1])', packageEntry])
+          .status !== 0
+      )
+        this.skip(); // an unprivileged user cannot read this repository
       refused(tell('locked', isolation, NOBODY), 'kvm.denied', /permission|denied/i);
     });
   }
@@ -62,7 +66,15 @@ describe('A host whose /dev/kvm', function () {
     const path = (name: string): string => join(folder.path, name);
     const result = spawnSync('unshare', ['--mount', 'sh', '-c', PRIVATE_DEV, 'sh', ...as, process.execPath, path('create.mjs')], {
       encoding: 'utf8',
-      env: { ...process.env, DEV: path('dev'), KVM: kvm, ENTRY: packageEntry, KERNEL: path('kernel'), RUN: path('run'), ISOLATION: isolation },
+      env: {
+        ...process.env,
+        DEV: path('dev'),
+        KVM: kvm,
+        ENTRY: packageEntry,
+        KERNEL: path('kernel'),
+        RUN: path('run'),
+        ISOLATION: isolation,
+      },
     });
     expect(result.stderr).to.equal('');
     return JSON.parse(result.stdout) as Told;

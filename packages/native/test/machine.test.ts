@@ -77,7 +77,9 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
       const machine = await bench.boot('triple-fault');
       const stopped = await eventOf(machine, 'stopped');
       expect(stopped.reason).to.equal('triple-fault');
-      expect(stopped.registers?.registers).to.have.property('rip').that.matches(/^0x[0-9a-f]+$/);
+      expect(stopped.registers?.registers)
+        .to.have.property('rip')
+        .that.matches(/^0x[0-9a-f]+$/);
     });
 
     it('tells a guest panic', async () => {
@@ -206,7 +208,11 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
     });
 
     it('lets a process end while the machine runs', async () => {
-      for (const [ending, status] of [['', 0], ['process.exit(7)', 7], ['throw new Error("mine")', 1]] as const) {
+      for (const [ending, status] of [
+        ['', 0],
+        ['process.exit(7)', 7],
+        ['throw new Error("mine")', 1],
+      ] as const) {
         const options = bench.options('spin');
         const script = `
           import { Machine } from ${JSON.stringify(packageEntry)};

@@ -68,7 +68,9 @@ describe('A panic in the core', () => {
     const script = `const { provokePanic } = await import('#binding'); await provokePanic('call').catch(() => {})`;
     const done = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: packageDirectory, encoding: 'utf8' });
     expect(done.status).to.equal(0);
-    expect(done.stderr).to.match(/^flotilla \d.*internal error/m).and.include('please report');
+    expect(done.stderr)
+      .to.match(/^flotilla \d.*internal error/m)
+      .and.include('please report');
   });
 });
 

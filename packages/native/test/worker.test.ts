@@ -133,7 +133,10 @@ describe('What a worker leaves', function () {
       const { runtimeDirectory, spec } = bench.options(name);
       const parent = orchestrator(runtimeDirectory, JSON.stringify(spec));
       const [line] = (await once(parent.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
-      const console = name === 'echo' ? await openConsole({ path: join(runtimeDirectory, 'machines', 'orphan', 'console.sock'), offset: 0, write: true }) : undefined;
+      const console =
+        name === 'echo'
+          ? await openConsole({ path: join(runtimeDirectory, 'machines', 'orphan', 'console.sock'), offset: 0, write: true })
+          : undefined;
       parent.kill('SIGKILL');
       await once(parent, 'exit');
       await console?.write('xyz');

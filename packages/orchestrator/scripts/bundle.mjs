@@ -14,7 +14,18 @@ const dist = join(root, 'dist');
 const isCache = (name) => name.startsWith('bundle.') && name.includes('.cache');
 for (const name of readdirSync(dist).filter(isCache)) rmSync(join(dist, name));
 
-const optional = ['@nestjs/microservices', '@nestjs/microservices/*', '@nestjs/websockets', '@nestjs/websockets/*', 'class-transformer/storage', 'pg-native', 'bufferutil', 'utf-8-validate', '@fastify/static', 'file-type'];
+const optional = [
+  '@nestjs/microservices',
+  '@nestjs/microservices/*',
+  '@nestjs/websockets',
+  '@nestjs/websockets/*',
+  'class-transformer/storage',
+  'pg-native',
+  'bufferutil',
+  'utf-8-validate',
+  '@fastify/static',
+  'file-type',
+];
 
 const result = await build({
   entryPoints: [join(dist, 'src/main.js')],
@@ -35,7 +46,9 @@ const result = await build({
   logLevel: 'warning',
 });
 
-writeFileSync(join(dist, 'main.js'), `#!/usr/bin/env node
+writeFileSync(
+  join(dist, 'main.js'),
+  `#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // Runs the bundle with the code cache of V8 when there is a fitting one.
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
@@ -66,7 +79,8 @@ if (cachedData === undefined || script.cachedDataRejected) {
     } catch { /* no cache */ }
   }, 2000).unref();
 }
-`);
+`,
+);
 chmodSync(join(dist, 'main.js'), 0o755);
 copyFileSync(join(root, '../../openapi/flotilla.v1.json'), join(dist, 'openapi.json'));
 if (result.metafile !== undefined) writeFileSync(process.env['BUNDLE_META'], JSON.stringify(result.metafile));
@@ -78,7 +92,15 @@ async function makeCache() {
   const directory = mkdtempSync(join(tmpdir(), 'flotilla-bundle-'));
   const child = spawn(process.execPath, [join(dist, 'main.js')], {
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, FLOTILLA_DATA_DIR: join(directory, 'data'), FLOTILLA_RUNTIME_DIR: join(directory, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0', FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_DATABASE_URL: '', FLOTILLA_LOG: 'warn' },
+    env: {
+      ...process.env,
+      FLOTILLA_DATA_DIR: join(directory, 'data'),
+      FLOTILLA_RUNTIME_DIR: join(directory, 'run'),
+      FLOTILLA_LISTEN: '127.0.0.1:0',
+      FLOTILLA_HYPERVISOR: 'fake',
+      FLOTILLA_DATABASE_URL: '',
+      FLOTILLA_LOG: 'warn',
+    },
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
   for (let waited = 0; waited < 30_000 && child.exitCode === null; waited += 100) {

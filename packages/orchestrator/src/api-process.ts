@@ -33,7 +33,11 @@ export interface RunningApi {
 /** Starts the api role: listens first, adopts what runs right after. */
 export async function startApi(outside: Outside): Promise<RunningApi> {
   const { config, log, database, agent } = outside;
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.with(outside), { logger: false, bodyParser: false, abortOnError: false });
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.with(outside), {
+    logger: false,
+    bodyParser: false,
+    abortOnError: false,
+  });
   configure(app);
   const runner = app.get(OperationRunner);
   const machineOperations = app.get(MachineOperations);

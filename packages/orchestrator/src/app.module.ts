@@ -67,21 +67,62 @@ export interface Outside {
 }
 
 const REPOSITORIES: Provider[] = [
-  { provide: MachineRepository, useClass: KyselyMachineRepository }, { provide: ImageRepository, useClass: KyselyImageRepository }, { provide: VolumeRepository, useClass: KyselyVolumeRepository },
-  { provide: NetworkRepository, useClass: KyselyNetworkRepository }, { provide: OperationRepository, useClass: KyselyOperationRepository }, { provide: KeyRepository, useClass: KyselyKeyRepository }, EventRepository,
+  { provide: MachineRepository, useClass: KyselyMachineRepository },
+  { provide: ImageRepository, useClass: KyselyImageRepository },
+  { provide: VolumeRepository, useClass: KyselyVolumeRepository },
+  { provide: NetworkRepository, useClass: KyselyNetworkRepository },
+  { provide: OperationRepository, useClass: KyselyOperationRepository },
+  { provide: KeyRepository, useClass: KyselyKeyRepository },
+  EventRepository,
 ];
 
 const SERVICES: Provider[] = [
-  { provide: AddressHolders, useClass: MachineAddressHolders }, MachinesService, MachineStores, MachinePlanner, MachineActions, MachineConsole, MachineStates, MachineSteps, MachineOperations, MachineServices, MachinesReconciler, LeasesReconciler,
-  ImagesService, ImageUploads, ImageImport, ImageDelete, PoolsService, VolumesService, NetworksService, HostsService, OperationsService, OperationRunner,
-  EventHub, EventStreams, KeysService, AuditService, IdempotencyStore, HealthService, Metrics, ConsoleGateway,
-  OrphansReconciler, StartUp, Housekeeping, Retention, ReconcilerRuns, Reconcilers,
+  { provide: AddressHolders, useClass: MachineAddressHolders },
+  MachinesService,
+  MachineStores,
+  MachinePlanner,
+  MachineActions,
+  MachineConsole,
+  MachineStates,
+  MachineSteps,
+  MachineOperations,
+  MachineServices,
+  MachinesReconciler,
+  LeasesReconciler,
+  ImagesService,
+  ImageUploads,
+  ImageImport,
+  ImageDelete,
+  PoolsService,
+  VolumesService,
+  NetworksService,
+  HostsService,
+  OperationsService,
+  OperationRunner,
+  EventHub,
+  EventStreams,
+  KeysService,
+  AuditService,
+  IdempotencyStore,
+  HealthService,
+  Metrics,
+  ConsoleGateway,
+  OrphansReconciler,
+  StartUp,
+  Housekeeping,
+  Retention,
+  ReconcilerRuns,
+  Reconcilers,
 ];
 
 // The order counts: the answer of a handler passes idempotency, then the wait for the operation, then the audit.
 const PIPELINE: Provider[] = [
-  { provide: APP_GUARD, useClass: AuthGuard }, { provide: APP_INTERCEPTOR, useClass: AuditInterceptor }, { provide: APP_INTERCEPTOR, useClass: OperationInterceptor },
-  { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor }, { provide: APP_PIPE, useFactory: makeValidationPipe }, { provide: APP_FILTER, useClass: ProblemFilter },
+  { provide: APP_GUARD, useClass: AuthGuard },
+  { provide: APP_INTERCEPTOR, useClass: AuditInterceptor },
+  { provide: APP_INTERCEPTOR, useClass: OperationInterceptor },
+  { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
+  { provide: APP_PIPE, useFactory: makeValidationPipe },
+  { provide: APP_FILTER, useClass: ProblemFilter },
 ];
 
 /** The whole api role: wiring only. */
@@ -89,8 +130,11 @@ const PIPELINE: Provider[] = [
 export class AppModule {
   static with(outside: Outside): DynamicModule {
     const values: Provider[] = [
-      { provide: Config, useValue: outside.config }, { provide: Database, useValue: outside.database }, { provide: HostAgent, useValue: outside.agent },
-      { provide: LOG, useValue: outside.log }, { provide: FaultPoints, useValue: new FaultPoints(outside.config.fault) },
+      { provide: Config, useValue: outside.config },
+      { provide: Database, useValue: outside.database },
+      { provide: HostAgent, useValue: outside.agent },
+      { provide: LOG, useValue: outside.log },
+      { provide: FaultPoints, useValue: new FaultPoints(outside.config.fault) },
     ];
     return { module: AppModule, controllers: [...CONTROLLERS], providers: [...values, ...REPOSITORIES, ...SERVICES, ...PIPELINE] };
   }

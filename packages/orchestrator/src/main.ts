@@ -17,10 +17,14 @@ FLOTILLA_HYPERVISOR, FLOTILLA_WORKER, FLOTILLA_AGENT_SOCKET, FLOTILLA_AGENT_GROU
 FLOTILLA_KEEP_OPERATIONS, FLOTILLA_KEEP_OPERATIONS_DAYS, FLOTILLA_KEEP_AUDIT, FLOTILLA_KEEP_AUDIT_DAYS, FLOTILLA_EVENT_WINDOW.
 `;
 
-interface Running { stop(): Promise<void> }
+interface Running {
+  stop(): Promise<void>;
+}
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { role: { type: 'string', default: 'all' }, help: { type: 'boolean', short: 'h', default: false } } });
+  const { values } = parseArgs({
+    options: { role: { type: 'string', default: 'all' }, help: { type: 'boolean', short: 'h', default: false } },
+  });
   if (values.help) {
     process.stdout.write(USAGE);
     return;
@@ -34,10 +38,13 @@ async function main(): Promise<void> {
     if (stopping) process.exit(130);
     stopping = true;
     log.info({ signal }, 'stopping; machines go on');
-    running.stop().then(() => process.exit(0), (error: unknown) => {
-      log.error({ err: error }, 'the stop failed');
-      process.exit(1);
-    });
+    running.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'the stop failed');
+        process.exit(1);
+      },
+    );
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a promise was rejected and nobody listened'));
@@ -48,7 +55,10 @@ async function startApiRole(config: Config, log: Log): Promise<Running> {
   const { Database } = await import('./database/database.js');
   const { startApi } = await import('./api-process.js');
   const agent = await connectAgent(config, log);
-  const database = config.databaseUrl === undefined ? Database.openSqlite(join(config.dataDirectory, 'flotilla.db')) : await Database.openPostgres(config.databaseUrl);
+  const database =
+    config.databaseUrl === undefined
+      ? Database.openSqlite(join(config.dataDirectory, 'flotilla.db'))
+      : await Database.openPostgres(config.databaseUrl);
   await database.migrate();
   const api = await startApi({ config, database, agent, log });
   return {
@@ -86,6 +96,8 @@ async function startAgentRole(config: Config, log: Log): Promise<Running> {
 
 main().catch((error: unknown) => {
   const known = error instanceof ConfigError || error instanceof DirectoryLocked;
-  process.stderr.write(`flotilla-orchestrator: ${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(
+    `flotilla-orchestrator: ${known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   process.exit(known ? 2 : 1);
 });

@@ -24,7 +24,13 @@ export interface Running {
 export async function startOrchestrator(): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-sdk-'));
   const dataDir = join(folder, 'data');
-  const env = { ...process.env, FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_DATA_DIR: dataDir, FLOTILLA_RUNTIME_DIR: join(folder, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0' };
+  const env = {
+    ...process.env,
+    FLOTILLA_HYPERVISOR: 'fake',
+    FLOTILLA_DATA_DIR: dataDir,
+    FLOTILLA_RUNTIME_DIR: join(folder, 'run'),
+    FLOTILLA_LISTEN: '127.0.0.1:0',
+  };
   const child = spawn(process.execPath, [entry], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const url = await new Promise<string>((resolve, reject) => {
     let said = '';

@@ -2,7 +2,18 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import {
-  AbortedError, AuthenticationError, ConflictError, type CreateMachine, type Event, Flotilla, InvalidRequestError, type MachineHandle, NotFoundError, OperationError, PermissionError, PreconditionError,
+  AbortedError,
+  AuthenticationError,
+  ConflictError,
+  type CreateMachine,
+  type Event,
+  Flotilla,
+  InvalidRequestError,
+  type MachineHandle,
+  NotFoundError,
+  OperationError,
+  PermissionError,
+  PreconditionError,
 } from '../src/index.js';
 import { type Running, startOrchestrator } from './orchestrator.js';
 
@@ -18,7 +29,13 @@ const rejection = async (attempt: PromiseLike<unknown>): Promise<unknown> => {
 describe('The SDK, against an orchestrator', () => {
   let server: Running;
   let client: Flotilla;
-  const machine = (name: string, more: Partial<CreateMachine> = {}): CreateMachine => ({ name, cpus: 1, memoryMiB: 64, boot: { kernel: 'kernel' }, ...more });
+  const machine = (name: string, more: Partial<CreateMachine> = {}): CreateMachine => ({
+    name,
+    cpus: 1,
+    memoryMiB: 64,
+    boot: { kernel: 'kernel' },
+    ...more,
+  });
 
   before(async () => {
     server = await startOrchestrator();
@@ -57,13 +74,17 @@ describe('The SDK, against an orchestrator', () => {
   });
 
   it('waits for a state that the machine reaches by itself', async () => {
-    const created = await client.machines.create(machine('brief', { boot: { kernel: 'kernel', commandLine: 'fake.poweroff_after=300' }, restartPolicy: { mode: 'never' } }));
+    const created = await client.machines.create(
+      machine('brief', { boot: { kernel: 'kernel', commandLine: 'fake.poweroff_after=300' }, restartPolicy: { mode: 'never' } }),
+    );
     expect((await created.waitFor('stopped', { timeoutMs: 10_000 })).state).to.equal('stopped');
     await created.delete();
   });
 
   it('says why a machine will not reach the state waited for', async () => {
-    const created = await client.machines.create(machine('panics', { boot: { kernel: 'kernel', commandLine: 'fake.panic_after=300' }, restartPolicy: { mode: 'never' } }));
+    const created = await client.machines.create(
+      machine('panics', { boot: { kernel: 'kernel', commandLine: 'fake.panic_after=300' }, restartPolicy: { mode: 'never' } }),
+    );
     const error = (await rejection(created.waitFor('paused', { timeoutMs: 10_000 }))) as { code: string };
     expect(error.code).to.equal('guest.panic');
     await created.delete({ force: true });
@@ -110,7 +131,10 @@ describe('The SDK, against an orchestrator', () => {
       seen.push(event);
       if (seen.length === 2) break;
     }
-    expect(seen.map(({ kind, target }) => [kind, target.name])).to.deep.equal([['machine.created', 'seen'], ['machine.deleted', 'seen']]);
+    expect(seen.map(({ kind, target }) => [kind, target.name])).to.deep.equal([
+      ['machine.created', 'seen'],
+      ['machine.deleted', 'seen'],
+    ]);
     for await (const event of client.events({ after: seen[0]?.id ?? 0, kinds: ['machine.deleted'] })) {
       expect(event.id).to.equal(seen[1]?.id);
       break;
@@ -119,8 +143,10 @@ describe('The SDK, against an orchestrator', () => {
   });
 
   it('lists over pages and by labels', async () => {
-    for (const index of [1, 2, 3]) await client.machines.create(machine(`page-${index}`, { start: false, labels: { set: 'pages', odd: String(index % 2) } }));
-    const names = async (filter: Parameters<Flotilla['machines']['list']>[0]): Promise<string[]> => (await client.machines.list(filter).all()).map(({ name }) => name).sort();
+    for (const index of [1, 2, 3])
+      await client.machines.create(machine(`page-${index}`, { start: false, labels: { set: 'pages', odd: String(index % 2) } }));
+    const names = async (filter: Parameters<Flotilla['machines']['list']>[0]): Promise<string[]> =>
+      (await client.machines.list(filter).all()).map(({ name }) => name).sort();
     expect(await names({ labels: { set: 'pages' }, limit: 2 })).to.deep.equal(['page-1', 'page-2', 'page-3']);
     expect(await names({ labels: { set: 'pages', odd: '1' } })).to.deep.equal(['page-1', 'page-3']);
     for (const index of [1, 2, 3]) await client.machines.delete(`page-${index}`);
@@ -129,14 +155,20 @@ describe('The SDK, against an orchestrator', () => {
   it('uploads an image, and has it refused when its checksum is another', async () => {
     const content = new Uint8Array(readFileSync(server.kernelFile));
     expect((await client.images.upload('uploaded', content, { kind: 'kernel', format: 'elf' })).state).to.equal('ready');
-    const error = (await rejection(client.images.upload('wrong', content, { kind: 'kernel', format: 'elf', sha256: '0'.repeat(64) }))) as { code: string };
+    const error = (await rejection(client.images.upload('wrong', content, { kind: 'kernel', format: 'elf', sha256: '0'.repeat(64) }))) as {
+      code: string;
+    };
     expect(error.code).to.equal('image.checksum_mismatch');
     await client.images.delete('uploaded');
   });
 
   it('has an error class for each cause', async () => {
-    expect(await rejection(client.machines.create({ ...machine('bad'), cpus: 0 }))).to.be.instanceOf(InvalidRequestError).and.have.property('field');
-    expect(await rejection(new Flotilla({ baseUrl: server.url, apiKey: 'flo_none_none' }).machines.get('x'))).to.be.instanceOf(AuthenticationError);
+    expect(await rejection(client.machines.create({ ...machine('bad'), cpus: 0 })))
+      .to.be.instanceOf(InvalidRequestError)
+      .and.have.property('field');
+    expect(await rejection(new Flotilla({ baseUrl: server.url, apiKey: 'flo_none_none' }).machines.get('x'))).to.be.instanceOf(
+      AuthenticationError,
+    );
     const viewer = await client.keys.create({ name: 'reader', role: 'viewer' });
     const reader = new Flotilla({ baseUrl: server.url, apiKey: viewer.secret });
     const denied = (await rejection(reader.machines.create(machine('denied')))) as PermissionError;
@@ -151,7 +183,9 @@ describe('The SDK, against an orchestrator', () => {
 
   it('ends a call whose signal fires', async () => {
     const controller = new AbortController();
-    const pending = client.machines.create(machine('aborted', { boot: { kernel: 'kernel', commandLine: 'fake.boot_ms=2000' } }), { signal: controller.signal });
+    const pending = client.machines.create(machine('aborted', { boot: { kernel: 'kernel', commandLine: 'fake.boot_ms=2000' } }), {
+      signal: controller.signal,
+    });
     await pending.accepted();
     controller.abort();
     expect(await rejection(pending)).to.be.instanceOf(AbortedError);

@@ -51,7 +51,13 @@ export class Cloud {
     const child = spawn(process.execPath, [orchestratorEntry], {
       cwd: top,
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, FLOTILLA_DATA_DIR: places.dataDir, FLOTILLA_RUNTIME_DIR: places.runtimeDir, FLOTILLA_LISTEN: '127.0.0.1:0', ...env },
+      env: {
+        ...process.env,
+        FLOTILLA_DATA_DIR: places.dataDir,
+        FLOTILLA_RUNTIME_DIR: places.runtimeDir,
+        FLOTILLA_LISTEN: '127.0.0.1:0',
+        ...env,
+      },
     });
     running.add(child);
     child.once('exit', () => running.delete(child));

@@ -67,5 +67,8 @@ export class Guest {
 
 /** What lies between two marks, without the carriage returns of the terminal. */
 function between(text: string, start: string, end: string): string {
-  return text.slice(text.lastIndexOf(start) + start.length, text.lastIndexOf(end)).replace(/\r/g, '').trim();
+  return text
+    .slice(text.lastIndexOf(start) + start.length, text.lastIndexOf(end))
+    .replace(/\r/g, '')
+    .trim();
 }

@@ -18,7 +18,10 @@ export function hostState(): HostState {
     dnsmasq: processes((command) => command.includes('dnsmasq')),
     links: readdirSync('/sys/class/net').sort(),
     tables: run('nft', ['list', 'tables']).split('\n').filter(Boolean).sort(),
-    mounts: readFileSync('/proc/mounts', 'utf8').split('\n').map((line) => line.split(' ').slice(0, 3).join(' ')).sort(),
+    mounts: readFileSync('/proc/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ').slice(0, 3).join(' '))
+      .sort(),
   };
 }
 

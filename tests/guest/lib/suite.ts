@@ -34,5 +34,10 @@ export function expectNothingLeft(held: HostState): void {
 /** The default network outlives an orchestrator, as machines do: its bridge, table and dnsmasq belong to the host. */
 export function machineTraces(state: HostState): HostState {
   const ofNetwork = (name: string): boolean => /^flo-|\bflotilla/.test(name);
-  return { ...state, dnsmasq: [], links: state.links.filter((name) => !ofNetwork(name)), tables: state.tables.filter((name) => !ofNetwork(name)) };
+  return {
+    ...state,
+    dnsmasq: [],
+    links: state.links.filter((name) => !ofNetwork(name)),
+    tables: state.tables.filter((name) => !ofNetwork(name)),
+  };
 }

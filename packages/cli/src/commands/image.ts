@@ -32,7 +32,7 @@ export function addImageCommands(program: Command): void {
   const image = program.command('image').description('kernels, initrds and disks that machines start from');
   image
     .command('import <name> <file>')
-    .description('import a file of the orchestrator\'s host, or upload one from here')
+    .description("import a file of the orchestrator's host, or upload one from here")
     .addOption(new Option('--kind <kind>', 'what it is').choices(['kernel', 'initrd', 'disk']).makeOptionMandatory())
     .addOption(new Option('--format <format>', 'how it is stored').choices(['elf', 'bzimage', 'raw', 'initrd']).makeOptionMandatory())
     .option('--sha256 <digest>', 'refuse other content')

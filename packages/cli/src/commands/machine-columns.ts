@@ -29,10 +29,19 @@ export const machineDetails: Columns<Machine> = [
   ['kernel', ({ spec }) => spec.boot.kernel],
   ['command line', ({ spec }) => spec.boot.commandLine],
   ['disks', ({ observed }) => observed.disks.map(({ name, volume }) => `${name} (${volume})`).join(', ')],
-  ['interfaces', ({ observed }) => observed.addresses.map((one) => `${one.interface} ${one.mac} ${addressOf(one) ?? ''}`.trim()).join(', ')],
+  [
+    'interfaces',
+    ({ observed }) => observed.addresses.map((one) => `${one.interface} ${one.mac} ${addressOf(one) ?? ''}`.trim()).join(', '),
+  ],
   ['isolation', ({ spec }) => spec.isolation],
   ['restarts', ({ observed }) => observed.restarts],
-  ['labels', ({ labels }) => Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', ')],
+  [
+    'labels',
+    ({ labels }) =>
+      Object.entries(labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(', '),
+  ],
   ['detail', ({ observed }) => observed.reason?.detail],
   ['remedy', ({ observed }) => observed.reason?.remedy],
 ];

@@ -55,7 +55,9 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
     memoryMiB: memory,
     boot: { kernel, ...(initrd === undefined ? {} : { initrd }), ...(cmdline === undefined ? {} : { commandLine: cmdline }) },
     disks: (options.disk ?? []).map(toDisk),
-    interfaces: (options.network ?? ['default']).filter((network) => network !== 'none').map((network, index) => ({ name: `eth${index}`, network })),
+    interfaces: (options.network ?? ['default'])
+      .filter((network) => network !== 'none')
+      .map((network, index) => ({ name: `eth${index}`, network })),
     start,
     ...(label === undefined ? {} : { labels: label }),
     ...(isolation === undefined ? {} : { isolation }),
@@ -65,7 +67,9 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
 
 function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']>[number] {
   const values = keyValues(text, ['image', 'volume', 'size', 'name', 'serial', 'readonly']);
-  const given = Object.fromEntries(['image', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]));
+  const given = Object.fromEntries(
+    ['image', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]),
+  );
   return {
     name: values['name'] ?? (index === 0 ? 'root' : `disk${index}`),
     ...given,

@@ -31,7 +31,11 @@ function addList(machine: Command): void {
       const { client, output, signal } = contextOf(command);
       const filter = options.label === undefined ? {} : { labels: options.label };
       const machines = await client.machines.list(filter, { signal }).all();
-      printList(machines.map(({ data }) => data), machineColumns, output);
+      printList(
+        machines.map(({ data }) => data),
+        machineColumns,
+        output,
+      );
     });
 }
 
@@ -83,7 +87,11 @@ function withWait(command: Command): Command {
   return command.option('--no-wait', 'return as soon as the change is accepted');
 }
 
-async function finish(pending: ReturnType<ReturnType<typeof contextOf>['client']['machines']['start']>, options: WaitOption, command: Command): Promise<void> {
+async function finish(
+  pending: ReturnType<ReturnType<typeof contextOf>['client']['machines']['start']>,
+  options: WaitOption,
+  command: Command,
+): Promise<void> {
   const { output } = contextOf(command);
   if (!options.wait) print((await pending.accepted()).id);
   else printOne((await pending).data, machineColumns, output);

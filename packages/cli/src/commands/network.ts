@@ -31,6 +31,11 @@ export function addNetworkCommands(program: Command): void {
       const found = await client.networks.get(name, { signal });
       printOne(found, columns, output);
       if (output !== 'table' || found.leases.length === 0) return;
-      print(`\n${formatTable(['mac', 'ip', 'machine', 'state', 'expires'], found.leases.map(({ mac, ip, machine, state, expiresAt }) => [mac, ip, machine, state, expiresAt]))}`);
+      print(
+        `\n${formatTable(
+          ['mac', 'ip', 'machine', 'state', 'expires'],
+          found.leases.map(({ mac, ip, machine, state, expiresAt }) => [mac, ip, machine, state, expiresAt]),
+        )}`,
+      );
     });
 }

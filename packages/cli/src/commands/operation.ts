@@ -16,11 +16,7 @@ const columns: Columns<Operation> = [
   ['error', ({ error }) => error?.code],
 ];
 
-const detailed: Columns<Operation> = [
-  ...columns,
-  ['detail', ({ error }) => error?.detail],
-  ['remedy', ({ error }) => error?.remedy],
-];
+const detailed: Columns<Operation> = [...columns, ['detail', ({ error }) => error?.detail], ['remedy', ({ error }) => error?.remedy]];
 
 export function addOperationCommands(program: Command): void {
   const operation = program.command('operation').description('changes under way and past ones');

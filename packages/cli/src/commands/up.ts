@@ -22,7 +22,11 @@ export function addUpCommand(program: Command): void {
     .option('--data-dir <path>', 'where the database, images and volumes live')
     .option('--runtime-dir <path>', 'where sockets and worker records live')
     .option('--database-url <url>', 'a PostgreSQL database instead of the embedded SQLite')
-    .option('--import-root <directory>', 'only files below this directory may be imported by path, by operators too (may be repeated)', collectRoot)
+    .option(
+      '--import-root <directory>',
+      'only files below this directory may be imported by path, by operators too (may be repeated)',
+      collectRoot,
+    )
     .option('--role <role>', 'all, api or agent', 'all')
     .action(async (options: UpOptions) => {
       process.exitCode = await runOrchestrator(options);

@@ -34,7 +34,8 @@ function stepOf(operation: Operation): string {
 
 function bar({ progress }: Operation): string {
   if (progress === undefined) return '';
-  const percent = progress.percent ?? (progress.totalBytes === undefined ? undefined : (100 * (progress.bytes ?? 0)) / Math.max(1, progress.totalBytes));
+  const percent =
+    progress.percent ?? (progress.totalBytes === undefined ? undefined : (100 * (progress.bytes ?? 0)) / Math.max(1, progress.totalBytes));
   if (percent === undefined) return size(progress.bytes) ?? '';
   const filled = Math.round((Math.min(100, percent) / 100) * barWidth);
   const bytes = progress.totalBytes === undefined ? '' : `  ${size(progress.bytes ?? 0)} of ${size(progress.totalBytes)}`;

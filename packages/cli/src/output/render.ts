@@ -16,7 +16,13 @@ export interface Named {
 
 /** Prints a list in the format that was asked for. */
 export function printList<T extends Named>(items: readonly T[], columns: Columns<T>, format: OutputFormat): void {
-  if (format === 'table') print(formatTable(columns.map(([head]) => head), items.map((item) => columns.map(([, cell]) => cell(item)))));
+  if (format === 'table')
+    print(
+      formatTable(
+        columns.map(([head]) => head),
+        items.map((item) => columns.map(([, cell]) => cell(item))),
+      ),
+    );
   else if (format === 'name') for (const item of items) print(nameOf(item));
   else print(serialize(items, format));
 }

@@ -4,7 +4,14 @@
 export function formatTable(heads: readonly string[], rows: ReadonlyArray<ReadonlyArray<string | number | undefined>>): string {
   const cells = [heads.map((head) => head.toUpperCase()), ...rows.map((row) => row.map((cell) => clean(cell)))];
   const widths = heads.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)));
-  return cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  return cells
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** Control characters in names and texts of others must not reach the terminal. */

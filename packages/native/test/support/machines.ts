@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ConsoleConnection, type CreateOptions, type Isolation, Machine, type MachineEvent, type MachineSpec, openConsole } from '../../src/index.js';
+import {
+  type ConsoleConnection,
+  type CreateOptions,
+  type Isolation,
+  Machine,
+  type MachineEvent,
+  type MachineSpec,
+  openConsole,
+} from '../../src/index.js';
 import { guest, requireKvm, scratch } from './host.js';
 
 type Kind = MachineEvent['kind'];

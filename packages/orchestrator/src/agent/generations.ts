@@ -9,7 +9,8 @@ export class Generations {
     const last = this.seen.get(command.id) ?? 0;
     if (command.generation < last) {
       throw new ApiError('machine.state_conflict', {
-        detail: `A command of generation ${command.generation} came after one of generation ${last}.`, remedy: 'Nothing: a newer wish has replaced this one.',
+        detail: `A command of generation ${command.generation} came after one of generation ${last}.`,
+        remedy: 'Nothing: a newer wish has replaced this one.',
       });
     }
     this.seen.set(command.id, command.generation);

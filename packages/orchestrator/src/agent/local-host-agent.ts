@@ -4,8 +4,27 @@ import type { Readable } from 'node:stream';
 import { KeyedQueue } from '../common/async.js';
 import type { Log } from '../common/log.js';
 import {
-  type CollectReport, type CommandControl, type ConsoleLog, type EnsureNetworkCommand, type EnsureVolumeCommand, HostAgent, type HostConsole, type HostDescription, type HostEvent, type HostLease, type HostReport,
-  type ImageFacts, type ImportImageCommand, type LaunchCommand, type MachineCommand, type MachineObservation, type OpenConsoleCommand, type Ownership, type PoolUsage, type UploadImageCommand, type VolumeFacts,
+  type CollectReport,
+  type CommandControl,
+  type ConsoleLog,
+  type EnsureNetworkCommand,
+  type EnsureVolumeCommand,
+  HostAgent,
+  type HostConsole,
+  type HostDescription,
+  type HostEvent,
+  type HostLease,
+  type HostReport,
+  type ImageFacts,
+  type ImportImageCommand,
+  type LaunchCommand,
+  type MachineCommand,
+  type MachineObservation,
+  type OpenConsoleCommand,
+  type Ownership,
+  type PoolUsage,
+  type UploadImageCommand,
+  type VolumeFacts,
 } from '../host-agent/host-agent.js';
 import { currentBootId } from './boot-id.js';
 import type { ConsoleArchive } from './console-archive.js';
@@ -38,7 +57,13 @@ export class LocalHostAgent extends HostAgent {
   }
 
   override async describe(): Promise<HostDescription> {
-    return { name: hostname(), cpus: cpus().length, memoryMiB: Math.floor(totalmem() / 2 ** 20), kernel: release(), bootId: await currentBootId() };
+    return {
+      name: hostname(),
+      cpus: cpus().length,
+      memoryMiB: Math.floor(totalmem() / 2 ** 20),
+      kernel: release(),
+      bootId: await currentBootId(),
+    };
   }
 
   override report(): Promise<HostReport> {
@@ -105,12 +130,23 @@ export class LocalHostAgent extends HostAgent {
   private resolve(command: LaunchCommand): HypervisorSpec {
     const { pool } = this.parts;
     return {
-      id: command.id, cpus: command.cpus, memoryMiB: command.memoryMiB, kernelPath: pool.imagePath(command.kernelImageId),
+      id: command.id,
+      cpus: command.cpus,
+      memoryMiB: command.memoryMiB,
+      kernelPath: pool.imagePath(command.kernelImageId),
       ...(command.initrdImageId === undefined ? {} : { initrdPath: pool.imagePath(command.initrdImageId) }),
       ...(command.commandLine === undefined ? {} : { commandLine: command.commandLine }),
-      disks: command.disks.map((disk) => ({ name: disk.name, path: pool.volumePath(disk.volumeId), readOnly: disk.readOnly, ...(disk.serial === undefined ? {} : { serial: disk.serial }) })),
+      disks: command.disks.map((disk) => ({
+        name: disk.name,
+        path: pool.volumePath(disk.volumeId),
+        readOnly: disk.readOnly,
+        ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+      })),
       interfaces: command.interfaces.map((link) => ({ name: link.name, tap: tapName(command.id, link.name), mac: link.mac })),
-      rng: command.rng, isolation: command.isolation, onReboot: command.onReboot, onCrash: command.onCrash,
+      rng: command.rng,
+      isolation: command.isolation,
+      onReboot: command.onReboot,
+      onCrash: command.onCrash,
     };
   }
 
@@ -177,9 +213,9 @@ export class LocalHostAgent extends HostAgent {
       await this.parts.hypervisor.release(found.id);
       removed.push(`worker of ${found.id}`);
     }
-    removed.push(...await this.parts.network.collect({ machines, networks: keep(owned.networks) }));
-    removed.push(...await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) }));
-    removed.push(...await this.parts.consoles.collect(machines));
+    removed.push(...(await this.parts.network.collect({ machines, networks: keep(owned.networks) })));
+    removed.push(...(await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) })));
+    removed.push(...(await this.parts.consoles.collect(machines)));
     if (removed.length > 0) this.parts.log.info({ removed }, 'removed what no resource owns');
     return { removed };
   }
@@ -194,7 +230,9 @@ export class LocalHostAgent extends HostAgent {
 
   override openConsole(command: OpenConsoleCommand, signal?: AbortSignal): Promise<HostConsole> {
     return this.parts.hypervisor.openConsole(command.id, {
-      write: command.write, ...(command.offset === undefined ? {} : { offset: command.offset }), ...(signal === undefined ? {} : { signal }),
+      write: command.write,
+      ...(command.offset === undefined ? {} : { offset: command.offset }),
+      ...(signal === undefined ? {} : { signal }),
     });
   }
 
@@ -243,7 +281,7 @@ export class LocalHostAgent extends HostAgent {
   }
 
   private async wholeConsole(id: string): Promise<ConsoleLog> {
-    return await this.keptConsole(id) ?? await this.parts.consoles.load(id);
+    return (await this.keptConsole(id)) ?? (await this.parts.consoles.load(id));
   }
 
   /** What the hypervisor has of the console of a machine that was booted. */

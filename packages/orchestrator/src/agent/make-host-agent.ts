@@ -20,8 +20,11 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
     const { FakeNetwork } = await import('./network/fake/fake-network.js');
     const { NodeFileTools } = await import('./files/node-file-tools.js');
     return new LocalHostAgent({
-      hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')), network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
-      pool: new DirPool(poolDirectory, new NodeFileTools(), config.importRoots), consoles, log,
+      hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')),
+      network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
+      pool: new DirPool(poolDirectory, new NodeFileTools(), config.importRoots),
+      consoles,
+      log,
     });
   }
   const { loadNative } = await import('./hypervisor/native/load.js');
@@ -32,7 +35,13 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const native = await loadNative();
   return new LocalHostAgent({
     hypervisor: new NativeHypervisor(native, { runtimeDirectory: config.runtimeDirectory, workerPath: config.workerPath, log }),
-    network: new NatNetwork(new CommandRunner(log), { stateDirectory: join(host, 'networks'), runtimeDirectory: join(config.runtimeDirectory, 'networks'), native }),
-    pool: new DirPool(poolDirectory, new NativeFileTools(native), config.importRoots), consoles, log,
+    network: new NatNetwork(new CommandRunner(log), {
+      stateDirectory: join(host, 'networks'),
+      runtimeDirectory: join(config.runtimeDirectory, 'networks'),
+      native,
+    }),
+    pool: new DirPool(poolDirectory, new NativeFileTools(native), config.importRoots),
+    consoles,
+    log,
   });
 }

@@ -13,5 +13,15 @@ import { VolumesController } from './volumes/volumes.controller.js';
 
 /** Every controller of the API, in the order of the document. */
 export const CONTROLLERS = [
-  MachinesController, ImagesController, PoolsController, VolumesController, NetworksController, HostsController, OperationsController, EventsController, KeysController, AuditController, HealthController,
+  MachinesController,
+  ImagesController,
+  PoolsController,
+  VolumesController,
+  NetworksController,
+  HostsController,
+  OperationsController,
+  EventsController,
+  KeysController,
+  AuditController,
+  HealthController,
 ] as const;

@@ -8,7 +8,12 @@ import { Retention } from './retention/retention.service.js';
 /** Keeps tables bounded. */
 @Injectable()
 export class Housekeeping {
-  constructor(private readonly events: EventRepository, private readonly idempotency: IdempotencyStore, private readonly retention: Retention, private readonly config: Config) {}
+  constructor(
+    private readonly events: EventRepository,
+    private readonly idempotency: IdempotencyStore,
+    private readonly retention: Retention,
+    private readonly config: Config,
+  ) {}
 
   async prune(): Promise<void> {
     await this.events.prune(this.config.eventWindow);

@@ -10,7 +10,11 @@ import { VolumeRepository } from './volumes/volume.repository.js';
 @Injectable()
 export class OrphansReconciler {
   constructor(
-    private readonly agent: HostAgent, private readonly machines: MachineRepository, private readonly volumes: VolumeRepository, private readonly images: ImageRepository, private readonly networks: NetworksService,
+    private readonly agent: HostAgent,
+    private readonly machines: MachineRepository,
+    private readonly volumes: VolumeRepository,
+    private readonly images: ImageRepository,
+    private readonly networks: NetworksService,
   ) {}
 
   async reconcile(): Promise<void> {

@@ -24,7 +24,11 @@ export class ReconcilerRuns {
   private stopped = false;
 
   constructor(
-    private readonly machines: MachinesReconciler, private readonly leases: LeasesReconciler, private readonly orphans: OrphansReconciler, private readonly housekeeping: Housekeeping, @Inject(LOG) private readonly log: Log,
+    private readonly machines: MachinesReconciler,
+    private readonly leases: LeasesReconciler,
+    private readonly orphans: OrphansReconciler,
+    private readonly housekeeping: Housekeeping,
+    @Inject(LOG) private readonly log: Log,
   ) {
     machines.onWake((time) => this.later(Math.max(0, Date.parse(time) - Date.now()) + LATE_MILLISECONDS, () => this.runMachines()));
   }

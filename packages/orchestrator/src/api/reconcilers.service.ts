@@ -12,7 +12,13 @@ import { StartUp } from './start-up.service.js';
 export class Reconcilers {
   private readonly stopped = new AbortController();
 
-  constructor(private readonly runs: ReconcilerRuns, private readonly startUp: StartUp, private readonly agent: HostAgent, private readonly hub: EventHub, private readonly config: Config) {}
+  constructor(
+    private readonly runs: ReconcilerRuns,
+    private readonly startUp: StartUp,
+    private readonly agent: HostAgent,
+    private readonly hub: EventHub,
+    private readonly config: Config,
+  ) {}
 
   /** Adopts what runs, goes on with what was interrupted, and begins to listen. */
   async start(): Promise<void> {

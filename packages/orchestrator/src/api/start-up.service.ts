@@ -15,7 +15,11 @@ export class StartUp {
   private rebooted = false;
 
   constructor(
-    private readonly database: Database, private readonly operations: OperationsService, private readonly images: ImageRepository, private readonly uploads: ImageUploads, private readonly agent: HostAgent,
+    private readonly database: Database,
+    private readonly operations: OperationsService,
+    private readonly images: ImageRepository,
+    private readonly uploads: ImageUploads,
+    private readonly agent: HostAgent,
   ) {}
 
   /** Notes what an earlier process left open. To be called before the first request is taken: what begins with one is not interrupted. */

@@ -20,12 +20,25 @@ describe('the start', () => {
       return left >= 0 ? Promise.reject(new Error('not there')) : Promise.resolve({ bootId });
     };
     const parts = {
-      operations: { interrupted: () => Promise.resolve([...stored.operations]), resume: (open: { id: string }[]) => { done.resumed.push(...open.map(({ id }) => id)); } },
+      operations: {
+        interrupted: () => Promise.resolve([...stored.operations]),
+        resume: (open: { id: string }[]) => {
+          done.resumed.push(...open.map(({ id }) => id));
+        },
+      },
       images: { ids: () => Promise.resolve([...stored.images]) },
-      uploads: { discardInterrupted: (ids: string[]) => { done.discarded.push(...ids); return Promise.resolve(); } },
+      uploads: {
+        discardInterrupted: (ids: string[]) => {
+          done.discarded.push(...ids);
+          return Promise.resolve();
+        },
+      },
       agent: { describe },
     };
-    return { done, service: new StartUp(database, parts.operations as never, parts.images as never, parts.uploads as never, parts.agent as never) };
+    return {
+      done,
+      service: new StartUp(database, parts.operations as never, parts.images as never, parts.uploads as never, parts.agent as never),
+    };
   }
 
   it('leaves alone what begins once requests are taken', async () => {

@@ -71,7 +71,11 @@ export class ApiError extends Error {
   /** Rebuilds an error that crossed a process border as a problem document. */
   static fromProblem(problem: ProblemDocument): ApiError {
     return new ApiError(isErrorCode(problem.code) ? problem.code : 'internal', {
-      detail: problem.detail, remedy: problem.remedy, field: problem.field, status: problem.status, errors: problem.errors,
+      detail: problem.detail,
+      remedy: problem.remedy,
+      field: problem.field,
+      status: problem.status,
+      errors: problem.errors,
     });
   }
 

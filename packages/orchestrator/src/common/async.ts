@@ -10,7 +10,12 @@ export async function sleep(milliseconds: number, signal?: AbortSignal): Promise
 const RETRY = { first: 200, most: 10_000 };
 
 /** Does something until it succeeds, with waits that double; rejects when the signal is aborted. */
-export async function untilDone<T>(attempt: () => Promise<T>, signal: AbortSignal, failed: (error: unknown) => void, { first, most } = RETRY): Promise<T> {
+export async function untilDone<T>(
+  attempt: () => Promise<T>,
+  signal: AbortSignal,
+  failed: (error: unknown) => void,
+  { first, most } = RETRY,
+): Promise<T> {
   for (let wait = first; ; wait = Math.min(most, wait * 2)) {
     signal.throwIfAborted();
     try {
@@ -67,9 +72,11 @@ export class KeyedQueue {
   run<T>(key: string, task: () => Promise<T>): Promise<T> {
     const before = this.tails.get(key) ?? Promise.resolve();
     const result = before.then(task, task);
-    const tail = result.catch(() => undefined).finally(() => {
-      if (this.tails.get(key) === tail) this.tails.delete(key);
-    });
+    const tail = result
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.tails.get(key) === tail) this.tails.delete(key);
+      });
     this.tails.set(key, tail);
     return result;
   }
@@ -104,7 +111,11 @@ export class Coalesced {
 }
 
 /** Hands bytes of a source on, and pauses the source while more than `limit` of them have not been taken: memory stays bounded. */
-export function bounded(source: { pause(): unknown; resume(): unknown }, limit: number, take: (bytes: Uint8Array) => Promise<void>): (bytes: Uint8Array) => Promise<void> {
+export function bounded(
+  source: { pause(): unknown; resume(): unknown },
+  limit: number,
+  take: (bytes: Uint8Array) => Promise<void>,
+): (bytes: Uint8Array) => Promise<void> {
   let waiting = 0;
   return async (bytes) => {
     waiting += bytes.length;

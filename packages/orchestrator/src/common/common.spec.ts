@@ -18,12 +18,14 @@ describe('ids', () => {
   });
 
   it('give names of links that fit the kernel and MAC addresses that fit a host', () => {
-    fc.assert(fc.property(fc.string(), fc.string(), (machine, name) => {
-      expect(`flot-${shortId(machine)}`.length).to.be.below(16);
-      const mac = macFor(machine, name);
-      expect(isUnicastMac(mac)).to.equal(true);
-      expect(Number.parseInt(mac.slice(0, 2), 16) & 2).to.equal(2);
-    }));
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (machine, name) => {
+        expect(`flot-${shortId(machine)}`.length).to.be.below(16);
+        const mac = macFor(machine, name);
+        expect(isUnicastMac(mac)).to.equal(true);
+        expect(Number.parseInt(mac.slice(0, 2), 16) & 2).to.equal(2);
+      }),
+    );
   });
 });
 
@@ -38,14 +40,19 @@ describe('IPv4', () => {
     expect(chooseSubnet(['10.77.0.128/25', '192.168.0.0/16'])).to.equal('10.77.1.0/24');
     expect(chooseSubnet(['10.77.0.0/16'])).to.equal('10.78.0.0/24');
     expect(chooseSubnet(['10.0.0.0/8'])).to.equal(undefined);
-    fc.assert(fc.property(fc.array(fc.tuple(fc.integer({ min: 77, max: 78 }), fc.integer({ min: 0, max: 255 }), fc.integer({ min: 16, max: 32 }))), (routes) => {
-      const used = routes.map(([second, third, prefix]) => `10.${second}.${third}.0/${prefix}`);
-      const chosen = parseSubnet(chooseSubnet(used) ?? '');
-      for (const one of used) {
-        const subnet = parseSubnet(one);
-        if (subnet !== undefined && chosen !== undefined) expect(overlaps(subnet, chosen)).to.equal(false);
-      }
-    }));
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 77, max: 78 }), fc.integer({ min: 0, max: 255 }), fc.integer({ min: 16, max: 32 }))),
+        (routes) => {
+          const used = routes.map(([second, third, prefix]) => `10.${second}.${third}.0/${prefix}`);
+          const chosen = parseSubnet(chooseSubnet(used) ?? '');
+          for (const one of used) {
+            const subnet = parseSubnet(one);
+            if (subnet !== undefined && chosen !== undefined) expect(overlaps(subnet, chosen)).to.equal(false);
+          }
+        },
+      ),
+    );
   });
 });
 
@@ -54,7 +61,18 @@ describe('waiting in line', () => {
     const queue = new KeyedQueue();
     const seen: string[] = [];
     await Promise.all([
-      queue.run('a', async () => { await sleep(20); seen.push('a1'); }), queue.run('a', () => { seen.push('a2'); return Promise.resolve(); }), queue.run('b', () => { seen.push('b1'); return Promise.resolve(); }),
+      queue.run('a', async () => {
+        await sleep(20);
+        seen.push('a1');
+      }),
+      queue.run('a', () => {
+        seen.push('a2');
+        return Promise.resolve();
+      }),
+      queue.run('b', () => {
+        seen.push('b1');
+        return Promise.resolve();
+      }),
     ]);
     expect(seen).to.deep.equal(['b1', 'a1', 'a2']);
   });
@@ -63,18 +81,25 @@ describe('waiting in line', () => {
     const slots = new Semaphore(3);
     let running = 0;
     let most = 0;
-    await Promise.all(Array.from({ length: 20 }, () => slots.run(async () => {
-      running += 1;
-      most = Math.max(most, running);
-      await sleep(2);
-      running -= 1;
-    })));
+    await Promise.all(
+      Array.from({ length: 20 }, () =>
+        slots.run(async () => {
+          running += 1;
+          most = Math.max(most, running);
+          await sleep(2);
+          running -= 1;
+        }),
+      ),
+    );
     expect(most).to.equal(3);
   });
 
   it('runs once more when asked during a run, and not once for each', async () => {
     let runs = 0;
-    const job = new Coalesced(async () => { runs += 1; await sleep(5); });
+    const job = new Coalesced(async () => {
+      runs += 1;
+      await sleep(5);
+    });
     await Promise.all(Array.from({ length: 10 }, () => job.trigger()));
     expect(runs).to.equal(2);
   });
@@ -82,8 +107,14 @@ describe('waiting in line', () => {
 
 describe('labels and errors', () => {
   it('take what is documented and nothing else', () => {
-    expect([isLabels({ team: 'red' }), isLabels({ 'a/b.c': '' }), isLabels([]), isLabels({ 'bad key': 'x' }), isLabels({ a: 1 }), isLabels(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, 'v'])))])
-      .to.deep.equal([true, true, false, false, false, false]);
+    expect([
+      isLabels({ team: 'red' }),
+      isLabels({ 'a/b.c': '' }),
+      isLabels([]),
+      isLabels({ 'bad key': 'x' }),
+      isLabels({ a: 1 }),
+      isLabels(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, 'v']))),
+    ]).to.deep.equal([true, true, false, false, false, false]);
   });
 
   it('keep inner texts inside', () => {
@@ -98,7 +129,14 @@ describe('a bounded source', () => {
   it('is paused while too much of it waits, and goes on once it was taken', async () => {
     const seen: string[] = [];
     const waiting: (() => void)[] = [];
-    const give = bounded({ pause: () => seen.push('pause'), resume: () => seen.push('resume') }, 3, () => new Promise((resolve) => { waiting.push(resolve); }));
+    const give = bounded(
+      { pause: () => seen.push('pause'), resume: () => seen.push('resume') },
+      3,
+      () =>
+        new Promise((resolve) => {
+          waiting.push(resolve);
+        }),
+    );
     const first = give(Buffer.from('abc'));
     expect(seen).to.deep.equal([]);
     const second = give(Buffer.from('d'));

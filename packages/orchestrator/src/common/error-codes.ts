@@ -90,7 +90,7 @@ export const ERROR_CODES = {
   'worker.busy': [503, 'Another client controls the worker process'],
   'worker.gone': [503, 'The worker process of the machine is gone'],
   'worker.failed': [503, 'The worker process failed'],
-  'internal': [500, 'Something went wrong inside Flotilla'],
+  internal: [500, 'Something went wrong inside Flotilla'],
 } as const satisfies Record<string, readonly [number, string]>;
 
 /** A stable error code; clients decide by it and never by the text. */

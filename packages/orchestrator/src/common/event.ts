@@ -21,14 +21,35 @@ export interface EventMap {
   'image.deleted': Record<string, never>;
   'network.ready': { bridge: string };
   /** `taken`: the guest asked for its address and got it; `renewed`: it keeps it longer; `ended`: the guest is gone or let it run out. */
-  'network.lease': { state: 'taken' | 'renewed' | 'ended'; machine: string; machineName: string; interface: string; mac: string; ip: string; expiresAt: string; hostname?: string };
+  'network.lease': {
+    state: 'taken' | 'renewed' | 'ended';
+    machine: string;
+    machineName: string;
+    interface: string;
+    mac: string;
+    ip: string;
+    expiresAt: string;
+    hostname?: string;
+  };
   'key.created': { role: string };
   'key.deleted': Record<string, never>;
 }
 
 export const EVENT_KINDS = [
-  'machine.created', 'machine.updated', 'machine.state', 'machine.deleted', 'operation.created', 'operation.updated', 'image.created', 'image.ready',
-  'image.failed', 'image.deleted', 'network.ready', 'network.lease', 'key.created', 'key.deleted',
+  'machine.created',
+  'machine.updated',
+  'machine.state',
+  'machine.deleted',
+  'operation.created',
+  'operation.updated',
+  'image.created',
+  'image.ready',
+  'image.failed',
+  'image.deleted',
+  'network.ready',
+  'network.lease',
+  'key.created',
+  'key.deleted',
 ] as const satisfies readonly (keyof EventMap)[];
 
 export type EventKind = keyof EventMap;

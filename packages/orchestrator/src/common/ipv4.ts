@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /** An IPv4 subnet in numbers. */
-export interface Subnet { first: number; size: number; prefix: number }
+export interface Subnet {
+  first: number;
+  size: number;
+  prefix: number;
+}
 
 /** An address as a number; undefined when the text is none. */
 export function parseIpv4(text: string): number | undefined {

@@ -24,12 +24,15 @@ export function looksLikeId(text: unknown): boolean {
 export function isLabels(value: unknown): value is Labels {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const entries = Object.entries(value);
-  return entries.length <= MAX_LABELS
-    && entries.every(([key, text]) => LABEL_KEY.test(key) && typeof text === 'string' && LABEL_VALUE.test(text));
+  return (
+    entries.length <= MAX_LABELS &&
+    entries.every(([key, text]) => LABEL_KEY.test(key) && typeof text === 'string' && LABEL_VALUE.test(text))
+  );
 }
 
 /** Whether a MAC address may belong to one machine: not multicast, not all zero. */
 export function isUnicastMac(mac: unknown): mac is string {
-  return typeof mac === 'string' && MAC_PATTERN.test(mac)
-    && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00';
+  return (
+    typeof mac === 'string' && MAC_PATTERN.test(mac) && (Number.parseInt(mac.slice(0, 2), 16) & 1) === 0 && mac !== '00:00:00:00:00:00'
+  );
 }

@@ -48,7 +48,11 @@ function encodeCursor(position: string): string {
 function decodeCursor(cursor: string): string {
   const text = Buffer.from(cursor, 'base64url').toString();
   if (!/^v1:[0-9a-z-]{1,64}$/.test(text)) {
-    throw new ApiError('request.invalid_cursor', { detail: 'The cursor was not made by this API.', remedy: 'Give the nextCursor of the page before, or leave it out to start again.', field: 'cursor' });
+    throw new ApiError('request.invalid_cursor', {
+      detail: 'The cursor was not made by this API.',
+      remedy: 'Give the nextCursor of the page before, or leave it out to start again.',
+      field: 'cursor',
+    });
   }
   return text.slice(3);
 }
@@ -57,7 +61,11 @@ function parseLabels(text: string): Labels {
   const pairs = text.split(',').map((pair) => pair.split('='));
   const labels: unknown = Object.fromEntries(pairs.map(([key, ...value]) => [key ?? '', value.join('=')]));
   if (pairs.some((pair) => pair.length < 2) || !isLabels(labels)) {
-    throw new ApiError('request.invalid_query', { detail: `The label filter "${text}" is not of the form key=value,key2=value2.`, remedy: 'Give labels=key=value pairs, separated by commas.', field: 'labels' });
+    throw new ApiError('request.invalid_query', {
+      detail: `The label filter "${text}" is not of the form key=value,key2=value2.`,
+      remedy: 'Give labels=key=value pairs, separated by commas.',
+      field: 'labels',
+    });
   }
   return labels;
 }

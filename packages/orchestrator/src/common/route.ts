@@ -5,8 +5,23 @@ import type { ErrorCode } from './error-codes.js';
 
 /** What a key may be allowed to do. */
 export const PERMISSIONS = [
-  'machines:read', 'machines:write', 'machines:in-process', 'images:read', 'images:write', 'images:import', 'pools:read', 'volumes:read', 'networks:read', 'hosts:read',
-  'operations:read', 'operations:write', 'events:read', 'keys:read', 'keys:write', 'audit:read', 'self:read',
+  'machines:read',
+  'machines:write',
+  'machines:in-process',
+  'images:read',
+  'images:write',
+  'images:import',
+  'pools:read',
+  'volumes:read',
+  'networks:read',
+  'hosts:read',
+  'operations:read',
+  'operations:write',
+  'events:read',
+  'keys:read',
+  'keys:write',
+  'audit:read',
+  'self:read',
 ] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 

@@ -7,7 +7,10 @@ export const RUN_ROLES = ['all', 'api', 'agent'] as const;
 export type RunRole = (typeof RUN_ROLES)[number];
 
 /** Bounds of a table: rows beyond the count and rows older than the age go. */
-export interface RetentionBounds { count: number; days: number }
+export interface RetentionBounds {
+  count: number;
+  days: number;
+}
 
 /** Everything the process is told from outside, checked once at start. */
 export class Config {
@@ -49,7 +52,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Reads the configuration from the environment and the role from the command line. */
 export function readConfig(environment: Environment, role: string = 'all'): Config {
-  const get = (name: string): string | undefined => environment[name] === '' ? undefined : environment[name];
+  const get = (name: string): string | undefined => (environment[name] === '' ? undefined : environment[name]);
   const root = process.getuid?.() === 0;
   const test = get('NODE_ENV') === 'test';
   const runtimeDirectory = directory(get('FLOTILLA_RUNTIME_DIR') ?? defaultRuntime(environment, root), 'FLOTILLA_RUNTIME_DIR');
@@ -62,7 +65,8 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     hypervisor: oneOf(get('FLOTILLA_HYPERVISOR') ?? 'native', ['native', 'fake'] as const, 'FLOTILLA_HYPERVISOR'),
     workerPath: get('FLOTILLA_WORKER'),
     agentSocket: get('FLOTILLA_AGENT_SOCKET') ?? join(runtimeDirectory, 'agent.sock'),
-    agentSocketGroup: get('FLOTILLA_AGENT_GROUP') === undefined ? undefined : number(get('FLOTILLA_AGENT_GROUP'), 0, 0xffff_fffe, 'FLOTILLA_AGENT_GROUP'),
+    agentSocketGroup:
+      get('FLOTILLA_AGENT_GROUP') === undefined ? undefined : number(get('FLOTILLA_AGENT_GROUP'), 0, 0xffff_fffe, 'FLOTILLA_AGENT_GROUP'),
     logLevel: oneOf(get('FLOTILLA_LOG') ?? 'info', ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const, 'FLOTILLA_LOG'),
     fault: test ? get('FLOTILLA_FAULT') : undefined,
     reconcileMilliseconds: number(get('FLOTILLA_RECONCILE_MS') ?? '10000', 50, 3_600_000, 'FLOTILLA_RECONCILE_MS'),
@@ -70,13 +74,19 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     eventWindow: number(get('FLOTILLA_EVENT_WINDOW') ?? '20000', 10, 10_000_000, 'FLOTILLA_EVENT_WINDOW'),
     keepOperations: retention(get, 'FLOTILLA_KEEP_OPERATIONS', 10_000, 30),
     keepAudit: retention(get, 'FLOTILLA_KEEP_AUDIT', 100_000, 365),
-    importRoots: (get('FLOTILLA_IMPORT_ROOTS') ?? '').split(':').filter((path) => path !== '').map((path) => directory(path, 'FLOTILLA_IMPORT_ROOTS')),
+    importRoots: (get('FLOTILLA_IMPORT_ROOTS') ?? '')
+      .split(':')
+      .filter((path) => path !== '')
+      .map((path) => directory(path, 'FLOTILLA_IMPORT_ROOTS')),
   };
 }
 
 /** `<name>` is the count, `<name>_DAYS` the age. */
 function retention(get: (name: string) => string | undefined, name: string, count: number, days: number): RetentionBounds {
-  return { count: number(get(name) ?? String(count), 10, 100_000_000, name), days: number(get(`${name}_DAYS`) ?? String(days), 1, 36_500, `${name}_DAYS`) };
+  return {
+    count: number(get(name) ?? String(count), 10, 100_000_000, name),
+    days: number(get(`${name}_DAYS`) ?? String(days), 1, 36_500, `${name}_DAYS`),
+  };
 }
 
 function defaultData(environment: Environment, root: boolean): string {
@@ -102,13 +112,15 @@ function address(text: string): { host: string; port: number } {
 }
 
 function databaseUrl(text: string | undefined): string | undefined {
-  if (text !== undefined && !/^postgres(ql)?:\/\//.test(text)) throw new ConfigError('FLOTILLA_DATABASE_URL must begin with postgres://; leave it out for the embedded SQLite.');
+  if (text !== undefined && !/^postgres(ql)?:\/\//.test(text))
+    throw new ConfigError('FLOTILLA_DATABASE_URL must begin with postgres://; leave it out for the embedded SQLite.');
   return text;
 }
 
 function number(text: string | undefined, min: number, max: number, name: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < min || value > max) throw new ConfigError(`${name} is "${text ?? ''}"; give a whole number from ${min} to ${max}.`);
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new ConfigError(`${name} is "${text ?? ''}"; give a whole number from ${min} to ${max}.`);
   return value;
 }
 

@@ -28,7 +28,9 @@ const EVENT_ORDER_LOCK = 0x666c6f74;
 type EventRow = Insertable<Schema['events']>;
 
 /** A part that carries events. */
-interface EventfulPart extends Part { readonly events: EventRow[] }
+interface EventfulPart extends Part {
+  readonly events: EventRow[];
+}
 
 /** What the two databases do differently about a commit. */
 type Engine = Pick<BatchTarget<EventfulPart>, 'transaction' | 'persisted'> & { close?(): void };
@@ -38,12 +40,22 @@ export class Database {
   private readonly committed = new Set<() => void>();
   private readonly commits: GroupCommit<EventfulPart>;
 
-  private constructor(readonly db: Kysely<Schema>, readonly dialect: DialectName, private readonly engine: Engine) {
+  private constructor(
+    readonly db: Kysely<Schema>,
+    readonly dialect: DialectName,
+    private readonly engine: Engine,
+  ) {
     this.commits = new GroupCommit<EventfulPart>({
       transaction: (parts, run) => engine.transaction(parts, run),
       persisted: (urgent) => engine.persisted(urgent),
-      seal: (parts, db) => this.appendEvents(db, parts.flatMap((part) => part.events)),
-      told: (parts) => { if (hasEvents(parts)) for (const notify of this.committed) notify(); },
+      seal: (parts, db) =>
+        this.appendEvents(
+          db,
+          parts.flatMap((part) => part.events),
+        ),
+      told: (parts) => {
+        if (hasEvents(parts)) for (const notify of this.committed) notify();
+      },
     });
   }
 
@@ -63,14 +75,15 @@ export class Database {
     return new Database(db, 'sqlite', {
       persisted: (urgent) => log.persisted(urgent),
       close: () => log.close(),
-      transaction: (_parts, run) => db.connection().execute(async (connection) => {
-        handle.pragma('synchronous = NORMAL');
-        try {
-          await connection.transaction().execute(run);
-        } finally {
-          handle.pragma('synchronous = FULL'); // for statements outside `write`
-        }
-      }),
+      transaction: (_parts, run) =>
+        db.connection().execute(async (connection) => {
+          handle.pragma('synchronous = NORMAL');
+          try {
+            await connection.transaction().execute(run);
+          } finally {
+            handle.pragma('synchronous = FULL'); // for statements outside `write`
+          }
+        }),
     });
   }
 
@@ -84,11 +97,12 @@ export class Database {
     const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
     return new Database(db, 'postgres', {
       persisted: () => Promise.resolve(), // a commit answers when it is on the disk, but for the one below
-      transaction: (parts, run) => db.transaction().execute(async (tx) => {
-        await run(tx);
-        const mayLag = parts.every((part) => part.durability === 'process') && !hasEvents(parts);
-        if (mayLag) await sql`set local synchronous_commit = off`.execute(tx);
-      }),
+      transaction: (parts, run) =>
+        db.transaction().execute(async (tx) => {
+          await run(tx);
+          const mayLag = parts.every((part) => part.durability === 'process') && !hasEvents(parts);
+          if (mayLag) await sql`set local synchronous_commit = off`.execute(tx);
+        }),
     });
   }
 
@@ -96,7 +110,10 @@ export class Database {
   async migrate(): Promise<void> {
     const migrator = new Migrator({
       db: this.db,
-      provider: { getMigrations: () => Promise.resolve(Object.fromEntries(MIGRATIONS.map((one) => [one.name, { up: (db: Kysely<never>) => one.up(db, this.dialect) }]))) },
+      provider: {
+        getMigrations: () =>
+          Promise.resolve(Object.fromEntries(MIGRATIONS.map((one) => [one.name, { up: (db: Kysely<never>) => one.up(db, this.dialect) }]))),
+      },
     });
     const { error } = await migrator.migrateToLatest();
     if (error !== undefined) throw error;
@@ -113,7 +130,15 @@ export class Database {
       const emit = (event: NewEvent) => events.push(toRow(event, requestId));
       const requestId = currentContext()?.requestId ?? null;
       let value: T;
-      const part: EventfulPart = { durability, events, run: async (db) => { value = await perform({ db, emit }); }, succeeded: () => resolve(value), failed: reject };
+      const part: EventfulPart = {
+        durability,
+        events,
+        run: async (db) => {
+          value = await perform({ db, emit });
+        },
+        succeeded: () => resolve(value),
+        failed: reject,
+      };
       this.commits.add(part);
     });
   }
@@ -143,7 +168,15 @@ function hasEvents(parts: readonly EventfulPart[]): boolean {
 
 function toRow(event: NewEvent, requestId: string | null): EventRow {
   const { kind, target, data } = event;
-  return { kind, time: new Date().toISOString(), target_kind: target.kind, target_id: target.id, target_name: target.name ?? null, data: JSON.stringify(data), request_id: requestId };
+  return {
+    kind,
+    time: new Date().toISOString(),
+    target_kind: target.kind,
+    target_id: target.id,
+    target_name: target.name ?? null,
+    data: JSON.stringify(data),
+    request_id: requestId,
+  };
 }
 
 /** Whether an error says that a unique column has the value already. */

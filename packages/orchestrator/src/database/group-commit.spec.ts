@@ -7,7 +7,8 @@ import { type BatchTarget, GroupCommit, type Part } from './group-commit.js';
 
 describe('group commit', () => {
   let database: Database;
-  const put = (key: string, durability?: 'process') => database.write(({ db }) => db.insertInto('meta').values({ key, value: key }).execute(), durability);
+  const put = (key: string, durability?: 'process') =>
+    database.write(({ db }) => db.insertInto('meta').values({ key, value: key }).execute(), durability);
   const keys = async () => (await database.db.selectFrom('meta').select('key').orderBy('key').execute()).map((row) => row.key);
 
   useSqlite((opened) => {
@@ -22,7 +23,11 @@ describe('group commit', () => {
   });
 
   it('runs each part in the context of its caller', async () => {
-    const seen = await Promise.all(['one', 'two'].map((requestId) => runInContext({ requestId }, () => database.write(() => Promise.resolve(currentContext()?.requestId)))));
+    const seen = await Promise.all(
+      ['one', 'two'].map((requestId) =>
+        runInContext({ requestId }, () => database.write(() => Promise.resolve(currentContext()?.requestId))),
+      ),
+    );
     expect(seen).to.deep.equal(['one', 'two']);
     expect(await database.write(() => Promise.resolve(currentContext()))).to.equal(undefined);
   });
@@ -43,7 +48,9 @@ describe('group commit', () => {
     const target = new Target();
     const commits = new GroupCommit<Part>(target);
     let onDisk = false;
-    const slow = add(commits, 'disk', () => undefined).then(() => { onDisk = true; });
+    const slow = add(commits, 'disk', () => undefined).then(() => {
+      onDisk = true;
+    });
     await add(commits, 'process', () => undefined);
     expect([onDisk, target.toldParts]).to.deep.equal([false, 0]);
     target.reachDisk();
@@ -57,21 +64,43 @@ class Target implements BatchTarget<Part> {
   readonly sizes: number[] = [];
   toldParts = 0;
   reachDisk: () => void = () => undefined;
-  private readonly disk = new Promise<void>((resolve) => { this.reachDisk = resolve; });
+  private readonly disk = new Promise<void>((resolve) => {
+    this.reachDisk = resolve;
+  });
 
   async transaction(parts: readonly Part[], run: (db: never) => Promise<void>): Promise<void> {
     this.sizes.push(parts.length);
     await run({ getExecutor: () => silentExecutor } as never);
   }
 
-  seal(): Promise<void> { return Promise.resolve(); }
-  persisted(): Promise<void> { return this.disk; }
-  told(parts: readonly Part[]): void { this.toldParts += parts.length; }
+  seal(): Promise<void> {
+    return Promise.resolve();
+  }
+  persisted(): Promise<void> {
+    return this.disk;
+  }
+  told(parts: readonly Part[]): void {
+    this.toldParts += parts.length;
+  }
 }
 
 /** Takes the savepoints of shared transactions. */
-const silentExecutor = { transformQuery: <T>(node: T) => node, compileQuery: () => ({}), executeQuery: () => Promise.resolve({ rows: [] }) };
+const silentExecutor = {
+  transformQuery: <T>(node: T) => node,
+  compileQuery: () => ({}),
+  executeQuery: () => Promise.resolve({ rows: [] }),
+};
 
 function add(commits: GroupCommit<Part>, durability: 'disk' | 'process', run: () => unknown): Promise<void> {
-  return new Promise((resolve, reject) => commits.add({ durability, run: () => { run(); return Promise.resolve(); }, succeeded: resolve, failed: reject }));
+  return new Promise((resolve, reject) =>
+    commits.add({
+      durability,
+      run: () => {
+        run();
+        return Promise.resolve();
+      },
+      succeeded: resolve,
+      failed: reject,
+    }),
+  );
 }

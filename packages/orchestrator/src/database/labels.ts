@@ -30,5 +30,6 @@ export async function labelsOf(db: Executor, kind: Kind, ids: string[]): Promise
 /** Ids of the resources that carry all these labels; undefined when no label is asked for. */
 export function labelFilter(db: Executor, kind: Kind, labels: Labels) {
   return Object.entries(labels).map(([key, value]) =>
-    db.selectFrom('labels').select('resource_id').where('kind', '=', kind).where('key', '=', key).where('value', '=', value));
+    db.selectFrom('labels').select('resource_id').where('kind', '=', kind).where('key', '=', key).where('value', '=', value),
+  );
 }

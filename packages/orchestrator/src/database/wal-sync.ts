@@ -7,7 +7,12 @@ const sync = promisify(fdatasync);
 /** What nobody waits for is synced along with the next who does, or after this time. */
 const LAZY_MILLISECONDS = 20;
 
-interface Round { promise: Promise<void>; resolve(): void; reject(error: unknown): void; timer: NodeJS.Timeout }
+interface Round {
+  promise: Promise<void>;
+  resolve(): void;
+  reject(error: unknown): void;
+  timer: NodeJS.Timeout;
+}
 
 /**
  * Brings the write-ahead log of SQLite to the disk without making the process wait, as a commit under synchronous = FULL
@@ -67,7 +72,14 @@ export class WalSync {
 
 function makeRound(late: () => void): Round {
   let settle: Pick<Round, 'resolve' | 'reject'> | undefined;
-  const promise = new Promise<void>((resolve, reject) => { settle = { resolve, reject }; });
+  const promise = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
   promise.catch(() => undefined); // whoever asked sees it too
-  return { promise, timer: setTimeout(late, LAZY_MILLISECONDS), resolve: () => settle?.resolve(), reject: (error) => settle?.reject(error) };
+  return {
+    promise,
+    timer: setTimeout(late, LAZY_MILLISECONDS),
+    resolve: () => settle?.resolve(),
+    reject: (error) => settle?.reject(error),
+  };
 }

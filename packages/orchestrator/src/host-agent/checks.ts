@@ -41,12 +41,15 @@ export function id(prefix: IdPrefix): Check {
 /** A subnet that no route to elsewhere can be lost to: private, and given by its first address. */
 export const privateSubnet = when((value) => {
   const subnet = typeof value === 'string' && /^[\d.]+\/\d+$/.test(value) ? parseSubnet(value) : undefined;
-  if (subnet === undefined || subnet.prefix < 16 || subnet.prefix > 30 || parseIpv4(String(value).split('/')[0] ?? '') !== subnet.first) return false;
+  if (subnet === undefined || subnet.prefix < 16 || subnet.prefix > 30 || parseIpv4(String(value).split('/')[0] ?? '') !== subnet.first)
+    return false;
   return PRIVATE.some((one) => one !== undefined && subnet.first >= one.first && subnet.first + subnet.size <= one.first + one.size);
 });
 
 /** `<first>-<last>`. */
-export const ipv4Range = when((value) => typeof value === 'string' && value.split('-').length === 2 && value.split('-').every((one) => parseIpv4(one) !== undefined));
+export const ipv4Range = when(
+  (value) => typeof value === 'string' && value.split('-').length === 2 && value.split('-').every((one) => parseIpv4(one) !== undefined),
+);
 
 export function optional(check: Check): Check {
   return (value, path) => (value === undefined ? undefined : check(value, path));

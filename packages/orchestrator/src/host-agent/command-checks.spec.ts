@@ -17,28 +17,77 @@ const image = newId('img');
 const mac = '02:f1:00:00:00:01';
 const upload = { id: image, kind: 'disk', format: 'raw' };
 const network: EnsureNetworkCommand = {
-  id: newId('net'), name: 'default', subnet: '10.77.0.0/24', gateway: '10.77.0.1', dhcpRange: '10.77.0.2-10.77.0.254', bridge: 'flo-0', reservations: [{ mac, ip: '10.77.0.2', hostname: 'web' }],
+  id: newId('net'),
+  name: 'default',
+  subnet: '10.77.0.0/24',
+  gateway: '10.77.0.1',
+  dhcpRange: '10.77.0.2-10.77.0.254',
+  bridge: 'flo-0',
+  reservations: [{ mac, ip: '10.77.0.2', hostname: 'web' }],
 };
 const launch: LaunchCommand = {
-  id: newId('mac'), generation: 1, cpus: 1, memoryMiB: 64, kernelImageId: image, commandLine: 'console=ttyS0', disks: [{ name: 'root', volumeId: newId('vol'), readOnly: false }],
-  interfaces: [{ name: 'eth0', networkId: network.id, bridge: 'flo-0', mac, ip: '10.77.0.2' }], rng: true, isolation: 'process', onReboot: 'restart', onCrash: 'stop',
+  id: newId('mac'),
+  generation: 1,
+  cpus: 1,
+  memoryMiB: 64,
+  kernelImageId: image,
+  commandLine: 'console=ttyS0',
+  disks: [{ name: 'root', volumeId: newId('vol'), readOnly: false }],
+  interfaces: [{ name: 'eth0', networkId: network.id, bridge: 'flo-0', mac, ip: '10.77.0.2' }],
+  rng: true,
+  isolation: 'process',
+  onReboot: 'restart',
+  onCrash: 'stop',
 };
 const GOOD: [CommandName, unknown][] = [
-  ['importImage', { id: image, path: '/srv/a b', anywhere: true, kind: 'disk', format: 'raw', sha256: 'a'.repeat(64) }], ['ensureVolume', { id: newId('vol'), imageId: image, sizeBytes: 2 ** 50 }],
-  ['ensureNetwork', network], ['createMachine', launch], ['killMachine', { id: launch.id, generation: 3 }], ['forgetMachine', { id: launch.id }], ['listMachines', null],
+  ['importImage', { id: image, path: '/srv/a b', anywhere: true, kind: 'disk', format: 'raw', sha256: 'a'.repeat(64) }],
+  ['ensureVolume', { id: newId('vol'), imageId: image, sizeBytes: 2 ** 50 }],
+  ['ensureNetwork', network],
+  ['createMachine', launch],
+  ['killMachine', { id: launch.id, generation: 3 }],
+  ['forgetMachine', { id: launch.id }],
+  ['listMachines', null],
   ['collectGarbage', { epoch: 1, machines: [launch.id], volumes: [], images: [image], networks: [network.id] }],
 ];
 const BAD: [CommandName, unknown, string][] = [
-  ['removeImage', { id: '../../../../etc/cron.d/x' }, 'id'], ['removeImage', { id: `${image}/..` }, 'id'], ['removeImage', { id: launch.id }, 'id'], ['removeImage', { id: [image] }, 'id'], ['removeImage', { id: `${image}\n` }, 'id'],
-  ['removeImage', [image], 'value'], ['removeImage', null, 'value'], ['removeImage', { id: image, more: 1 }, 'more'], ['describe', {}, 'value'],
-  ['importImage', { id: image, path: 'etc/shadow', anywhere: true, kind: 'disk', format: 'raw' }, 'path'], ['importImage', { id: image, path: '/a\0b', anywhere: true, kind: 'disk', format: 'raw' }, 'path'],
-  ['importImage', { id: image, path: '/a', anywhere: 'yes', kind: 'disk', format: 'raw' }, 'anywhere'], ['ensureVolume', { id: newId('vol'), sizeBytes: -1 }, 'sizeBytes'], ['ensureVolume', { id: newId('vol'), sizeBytes: 1e300 }, 'sizeBytes'],
-  ['ensureNetwork', { ...network, name: 'x { }\ntable inet y' }, 'name'], ['ensureNetwork', { ...network, bridge: 'eth0' }, 'bridge'], ['ensureNetwork', { ...network, gateway: '10.77.0.1\nlink delete eth0' }, 'gateway'],
-  ['ensureNetwork', { ...network, subnet: '0.0.0.0/0' }, 'subnet'], ['ensureNetwork', { ...network, subnet: '8.8.8.0/24' }, 'subnet'], ['ensureNetwork', { ...network, subnet: '10.77.0.9/24' }, 'subnet'], ['ensureNetwork', { ...network, subnet: '10.77.0.0/24 accept' }, 'subnet'],
-  ['ensureNetwork', { ...network, reservations: [{ mac, ip: '10.77.0.2', hostname: 'web\ndhcp-script=/tmp/x' }] }, 'reservations[0].hostname'], ['ensureNetwork', { ...network, reservations: [{ mac: `${mac},x`, ip: '10.77.0.2', hostname: 'web' }] }, 'reservations[0].mac'],
-  ['createMachine', { ...launch, memoryMiB: 1e12 }, 'memoryMiB'], ['createMachine', { ...launch, cpus: 1.5 }, 'cpus'], ['createMachine', { ...launch, disks: [{ name: 'root', volumeId: '../x', readOnly: false }] }, 'disks[0].volumeId'],
-  ['createMachine', { ...launch, isolation: 'none' }, 'isolation'], ['prepareMachine', { ...launch, interfaces: [{ name: 'eth0', networkId: network.id, bridge: 'br0', mac, ip: '10.77.0.2' }] }, 'interfaces[0].bridge'],
-  ['bootMachine', { id: launch.id, generation: '1' }, 'generation'], ['collectGarbage', { epoch: 1, machines: ['x'], volumes: [], images: [], networks: [] }, 'machines[0]'],
+  ['removeImage', { id: '../../../../etc/cron.d/x' }, 'id'],
+  ['removeImage', { id: `${image}/..` }, 'id'],
+  ['removeImage', { id: launch.id }, 'id'],
+  ['removeImage', { id: [image] }, 'id'],
+  ['removeImage', { id: `${image}\n` }, 'id'],
+  ['removeImage', [image], 'value'],
+  ['removeImage', null, 'value'],
+  ['removeImage', { id: image, more: 1 }, 'more'],
+  ['describe', {}, 'value'],
+  ['importImage', { id: image, path: 'etc/shadow', anywhere: true, kind: 'disk', format: 'raw' }, 'path'],
+  ['importImage', { id: image, path: '/a\0b', anywhere: true, kind: 'disk', format: 'raw' }, 'path'],
+  ['importImage', { id: image, path: '/a', anywhere: 'yes', kind: 'disk', format: 'raw' }, 'anywhere'],
+  ['ensureVolume', { id: newId('vol'), sizeBytes: -1 }, 'sizeBytes'],
+  ['ensureVolume', { id: newId('vol'), sizeBytes: 1e300 }, 'sizeBytes'],
+  ['ensureNetwork', { ...network, name: 'x { }\ntable inet y' }, 'name'],
+  ['ensureNetwork', { ...network, bridge: 'eth0' }, 'bridge'],
+  ['ensureNetwork', { ...network, gateway: '10.77.0.1\nlink delete eth0' }, 'gateway'],
+  ['ensureNetwork', { ...network, subnet: '0.0.0.0/0' }, 'subnet'],
+  ['ensureNetwork', { ...network, subnet: '8.8.8.0/24' }, 'subnet'],
+  ['ensureNetwork', { ...network, subnet: '10.77.0.9/24' }, 'subnet'],
+  ['ensureNetwork', { ...network, subnet: '10.77.0.0/24 accept' }, 'subnet'],
+  [
+    'ensureNetwork',
+    { ...network, reservations: [{ mac, ip: '10.77.0.2', hostname: 'web\ndhcp-script=/tmp/x' }] },
+    'reservations[0].hostname',
+  ],
+  ['ensureNetwork', { ...network, reservations: [{ mac: `${mac},x`, ip: '10.77.0.2', hostname: 'web' }] }, 'reservations[0].mac'],
+  ['createMachine', { ...launch, memoryMiB: 1e12 }, 'memoryMiB'],
+  ['createMachine', { ...launch, cpus: 1.5 }, 'cpus'],
+  ['createMachine', { ...launch, disks: [{ name: 'root', volumeId: '../x', readOnly: false }] }, 'disks[0].volumeId'],
+  ['createMachine', { ...launch, isolation: 'none' }, 'isolation'],
+  [
+    'prepareMachine',
+    { ...launch, interfaces: [{ name: 'eth0', networkId: network.id, bridge: 'br0', mac, ip: '10.77.0.2' }] },
+    'interfaces[0].bridge',
+  ],
+  ['bootMachine', { id: launch.id, generation: '1' }, 'generation'],
+  ['collectGarbage', { epoch: 1, machines: ['x'], volumes: [], images: [], networks: [] }, 'machines[0]'],
 ];
 
 describe('commands at the border of the agent', () => {
@@ -51,9 +100,13 @@ describe('commands at the border of the agent', () => {
   it('are refused field by field', () => {
     for (const [call, command, field] of BAD) {
       const error = problem(() => checkCall(call, command));
-      expect([error?.code, error?.message.includes(field)], `${call} ${JSON.stringify(command)}: ${error?.message}`).to.deep.equal(['host.invalid_command', true]);
+      expect([error?.code, error?.message.includes(field)], `${call} ${JSON.stringify(command)}: ${error?.message}`).to.deep.equal([
+        'host.invalid_command',
+        true,
+      ]);
     }
-    for (const command of [{ ...upload, id: '../x' }, { ...upload, sha256: 'x' }, { ...upload, path: '/x' }, undefined]) expect(problem(() => checkStream('upload', command))?.code).to.equal('host.invalid_command');
+    for (const command of [{ ...upload, id: '../x' }, { ...upload, sha256: 'x' }, { ...upload, path: '/x' }, undefined])
+      expect(problem(() => checkStream('upload', command))?.code).to.equal('host.invalid_command');
     expect(problem(() => checkStream('read-console', { id: '../../admin.key' }))?.code).to.equal('host.invalid_command');
     expect(problem(() => checkStream('console', { id: launch.id, write: 1 }))?.code).to.equal('host.invalid_command');
   });
@@ -61,20 +114,41 @@ describe('commands at the border of the agent', () => {
   it('reach no agent when they are refused, whichever way they come', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'flotilla-border-'));
     const reached: string[] = [];
-    const stub = new Proxy({}, { get: (_target, name) => () => { reached.push(String(name)); return Promise.resolve(); } }) as HostAgent;
+    const stub = new Proxy(
+      {},
+      {
+        get: (_target, name) => () => {
+          reached.push(String(name));
+          return Promise.resolve();
+        },
+      },
+    ) as HostAgent;
     const server = await serveHostAgent(stub, { path: join(directory, 'socket'), group: undefined, log: pino({ level: 'silent' }) });
     const client = new SocketHostAgent(join(directory, 'socket'));
     try {
       const evil = { id: '../../../../etc/cron.d/x' };
       const calls = Object.keys(COMMANDS) as CommandName[];
       const sent = [
-        ...calls.map((name) => client[name]({ ...evil, generation: 0 } as never, {})), client.uploadImage({ ...upload, ...evil } as UploadImageCommand, Readable.from(['x']), {}),
-        client.readConsole(evil), client.openConsole({ ...evil, write: true }),
+        ...calls.map((name) => client[name]({ ...evil, generation: 0 } as never, {})),
+        client.uploadImage({ ...upload, ...evil } as UploadImageCommand, Readable.from(['x']), {}),
+        client.readConsole(evil),
+        client.openConsole({ ...evil, write: true }),
       ];
-      const codes = await Promise.all(sent.map((one) => (one as Promise<unknown>).then(() => 'done', (error: unknown) => (error instanceof ApiError ? error.code : String(error)))));
+      const codes = await Promise.all(
+        sent.map((one) =>
+          (one as Promise<unknown>).then(
+            () => 'done',
+            (error: unknown) => (error instanceof ApiError ? error.code : String(error)),
+          ),
+        ),
+      );
       // A command without a value never sends one, so the evil one did not travel with it.
       const bare = calls.filter((name) => reached.includes(name));
-      expect(bare.filter((name) => !['describe', 'report', 'poolUsage', 'usedSubnets', 'listLeases', 'listMachines', 'beginCollect'].includes(name))).to.deep.equal([]);
+      expect(
+        bare.filter(
+          (name) => !['describe', 'report', 'poolUsage', 'usedSubnets', 'listLeases', 'listMachines', 'beginCollect'].includes(name),
+        ),
+      ).to.deep.equal([]);
       expect(reached.filter((name) => ['uploadImage', 'readConsole', 'openConsole'].includes(name))).to.deep.equal([]);
       expect(codes.filter((code) => code !== 'done' && code !== 'host.invalid_command')).to.deep.equal([]);
       await client.removeImage({ id: image });

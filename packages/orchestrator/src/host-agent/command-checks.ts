@@ -1,9 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ApiError } from '../common/api-error.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
-import { absolutePath, bool, type Check, id, int, ipv4, ipv4Range, list, nothing, object, oneOf, optional, privateSubnet, text } from './checks.js';
+import {
+  absolutePath,
+  bool,
+  type Check,
+  id,
+  int,
+  ipv4,
+  ipv4Range,
+  list,
+  nothing,
+  object,
+  oneOf,
+  optional,
+  privateSubnet,
+  text,
+} from './checks.js';
 import type {
-  EnsureNetworkCommand, EnsureVolumeCommand, ImportImageCommand, LaunchCommand, LaunchDisk, LaunchInterface, MachineCommand, OpenConsoleCommand, Ownership, Reservation, UploadImageCommand,
+  EnsureNetworkCommand,
+  EnsureVolumeCommand,
+  ImportImageCommand,
+  LaunchCommand,
+  LaunchDisk,
+  LaunchInterface,
+  MachineCommand,
+  OpenConsoleCommand,
+  Ownership,
+  Reservation,
+  UploadImageCommand,
 } from './host-agent.js';
 import type { CommandName } from './protocol.js';
 
@@ -28,30 +53,69 @@ const bridge = text(/^flo-\d{1,5}$/);
 const byId = (prefix: 'img' | 'vol' | 'net' | 'mac') => object<{ id: string }>({ id: id(prefix) });
 const machine = object<MachineCommand>({ id: id('mac'), generation });
 const launch = object<LaunchCommand>({
-  id: id('mac'), generation, cpus: int(1, 32), memoryMiB: int(16, MAX_MEMORY_MIB), kernelImageId: id('img'), initrdImageId: optional(id('img')), commandLine: optional(text(/^[\x20-\x7e]{0,2047}$/)),
+  id: id('mac'),
+  generation,
+  cpus: int(1, 32),
+  memoryMiB: int(16, MAX_MEMORY_MIB),
+  kernelImageId: id('img'),
+  initrdImageId: optional(id('img')),
+  commandLine: optional(text(/^[\x20-\x7e]{0,2047}$/)),
   disks: list(16, object<LaunchDisk>({ name, volumeId: id('vol'), readOnly: bool, serial: optional(text(/^[A-Za-z0-9._-]{1,20}$/)) })),
   interfaces: list(8, object<LaunchInterface>({ name, networkId: id('net'), bridge, mac, ip: ipv4 })),
-  rng: bool, isolation: oneOf('process', 'in-process'), onReboot: oneOf('restart', 'stop'), onCrash: oneOf('stop', 'restart', 'pause'),
+  rng: bool,
+  isolation: oneOf('process', 'in-process'),
+  onReboot: oneOf('restart', 'stop'),
+  onCrash: oneOf('stop', 'restart', 'pause'),
 });
 
 const CALLS: Record<CommandName, Check> = {
-  describe: nothing, report: nothing, poolUsage: nothing, usedSubnets: nothing, listLeases: nothing, listMachines: nothing, beginCollect: nothing,
+  describe: nothing,
+  report: nothing,
+  poolUsage: nothing,
+  usedSubnets: nothing,
+  listLeases: nothing,
+  listMachines: nothing,
+  beginCollect: nothing,
   importImage: object<ImportImageCommand>({ id: id('img'), path: absolutePath, anywhere: bool, kind, format, sha256: digest }),
   removeImage: byId('img'),
   ensureVolume: object<EnsureVolumeCommand>({ id: id('vol'), imageId: optional(id('img')), sizeBytes: optional(int(0, MAX_BYTES)) }),
   removeVolume: byId('vol'),
   ensureNetwork: object<EnsureNetworkCommand>({
-    id: id('net'), name, subnet: privateSubnet, gateway: ipv4, dhcpRange: ipv4Range, bridge, reservations: list(65_536, object<Reservation>({ mac, ip: ipv4, hostname: name })),
+    id: id('net'),
+    name,
+    subnet: privateSubnet,
+    gateway: ipv4,
+    dhcpRange: ipv4Range,
+    bridge,
+    reservations: list(65_536, object<Reservation>({ mac, ip: ipv4, hostname: name })),
   }),
   removeNetwork: byId('net'),
-  prepareMachine: launch, createMachine: launch, bootMachine: machine, pressPowerButton: machine, pauseMachine: machine, resumeMachine: machine, killMachine: machine, releaseMachine: machine,
-  forgetMachine: byId('mac'), machineMetrics: byId('mac'),
-  collectGarbage: object<Ownership>({ epoch: generation, machines: list(MAX_IDS, id('mac')), volumes: list(MAX_IDS, id('vol')), images: list(MAX_IDS, id('img')), networks: list(MAX_IDS, id('net')) }),
+  prepareMachine: launch,
+  createMachine: launch,
+  bootMachine: machine,
+  pressPowerButton: machine,
+  pauseMachine: machine,
+  resumeMachine: machine,
+  killMachine: machine,
+  releaseMachine: machine,
+  forgetMachine: byId('mac'),
+  machineMetrics: byId('mac'),
+  collectGarbage: object<Ownership>({
+    epoch: generation,
+    machines: list(MAX_IDS, id('mac')),
+    volumes: list(MAX_IDS, id('vol')),
+    images: list(MAX_IDS, id('img')),
+    networks: list(MAX_IDS, id('net')),
+  }),
 };
 
 const STREAMS = {
   upload: object<UploadImageCommand>({ id: id('img'), kind, format, sha256: digest }),
-  'read-console': object<{ id: string; offset?: number; tailBytes?: number }>({ id: id('mac'), offset, tailBytes: optional(int(0, LOG_BYTES)) }),
+  'read-console': object<{ id: string; offset?: number; tailBytes?: number }>({
+    id: id('mac'),
+    offset,
+    tailBytes: optional(int(0, LOG_BYTES)),
+  }),
   console: object<OpenConsoleCommand>({ id: id('mac'), offset, write: bool }),
 };
 
@@ -69,10 +133,16 @@ function checked(what: string, check: Check, command: unknown): unknown {
   const wrong = check(command, '');
   if (wrong === undefined) return command;
   // The value is not repeated: it may be anything.
-  throw invalidCommand(`The host agent refused the command ${what}: ${wrong === '' ? 'its value' : JSON.stringify(wrong.slice(0, 100))} is not what it must be.`);
+  throw invalidCommand(
+    `The host agent refused the command ${what}: ${wrong === '' ? 'its value' : JSON.stringify(wrong.slice(0, 100))} is not what it must be.`,
+  );
 }
 
 /** A command that no api role of ours would send. */
 export function invalidCommand(detail: string): ApiError {
-  return new ApiError('host.invalid_command', { detail, remedy: 'Run the same version of Flotilla in both roles. If they are the same, look into the api process: somebody else may speak through it.' });
+  return new ApiError('host.invalid_command', {
+    detail,
+    remedy:
+      'Run the same version of Flotilla in both roles. If they are the same, look into the api process: somebody else may speak through it.',
+  });
 }

@@ -5,24 +5,88 @@ import type { ErrorCode } from '../common/error-codes.js';
 // The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
 // carries the generation of the wish behind it, so a command may be sent again after a crash, and an old one is refused.
 
-export interface HostCheckFacts { id: string; title: string; status: 'ok' | 'degraded' | 'missing'; detail: string; meaning: string; remedy?: string }
-export interface HostReport { checks: HostCheckFacts[]; kvm: { kind: 'hardware' | 'software' | 'none'; detail: string } }
-export interface HostDescription { name: string; cpus: number; memoryMiB: number; kernel: string; bootId: string }
+export interface HostCheckFacts {
+  id: string;
+  title: string;
+  status: 'ok' | 'degraded' | 'missing';
+  detail: string;
+  meaning: string;
+  remedy?: string;
+}
+export interface HostReport {
+  checks: HostCheckFacts[];
+  kvm: { kind: 'hardware' | 'software' | 'none'; detail: string };
+}
+export interface HostDescription {
+  name: string;
+  cpus: number;
+  memoryMiB: number;
+  kernel: string;
+  bootId: string;
+}
 
-export interface PoolUsage { capacityBytes: number; allocatedBytes: number; availableBytes: number }
+export interface PoolUsage {
+  capacityBytes: number;
+  allocatedBytes: number;
+  availableBytes: number;
+}
 
 /** `anywhere`: an administrator asked, so the file may lie anywhere while the agent has no import roots. */
-export interface ImportImageCommand { id: string; path: string; anywhere: boolean; kind: string; format: string; sha256?: string }
-export interface UploadImageCommand { id: string; kind: string; format: string; sha256?: string }
-export interface ImageFacts { sizeBytes: number; sha256: string }
-export interface EnsureVolumeCommand { id: string; imageId?: string; sizeBytes?: number }
-export interface VolumeFacts { sizeBytes: number }
+export interface ImportImageCommand {
+  id: string;
+  path: string;
+  anywhere: boolean;
+  kind: string;
+  format: string;
+  sha256?: string;
+}
+export interface UploadImageCommand {
+  id: string;
+  kind: string;
+  format: string;
+  sha256?: string;
+}
+export interface ImageFacts {
+  sizeBytes: number;
+  sha256: string;
+}
+export interface EnsureVolumeCommand {
+  id: string;
+  imageId?: string;
+  sizeBytes?: number;
+}
+export interface VolumeFacts {
+  sizeBytes: number;
+}
 
-export interface Reservation { mac: string; ip: string; hostname: string }
-export interface EnsureNetworkCommand { id: string; name: string; subnet: string; gateway: string; dhcpRange: string; bridge: string; reservations: Reservation[] }
+export interface Reservation {
+  mac: string;
+  ip: string;
+  hostname: string;
+}
+export interface EnsureNetworkCommand {
+  id: string;
+  name: string;
+  subnet: string;
+  gateway: string;
+  dhcpRange: string;
+  bridge: string;
+  reservations: Reservation[];
+}
 
-export interface LaunchDisk { name: string; volumeId: string; readOnly: boolean; serial?: string }
-export interface LaunchInterface { name: string; networkId: string; bridge: string; mac: string; ip: string }
+export interface LaunchDisk {
+  name: string;
+  volumeId: string;
+  readOnly: boolean;
+  serial?: string;
+}
+export interface LaunchInterface {
+  name: string;
+  networkId: string;
+  bridge: string;
+  mac: string;
+  ip: string;
+}
 /** A machine with all references resolved, as the host needs it. */
 export interface LaunchCommand {
   id: string;
@@ -39,16 +103,35 @@ export interface LaunchCommand {
   onReboot: 'restart' | 'stop';
   onCrash: 'stop' | 'restart' | 'pause';
 }
-export interface MachineCommand { id: string; generation: number }
+export interface MachineCommand {
+  id: string;
+  generation: number;
+}
 
 /** Why a machine on the host ended. */
 export type ExitReason = 'powered-off' | 'reset' | 'panic' | 'triple-fault' | 'killed' | 'error' | 'worker-exited';
-export interface MachineExitFacts { reason: ExitReason; detail: string; registers?: Record<string, string> }
+export interface MachineExitFacts {
+  reason: ExitReason;
+  detail: string;
+  registers?: Record<string, string>;
+}
 /** What the host sees of a machine. */
-export interface MachineObservation { id: string; state: 'configured' | 'running' | 'paused' | 'stopped'; pid?: number; exit?: MachineExitFacts }
+export interface MachineObservation {
+  id: string;
+  state: 'configured' | 'running' | 'paused' | 'stopped';
+  pid?: number;
+  exit?: MachineExitFacts;
+}
 
 /** An address that the guest of a machine has really taken by DHCP; `expiresAt` moves on with each renewal. */
-export interface HostLease { networkId: string; machineId: string; mac: string; ip: string; hostname?: string; expiresAt: string }
+export interface HostLease {
+  networkId: string;
+  machineId: string;
+  mac: string;
+  ip: string;
+  hostname?: string;
+  expiresAt: string;
+}
 
 /** Something happened on the host without having been asked for. `leases`: look at them; `lost` = events were dropped: look at everything. */
 export type HostEvent = { kind: 'machine'; machine: MachineObservation } | { kind: 'leases' } | { kind: 'lost' };
@@ -57,15 +140,29 @@ export type HostEvent = { kind: 'machine'; machine: MachineObservation } | { kin
 export interface Ownership {
   /** From `beginCollect`, taken before the ids were read: what was made since is left alone. */
   epoch: number;
-  machines: string[]; volumes: string[]; images: string[]; networks: string[];
+  machines: string[];
+  volumes: string[];
+  images: string[];
+  networks: string[];
 }
-export interface CollectReport { removed: string[] }
+export interface CollectReport {
+  removed: string[];
+}
 
-export interface ByteProgress { bytes: number; totalBytes: number }
+export interface ByteProgress {
+  bytes: number;
+  totalBytes: number;
+}
 /** How a long command reports and is given up. */
-export interface CommandControl { signal?: AbortSignal; onProgress?: (progress: ByteProgress) => void }
+export interface CommandControl {
+  signal?: AbortSignal;
+  onProgress?: (progress: ByteProgress) => void;
+}
 
-export interface ConsoleLog { offset: number; bytes: Uint8Array }
+export interface ConsoleLog {
+  offset: number;
+  bytes: Uint8Array;
+}
 /** An attached console. `data` ends when the machine does. */
 export interface HostConsole {
   /** Offset of the first byte that will come. */
@@ -76,7 +173,11 @@ export interface HostConsole {
   write(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
-export interface OpenConsoleCommand { id: string; offset?: number; write: boolean }
+export interface OpenConsoleCommand {
+  id: string;
+  offset?: number;
+  write: boolean;
+}
 /** Why a console cannot be attached; travels as the code of the error. */
 export const CONSOLE_WRITER_TAKEN: ErrorCode = 'machine.console_unavailable';
 

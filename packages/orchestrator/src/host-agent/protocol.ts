@@ -7,9 +7,30 @@ import type { ByteProgress, HostCommands } from './host-agent.js';
 
 /** Commands that travel as JSON. The compiler proves that none is forgotten. */
 export const COMMANDS = {
-  describe: true, report: true, poolUsage: true, importImage: true, removeImage: true, ensureVolume: true, removeVolume: true, usedSubnets: true, ensureNetwork: true, removeNetwork: true, listLeases: true, prepareMachine: true,
-  createMachine: true, bootMachine: true, pressPowerButton: true, pauseMachine: true, resumeMachine: true, killMachine: true, releaseMachine: true, forgetMachine: true, listMachines: true, machineMetrics: true,
-  beginCollect: true, collectGarbage: true,
+  describe: true,
+  report: true,
+  poolUsage: true,
+  importImage: true,
+  removeImage: true,
+  ensureVolume: true,
+  removeVolume: true,
+  usedSubnets: true,
+  ensureNetwork: true,
+  removeNetwork: true,
+  listLeases: true,
+  prepareMachine: true,
+  createMachine: true,
+  bootMachine: true,
+  pressPowerButton: true,
+  pauseMachine: true,
+  resumeMachine: true,
+  killMachine: true,
+  releaseMachine: true,
+  forgetMachine: true,
+  listMachines: true,
+  machineMetrics: true,
+  beginCollect: true,
+  collectGarbage: true,
 } as const satisfies Record<keyof HostCommands, true>;
 
 export type CommandName = keyof typeof COMMANDS;

@@ -4,8 +4,27 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError, type ProblemDocument } from '../common/api-error.js';
 import { sleep } from '../common/async.js';
-import { type CommandControl, type ConsoleLog, HostAgent, type HostCommands, type HostConsole, type HostEvent, type ImageFacts, type OpenConsoleCommand, type UploadImageCommand } from './host-agent.js';
-import { type AnswerLine, COMMAND_HEADER, COMMANDS, type CommandName, CONSOLE_HEADER, CONSOLE_PROTOCOL, encodeCommand, lines } from './protocol.js';
+import {
+  type CommandControl,
+  type ConsoleLog,
+  HostAgent,
+  type HostCommands,
+  type HostConsole,
+  type HostEvent,
+  type ImageFacts,
+  type OpenConsoleCommand,
+  type UploadImageCommand,
+} from './host-agent.js';
+import {
+  type AnswerLine,
+  COMMAND_HEADER,
+  COMMANDS,
+  type CommandName,
+  CONSOLE_HEADER,
+  CONSOLE_PROTOCOL,
+  encodeCommand,
+  lines,
+} from './protocol.js';
 
 const RECONNECT_MILLISECONDS = 500;
 
@@ -16,7 +35,13 @@ abstract class SocketTransport extends HostAgent {
   }
 
   override async uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts> {
-    const request = httpRequest({ socketPath: this.path, method: 'POST', path: '/upload', headers: { [COMMAND_HEADER]: encodeCommand(command) }, ...signalOf(control) });
+    const request = httpRequest({
+      socketPath: this.path,
+      method: 'POST',
+      path: '/upload',
+      headers: { [COMMAND_HEADER]: encodeCommand(command) },
+      ...signalOf(control),
+    });
     const answered = this.answer(request);
     answered.catch(() => undefined); // looked at below, after the upload
     await pipeline(content, request);
@@ -24,25 +49,37 @@ abstract class SocketTransport extends HostAgent {
   }
 
   override async readConsole(command: { id: string; offset?: number; tailBytes?: number }): Promise<ConsoleLog> {
-    const log = await this.send('/read-console', command, {}) as { offset: number; bytes: string };
+    const log = (await this.send('/read-console', command, {})) as { offset: number; bytes: string };
     return { offset: log.offset, bytes: Buffer.from(log.bytes, 'base64') };
   }
 
   override openConsole(command: OpenConsoleCommand, signal?: AbortSignal): Promise<HostConsole> {
     return new Promise((resolve, reject) => {
       const request = httpRequest({
-        socketPath: this.path, path: '/console', headers: { Connection: 'Upgrade', Upgrade: CONSOLE_PROTOCOL, [COMMAND_HEADER]: encodeCommand(command) }, ...(signal === undefined ? {} : { signal }),
+        socketPath: this.path,
+        path: '/console',
+        headers: { Connection: 'Upgrade', Upgrade: CONSOLE_PROTOCOL, [COMMAND_HEADER]: encodeCommand(command) },
+        ...(signal === undefined ? {} : { signal }),
       });
       request.on('error', (error) => reject(unavailable(error)));
-      request.on('response', (response) => { readProblem(response).then(reject, reject); });
+      request.on('response', (response) => {
+        readProblem(response).then(reject, reject);
+      });
       request.on('upgrade', (response, socket, head) => {
         const facts = JSON.parse(String(response.headers[CONSOLE_HEADER])) as { offset: number; writer: boolean; ringBytes: number };
         socket.on('error', () => socket.destroy());
         if (head.length > 0) socket.unshift(head);
         resolve({
-          ...facts, data: socket,
-          write: (bytes) => new Promise((done, failed) => { socket.write(bytes, (error) => (error === undefined || error === null ? done() : failed(error))); }),
-          close: () => { socket.destroy(); return Promise.resolve(); },
+          ...facts,
+          data: socket,
+          write: (bytes) =>
+            new Promise((done, failed) => {
+              socket.write(bytes, (error) => (error === undefined || error === null ? done() : failed(error)));
+            }),
+          close: () => {
+            socket.destroy();
+            return Promise.resolve();
+          },
         });
       });
       request.end();
@@ -97,7 +134,9 @@ function withCommands(): abstract new (path: string) => SocketTransport & Remote
       },
     });
   }
-  return WithCommands as unknown as abstract new (path: string) => SocketTransport & Remote;
+  return WithCommands as unknown as abstract new (
+    path: string,
+  ) => SocketTransport & Remote;
 }
 
 /** The host agent as another process, over its UNIX socket. */
@@ -128,5 +167,9 @@ function signalOf(control: CommandControl): Pick<RequestOptions, 'signal'> {
 }
 
 function unavailable(cause: unknown): ApiError {
-  return new ApiError('host.unavailable', { detail: 'The host agent does not answer on its socket.', remedy: 'Start it: flotilla-orchestrator --role agent; check FLOTILLA_AGENT_SOCKET on both sides.', cause });
+  return new ApiError('host.unavailable', {
+    detail: 'The host agent does not answer on its socket.',
+    remedy: 'Start it: flotilla-orchestrator --role agent; check FLOTILLA_AGENT_SOCKET on both sides.',
+    cause,
+  });
 }

@@ -8,13 +8,25 @@ import { bounded } from '../common/async.js';
 import type { Log } from '../common/log.js';
 import { checkCall, checkStream, invalidCommand } from './command-checks.js';
 import type { CommandControl, HostAgent, OpenConsoleCommand, UploadImageCommand } from './host-agent.js';
-import { type AnswerLine, COMMAND_HEADER, COMMANDS, type CommandName, CONSOLE_HEADER, CONSOLE_PROTOCOL, decodeCommand } from './protocol.js';
+import {
+  type AnswerLine,
+  COMMAND_HEADER,
+  COMMANDS,
+  type CommandName,
+  CONSOLE_HEADER,
+  CONSOLE_PROTOCOL,
+  decodeCommand,
+} from './protocol.js';
 
 const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
 /** Console input that may wait for a guest before no more of it is read. */
 const MAX_INPUT_BYTES = 1024 * 1024;
 
-export interface ServeOptions { path: string; group: number | undefined; log: Log }
+export interface ServeOptions {
+  path: string;
+  group: number | undefined;
+  log: Log;
+}
 
 /** Serves a host agent on a UNIX socket. Who may connect is decided by the mode of the socket alone. */
 export async function serveHostAgent(agent: HostAgent, options: ServeOptions): Promise<{ close(): Promise<void> }> {
@@ -64,7 +76,7 @@ async function serve(agent: HostAgent, request: IncomingMessage, response: Serve
   }
   const control: CommandControl = { signal: gone.signal, onProgress: (progress) => send({ progress }) };
   try {
-    send({ result: await perform(agent, kind ?? '', name, request, control) ?? null });
+    send({ result: (await perform(agent, kind ?? '', name, request, control)) ?? null });
   } catch (error) {
     send({ problem: ApiError.from(error).toProblem() });
   }
@@ -72,7 +84,15 @@ async function serve(agent: HostAgent, request: IncomingMessage, response: Serve
 }
 
 async function perform(agent: HostAgent, kind: string, name: string, request: IncomingMessage, control: CommandControl): Promise<unknown> {
-  if (kind === 'upload') return agent.uploadImage(checkStream<UploadImageCommand>('upload', parsed(() => decodeCommand(request.headers[COMMAND_HEADER]))), request, control);
+  if (kind === 'upload')
+    return agent.uploadImage(
+      checkStream<UploadImageCommand>(
+        'upload',
+        parsed(() => decodeCommand(request.headers[COMMAND_HEADER])),
+      ),
+      request,
+      control,
+    );
   const command = await readJson(request);
   if (kind === 'read-console') {
     const log = await agent.readConsole(checkStream('read-console', command));
@@ -88,15 +108,25 @@ async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: 
   const gone = new AbortController();
   socket.on('close', () => gone.abort());
   try {
-    const command = checkStream<OpenConsoleCommand>('console', parsed(() => decodeCommand(request.headers[COMMAND_HEADER])));
+    const command = checkStream<OpenConsoleCommand>(
+      'console',
+      parsed(() => decodeCommand(request.headers[COMMAND_HEADER])),
+    );
     const console = await agent.openConsole(command, gone.signal);
     const facts = JSON.stringify({ offset: console.offset, writer: console.writer, ringBytes: console.ringBytes });
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${CONSOLE_PROTOCOL}\r\n${CONSOLE_HEADER}: ${facts}\r\n\r\n`);
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${CONSOLE_PROTOCOL}\r\n${CONSOLE_HEADER}: ${facts}\r\n\r\n`,
+    );
     const take = bounded(socket, MAX_INPUT_BYTES, (bytes) => console.write(bytes));
-    socket.on('data', (bytes: Buffer) => { take(bytes).catch(() => socket.destroy()); });
+    socket.on('data', (bytes: Buffer) => {
+      take(bytes).catch(() => socket.destroy());
+    });
     try {
       for await (const chunk of console.data) {
-        if (!socket.write(chunk)) await new Promise<void>((resolve) => { socket.once('drain', resolve).once('close', resolve); });
+        if (!socket.write(chunk))
+          await new Promise<void>((resolve) => {
+            socket.once('drain', resolve).once('close', resolve);
+          });
       }
     } finally {
       await console.close();
@@ -104,7 +134,9 @@ async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: 
     }
   } catch (error) {
     const body = JSON.stringify(ApiError.from(error).toProblem());
-    socket.end(`HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+    socket.end(
+      `HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    );
   }
 }
 

@@ -14,10 +14,13 @@ export class AuditInterceptor implements NestInterceptor {
     const declaration = declarationOf(context);
     const request = context.switchToHttp().getRequest<Request>();
     const response = context.switchToHttp().getResponse<Response>();
-    return next.handle().pipe(mergeMap((body: unknown) => {
-      const generation = declaration?.etag === undefined || declaration.operation === true ? undefined : (body as { generation?: number }).generation;
-      if (generation !== undefined) response.setHeader('ETag', `W/"${generation}"`);
-      return from(this.audit.record(request, declaration?.permission ?? 'none', response.statusCode)).pipe(mergeMap(() => of(body)));
-    }));
+    return next.handle().pipe(
+      mergeMap((body: unknown) => {
+        const generation =
+          declaration?.etag === undefined || declaration.operation === true ? undefined : (body as { generation?: number }).generation;
+        if (generation !== undefined) response.setHeader('ETag', `W/"${generation}"`);
+        return from(this.audit.record(request, declaration?.permission ?? 'none', response.statusCode)).pipe(mergeMap(() => of(body)));
+      }),
+    );
   }
 }

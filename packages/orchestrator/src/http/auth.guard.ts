@@ -22,7 +22,8 @@ export class AuthGuard implements CanActivate {
     const header = request.headers.authorization;
     if (header === undefined) throw new ApiError('auth.missing', { detail: 'The request carries no API key.', remedy: REMEDY });
     const principal = await this.keys.authenticate(/^Bearer (.+)$/i.exec(header)?.[1] ?? '');
-    if (principal === undefined) throw new ApiError('auth.invalid', { detail: 'The API key is unknown or its secret is wrong.', remedy: REMEDY });
+    if (principal === undefined)
+      throw new ApiError('auth.invalid', { detail: 'The API key is unknown or its secret is wrong.', remedy: REMEDY });
     const current = currentContext();
     if (current !== undefined) current.principal = principal;
     if (permission === undefined || !roleAllows(principal.role, permission)) {

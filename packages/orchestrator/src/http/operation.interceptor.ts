@@ -37,9 +37,17 @@ export class OperationInterceptor implements NestInterceptor {
 /** N of `Prefer: wait=N`; more than a minute is a minute. */
 function waitSeconds(request: Request): number | undefined {
   const header = request.headers['prefer'];
-  const wait = (Array.isArray(header) ? header.join(',') : header)?.split(/[,;]/).map((part) => part.trim()).find((part) => part.startsWith('wait'));
+  const wait = (Array.isArray(header) ? header.join(',') : header)
+    ?.split(/[,;]/)
+    .map((part) => part.trim())
+    .find((part) => part.startsWith('wait'));
   if (wait === undefined) return undefined;
   const seconds = /^wait\s*=\s*"?(\d{1,9})"?$/.exec(wait)?.[1];
-  if (seconds === undefined) throw new ApiError('request.invalid_header', { detail: `The preference "${wait.slice(0, 50)}" is not of the form wait=N.`, remedy: 'Send Prefer: wait=N with whole seconds, at most 60.', field: 'Prefer' });
+  if (seconds === undefined)
+    throw new ApiError('request.invalid_header', {
+      detail: `The preference "${wait.slice(0, 50)}" is not of the form wait=N.`,
+      remedy: 'Send Prefer: wait=N with whole seconds, at most 60.',
+      field: 'Prefer',
+    });
   return Math.min(Number(seconds), MAX_WAIT_SECONDS);
 }

@@ -22,7 +22,13 @@ export function requireJson(request: Request, _response: Response, next: NextFun
   const hasBody = request.headers['transfer-encoding'] !== undefined || (request.headers['content-length'] ?? '0') !== '0';
   const upload = request.method === 'PUT';
   if (!hasBody || upload || JSON_TYPE.test(request.headers['content-type'] ?? '')) next();
-  else next(new ApiError('request.unsupported_media_type', { detail: 'A body must be sent as application/json.', remedy: 'Set the header Content-Type to application/json.' }));
+  else
+    next(
+      new ApiError('request.unsupported_media_type', {
+        detail: 'A body must be sent as application/json.',
+        remedy: 'Set the header Content-Type to application/json.',
+      }),
+    );
 }
 
 /**
@@ -31,7 +37,8 @@ export function requireJson(request: Request, _response: Response, next: NextFun
  */
 export function requireObject(request: Request, _response: Response, next: NextFunction): void {
   const body: unknown = request.body;
-  if (body === undefined || (typeof body === 'object' && body !== null && !Array.isArray(body))) next(isModest(body) ? undefined : tooMuch());
+  if (body === undefined || (typeof body === 'object' && body !== null && !Array.isArray(body)))
+    next(isModest(body) ? undefined : tooMuch());
   else next(new ApiError('request.invalid_type', { detail: 'The body must be a JSON object.', remedy: 'Send a JSON object in braces.' }));
 }
 
@@ -41,11 +48,14 @@ export function isModest(body: unknown): boolean {
   for (let depth = 0, count = 0; level.length > 0; depth += 1) {
     count += level.length;
     if (depth > MAX_DEPTH || count > MAX_VALUES) return false;
-    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) as unknown[] : []));
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? (Object.values(value) as unknown[]) : []));
   }
   return true;
 }
 
 function tooMuch(): ApiError {
-  return new ApiError('request.too_large', { detail: `A body may have at most ${MAX_VALUES} values, nested at most ${MAX_DEPTH} deep.`, remedy: 'Send less.' });
+  return new ApiError('request.too_large', {
+    detail: `A body may have at most ${MAX_VALUES} values, nested at most ${MAX_DEPTH} deep.`,
+    remedy: 'Send less.',
+  });
 }

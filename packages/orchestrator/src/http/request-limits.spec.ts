@@ -9,11 +9,13 @@ describe('limits of requests', () => {
   const limit = requestLimits({ body: 300, idle: 300, rest: 100 });
 
   beforeEach(async () => {
-    server = createServer((request, response) => limit(request, response, () => {
-      request.on('error', () => response.destroy());
-      if (request.url === '/refused') response.writeHead(401).end();
-      else request.on('end', () => response.end('taken')).resume();
-    }));
+    server = createServer((request, response) =>
+      limit(request, response, () => {
+        request.on('error', () => response.destroy());
+        if (request.url === '/refused') response.writeHead(401).end();
+        else request.on('end', () => response.end('taken')).resume();
+      }),
+    );
     allowLongUploads(server);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   });
@@ -35,7 +37,9 @@ describe('limits of requests', () => {
         for (const timer of timers) clearTimeout(timer);
         resolve(how);
       };
-      request.on('response', (response) => { if (response.statusCode === 200) done('taken'); });
+      request.on('response', (response) => {
+        if (response.statusCode === 200) done('taken');
+      });
       request.on('error', () => done('ended')).on('close', () => done('ended'));
       request.write('x');
     });

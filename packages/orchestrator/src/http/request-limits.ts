@@ -19,9 +19,13 @@ export function allowLongUploads(server: Server): void {
 }
 
 /** Ends the connection of a client that is too slow. */
-export function requestLimits(limits: RequestLimits = LIMITS): (request: IncomingMessage, response: ServerResponse, next: () => void) => void {
+export function requestLimits(
+  limits: RequestLimits = LIMITS,
+): (request: IncomingMessage, response: ServerResponse, next: () => void) => void {
   return (request, response, next) => {
-    const end = () => { request.destroy(); };
+    const end = () => {
+      request.destroy();
+    };
     const timer = request.method === 'PUT' ? setInterval(idleCheck(request, end), limits.idle) : setTimeout(end, limits.body);
     const clear = () => clearTimeout(timer);
     request.once('end', clear).once('close', clear);

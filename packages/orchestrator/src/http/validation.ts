@@ -8,8 +8,13 @@ import type { ErrorCode } from '../common/error-codes.js';
 /** Unknown fields are refused, nothing is converted, and every violation has its own code, path and remedy. */
 export function makeValidationPipe(): ValidationPipe {
   return new ValidationPipe({
-    whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: true, transform: true, transformOptions: { enableImplicitConversion: false, exposeUnsetFields: false },
-    stopAtFirstError: false, exceptionFactory: (errors) => toApiError(errors),
+    whitelist: true,
+    forbidNonWhitelisted: true,
+    forbidUnknownValues: true,
+    transform: true,
+    transformOptions: { enableImplicitConversion: false, exposeUnsetFields: false },
+    stopAtFirstError: false,
+    exceptionFactory: (errors) => toApiError(errors),
   });
 }
 
@@ -17,12 +22,21 @@ export function makeValidationPipe(): ValidationPipe {
 export function toApiError(errors: readonly ValidationError[]): ApiError {
   const violations = errors.flatMap((error) => collect(error, ''));
   const [first] = violations;
-  if (first === undefined) return new ApiError('request.invalid_type', { detail: 'The body must be a JSON object.', remedy: 'Send a JSON object.' });
+  if (first === undefined)
+    return new ApiError('request.invalid_type', { detail: 'The body must be a JSON object.', remedy: 'Send a JSON object.' });
   const codes = new Set(violations.map((violation) => violation.code));
   const code = codes.size === 1 ? first.code : summary(codes);
   return new ApiError(code, {
-    detail: violations.length === 1 ? `${first.detail}.` : `${violations.length} fields are not valid: ${violations.map((violation) => violation.field).slice(0, 10).join(', ')}.`,
-    remedy: violations.length === 1 ? first.remedy : 'Mend every field listed in `errors`.', field: first.field, errors: violations,
+    detail:
+      violations.length === 1
+        ? `${first.detail}.`
+        : `${violations.length} fields are not valid: ${violations
+            .map((violation) => violation.field)
+            .slice(0, 10)
+            .join(', ')}.`,
+    remedy: violations.length === 1 ? first.remedy : 'Mend every field listed in `errors`.',
+    field: first.field,
+    errors: violations,
   });
 }
 
@@ -39,13 +53,16 @@ function collect(error: ValidationError, path: string): Violation[] {
 
 /** Of all failed checks of one field: the missing, then the type, then the rest. */
 function mostTelling(error: ValidationError, field: string): Violation | undefined {
-  const failed = Object.entries(error.constraints ?? {}).map(([name, text]) => describe(name, text, error.contexts?.[name] as CheckContext | undefined, field));
+  const failed = Object.entries(error.constraints ?? {}).map(([name, text]) =>
+    describe(name, text, error.contexts?.[name] as CheckContext | undefined, field),
+  );
   const rank = (violation: Violation) => ['request.unknown_field', 'request.missing_field', 'request.invalid_type'].indexOf(violation.code);
   return failed.sort((a, b) => (rank(a) < 0 ? 9 : rank(a)) - (rank(b) < 0 ? 9 : rank(b)))[0];
 }
 
 function describe(name: string, text: string, context: CheckContext | undefined, field: string): Violation {
-  if (name === 'whitelistValidation') return { code: 'request.unknown_field', field, detail: `${field} is not a known field`, remedy: 'Remove it, or check its spelling.' };
+  if (name === 'whitelistValidation')
+    return { code: 'request.unknown_field', field, detail: `${field} is not a known field`, remedy: 'Remove it, or check its spelling.' };
   if (context === undefined) return { code: 'request.invalid_type', field, detail: text, remedy: 'Give a value of the right type.' };
   return { code: context.code, field, detail: text, remedy: context.remedy };
 }

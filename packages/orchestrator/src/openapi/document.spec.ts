@@ -8,7 +8,10 @@ import { DocumentBuilder } from './document.js';
 const COMMITTED = join(dirname(fileURLToPath(import.meta.url)), '../../../../../openapi/flotilla.v1.json');
 
 describe('the API document', () => {
-  const document = new DocumentBuilder().build('1.0.0') as { paths: Record<string, Record<string, { summary?: string; responses: Record<string, unknown> }>>; components: { schemas: object } };
+  const document = new DocumentBuilder().build('1.0.0') as {
+    paths: Record<string, Record<string, { summary?: string; responses: Record<string, unknown> }>>;
+    components: { schemas: object };
+  };
 
   it('is committed as the code emits it (npm run openapi)', () => {
     expect(JSON.parse(readFileSync(COMMITTED, 'utf8'))).to.deep.equal(JSON.parse(JSON.stringify(document)));

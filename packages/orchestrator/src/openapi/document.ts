@@ -12,7 +12,15 @@ import { type Answer, ROUTE, type RouteDeclaration } from '../common/route.js';
 type Json = Record<string, unknown>;
 
 const EVERYWHERE: readonly ErrorCode[] = ['auth.missing', 'auth.invalid', 'auth.forbidden', 'internal', 'request.malformed'];
-const WITH_BODY: readonly ErrorCode[] = ['request.too_large', 'request.unsupported_media_type', 'request.unknown_field', 'request.missing_field', 'request.invalid_type', 'request.invalid_value', 'request.invalid'];
+const WITH_BODY: readonly ErrorCode[] = [
+  'request.too_large',
+  'request.unsupported_media_type',
+  'request.unknown_field',
+  'request.missing_field',
+  'request.invalid_type',
+  'request.invalid_value',
+  'request.invalid',
+];
 const WITH_KEY: readonly ErrorCode[] = ['idempotency.mismatch', 'idempotency.in_flight', 'request.invalid_header'];
 
 /** Schema names drop the suffix that tells a response class from its domain type. */
@@ -31,7 +39,12 @@ export class DocumentBuilder {
     this.reference(Problem);
     return {
       openapi: '3.1.0',
-      info: { title: 'Flotilla', version, description: 'Runs fleets of virtual machines on Linux KVM.', license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+      info: {
+        title: 'Flotilla',
+        version,
+        description: 'Runs fleets of virtual machines on Linux KVM.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
       servers: [{ url: 'http://127.0.0.1:7070' }],
       security: [{ apiKey: [] }],
       paths: Object.fromEntries(Object.entries(this.paths).sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -51,7 +64,10 @@ export class DocumentBuilder {
       if (typeof handler !== 'function') continue;
       const declaration = Reflect.getMetadata(ROUTE, handler) as RouteDeclaration | undefined;
       if (declaration === undefined) continue;
-      const path = `/${[base, String(Reflect.getMetadata(PATH_METADATA, handler) ?? '')].filter((part) => part !== '' && part !== '/').join('/')}`.replace(/\/{2,}/g, '/').replace(/:(\w+)/g, '{$1}');
+      const path =
+        `/${[base, String(Reflect.getMetadata(PATH_METADATA, handler) ?? '')].filter((part) => part !== '' && part !== '/').join('/')}`
+          .replace(/\/{2,}/g, '/')
+          .replace(/:(\w+)/g, '{$1}');
       const method = RequestMethod[Reflect.getMetadata(METHOD_METADATA, handler) as number]?.toLowerCase() ?? 'get';
       this.paths[path] = { ...this.paths[path], [method]: this.operation(tag, key, method, declaration) };
     }
@@ -70,30 +86,62 @@ export class DocumentBuilder {
   }
 
   private parameters(method: string, route: RouteDeclaration): Json[] {
-    const header = (name: string, description: string, schema: Json = { type: 'string' }) => ({ name, in: 'header', required: false, description, schema });
-    const list: Json[] = Object.entries(route.params ?? {}).map(([name, description]) => ({ name, in: 'path', required: true, description, schema: { type: 'string' } }));
+    const header = (name: string, description: string, schema: Json = { type: 'string' }) => ({
+      name,
+      in: 'header',
+      required: false,
+      description,
+      schema,
+    });
+    const list: Json[] = Object.entries(route.params ?? {}).map(([name, description]) => ({
+      name,
+      in: 'path',
+      required: true,
+      description,
+      schema: { type: 'string' },
+    }));
     for (const note of route.query === undefined ? [] : propertiesOf(route.query)) {
       const { description, ...schema } = note.schema;
       list.push({ name: note.name, in: 'query', required: note.required, description, schema: this.resolve(schema) });
     }
     for (const [name, description] of Object.entries(route.headers ?? {})) list.push(header(name, description));
-    if (route.operation === true) list.push(header('Prefer', '`wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.', { type: 'string', example: 'wait=30' }));
-    if (method === 'post') list.push(header('Idempotency-Key', 'Makes a repeat of this request answer as the first one did; kept for 24 hours.', { type: 'string', maxLength: 255 }));
+    if (route.operation === true)
+      list.push(
+        header('Prefer', '`wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.', {
+          type: 'string',
+          example: 'wait=30',
+        }),
+      );
+    if (method === 'post')
+      list.push(
+        header('Idempotency-Key', 'Makes a repeat of this request answer as the first one did; kept for 24 hours.', {
+          type: 'string',
+          maxLength: 255,
+        }),
+      );
     if (route.etag === 'checks') list.push(header('If-Match', 'ETag the machine must still have.'));
     return list;
   }
 
   private requestBody(route: RouteDeclaration): Json {
-    if (route.binaryBody === true) return { requestBody: { required: true, content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } } };
+    if (route.binaryBody === true)
+      return { requestBody: { required: true, content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } } } };
     if (route.body === undefined) return {};
     const required = propertiesOf(route.body).some((note) => note.required);
     return { requestBody: { required, content: { 'application/json': { schema: this.reference(route.body) } } } };
   }
 
   private answers(route: RouteDeclaration): Json {
-    return Object.fromEntries(Object.entries(route.answers).map(([status, answer]) => [status, {
-      description: answer.description, headers: this.answerHeaders(Number(status), route), ...this.content(answer),
-    }]));
+    return Object.fromEntries(
+      Object.entries(route.answers).map(([status, answer]) => [
+        status,
+        {
+          description: answer.description,
+          headers: this.answerHeaders(Number(status), route),
+          ...this.content(answer),
+        },
+      ]),
+    );
   }
 
   private answerHeaders(status: number, route: RouteDeclaration): Json {
@@ -107,7 +155,8 @@ export class DocumentBuilder {
   }
 
   private content(answer: Answer): Json {
-    if (answer.media !== undefined) return { content: { [answer.media]: { schema: answer.media === 'application/json' ? { type: 'object' } : { type: 'string' } } } };
+    if (answer.media !== undefined)
+      return { content: { [answer.media]: { schema: answer.media === 'application/json' ? { type: 'object' } : { type: 'string' } } } };
     if (answer.type === undefined) return {};
     const schema = answer.page === true ? this.page(answer.type) : this.reference(answer.type);
     return { content: { 'application/json': { schema } } };
@@ -116,14 +165,22 @@ export class DocumentBuilder {
   private page(type: DtoClass): Json {
     const name = `${nameOf(type)}Page`;
     this.schemas.set(name, {
-      type: 'object', additionalProperties: false, required: ['items'],
-      properties: { items: { type: 'array', items: this.reference(type) }, nextCursor: { type: 'string', description: 'Give it as `cursor` to get the next page; absent on the last one.' } },
+      type: 'object',
+      additionalProperties: false,
+      required: ['items'],
+      properties: {
+        items: { type: 'array', items: this.reference(type) },
+        nextCursor: { type: 'string', description: 'Give it as `cursor` to get the next page; absent on the last one.' },
+      },
     });
     return { $ref: `#/components/schemas/${name}` };
   }
 
   private problems(method: string, route: RouteDeclaration): Json {
-    const codes = new Set<ErrorCode>([...(route.permission === 'none' ? ['internal', 'request.malformed', 'auth.missing', 'auth.invalid'] as const : EVERYWHERE), ...(route.errors ?? [])]);
+    const codes = new Set<ErrorCode>([
+      ...(route.permission === 'none' ? (['internal', 'request.malformed', 'auth.missing', 'auth.invalid'] as const) : EVERYWHERE),
+      ...(route.errors ?? []),
+    ]);
     if (method === 'post' || method === 'patch') for (const code of WITH_BODY) codes.add(code);
     if (method === 'post') for (const code of WITH_KEY) codes.add(code);
     if (route.operation === true) codes.add('request.invalid_header');
@@ -131,12 +188,20 @@ export class DocumentBuilder {
     const put = (status: number, code: ErrorCode) => byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
     for (const code of codes) {
       put(statusOf(code), code);
-      if (route.body !== undefined && (code === 'image.not_found' || code === 'network.not_found' || code === 'volume.not_found')) put(422, code);
+      if (route.body !== undefined && (code === 'image.not_found' || code === 'network.not_found' || code === 'volume.not_found'))
+        put(422, code);
     }
-    return Object.fromEntries([...byStatus].sort(([a], [b]) => a - b).map(([status, list]) => [String(status), {
-      description: list.map((code) => `\`${code}\`: ${ERROR_CODES[code][1]}.`).join('\n'),
-      content: { 'application/problem+json': { schema: this.reference(Problem) } },
-    }]));
+    return Object.fromEntries(
+      [...byStatus]
+        .sort(([a], [b]) => a - b)
+        .map(([status, list]) => [
+          String(status),
+          {
+            description: list.map((code) => `\`${code}\`: ${ERROR_CODES[code][1]}.`).join('\n'),
+            content: { 'application/problem+json': { schema: this.reference(Problem) } },
+          },
+        ]),
+    );
   }
 
   private reference(type: DtoClass): Json {
@@ -146,7 +211,9 @@ export class DocumentBuilder {
       const notes = propertiesOf(type);
       const required = notes.filter((note) => note.required).map((note) => note.name);
       this.schemas.set(name, {
-        type: 'object', additionalProperties: false, ...(required.length === 0 ? {} : { required }),
+        type: 'object',
+        additionalProperties: false,
+        ...(required.length === 0 ? {} : { required }),
         properties: Object.fromEntries(notes.map((note) => [note.name, this.resolve(note.schema)])),
       });
     }

@@ -41,9 +41,26 @@ describe('bad input', () => {
     ['a multicast MAC', { interfaces: [{ name: 'eth0', mac: '01:00:00:00:00:01' }] }, 422, 'spec.mac_invalid', 'interfaces[0].mac'],
     ['an absent network', { interfaces: [{ name: 'eth0', network: 'nothing' }] }, 422, 'network.not_found', 'interfaces[0].network'],
     ['a name with capitals', { name: 'Big' }, 422, 'request.invalid_name', 'name'],
-    ['a disk name twice', { disks: [{ name: 'a', image: 'd' }, { name: 'a', image: 'd' }] }, 422, 'spec.duplicate_name', 'disks[1].name'],
+    [
+      'a disk name twice',
+      {
+        disks: [
+          { name: 'a', image: 'd' },
+          { name: 'a', image: 'd' },
+        ],
+      },
+      422,
+      'spec.duplicate_name',
+      'disks[1].name',
+    ],
     ['a disk from nowhere', { disks: [{ name: 'a' }] }, 422, 'spec.disk_invalid', 'disks[0]'],
-    ['a command line with a line break', { boot: { kernel: 'k', commandLine: 'a\nb' } }, 422, 'spec.command_line_invalid', 'boot.commandLine'],
+    [
+      'a command line with a line break',
+      { boot: { kernel: 'k', commandLine: 'a\nb' } },
+      422,
+      'spec.command_line_invalid',
+      'boot.commandLine',
+    ],
   ];
 
   for (const [what, change, status, code, field] of refused) {
@@ -77,28 +94,53 @@ describe('bad input', () => {
     cut.writeUInt16LE(1, 56);
     cut.writeBigUInt64LE(1_000_000n, 64 + 32);
     const cases: [path: string, kind: string, format: string, code: string][] = [
-      [join(directory, 'absent'), 'kernel', 'elf', 'file.missing'], [directory, 'kernel', 'elf', 'file.not_regular'], [file('text', 'just some text'), 'kernel', 'elf', 'image.format_mismatch'],
-      [file('text2', 'just some text'), 'kernel', 'bzimage', 'image.format_mismatch'], [file('bz', bzImage), 'kernel', 'bzimage', 'image.truncated'], [file('cut', cut), 'kernel', 'elf', 'image.truncated'],
-      [file('empty', ''), 'disk', 'raw', 'image.truncated'], ['/dev/zero', 'disk', 'raw', 'file.not_regular'],
+      [join(directory, 'absent'), 'kernel', 'elf', 'file.missing'],
+      [directory, 'kernel', 'elf', 'file.not_regular'],
+      [file('text', 'just some text'), 'kernel', 'elf', 'image.format_mismatch'],
+      [file('text2', 'just some text'), 'kernel', 'bzimage', 'image.format_mismatch'],
+      [file('bz', bzImage), 'kernel', 'bzimage', 'image.truncated'],
+      [file('cut', cut), 'kernel', 'elf', 'image.truncated'],
+      [file('empty', ''), 'disk', 'raw', 'image.truncated'],
+      ['/dev/zero', 'disk', 'raw', 'file.not_regular'],
     ];
     for (const [path, kind, format, code] of cases) {
-      const answer = await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind, format, source: { path } }, headers: { prefer: 'wait=20' } });
+      const answer = await flotilla.call('POST', '/v1/images', {
+        body: { name: 'bad', kind, format, source: { path } },
+        headers: { prefer: 'wait=20' },
+      });
       expect(answer.body['state'], path).to.equal('failed');
       expect(answer.body['error']?.['code'], path).to.equal(code);
       expect(answer.body['error']?.['remedy']).to.have.length.above(5);
       expect((await flotilla.call('GET', '/v1/images/bad')).status).to.equal(404);
     }
-    expectProblem(await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'elf', source: { path: '/etc/hostname' } } }), 422, 'image.wrong_kind');
-    expectProblem(await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'raw', source: { path: 'etc/hostname' } } }), 422, 'request.invalid_value');
+    expectProblem(
+      await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'elf', source: { path: '/etc/hostname' } } }),
+      422,
+      'image.wrong_kind',
+    );
+    expectProblem(
+      await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'raw', source: { path: 'etc/hostname' } } }),
+      422,
+      'request.invalid_value',
+    );
     expect(flotilla.leftovers()).to.deep.equal([]);
   });
 
   it('refuses what is no JSON, no object, too large, or of another type', async () => {
-    for (const raw of ['{', '{"a":}', 'nonsense', '']) expect((await flotilla.call('POST', '/v1/machines', { raw })).status, raw).to.be.within(400, 422);
+    for (const raw of ['{', '{"a":}', 'nonsense', ''])
+      expect((await flotilla.call('POST', '/v1/machines', { raw })).status, raw).to.be.within(400, 422);
     expectProblem(await flotilla.call('POST', '/v1/machines', { raw: '{' }), 400, 'request.malformed');
     expectProblem(await flotilla.call('POST', '/v1/machines', { raw: '[]' }), 422, 'request.invalid_type');
-    expectProblem(await flotilla.call('POST', '/v1/machines', { raw: '{}', headers: { 'content-type': 'text/plain' } }), 415, 'request.unsupported_media_type');
-    expectProblem(await flotilla.call('POST', '/v1/machines', { raw: `{"name":"${'x'.repeat(100 * 1024 * 1024)}"}` }), 413, 'request.too_large');
+    expectProblem(
+      await flotilla.call('POST', '/v1/machines', { raw: '{}', headers: { 'content-type': 'text/plain' } }),
+      415,
+      'request.unsupported_media_type',
+    );
+    expectProblem(
+      await flotilla.call('POST', '/v1/machines', { raw: `{"name":"${'x'.repeat(100 * 1024 * 1024)}"}` }),
+      413,
+      'request.too_large',
+    );
     expectProblem(await flotilla.call('GET', '/v1/nothing'), 404, 'request.not_found');
     expectProblem(await flotilla.call('GET', '/v1/machines/%E0%A4%A'), 400, 'request.malformed');
     expectProblem(await flotilla.call('GET', '/v1/machines/x/console'), 400, 'request.malformed');
@@ -107,7 +149,12 @@ describe('bad input', () => {
   it('refuses small bodies that would cost much', async () => {
     const many = `{"disks":[${'{},'.repeat(300_000)}{}]}`;
     const deep = `{"name":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`;
-    for (const raw of [many, deep]) expectProblem(await flotilla.call('POST', '/v1/machines', { raw, headers: { 'idempotency-key': 'costly' } }), 413, 'request.too_large');
+    for (const raw of [many, deep])
+      expectProblem(
+        await flotilla.call('POST', '/v1/machines', { raw, headers: { 'idempotency-key': 'costly' } }),
+        413,
+        'request.too_large',
+      );
   });
 
   it('outlives upgrades to what is no console', async () => {
@@ -116,7 +163,9 @@ describe('bad input', () => {
   });
 
   it('checks the body of every route that takes one', async () => {
-    const document = JSON.parse(readFileSync(DOCUMENT, 'utf8')) as { paths: Record<string, Record<string, { requestBody?: { content: object } }>> };
+    const document = JSON.parse(readFileSync(DOCUMENT, 'utf8')) as {
+      paths: Record<string, Record<string, { requestBody?: { content: object } }>>;
+    };
     let checked = 0;
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const [method, operation] of Object.entries(methods)) {
@@ -143,16 +192,31 @@ describe('bad input', () => {
 
   it('never answers 5xx to any JSON', async function () {
     this.timeout(120_000);
-    const shaped = fc.record({
-      name: fc.oneof(fc.string(), fc.constant('fuzz')), cpus: fc.oneof(fc.integer(), fc.double(), fc.string()), memoryMiB: fc.anything({ maxDepth: 1 }), boot: fc.oneof(fc.jsonValue(), fc.record({ kernel: fc.string(), commandLine: fc.string() })),
-      disks: fc.oneof(fc.jsonValue(), fc.array(fc.jsonValue())), labels: fc.oneof(fc.jsonValue(), fc.dictionary(fc.string(), fc.string())), ['__proto__']: fc.jsonValue(),
-    }, { requiredKeys: [] });
-    await fc.assert(fc.asyncProperty(fc.oneof(fc.jsonValue(), shaped), fc.constantFrom('/v1/machines', '/v1/images', '/v1/keys', '/v1/machines/nobody/stop'), async (body, path) => {
-      const raw = JSON.stringify(body, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)) ?? 'null';
-      const answer = await flotilla.call('POST', path, { raw });
-      expect(answer.status).to.be.within(200, 499);
-      if (answer.status >= 400) expect(answer.body['code']).to.be.a('string');
-    }), { numRuns: 100 });
+    const shaped = fc.record(
+      {
+        name: fc.oneof(fc.string(), fc.constant('fuzz')),
+        cpus: fc.oneof(fc.integer(), fc.double(), fc.string()),
+        memoryMiB: fc.anything({ maxDepth: 1 }),
+        boot: fc.oneof(fc.jsonValue(), fc.record({ kernel: fc.string(), commandLine: fc.string() })),
+        disks: fc.oneof(fc.jsonValue(), fc.array(fc.jsonValue())),
+        labels: fc.oneof(fc.jsonValue(), fc.dictionary(fc.string(), fc.string())),
+        ['__proto__']: fc.jsonValue(),
+      },
+      { requiredKeys: [] },
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(fc.jsonValue(), shaped),
+        fc.constantFrom('/v1/machines', '/v1/images', '/v1/keys', '/v1/machines/nobody/stop'),
+        async (body, path) => {
+          const raw = JSON.stringify(body, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)) ?? 'null';
+          const answer = await flotilla.call('POST', path, { raw });
+          expect(answer.status).to.be.within(200, 499);
+          if (answer.status >= 400) expect(answer.body['code']).to.be.a('string');
+        },
+      ),
+      { numRuns: 100 },
+    );
   });
 });
 
@@ -168,10 +232,17 @@ function upgrade(url: string, target: string): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     let answer = '';
-    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`));
-    socket.on('data', (bytes) => { answer += bytes.toString(); }).on('error', reject).on('end', () => {
-      socket.destroy();
-      resolve(answer);
-    });
+    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () =>
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`),
+    );
+    socket
+      .on('data', (bytes) => {
+        answer += bytes.toString();
+      })
+      .on('error', reject)
+      .on('end', () => {
+        socket.destroy();
+        resolve(answer);
+      });
   });
 }

@@ -8,7 +8,11 @@ import { machine, Orchestrator } from '../support/orchestrator.js';
 const CREATE = ['volumes', 'network', 'taps', 'worker', 'boot', 'observe'];
 const DELETE = ['kill', 'release', 'volumes', 'console'];
 const UNDO = ['boot', 'worker', 'taps', 'network', 'volumes'];
-const points = (operation: string, steps: string[]) => ['operation.accept', ...steps.flatMap((step) => [`${operation}.${step}.begin`, `${operation}.${step}`]), `${operation}.end`];
+const points = (operation: string, steps: string[]) => [
+  'operation.accept',
+  ...steps.flatMap((step) => [`${operation}.${step}.begin`, `${operation}.${step}`]),
+  `${operation}.end`,
+];
 
 onEachDatabase('kill -9', (makeDatabase, database) => {
   let flotilla: Orchestrator;
@@ -33,8 +37,11 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
       expect(found.status, point).to.equal(200);
       expect(found.body['observed']?.['state'], point).to.equal('running');
       expect(flotilla.leftovers().length, `${point}: ${flotilla.leftovers().join(' ')}`).to.equal(4); // worker, tap, network, volume
-      const volumes = [...(await flotilla.call('GET', '/v1/volumes')).body['items'] ?? []];
-      expect(volumes.map((volume) => volume['state']), point).to.deep.equal(['ready']); // also when the step had run and its record was lost
+      const volumes = [...((await flotilla.call('GET', '/v1/volumes')).body['items'] ?? [])];
+      expect(
+        volumes.map((volume) => volume['state']),
+        point,
+      ).to.deep.equal(['ready']); // also when the step had run and its record was lost
       await flotilla.change('DELETE', '/v1/machines/victim?force=true');
       await flotilla.waitFor(`nothing is left after ${point}`, async () => flotilla.leftovers().length === 0);
     }
@@ -45,7 +52,9 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
     for (const step of UNDO) {
       await flotilla.stop();
       await flotilla.start({ FLOTILLA_FAULT: `machine.create.undo-${step}` });
-      await flotilla.call('POST', '/v1/machines', { body: machine('victim', { boot: { kernel: 'k', commandLine: 'fake.fail=boot' } }) }).catch(() => undefined);
+      await flotilla
+        .call('POST', '/v1/machines', { body: machine('victim', { boot: { kernel: 'k', commandLine: 'fake.fail=boot' } }) })
+        .catch(() => undefined);
       await flotilla.died();
       await flotilla.start();
       await settled(flotilla);
@@ -71,7 +80,10 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
       await flotilla.start();
       await settled(flotilla);
       const left = await flotilla.call('GET', '/v1/machines/victim');
-      expect(left.status, `${point}: ${JSON.stringify(left.body)} ${JSON.stringify([...(await flotilla.call('GET', '/v1/operations?limit=200')).body['items'] ?? []].slice(-2))}`).to.equal(404);
+      expect(
+        left.status,
+        `${point}: ${JSON.stringify(left.body)} ${JSON.stringify([...((await flotilla.call('GET', '/v1/operations?limit=200')).body['items'] ?? [])].slice(-2))}`,
+      ).to.equal(404);
       await flotilla.waitFor(`nothing is left after ${point}`, async () => flotilla.leftovers().length === 0);
     }
   });
@@ -86,7 +98,9 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
     await flotilla.waitFor('ready', async () => (await flotilla.call('GET', '/health/ready', { key: null })).status === 200);
     expect(Date.now() - started).to.be.below(5000);
     const items = (await flotilla.call('GET', '/v1/machines')).body['items'] ?? [];
-    expect([...items].map((item) => [item['id'], item['observed']?.['state'], item['observed']?.['workerPid']])).to.deep.equal([...before].map((item) => [item['id'], 'running', item['observed']?.['workerPid']]));
+    expect([...items].map((item) => [item['id'], item['observed']?.['state'], item['observed']?.['workerPid']])).to.deep.equal(
+      [...before].map((item) => [item['id'], 'running', item['observed']?.['workerPid']]),
+    );
   });
 
   it('ends gracefully on SIGTERM, machines go on', async () => {
@@ -103,8 +117,14 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
     await flotilla.killHard();
     rmSync(join(flotilla.directory, 'run'), { recursive: true });
     await flotilla.start();
-    await flotilla.waitFor('running again', async () => (await flotilla.call('GET', '/v1/machines/returns')).body['observed']?.['state'] === 'running');
-    await flotilla.waitFor('failed', async () => (await flotilla.call('GET', '/v1/machines/rests')).body['observed']?.['state'] === 'failed');
+    await flotilla.waitFor(
+      'running again',
+      async () => (await flotilla.call('GET', '/v1/machines/returns')).body['observed']?.['state'] === 'running',
+    );
+    await flotilla.waitFor(
+      'failed',
+      async () => (await flotilla.call('GET', '/v1/machines/rests')).body['observed']?.['state'] === 'failed',
+    );
   });
 
   if (database === 'SQLite') {
@@ -120,7 +140,9 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
       await flotilla.stop();
       await flotilla.start({ FLOTILLA_FAULT: 'machine.create.volumes' });
       const headers = { 'idempotency-key': 'crashed' };
-      await flotilla.call('POST', '/v1/machines', { body: machine('idem'), headers: { ...headers, prefer: 'wait=20' } }).catch(() => undefined);
+      await flotilla
+        .call('POST', '/v1/machines', { body: machine('idem'), headers: { ...headers, prefer: 'wait=20' } })
+        .catch(() => undefined);
       await flotilla.died();
       await flotilla.start();
       const again = await flotilla.call('POST', '/v1/machines', { body: machine('idem'), headers: { ...headers, prefer: 'wait=20' } });
@@ -132,9 +154,10 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
 /** Waits until no operation is open. */
 async function settled(flotilla: Orchestrator): Promise<void> {
   await flotilla.waitFor('all operations ended', async () => {
-    for (const state of ['pending', 'running']) { // in this order: an operation that leaves the first is in the second
+    for (const state of ['pending', 'running']) {
+      // in this order: an operation that leaves the first is in the second
       const open = await flotilla.call('GET', `/v1/operations?state=${state}`);
-      if (open.status !== 200 || [...open.body['items'] ?? []].length > 0) return false;
+      if (open.status !== 200 || [...(open.body['items'] ?? [])].length > 0) return false;
     }
     return true;
   });

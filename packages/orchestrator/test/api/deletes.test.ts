@@ -28,18 +28,28 @@ onEachDatabase('a delete that fails', (makeDatabase) => {
     expect(first).to.include({ state: 'deleting', deleteAttempts: 1 });
     expect(first['reason']).to.include.keys('code', 'detail', 'remedy');
     expect(first['reason']?.['detail']).to.contain('could not be deleted');
-    const second = await flotilla.waitFor<Body>('the second attempt', async () => { const now = await observed(); return now['deleteAttempts'] === 2 && now['nextDeleteAt'] !== undefined ? now : undefined; });
+    const second = await flotilla.waitFor<Body>('the second attempt', async () => {
+      const now = await observed();
+      return now['deleteAttempts'] === 2 && now['nextDeleteAt'] !== undefined ? now : undefined;
+    });
     expect(Date.parse(String(second['nextDeleteAt'])) - Date.parse(String(first['nextDeleteAt']))).to.be.above(1500);
     rmSync(volume, { recursive: true });
     await flotilla.waitFor('gone', async () => (await flotilla.call('GET', '/v1/machines/stuck')).status === 404);
     await flotilla.waitFor('nothing is left', async () => flotilla.leftovers().length === 0);
     const tried = (await flotilla.call('GET', `/v1/operations?target=${failed.body['target']?.['id']}`)).body['items'] ?? [];
-    expect([...tried].filter((one) => one['kind'] === 'machine.delete').map((one) => [one['state'], one['requestedBy']])).to.deep.equal([['failed', 'admin'], ['failed', 'system'], ['succeeded', 'system']]);
+    expect([...tried].filter((one) => one['kind'] === 'machine.delete').map((one) => [one['state'], one['requestedBy']])).to.deep.equal([
+      ['failed', 'admin'],
+      ['failed', 'system'],
+      ['succeeded', 'system'],
+    ]);
   });
 
   it('may be asked for again meanwhile; anything else is refused', async () => {
     await remove();
-    for (const action of ['start', 'stop', 'kill', 'restart']) expect((await flotilla.call('POST', `/v1/machines/stuck/${action}`, { body: {} })).body['code'], action).to.equal('machine.state_conflict');
+    for (const action of ['start', 'stop', 'kill', 'restart'])
+      expect((await flotilla.call('POST', `/v1/machines/stuck/${action}`, { body: {} })).body['code'], action).to.equal(
+        'machine.state_conflict',
+      );
     rmSync(volume, { recursive: true });
     expect((await remove('')).body['state']).to.equal('succeeded');
     expect((await flotilla.call('GET', '/v1/machines/stuck')).status).to.equal(404);

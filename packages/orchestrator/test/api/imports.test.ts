@@ -33,8 +33,19 @@ describe('an import by path', () => {
       symlinkSync('/nowhere', join(open, 'dangling'));
       execFileSync('mkfifo', [join(open, 'fifo')]);
       mkdirSync(join(open, 'directory'));
-      const kinds: [string, string, string][] = [['link', 'file.not_regular', 'symbolic link'], ['dangling', 'file.not_regular', 'symbolic link'], ['fifo', 'file.not_regular', 'FIFO'], ['directory', 'file.not_regular', 'directory'], ['none', 'file.missing', 'no file'], ['disk/below', 'file.missing', 'no file']];
-      const paths: [string, string, string][] = [...kinds.map(([name, code, text]): [string, string, string] => [join(open, name), code, text]), ['/dev/zero', 'file.not_regular', 'device'], ['/dev/tty', 'file.not_regular', 'device']];
+      const kinds: [string, string, string][] = [
+        ['link', 'file.not_regular', 'symbolic link'],
+        ['dangling', 'file.not_regular', 'symbolic link'],
+        ['fifo', 'file.not_regular', 'FIFO'],
+        ['directory', 'file.not_regular', 'directory'],
+        ['none', 'file.missing', 'no file'],
+        ['disk/below', 'file.missing', 'no file'],
+      ];
+      const paths: [string, string, string][] = [
+        ...kinds.map(([name, code, text]): [string, string, string] => [join(open, name), code, text]),
+        ['/dev/zero', 'file.not_regular', 'device'],
+        ['/dev/tty', 'file.not_regular', 'device'],
+      ];
       for (const [path, code, text] of paths) {
         const started = Date.now();
         const { body } = await load(path);
@@ -61,7 +72,17 @@ describe('an import by path', () => {
       symlinkSync(closed, join(open, 'out'));
       mkdirSync(`${open}-beside`);
       writeFileSync(join(`${open}-beside`, 'disk'), Buffer.alloc(512));
-      for (const path of [join(closed, 'disk'), `${open}/../closed/disk`, join(open, 'out/disk'), join(`${open}-beside`, 'disk'), join(closed, 'none'), join(open, 'out/none'), join(open, 'out/none/deeper'), '/etc/passwd', open]) {
+      for (const path of [
+        join(closed, 'disk'),
+        `${open}/../closed/disk`,
+        join(open, 'out/disk'),
+        join(`${open}-beside`, 'disk'),
+        join(closed, 'none'),
+        join(open, 'out/none'),
+        join(open, 'out/none/deeper'),
+        '/etc/passwd',
+        open,
+      ]) {
         for (const key of [operator, flotilla.key]) {
           const { body } = await load(path, key);
           expect(body['error'], path).to.include({ code: 'file.outside_roots', status: 403, field: 'source.path' });
@@ -92,6 +113,10 @@ describe('an import by path', () => {
 
   function load(path: string, key = flotilla.key): Promise<Answer> {
     count += 1;
-    return flotilla.call('POST', '/v1/images', { key, body: { name: `image-${count}`, kind: 'disk', format: 'raw', source: { path } }, headers: { prefer: 'wait=20' } });
+    return flotilla.call('POST', '/v1/images', {
+      key,
+      body: { name: `image-${count}`, kind: 'disk', format: 'raw', source: { path } },
+      headers: { prefer: 'wait=20' },
+    });
   }
 });

@@ -21,16 +21,24 @@ onEachDatabase('leases', (makeDatabase, name) => {
     const reserved = await address('guest');
     expect(reserved['reservedIp']).to.match(/^10\.77\./);
     expect(reserved).to.not.have.any.keys('ip', 'leaseExpiresAt');
-    expect((await lease())).to.include({ state: 'reserved', ip: String(reserved['reservedIp']) }).and.to.not.have.property('expiresAt');
+    expect(await lease())
+      .to.include({ state: 'reserved', ip: String(reserved['reservedIp']) })
+      .and.to.not.have.property('expiresAt');
 
     const first = Math.floor(Date.now() / 1000) + 3600;
     writeLeases(`${first} ${reserved['mac']} ${reserved['reservedIp']} itself *\n`);
-    const taken = await flotilla.waitFor<Body>('the lease', async () => { const found = await address('guest'); return found['ip'] === undefined ? undefined : found; });
+    const taken = await flotilla.waitFor<Body>('the lease', async () => {
+      const found = await address('guest');
+      return found['ip'] === undefined ? undefined : found;
+    });
     expect(taken).to.include({ ip: String(reserved['reservedIp']), leaseExpiresAt: new Date(first * 1000).toISOString() });
     expect(await lease()).to.include({ state: 'taken', expiresAt: String(taken['leaseExpiresAt']) });
 
     writeLeases(`${first + 60} ${reserved['mac']} ${reserved['reservedIp']} itself *\n`);
-    await flotilla.waitFor('the renewal', async () => (await address('guest'))['leaseExpiresAt'] === new Date((first + 60) * 1000).toISOString());
+    await flotilla.waitFor(
+      'the renewal',
+      async () => (await address('guest'))['leaseExpiresAt'] === new Date((first + 60) * 1000).toISOString(),
+    );
 
     await flotilla.change('POST', '/v1/machines/guest/kill', {});
     expect(await address('guest')).to.not.have.any.keys('ip', 'leaseExpiresAt');
@@ -40,14 +48,21 @@ onEachDatabase('leases', (makeDatabase, name) => {
     expect(events.map((event) => event['data']?.['state'])).to.deep.equal(['taken', 'renewed', 'ended']);
     const id = (await flotilla.call('GET', '/v1/machines/guest')).body['id'];
     expect(events[0]?.['data']).to.deep.equal({
-      state: 'taken', machine: id, machineName: 'guest', interface: 'eth0', mac: reserved['mac'], ip: reserved['reservedIp'], expiresAt: new Date(first * 1000).toISOString(), hostname: 'itself',
+      state: 'taken',
+      machine: id,
+      machineName: 'guest',
+      interface: 'eth0',
+      mac: reserved['mac'],
+      ip: reserved['reservedIp'],
+      expiresAt: new Date(first * 1000).toISOString(),
+      hostname: 'itself',
     });
     expect(events[0]?.['target']?.['kind']).to.equal('network');
   });
 
   it('of the guest before are not those of a machine that was started again', async () => {
     await new Promise((resolve) => setTimeout(resolve, 1100)); // leases count in seconds
-    const { mac, reservedIp } = await address('guest') as unknown as Record<string, string>;
+    const { mac, reservedIp } = (await address('guest')) as unknown as Record<string, string>;
     writeLeases(`${Math.floor(Date.now() / 1000) + 3598} ${mac} ${reservedIp} * *\n`);
     await new Promise((resolve) => setTimeout(resolve, 1100));
     await flotilla.change('POST', '/v1/machines/guest/start', {});
@@ -73,7 +88,10 @@ onEachDatabase('leases', (makeDatabase, name) => {
 
   async function leaseEvents(count: number): Promise<Body[]> {
     const stop = AbortSignal.timeout(10_000);
-    const response = await fetch(`${flotilla.url}/v1/events?after=0&kinds=network.lease`, { headers: { authorization: `Bearer ${flotilla.key}` }, signal: stop });
+    const response = await fetch(`${flotilla.url}/v1/events?after=0&kinds=network.lease`, {
+      headers: { authorization: `Bearer ${flotilla.key}` },
+      signal: stop,
+    });
     const events: Body[] = [];
     let text = '';
     for await (const chunk of response.body ?? []) {

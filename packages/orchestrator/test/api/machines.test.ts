@@ -15,10 +15,15 @@ onEachDatabase('machines', (makeDatabase) => {
   after(() => flotilla.dispose());
 
   it('runs a machine from create to delete and leaves nothing', async () => {
-    const created = await flotilla.call('POST', '/v1/machines', { body: machine('whole', { labels: { team: 'red' } }), headers: { prefer: 'wait=30' } });
+    const created = await flotilla.call('POST', '/v1/machines', {
+      body: machine('whole', { labels: { team: 'red' } }),
+      headers: { prefer: 'wait=30' },
+    });
     expect(created.status).to.equal(200);
     expect(created.headers.get('preference-applied')).to.equal('wait=30');
-    expect(created.body['steps'] as unknown).to.be.an('array').with.lengthOf(6);
+    expect(created.body['steps'] as unknown)
+      .to.be.an('array')
+      .with.lengthOf(6);
     const shown = await flotilla.call('GET', '/v1/machines/whole');
     expect(shown.body['observed']?.['state']).to.equal('running');
     expect(shown.body['observed']?.['addresses']?.[0]?.['reservedIp']).to.match(/^10\.77\./);
@@ -37,7 +42,10 @@ onEachDatabase('machines', (makeDatabase) => {
   });
 
   it('takes a failed create back to nothing', async () => {
-    const answer = await flotilla.call('POST', '/v1/machines', { body: machine('broken', { boot: { kernel: 'k', commandLine: 'fake.fail=boot' } }), headers: { prefer: 'wait=30' } });
+    const answer = await flotilla.call('POST', '/v1/machines', {
+      body: machine('broken', { boot: { kernel: 'k', commandLine: 'fake.fail=boot' } }),
+      headers: { prefer: 'wait=30' },
+    });
     expect(answer.status).to.equal(200);
     expect(answer.body['state']).to.equal('failed');
     expect(answer.body['error']?.['code']).to.equal('kernel.unrecognised');
@@ -46,7 +54,9 @@ onEachDatabase('machines', (makeDatabase) => {
   });
 
   it('cancels a create and takes it back', async () => {
-    const answer = await flotilla.call('POST', '/v1/machines', { body: machine('slow', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }) });
+    const answer = await flotilla.call('POST', '/v1/machines', {
+      body: machine('slow', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }),
+    });
     expect(answer.status).to.equal(202);
     await flotilla.call('POST', `/v1/operations/${answer.body['id']}/cancel`, { body: {} });
     const ended = await flotilla.call('GET', `/v1/operations/${answer.body['id']}`, { headers: { prefer: 'wait=20' } });
@@ -55,7 +65,9 @@ onEachDatabase('machines', (makeDatabase) => {
   });
 
   it('deletes by force what is still being made: the create is cancelled, the delete succeeds, nothing is left', async () => {
-    const create = await flotilla.call('POST', '/v1/machines', { body: machine('early', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }) });
+    const create = await flotilla.call('POST', '/v1/machines', {
+      body: machine('early', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }),
+    });
     expect((await flotilla.call('DELETE', '/v1/machines/early')).body['code']).to.equal('machine.state_conflict');
     const removed = await flotilla.change('DELETE', '/v1/machines/early?force=true');
     expect(removed['kind']).to.equal('machine.delete');
@@ -101,7 +113,11 @@ onEachDatabase('machines', (makeDatabase) => {
   });
 
   it('marks a machine failed within a second of the death of its worker, and restarts it with back-off', async () => {
-    await flotilla.change('POST', '/v1/machines', machine('mortal', { restartPolicy: { mode: 'on-failure', maxRetries: 1, backoffSeconds: 1 } }));
+    await flotilla.change(
+      'POST',
+      '/v1/machines',
+      machine('mortal', { restartPolicy: { mode: 'on-failure', maxRetries: 1, backoffSeconds: 1 } }),
+    );
     const socket = await attach(flotilla, 'mortal', 'write=true');
     const before = Date.now();
     socket.client.send(Buffer.from('crash\r'));
@@ -138,7 +154,10 @@ onEachDatabase('machines', (makeDatabase) => {
     expect(await (await attach(flotilla, 'chatty', '', 'flo_wrong')).closed).to.equal(4001);
     writer.client.send(Buffer.from('poweroff\r'));
     expect(await writer.closed).to.equal(4010);
-    await flotilla.waitFor('stopped', async () => (await flotilla.call('GET', '/v1/machines/chatty')).body['observed']?.['state'] === 'stopped');
+    await flotilla.waitFor(
+      'stopped',
+      async () => (await flotilla.call('GET', '/v1/machines/chatty')).body['observed']?.['state'] === 'stopped',
+    );
     const tail = await flotilla.call('GET', '/v1/machines/chatty/logs?tailBytes=12');
     expect(tail.body).to.have.length(12);
     expect(Number(tail.headers.get('x-console-offset'))).to.be.above(0);
@@ -146,11 +165,18 @@ onEachDatabase('machines', (makeDatabase) => {
   });
 });
 
-interface Attached { client: WebSocket; hello: Record<string, unknown>; closed: Promise<number>; text(): string }
+interface Attached {
+  client: WebSocket;
+  hello: Record<string, unknown>;
+  closed: Promise<number>;
+  text(): string;
+}
 
 /** Attaches and waits for the first frame or the close. */
 async function attach(flotilla: Orchestrator, name: string, query: string, key = flotilla.key): Promise<Attached> {
-  const client = new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/${name}/console?${query}`, { headers: { authorization: `Bearer ${key}` } });
+  const client = new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/${name}/console?${query}`, {
+    headers: { authorization: `Bearer ${key}` },
+  });
   let text = '';
   const closed = new Promise<number>((resolve) => client.once('close', (code) => resolve(code)));
   const hello = await new Promise<Record<string, unknown>>((resolve, reject) => {

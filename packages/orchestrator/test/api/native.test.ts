@@ -25,38 +25,59 @@ describe('What a machine leaves, with real workers', function () {
     }
     this.timeout(900_000);
     guests = mkdtempSync(join(tmpdir(), 'flotilla-guests-'));
-    execFileSync('cargo', ['run', '--quiet', '--locked', '-p', 'flotilla-test-guests', '--bin', 'make-guests', '--', guests], { cwd: REPOSITORY, stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('cargo', ['run', '--quiet', '--locked', '-p', 'flotilla-test-guests', '--bin', 'make-guests', '--', guests], {
+      cwd: REPOSITORY,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
   });
-  after(() => { if (guests !== undefined) rmSync(guests, { recursive: true, force: true }); });
+  after(() => {
+    if (guests !== undefined) rmSync(guests, { recursive: true, force: true });
+  });
 
   beforeEach(async () => {
     flotilla = await new Orchestrator().start(NATIVE);
-    for (const name of ['button', 'spin', 'hello', 'triple-fault']) await flotilla.change('POST', '/v1/images', { name, kind: 'kernel', format: 'elf', source: { path: join(guests, `${name}.elf`) } });
+    for (const name of ['button', 'spin', 'hello', 'triple-fault'])
+      await flotilla.change('POST', '/v1/images', { name, kind: 'kernel', format: 'elf', source: { path: join(guests, `${name}.elf`) } });
   });
   afterEach(async () => {
     if (flotilla.pid === 0) await flotilla.start(NATIVE);
-    for (const machine of [...(await flotilla.call('GET', '/v1/machines')).body['items'] ?? []]) await flotilla.change('DELETE', `/v1/machines/${machine['id']}?force=true`);
+    for (const machine of [...((await flotilla.call('GET', '/v1/machines')).body['items'] ?? [])])
+      await flotilla.change('DELETE', `/v1/machines/${machine['id']}?force=true`);
     await flotilla.dispose();
   });
 
-  const boot = (kernel: string, isolation = 'process') => flotilla.change('POST', '/v1/machines', { name: 'm', isolation, cpus: 1, memoryMiB: 16, boot: { kernel }, disks: [], interfaces: [], restartPolicy: { mode: 'never' } });
+  const boot = (kernel: string, isolation = 'process') =>
+    flotilla.change('POST', '/v1/machines', {
+      name: 'm',
+      isolation,
+      cpus: 1,
+      memoryMiB: 16,
+      boot: { kernel },
+      disks: [],
+      interfaces: [],
+      restartPolicy: { mode: 'never' },
+    });
   const logs = async () => String((await flotilla.call('GET', '/v1/machines/m/logs')).body);
   const observed = async () => (await flotilla.call('GET', '/v1/machines/m')).body['observed'];
   const ready = async () => {
     await flotilla.waitFor('the guest is up', async () => (await logs()) === 'ready\n');
     return Number((await observed())?.['workerPid']);
   };
-  const gone = (pid: number) => flotilla.waitFor('the worker is gone', async () => {
-    try {
-      return !execFileSync('cat', [`/proc/${pid}/stat`], { stdio: ['ignore', 'pipe', 'ignore'] }).toString().match(/\) [^ZX]/);
-    } catch {
-      return true;
-    }
-  });
-  const ended = (state: string) => flotilla.waitFor<Body>(state, async () => {
-    const seen = await observed();
-    return seen !== undefined && String(seen['state']) === state ? seen : undefined;
-  });
+  const gone = (pid: number) =>
+    flotilla.waitFor('the worker is gone', async () => {
+      try {
+        return !execFileSync('cat', [`/proc/${pid}/stat`], { stdio: ['ignore', 'pipe', 'ignore'] })
+          .toString()
+          .match(/\) [^ZX]/);
+      } catch {
+        return true;
+      }
+    });
+  const ended = (state: string) =>
+    flotilla.waitFor<Body>(state, async () => {
+      const seen = await observed();
+      return seen !== undefined && String(seen['state']) === state ? seen : undefined;
+    });
 
   it('is its whole console, whichever way it ended', async () => {
     for (let turn = 0; turn < 5; turn += 1) {
@@ -66,7 +87,10 @@ describe('What a machine leaves, with real workers', function () {
       expect(await logs(), 'power button').to.equal('ready\nbutton\n');
       await flotilla.change('DELETE', '/v1/machines/m');
     }
-    for (const [guest, state, output] of [['hello', 'stopped', 'hello\n'], ['triple-fault', 'failed', 'fault\n']] as const) {
+    for (const [guest, state, output] of [
+      ['hello', 'stopped', 'hello\n'],
+      ['triple-fault', 'failed', 'fault\n'],
+    ] as const) {
       await boot(guest);
       await ended(state);
       expect(await logs(), guest).to.equal(output);
@@ -127,14 +151,32 @@ describe('What a machine leaves, with real workers', function () {
 
   it('is itself, three times over, when the orchestrator is killed: the next adopts all in less than 2 seconds', async () => {
     const three = ['m', 'm2', 'm3'];
-    for (const name of three) await flotilla.change('POST', '/v1/machines', { name, cpus: 1, memoryMiB: 16, boot: { kernel: 'spin' }, disks: [], interfaces: [], restartPolicy: { mode: 'never' } });
-    const pids = async () => [...(await flotilla.call('GET', '/v1/machines')).body['items'] ?? []].map((item) => [item['name'], item['observed']?.['state'], item['observed']?.['workerPid']]);
+    for (const name of three)
+      await flotilla.change('POST', '/v1/machines', {
+        name,
+        cpus: 1,
+        memoryMiB: 16,
+        boot: { kernel: 'spin' },
+        disks: [],
+        interfaces: [],
+        restartPolicy: { mode: 'never' },
+      });
+    const pids = async () =>
+      [...((await flotilla.call('GET', '/v1/machines')).body['items'] ?? [])].map((item) => [
+        item['name'],
+        item['observed']?.['state'],
+        item['observed']?.['workerPid'],
+      ]);
     await ready();
     const before = await pids();
     expect(before.map(([, state]) => state)).to.deep.equal(['running', 'running', 'running']);
     await flotilla.killHard();
     await flotilla.start(NATIVE);
-    await flotilla.waitFor('all were adopted', async () => (await flotilla.call('GET', '/health/ready', { key: null })).status === 200, 2_000);
+    await flotilla.waitFor(
+      'all were adopted',
+      async () => (await flotilla.call('GET', '/health/ready', { key: null })).status === 200,
+      2_000,
+    );
     expect(await pids()).to.deep.equal(before);
     expect(await logs()).to.equal('ready\n');
   });

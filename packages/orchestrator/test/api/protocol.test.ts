@@ -25,19 +25,31 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect(again.headers.get('idempotent-replayed')).to.equal('true');
     const other = await flotilla.call('POST', '/v1/machines', { body: machine('other'), headers });
     expect([other.status, other.body['code']]).to.deep.equal([422, 'idempotency.mismatch']);
-    const pair = await Promise.all([1, 2].map(() => flotilla.call('POST', '/v1/machines', { body: machine('pair', { start: false }), headers: { 'idempotency-key': 'twice' } })));
+    const pair = await Promise.all(
+      [1, 2].map(() =>
+        flotilla.call('POST', '/v1/machines', { body: machine('pair', { start: false }), headers: { 'idempotency-key': 'twice' } }),
+      ),
+    );
     const codes = pair.map((answer) => answer.status);
     expect(codes).to.include(202);
     for (const answer of pair) if (answer.status !== 202) expect(answer.body['code']).to.equal('idempotency.in_flight');
     const refused = await flotilla.call('POST', '/v1/machines', { body: { name: 'x' }, headers: { 'idempotency-key': 'mended' } });
     expect(refused.status).to.equal(422);
-    expect((await flotilla.call('POST', '/v1/machines', { body: machine('mended', { start: false }), headers: { 'idempotency-key': 'mended' } })).status).to.equal(202);
+    expect(
+      (await flotilla.call('POST', '/v1/machines', { body: machine('mended', { start: false }), headers: { 'idempotency-key': 'mended' } }))
+        .status,
+    ).to.equal(202);
   });
 
   it('pages lists by cursor and filters them by labels', async () => {
-    for (let i = 0; i < 5; i += 1) await flotilla.change('POST', '/v1/machines', machine(`page-${i}`, { start: false, disks: [], interfaces: [], labels: { group: i % 2 === 0 ? 'even' : 'odd', run: 'paging' } }));
+    for (let i = 0; i < 5; i += 1)
+      await flotilla.change(
+        'POST',
+        '/v1/machines',
+        machine(`page-${i}`, { start: false, disks: [], interfaces: [], labels: { group: i % 2 === 0 ? 'even' : 'odd', run: 'paging' } }),
+      );
     const names: string[] = [];
-    for (let cursor = ''; ;) {
+    for (let cursor = ''; ; ) {
       const { body } = await flotilla.call('GET', `/v1/machines?limit=2&labels=run=paging${cursor}`);
       for (const item of (body['items'] as Iterable<Body> | undefined) ?? []) names.push(String(item['name']));
       if (body['nextCursor'] === undefined) break;
@@ -48,7 +60,8 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect(even.body['items']).to.have.length(3);
     expect((await flotilla.call('GET', '/v1/machines?name=page-3')).body['items']).to.have.length(1);
     expect((await flotilla.call('GET', '/v1/machines?cursor=nonsense')).body['code']).to.equal('request.invalid_cursor');
-    for (const query of ['limit=0', 'limit=201', 'limit=x', 'labels=broken', 'unknown=1']) expect((await flotilla.call('GET', `/v1/machines?${query}`)).status, query).to.be.within(400, 422);
+    for (const query of ['limit=0', 'limit=201', 'limit=x', 'labels=broken', 'unknown=1'])
+      expect((await flotilla.call('GET', `/v1/machines?${query}`)).status, query).to.be.within(400, 422);
   });
 
   it('holds the answer for Prefer: wait, and answers as it stands when the time is over', async () => {
@@ -59,7 +72,9 @@ onEachDatabase('protocol', (makeDatabase) => {
     const ended = await flotilla.call('GET', `/v1/operations/${answer.body['id']}`, { headers: { prefer: 'wait=20' } });
     expect(ended.body['state']).to.equal('succeeded');
     expect((await flotilla.call('POST', `/v1/operations/${answer.body['id']}/cancel`)).body['code']).to.equal('operation.not_cancellable');
-    expect((await flotilla.call('GET', '/v1/operations/op-none', { headers: { prefer: 'wait=soon' } })).body['code']).to.equal('request.invalid_header');
+    expect((await flotilla.call('GET', '/v1/operations/op-none', { headers: { prefer: 'wait=soon' } })).body['code']).to.equal(
+      'request.invalid_header',
+    );
     await flotilla.change('DELETE', '/v1/machines/waiting?force=true');
   });
 
@@ -75,7 +90,9 @@ onEachDatabase('protocol', (makeDatabase) => {
     await flotilla.change('POST', '/v1/machines', machine('live'));
     expect((await live).map((event) => event['kind'])).to.deep.equal(['machine.created', 'machine.state']);
     expect((await flotilla.call('GET', '/v1/events?after=99999999')).status).to.equal(410);
-    expect((await flotilla.call('GET', '/v1/events', { headers: { 'last-event-id': 'x' } })).body['code']).to.equal('request.invalid_header');
+    expect((await flotilla.call('GET', '/v1/events', { headers: { 'last-event-id': 'x' } })).body['code']).to.equal(
+      'request.invalid_header',
+    );
   });
 
   it('lets each role do what is its own, and audits also what it denies', async () => {
@@ -86,9 +103,13 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect([denied.status, denied.body['code']]).to.deep.equal([403, 'auth.forbidden']);
     expect(denied.body['detail']).to.contain('machines:write');
     expect((await flotilla.call('POST', '/v1/machines', { body: machine('yes', { start: false }), key: operator })).status).to.equal(202);
-    for (const key of [viewer, operator]) for (const path of ['/v1/keys', '/v1/audit']) expect((await flotilla.call('GET', path, { key })).status).to.equal(403);
+    for (const key of [viewer, operator])
+      for (const path of ['/v1/keys', '/v1/audit']) expect((await flotilla.call('GET', path, { key })).status).to.equal(403);
     expect((await flotilla.call('GET', '/v1/machines', { key: null })).body['code']).to.equal('auth.missing');
-    expect((await flotilla.call('GET', '/v1/machines', { key: 'flo_00000000000000000000000000_0000000000000000000000000000000000000000000' })).body['code']).to.equal('auth.invalid');
+    expect(
+      (await flotilla.call('GET', '/v1/machines', { key: 'flo_00000000000000000000000000_0000000000000000000000000000000000000000000' }))
+        .body['code'],
+    ).to.equal('auth.invalid');
     const audit = (await flotilla.call('GET', '/v1/audit?limit=200')).body['items'] ?? [];
     const found = [...audit].find((row) => row['requestId'] === denied.headers.get('x-request-id'));
     expect(found).to.include({ actor: 'viewer', permission: 'machines:write', outcome: 'denied', status: 403, code: 'auth.forbidden' });
@@ -109,12 +130,27 @@ onEachDatabase('protocol', (makeDatabase) => {
   it('ends consoles and event streams with the key they were opened by, and no others', async () => {
     await flotilla.change('POST', '/v1/machines', machine('held'));
     const secret = String((await flotilla.call('POST', '/v1/keys', { body: { name: 'leaving', role: 'operator' } })).body['secret']);
-    const open = (key: string) => new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/held/console?offset=0`, { headers: { authorization: `Bearer ${key}` } });
+    const open = (key: string) =>
+      new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/held/console?offset=0`, {
+        headers: { authorization: `Bearer ${key}` },
+      });
     const [theirs, ours] = [open(secret), open(flotilla.key)];
-    const closed = new Promise<number>((resolve) => { theirs.once('close', resolve); });
-    await Promise.all([theirs, ours].map((socket) => new Promise((resolve) => { socket.once('message', resolve); })));
+    const closed = new Promise<number>((resolve) => {
+      theirs.once('close', resolve);
+    });
+    await Promise.all(
+      [theirs, ours].map(
+        (socket) =>
+          new Promise((resolve) => {
+            socket.once('message', resolve);
+          }),
+      ),
+    );
     const stream = await fetch(`${flotilla.url}/v1/events`, { headers: { authorization: `Bearer ${secret}` } });
-    const streamEnded = stream.text().then(() => 'ended', () => 'ended');
+    const streamEnded = stream.text().then(
+      () => 'ended',
+      () => 'ended',
+    );
     expect((await flotilla.call('DELETE', '/v1/keys/leaving')).status).to.equal(204);
     expect(await closed).to.equal(4001);
     expect(await streamEnded).to.equal('ended');
@@ -124,7 +160,8 @@ onEachDatabase('protocol', (makeDatabase) => {
   });
 
   it('says so when the secret of a new key cannot be shown again', async () => {
-    const make = (name: string) => flotilla.call('POST', '/v1/keys', { body: { name, role: 'viewer' }, headers: { 'idempotency-key': 'a-new-key' } });
+    const make = (name: string) =>
+      flotilla.call('POST', '/v1/keys', { body: { name, role: 'viewer' }, headers: { 'idempotency-key': 'a-new-key' } });
     const first = await make('once');
     expect(first.status).to.equal(201);
     expect(first.body['secret']).to.match(/^flo_/);
@@ -149,22 +186,35 @@ onEachDatabase('protocol', (makeDatabase) => {
   });
 
   it('takes an image as the body of a request and checks it', async () => {
-    const put = (query: string, content: Uint8Array) => fetch(`${flotilla.url}/v1/images/up/content?${query}`, { method: 'PUT', headers: { authorization: `Bearer ${flotilla.key}`, 'content-type': 'application/octet-stream' }, body: content });
+    const put = (query: string, content: Uint8Array) =>
+      fetch(`${flotilla.url}/v1/images/up/content?${query}`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${flotilla.key}`, 'content-type': 'application/octet-stream' },
+        body: content,
+      });
     const wrong = await put(`kind=disk&format=raw&sha256=${'0'.repeat(64)}`, Buffer.alloc(100_000, 1));
     expect(wrong.status).to.equal(422);
-    expect((await wrong.json() as Body)['code']).to.equal('image.checksum_mismatch');
+    expect(((await wrong.json()) as Body)['code']).to.equal('image.checksum_mismatch');
     const right = await put('kind=disk&format=raw', Buffer.alloc(3_000_000, 1));
     expect(right.status).to.equal(201);
-    expect((await right.json() as Body)['sizeBytes']).to.equal(3_000_000);
+    expect(((await right.json()) as Body)['sizeBytes']).to.equal(3_000_000);
     expect((await flotilla.call('DELETE', '/v1/images/k')).body['code']).to.equal('image.in_use');
     await flotilla.change('DELETE', '/v1/images/up');
   });
 });
 
 /** Reads events until enough came. */
-async function follow(flotilla: Orchestrator, path: string, enough: (events: Body[]) => boolean, headers: Record<string, string> = {}): Promise<Body[]> {
+async function follow(
+  flotilla: Orchestrator,
+  path: string,
+  enough: (events: Body[]) => boolean,
+  headers: Record<string, string> = {},
+): Promise<Body[]> {
   const stop = AbortSignal.timeout(20_000);
-  const response = await fetch(`${flotilla.url}${path}`, { headers: { authorization: `Bearer ${flotilla.key}`, ...headers }, signal: stop });
+  const response = await fetch(`${flotilla.url}${path}`, {
+    headers: { authorization: `Bearer ${flotilla.key}`, ...headers },
+    signal: stop,
+  });
   const events: Body[] = [];
   let text = '';
   for await (const chunk of response.body ?? []) {

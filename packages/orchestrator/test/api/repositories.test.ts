@@ -38,7 +38,12 @@ onEachDatabase('repositories', (makeDatabase) => {
   });
 
   it('tell a name that is taken from other errors', async () => {
-    const error: unknown = await database.write((tx) => machines.insert(sample('stored'), [], tx.db)).then(() => undefined, (thrown: unknown) => thrown);
+    const error: unknown = await database
+      .write((tx) => machines.insert(sample('stored'), [], tx.db))
+      .then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
     expect(isUniqueViolation(error)).to.equal(true);
     expect(isUniqueViolation(new Error('x'))).to.equal(false);
   });
@@ -46,11 +51,13 @@ onEachDatabase('repositories', (makeDatabase) => {
   it('undo everything of a transaction that fails, its events too', async () => {
     const events = new EventRepository(database);
     const before = await events.bounds();
-    await database.write(async (tx) => {
-      await machines.insert(sample('never'), [], tx.db);
-      tx.emit({ kind: 'machine.deleted', target: { kind: 'machine', id: 'x' }, data: {} });
-      throw new Error('stop');
-    }).catch(() => undefined);
+    await database
+      .write(async (tx) => {
+        await machines.insert(sample('never'), [], tx.db);
+        tx.emit({ kind: 'machine.deleted', target: { kind: 'machine', id: 'x' }, data: {} });
+        throw new Error('stop');
+      })
+      .catch(() => undefined);
     expect(await machines.find('never')).to.equal(undefined);
     expect(await events.bounds()).to.deep.equal(before);
   });
@@ -65,10 +72,16 @@ onEachDatabase('repositories', (makeDatabase) => {
         last = event.id;
       }
     };
-    await Promise.all(Array.from({ length: 60 }, (_, index) => database.write((tx) => {
-      tx.emit({ kind: 'machine.deleted', target: { kind: 'machine', id: `m${index}` }, data: {} });
-      return Promise.resolve();
-    }).then(look)));
+    await Promise.all(
+      Array.from({ length: 60 }, (_, index) =>
+        database
+          .write((tx) => {
+            tx.emit({ kind: 'machine.deleted', target: { kind: 'machine', id: `m${index}` }, data: {} });
+            return Promise.resolve();
+          })
+          .then(look),
+      ),
+    );
     await look();
     expect(new Set(seen).size).to.be.at.least(60);
     await events.prune(10);
@@ -80,8 +93,25 @@ onEachDatabase('repositories', (makeDatabase) => {
 function sample(name: string, labels: Record<string, string> = {}): Machine {
   const now = new Date().toISOString();
   return {
-    id: newId('mac'), name, labels, generation: 1, createdAt: now, updatedAt: now, desired: { state: 'running', generation: 1 },
-    spec: { cpus: 1, memoryMiB: 64, boot: { kernel: 'img-1' }, disks: [], interfaces: [], rng: true, isolation: 'process', onReboot: 'restart', onCrash: 'stop', restartPolicy: { mode: 'never', maxRetries: 0, backoffSeconds: 1 } },
+    id: newId('mac'),
+    name,
+    labels,
+    generation: 1,
+    createdAt: now,
+    updatedAt: now,
+    desired: { state: 'running', generation: 1 },
+    spec: {
+      cpus: 1,
+      memoryMiB: 64,
+      boot: { kernel: 'img-1' },
+      disks: [],
+      interfaces: [],
+      rng: true,
+      isolation: 'process',
+      onReboot: 'restart',
+      onCrash: 'stop',
+      restartPolicy: { mode: 'never', maxRetries: 0, backoffSeconds: 1 },
+    },
     observed: { state: 'creating', generation: 1, restarts: 0, attempt: 0, addresses: [], disks: [] },
   };
 }

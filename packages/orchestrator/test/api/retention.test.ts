@@ -11,7 +11,17 @@ import { Database } from '../../src/database/database.js';
 import { onEachDatabase } from '../support/databases.js';
 import { Orchestrator } from '../support/orchestrator.js';
 
-const AUDIT = { actor: 'a', actor_id: null, permission: 'p', method: 'POST', path: '/', outcome: 'done', status: 200, code: null, request_id: 'r' };
+const AUDIT = {
+  actor: 'a',
+  actor_id: null,
+  permission: 'p',
+  method: 'POST',
+  path: '/',
+  outcome: 'done',
+  status: 200,
+  code: null,
+  request_id: 'r',
+};
 const DAY = 24 * 3600 * 1000;
 
 onEachDatabase('retention', (makeDatabase) => {
@@ -40,9 +50,17 @@ onEachDatabase('retention', (makeDatabase) => {
   });
 
   it('keeps what was done, however much was denied, refused or failed since', async () => {
-    await fill('audit', 1200, (index) => ({ age: DAY - index * 1000, outcome: index < 20 ? 'done' : ['denied', 'refused', 'failed'][index % 3] ?? '' }));
+    await fill('audit', 1200, (index) => ({
+      age: DAY - index * 1000,
+      outcome: index < 20 ? 'done' : (['denied', 'refused', 'failed'][index % 3] ?? ''),
+    }));
     await prune({ FLOTILLA_KEEP_AUDIT: '50' });
-    const rows = await database.db.selectFrom('audit').select(['outcome', (w) => w.fn.countAll().as('count')]).groupBy('outcome').orderBy('outcome').execute();
+    const rows = await database.db
+      .selectFrom('audit')
+      .select(['outcome', (w) => w.fn.countAll().as('count')])
+      .groupBy('outcome')
+      .orderBy('outcome')
+      .execute();
     expect(rows.map((row) => `${row.count} ${row.outcome}`)).to.deep.equal(['50 denied', '20 done', '50 failed', '50 refused']);
   });
 
@@ -64,21 +82,55 @@ onEachDatabase('retention', (makeDatabase) => {
   }
 
   async function count(table: 'operations' | 'audit'): Promise<number> {
-    return Number((await database.db.selectFrom(table).select((w) => w.fn.countAll().as('count')).executeTakeFirst())?.count);
+    return Number(
+      (
+        await database.db
+          .selectFrom(table)
+          .select((w) => w.fn.countAll().as('count'))
+          .executeTakeFirst()
+      )?.count,
+    );
   }
 
-  async function fill(table: 'operations' | 'audit', rows: number, make: (index: number) => { age: number; state?: string; outcome?: string }): Promise<void> {
+  async function fill(
+    table: 'operations' | 'audit',
+    rows: number,
+    make: (index: number) => { age: number; state?: string; outcome?: string },
+  ): Promise<void> {
     await database.db.transaction().execute(async (db) => {
       for (let index = 0; index < rows; index += 1) {
         const { age, state = 'succeeded', outcome = 'done' } = make(index);
         const time = new Date(Date.now() - age).toISOString();
         const suffix = String(index).padStart(16, '0');
-        if (table === 'audit') await db.insertInto('audit').values({ ...AUDIT, id: `${firstIdAt('req', Date.now() - age)}${suffix}`, time, outcome }).execute();
+        if (table === 'audit')
+          await db
+            .insertInto('audit')
+            .values({ ...AUDIT, id: `${firstIdAt('req', Date.now() - age)}${suffix}`, time, outcome })
+            .execute();
         else {
-          await db.insertInto('operations').values({
-            id: `${firstIdAt('op', Date.now() - age)}${suffix}`, kind: 'machine.stop', target_kind: 'machine', target_id: 'm', target_name: null, state, phase: 'forward', steps: '[]', input: '{}', progress: null, result: null,
-            error: null, cancel_requested: 0, created_at: time, started_at: null, ended_at: time, requested_by: 'a', request_id: null,
-          }).execute();
+          await db
+            .insertInto('operations')
+            .values({
+              id: `${firstIdAt('op', Date.now() - age)}${suffix}`,
+              kind: 'machine.stop',
+              target_kind: 'machine',
+              target_id: 'm',
+              target_name: null,
+              state,
+              phase: 'forward',
+              steps: '[]',
+              input: '{}',
+              progress: null,
+              result: null,
+              error: null,
+              cancel_requested: 0,
+              created_at: time,
+              started_at: null,
+              ended_at: time,
+              requested_by: 'a',
+              request_id: null,
+            })
+            .execute();
         }
       }
     });
@@ -91,7 +143,10 @@ describe('retention in the process', () => {
     const database = Database.openSqlite(join(flotilla.directory, 'data/flotilla.db'));
     try {
       const time = Date.now() - 400 * DAY;
-      await database.db.insertInto('audit').values({ ...AUDIT, id: `${firstIdAt('req', time)}${'0'.repeat(16)}`, time: new Date(time).toISOString(), path: '/of/last/year' }).execute();
+      await database.db
+        .insertInto('audit')
+        .values({ ...AUDIT, id: `${firstIdAt('req', time)}${'0'.repeat(16)}`, time: new Date(time).toISOString(), path: '/of/last/year' })
+        .execute();
       await flotilla.call('POST', '/v1/keys', { body: { name: 'new', role: 'viewer' } });
       const shown = await flotilla.waitFor('the old record goes', async () => {
         const paths = [...((await flotilla.call('GET', '/v1/audit')).body['items'] ?? [])].map((row) => String(row['path']));

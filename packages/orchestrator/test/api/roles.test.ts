@@ -15,14 +15,21 @@ describe('api and agent as two processes', () => {
 
   it('runs a machine with its console over the socket between them', async () => {
     await flotilla.change('POST', '/v1/machines', machine('far'));
-    const client = new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/far/console?write=true&offset=0`, { headers: { authorization: `Bearer ${flotilla.key}` } });
+    const client = new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/far/console?write=true&offset=0`, {
+      headers: { authorization: `Bearer ${flotilla.key}` },
+    });
     let text = '';
-    client.on('message', (data, binary) => { if (binary) text += (data as Buffer).toString(); });
+    client.on('message', (data, binary) => {
+      if (binary) text += (data as Buffer).toString();
+    });
     await new Promise((resolve) => client.once('open', resolve));
     client.send(Buffer.from('uname -a\r'));
     await flotilla.waitFor('the answer of the guest', async () => text.includes('Linux fake'));
     client.send(Buffer.from('poweroff\r'));
-    await flotilla.waitFor('stopped', async () => (await flotilla.call('GET', '/v1/machines/far')).body['observed']?.['state'] === 'stopped');
+    await flotilla.waitFor(
+      'stopped',
+      async () => (await flotilla.call('GET', '/v1/machines/far')).body['observed']?.['state'] === 'stopped',
+    );
     expect((await flotilla.call('GET', '/v1/machines/far/logs')).body).to.contain('Linux fake');
     await flotilla.change('DELETE', '/v1/machines/far');
     await flotilla.waitFor('nothing is left', async () => flotilla.leftovers().length === 0);
@@ -37,13 +44,18 @@ describe('api and agent as two processes', () => {
   });
 
   it('carries errors of the agent with code and field', async () => {
-    const answer = await flotilla.call('POST', '/v1/images', { body: { name: 'none', kind: 'disk', format: 'raw', source: { path: '/nowhere' } }, headers: { prefer: 'wait=20' } });
+    const answer = await flotilla.call('POST', '/v1/images', {
+      body: { name: 'none', kind: 'disk', format: 'raw', source: { path: '/nowhere' } },
+      headers: { prefer: 'wait=20' },
+    });
     expect(answer.body['error']).to.include({ code: 'file.missing', field: 'source.path', status: 422 });
   });
 
   it('takes an upload through to the agent', async () => {
     const response = await fetch(`${flotilla.url}/v1/images/up/content?kind=disk&format=raw`, {
-      method: 'PUT', headers: { authorization: `Bearer ${flotilla.key}`, 'content-type': 'application/octet-stream' }, body: Buffer.alloc(2_000_000, 3),
+      method: 'PUT',
+      headers: { authorization: `Bearer ${flotilla.key}`, 'content-type': 'application/octet-stream' },
+      body: Buffer.alloc(2_000_000, 3),
     });
     expect(response.status).to.equal(201);
   });
@@ -60,7 +72,7 @@ describe('an api that is there before its agent', () => {
     await flotilla.waitFor('an attempt that failed', async () => flotilla.log.includes('could not be adopted'));
     expect(await ready()).to.equal(503);
     await flotilla.startAgent();
-    await flotilla.waitFor('ready', async () => await ready() === 200);
+    await flotilla.waitFor('ready', async () => (await ready()) === 200);
     await flotilla.importImages();
     await flotilla.change('POST', '/v1/machines', machine('late'));
     await flotilla.change('DELETE', '/v1/machines/late?force=true');

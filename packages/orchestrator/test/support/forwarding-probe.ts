@@ -13,7 +13,15 @@ const note = join(directory, 'state/ip-forward');
 const runner = new CommandRunner(pino({ level: 'silent' }));
 const native = { createTap: () => Promise.resolve(), deleteTap: () => Promise.resolve() };
 const make = () => new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native });
-const command = (n: number) => ({ id: `net-${n}`, name: `n${n}`, subnet: `10.77.${n}.0/24`, gateway: `10.77.${n}.1`, dhcpRange: `10.77.${n}.2-10.77.${n}.254`, bridge: `flo-${n}`, reservations: [] });
+const command = (n: number) => ({
+  id: `net-${n}`,
+  name: `n${n}`,
+  subnet: `10.77.${n}.0/24`,
+  gateway: `10.77.${n}.1`,
+  dhcpRange: `10.77.${n}.2-10.77.${n}.254`,
+  bridge: `flo-${n}`,
+  reservations: [],
+});
 const look = () => ({ forward: readFileSync(SETTING, 'utf8').trim(), noted: existsSync(note) });
 
 let network = make();

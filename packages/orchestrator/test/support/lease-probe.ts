@@ -37,13 +37,21 @@ const native = {
 };
 const make = () => new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native });
 const command = {
-  id: 'net-probe', name: 'default', subnet: '10.77.0.0/24', gateway: '10.77.0.1', dhcpRange: '10.77.0.2-10.77.0.254', bridge: 'flo-0', reservations: [{ mac: MAC, ip: '10.77.0.2', hostname: 'one' }],
+  id: 'net-probe',
+  name: 'default',
+  subnet: '10.77.0.0/24',
+  gateway: '10.77.0.1',
+  dhcpRange: '10.77.0.2-10.77.0.254',
+  bridge: 'flo-0',
+  reservations: [{ mac: MAC, ip: '10.77.0.2', hostname: 'one' }],
 };
 const link = { name: 'eth0', networkId: command.id, bridge: 'flo-0', mac: MAC, ip: '10.77.0.2' };
 
 let network = make();
 let told = 0;
-network.onLeases(() => { told += 1; });
+network.onLeases(() => {
+  told += 1;
+});
 await network.ensureNetwork(command);
 await network.attach('mac-probe', link);
 const reserved = await network.leases();
@@ -54,7 +62,9 @@ const taken = await network.leases();
 
 await network.close();
 network = make(); // as after a crash of the agent
-network.onLeases(() => { told += 1; });
+network.onLeases(() => {
+  told += 1;
+});
 const adopted = await network.leases();
 
 await pause(1200); // leases are counted in whole seconds
@@ -88,7 +98,7 @@ function namespaceOf(pid: number): string {
 }
 
 async function until(look: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !await look();) {
+  for (const deadline = Date.now() + 10_000; !(await look()); ) {
     if (Date.now() > deadline) throw new Error('Waited in vain');
     await pause(20);
   }

@@ -10,21 +10,40 @@ import { CommandRunner } from '../../src/agent/runner/command-runner.js';
 const directory = mkdtempSync(join(tmpdir(), 'flotilla-nat-'));
 const runner = new CommandRunner(pino({ level: 'silent' }));
 const native = {
-  createTap: async ({ name }: { name: string }) => { await runner.run('ip', ['tuntap', 'add', 'dev', name, 'mode', 'tap']); },
-  deleteTap: async (name: string) => { await runner.run('ip', ['link', 'delete', 'dev', name]); },
+  createTap: async ({ name }: { name: string }) => {
+    await runner.run('ip', ['tuntap', 'add', 'dev', name, 'mode', 'tap']);
+  },
+  deleteTap: async (name: string) => {
+    await runner.run('ip', ['link', 'delete', 'dev', name]);
+  },
 };
 const network = new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native });
 const command = {
-  id: 'net-probe', name: 'default', subnet: '10.77.0.0/24', gateway: '10.77.0.1', dhcpRange: '10.77.0.2-10.77.0.254', bridge: 'flo-0', reservations: [{ mac: '02:f1:00:00:00:01', ip: '10.77.0.2', hostname: 'one' }],
+  id: 'net-probe',
+  name: 'default',
+  subnet: '10.77.0.0/24',
+  gateway: '10.77.0.1',
+  dhcpRange: '10.77.0.2-10.77.0.254',
+  bridge: 'flo-0',
+  reservations: [{ mac: '02:f1:00:00:00:01', ip: '10.77.0.2', hostname: 'one' }],
 };
 const look = async () => ({
-  links: (JSON.parse((await runner.run('ip', ['-j', 'link'])).stdout) as { ifname: string }[]).map((link) => link.ifname).filter((name) => name !== 'lo'),
-  rules: (await runner.run('nft', ['list', 'ruleset'])).stdout, dnsmasq: (await runner.run('pgrep', ['-fc', `${directory}/run`], { accept: [1] })).stdout.trim(),
+  links: (JSON.parse((await runner.run('ip', ['-j', 'link'])).stdout) as { ifname: string }[])
+    .map((link) => link.ifname)
+    .filter((name) => name !== 'lo'),
+  rules: (await runner.run('nft', ['list', 'ruleset'])).stdout,
+  dnsmasq: (await runner.run('pgrep', ['-fc', `${directory}/run`], { accept: [1] })).stdout.trim(),
 });
 
 await network.ensureNetwork(command);
 await network.ensureNetwork(command); // again: nothing doubles
-const tap = await network.attach('mac-probe', { name: 'eth0', networkId: command.id, bridge: 'flo-0', mac: '02:f1:00:00:00:01', ip: '10.77.0.2' });
+const tap = await network.attach('mac-probe', {
+  name: 'eth0',
+  networkId: command.id,
+  bridge: 'flo-0',
+  mac: '02:f1:00:00:00:01',
+  ip: '10.77.0.2',
+});
 const subnets = await network.usedSubnets();
 const up = await look();
 const fresh = new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native }); // as after a crash

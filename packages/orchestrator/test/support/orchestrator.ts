@@ -9,10 +9,19 @@ const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../main.js');
 const START_MILLISECONDS = 60_000;
 
 /** What an answer is looked at for; bodies are checked by the tests themselves. */
-export interface Answer { status: number; headers: Headers; body: Body }
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: Body;
+}
 export type Body = { [key: string]: Body } & { toString(): string } & Iterable<Body> & string & number;
 
-export interface CallOptions { body?: unknown; key?: string | null; headers?: Record<string, string>; raw?: string }
+export interface CallOptions {
+  body?: unknown;
+  key?: string | null;
+  headers?: Record<string, string>;
+  raw?: string;
+}
 
 /** An orchestrator as a process of its own, on the fake hypervisor, driven over HTTP. */
 export class Orchestrator {
@@ -22,7 +31,10 @@ export class Orchestrator {
   private agent: ChildProcess | undefined;
   private errors = '';
 
-  constructor(private readonly databaseUrl?: string | undefined, private readonly split = false) {}
+  constructor(
+    private readonly databaseUrl?: string | undefined,
+    private readonly split = false,
+  ) {}
 
   get key(): string {
     return readFileSync(join(this.directory, 'data/admin.key'), 'utf8').trim();
@@ -58,7 +70,9 @@ export class Orchestrator {
   async expectExit(environment: Record<string, string> = {}): Promise<{ status: number | null; errors: string }> {
     const child = this.spawn([], environment);
     let errors = '';
-    child.stderr?.on('data', (text: Buffer) => { errors += text.toString(); });
+    child.stderr?.on('data', (text: Buffer) => {
+      errors += text.toString();
+    });
     const status = await new Promise<number | null>((resolve) => child.once('exit', resolve));
     return { status, errors };
   }
@@ -77,7 +91,8 @@ export class Orchestrator {
   /** Waits until a fault point has ended the process. */
   async died(): Promise<void> {
     const { child } = this;
-    if (child !== undefined && child.exitCode === null && child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve));
+    if (child !== undefined && child.exitCode === null && child.signalCode === null)
+      await new Promise((resolve) => child.once('exit', resolve));
     this.child = undefined;
   }
 
@@ -93,7 +108,9 @@ export class Orchestrator {
     const response = await fetch(`${this.url}${path}`, {
       method,
       headers: {
-        ...(options.key === null ? {} : { authorization: `Bearer ${options.key ?? this.key}` }), ...(text === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers,
+        ...(options.key === null ? {} : { authorization: `Bearer ${options.key ?? this.key}` }),
+        ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+        ...options.headers,
       },
       ...(text === undefined ? {} : { body: text }),
     });
@@ -105,7 +122,8 @@ export class Orchestrator {
   /** A change that is waited for; fails with its problem when it does not succeed. */
   async change(method: string, path: string, body?: unknown): Promise<Body> {
     const answer = await this.call(method, path, { ...(body === undefined ? {} : { body }), headers: { prefer: 'wait=60' } });
-    if (answer.status >= 300 || answer.body['state'] !== 'succeeded') throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    if (answer.status >= 300 || answer.body['state'] !== 'succeeded')
+      throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body;
   }
 
@@ -124,7 +142,12 @@ export class Orchestrator {
     const host = join(this.directory, 'data/host');
     const fake = join(this.directory, 'run/fake');
     const images = list(join(host, 'pools/default/images')).filter((name) => name.includes('.'));
-    return [...images, ...['machines', 'taps', 'networks'].flatMap((name) => list(join(fake, name)).map((one) => `${name}/${one}`)), ...list(join(host, 'pools/default/volumes')), ...list(join(host, 'consoles'))];
+    return [
+      ...images,
+      ...['machines', 'taps', 'networks'].flatMap((name) => list(join(fake, name)).map((one) => `${name}/${one}`)),
+      ...list(join(host, 'pools/default/volumes')),
+      ...list(join(host, 'consoles')),
+    ];
   }
 
   /** Ids of the fake workers that live. */
@@ -133,7 +156,7 @@ export class Orchestrator {
   }
 
   async waitFor<T>(what: string, look: () => Promise<T | undefined | false>, milliseconds = 20_000): Promise<T> {
-    for (const deadline = Date.now() + milliseconds; ;) {
+    for (const deadline = Date.now() + milliseconds; ; ) {
       const found = await look();
       if (found !== undefined && found !== false) return found;
       if (Date.now() > deadline) throw new Error(`Waited in vain: ${what}\n${this.errors}`);
@@ -143,7 +166,9 @@ export class Orchestrator {
 
   private async launch(args: string[], environment: Record<string, string>): Promise<ChildProcess> {
     const child = this.spawn(args, environment);
-    child.stderr?.on('data', (text: Buffer) => { this.errors += text.toString(); });
+    child.stderr?.on('data', (text: Buffer) => {
+      this.errors += text.toString();
+    });
     const url = await new Promise<string>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`No start in time\n${this.errors}`)), START_MILLISECONDS);
       let output = '';
@@ -167,8 +192,16 @@ export class Orchestrator {
     return spawn(process.execPath, [MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
-        PATH: process.env['PATH'], NODE_ENV: 'test', FLOTILLA_DATA_DIR: join(this.directory, 'data'), FLOTILLA_RUNTIME_DIR: join(this.directory, 'run'), FLOTILLA_LISTEN: '127.0.0.1:0', FLOTILLA_HYPERVISOR: 'fake',
-        FLOTILLA_LOG: 'warn', FLOTILLA_RECONCILE_MS: '500', ...(this.databaseUrl === undefined ? {} : { FLOTILLA_DATABASE_URL: this.databaseUrl }), ...environment,
+        PATH: process.env['PATH'],
+        NODE_ENV: 'test',
+        FLOTILLA_DATA_DIR: join(this.directory, 'data'),
+        FLOTILLA_RUNTIME_DIR: join(this.directory, 'run'),
+        FLOTILLA_LISTEN: '127.0.0.1:0',
+        FLOTILLA_HYPERVISOR: 'fake',
+        FLOTILLA_LOG: 'warn',
+        FLOTILLA_RECONCILE_MS: '500',
+        ...(this.databaseUrl === undefined ? {} : { FLOTILLA_DATABASE_URL: this.databaseUrl }),
+        ...environment,
       },
     });
   }
@@ -176,7 +209,15 @@ export class Orchestrator {
 
 /** Body of a machine that boots on the fake. */
 export function machine(name: string, more: Record<string, unknown> = {}): Record<string, unknown> {
-  return { name, cpus: 1, memoryMiB: 64, boot: { kernel: 'k' }, disks: [{ name: 'root', image: 'd' }], interfaces: [{ name: 'eth0' }], ...more };
+  return {
+    name,
+    cpus: 1,
+    memoryMiB: 64,
+    boot: { kernel: 'k' },
+    disks: [{ name: 'root', image: 'd' }],
+    interfaces: [{ name: 'eth0' }],
+    ...more,
+  };
 }
 
 /** A file with the header of a 64-bit x86 ELF. */

@@ -11,7 +11,10 @@ const NOBODY = 65_534;
 export class Postgres {
   private count = 0;
 
-  private constructor(private readonly directory: string, private readonly server: ChildProcess) {}
+  private constructor(
+    private readonly directory: string,
+    private readonly server: ChildProcess,
+  ) {}
 
   static available(): boolean {
     return existsSync(join(BINARIES, 'initdb'));
@@ -21,8 +24,31 @@ export class Postgres {
     const directory = mkdtempSync(join(tmpdir(), 'flotilla-pg-'));
     if (process.getuid?.() === 0) chownSync(directory, NOBODY, NOBODY);
     const data = join(directory, 'data');
-    run('initdb', ['--pgdata', data, '--username', 'postgres', '--auth', 'trust', '--no-sync', '--encoding', 'UTF8', '--locale', 'C.UTF-8']);
-    const [program, args] = command('postgres', ['-D', data, '-k', directory, '-c', 'listen_addresses=', '-c', 'fsync=off', '-c', 'max_connections=100']);
+    run('initdb', [
+      '--pgdata',
+      data,
+      '--username',
+      'postgres',
+      '--auth',
+      'trust',
+      '--no-sync',
+      '--encoding',
+      'UTF8',
+      '--locale',
+      'C.UTF-8',
+    ]);
+    const [program, args] = command('postgres', [
+      '-D',
+      data,
+      '-k',
+      directory,
+      '-c',
+      'listen_addresses=',
+      '-c',
+      'fsync=off',
+      '-c',
+      'max_connections=100',
+    ]);
     const server = spawn(program, args, { stdio: 'ignore', cwd: '/' });
     const postgres = new Postgres(directory, server);
     for (let attempt = 0; ; attempt += 1) {

@@ -65,7 +65,12 @@ export class Console implements AsyncIterable<Uint8Array> {
     const onAbort = (): void => socket.close();
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
-    return new Console(await greeting, (bytes) => socket.send(bytes), () => socket.close(), queue);
+    return new Console(
+      await greeting,
+      (bytes) => socket.send(bytes),
+      () => socket.close(),
+      queue,
+    );
   }
 
   /** Types. Text is sent as UTF-8. */
@@ -100,10 +105,11 @@ export class Console implements AsyncIterable<Uint8Array> {
     for (;;) {
       if (typeof pattern === 'string' ? seen.includes(pattern) : pattern.test(seen)) return seen;
       const bytes = await this.#queue.take(deadline - Date.now());
-      if (bytes === undefined) throw new FlotillaError(`The console did not show ${String(pattern)} within ${timeoutMs} ms. It showed: ${seen.slice(-500)}`, {
-        code: 'console.timeout',
-        remedy: 'Look at the whole output with machine.logs(), or allow more time with timeoutMs',
-      });
+      if (bytes === undefined)
+        throw new FlotillaError(`The console did not show ${String(pattern)} within ${timeoutMs} ms. It showed: ${seen.slice(-500)}`, {
+          code: 'console.timeout',
+          remedy: 'Look at the whole output with machine.logs(), or allow more time with timeoutMs',
+        });
       this.offset += bytes.length;
       seen += decoder.decode(bytes, { stream: true });
     }
@@ -147,7 +153,11 @@ class Queue {
       let late = false;
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
-        if (milliseconds !== undefined) timer = setTimeout(() => { late = true; resolve(); }, milliseconds);
+        if (milliseconds !== undefined)
+          timer = setTimeout(() => {
+            late = true;
+            resolve();
+          }, milliseconds);
       });
       clearTimeout(timer);
       this.#wake = undefined;

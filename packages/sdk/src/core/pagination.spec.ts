@@ -2,7 +2,11 @@
 import { expect } from 'chai';
 import { List } from './pagination.js';
 
-const pages: Record<string, { items: number[]; nextCursor?: string }> = { first: { items: [1, 2], nextCursor: 'b' }, b: { items: [], nextCursor: 'c' }, c: { items: [3] } };
+const pages: Record<string, { items: number[]; nextCursor?: string }> = {
+  first: { items: [1, 2], nextCursor: 'b' },
+  b: { items: [], nextCursor: 'c' },
+  c: { items: [3] },
+};
 const list = (): List<number> => new List(async (cursor) => pages[cursor ?? 'first'] ?? { items: [] });
 
 describe('List', () => {

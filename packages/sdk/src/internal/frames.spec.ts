@@ -21,17 +21,26 @@ function readAll(reader: FrameReader, bytes: Uint8Array, cuts: readonly number[]
 
 describe('FrameReader', () => {
   it('gives the same messages however the bytes are cut', () => {
-    fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 400 }), { maxLength: 6 }), fc.array(fc.nat(), { maxLength: 8 }), (payloads, cuts) => {
-      const bytes = Uint8Array.from(payloads.flatMap((payload) => [...serverFrame(Opcode.Binary, payload)]));
-      expect(readAll(new FrameReader(), bytes, cuts)).to.deep.equal(payloads);
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 400 }), { maxLength: 6 }), fc.array(fc.nat(), { maxLength: 8 }), (payloads, cuts) => {
+        const bytes = Uint8Array.from(payloads.flatMap((payload) => [...serverFrame(Opcode.Binary, payload)]));
+        expect(readAll(new FrameReader(), bytes, cuts)).to.deep.equal(payloads);
+      }),
+    );
   });
 
   it('joins fragments, and lets a ping pass between them', () => {
     const reader = new FrameReader();
-    const bytes = [serverFrame(Opcode.Text, Uint8Array.of(1), false), serverFrame(Opcode.Ping, Uint8Array.of(9)), serverFrame(Opcode.Continuation, Uint8Array.of(2))];
+    const bytes = [
+      serverFrame(Opcode.Text, Uint8Array.of(1), false),
+      serverFrame(Opcode.Ping, Uint8Array.of(9)),
+      serverFrame(Opcode.Continuation, Uint8Array.of(2)),
+    ];
     const frames = bytes.flatMap((part) => [...reader.read(part)]);
-    expect(frames.map(({ opcode, payload }) => [opcode, [...payload]])).to.deep.equal([[Opcode.Ping, [9]], [Opcode.Text, [1, 2]]]);
+    expect(frames.map(({ opcode, payload }) => [opcode, [...payload]])).to.deep.equal([
+      [Opcode.Ping, [9]],
+      [Opcode.Text, [1, 2]],
+    ]);
   });
 
   it('refuses a frame longer than any console sends', () => {

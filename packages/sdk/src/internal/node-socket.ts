@@ -23,11 +23,15 @@ export async function openNodeSocket(url: string, headers: Record<string, string
       const status = response.statusCode ?? 0;
       reject(errorFor({ status, code: `http.${status}`, title: `The server did not open a WebSocket (status ${status})` }));
     });
-    handshake.on('error', (cause) => reject(new ConnectionError(`Cannot open a console at ${target.host}`, {
-      code: 'connection.failed',
-      remedy: 'Check the address and that the orchestrator runs (`flotilla up`)',
-      cause,
-    })));
+    handshake.on('error', (cause) =>
+      reject(
+        new ConnectionError(`Cannot open a console at ${target.host}`, {
+          code: 'connection.failed',
+          remedy: 'Check the address and that the orchestrator runs (`flotilla up`)',
+          cause,
+        }),
+      ),
+    );
     handshake.end();
   });
 }

@@ -42,7 +42,13 @@ function openBrowserSocket(transport: Transport, path: string, events: SocketEve
       typeof data === 'string' ? events.text(data) : events.bytes(new Uint8Array(data));
     socket.onclose = ({ code, reason }) => {
       if (opened) events.close(code, reason);
-      else reject(new ConnectionError(`Cannot open a console at ${url.host}`, { code: 'connection.failed', remedy: 'Check the address and that the orchestrator runs' }));
+      else
+        reject(
+          new ConnectionError(`Cannot open a console at ${url.host}`, {
+            code: 'connection.failed',
+            remedy: 'Check the address and that the orchestrator runs',
+          }),
+        );
     };
   });
 }

@@ -14,7 +14,8 @@ function streamOf(...parts: string[]): ReadableStream<Uint8Array> {
 describe('readMessages', () => {
   it('reads id, kind and data, whatever the cuts', async () => {
     const messages = [];
-    for await (const message of readMessages(streamOf(': hello\n\nid: 7\nevent: machine.sta', 'te\ndata: {"a":\ndata: 1}\n', '\n'))) messages.push(message);
+    for await (const message of readMessages(streamOf(': hello\n\nid: 7\nevent: machine.sta', 'te\ndata: {"a":\ndata: 1}\n', '\n')))
+      messages.push(message);
     expect(messages).to.deep.equal([{ id: '7', event: 'machine.state', data: '{"a":\n1}' }]);
   });
 

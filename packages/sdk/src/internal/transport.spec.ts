@@ -12,10 +12,17 @@ const answers = (...responses: Array<Response | Error>) => {
     if (next instanceof Error) throw next;
     return next;
   };
-  return { requests, transport: new Transport({ baseUrl: 'http://flotilla.test', apiKey: 'flo_k', fetch: fetch as typeof globalThis.fetch }) };
+  return {
+    requests,
+    transport: new Transport({ baseUrl: 'http://flotilla.test', apiKey: 'flo_k', fetch: fetch as typeof globalThis.fetch }),
+  };
 };
 
-const rejection = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => expect.fail('it resolved'), (error: unknown) => error);
+const rejection = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => expect.fail('it resolved'),
+    (error: unknown) => error,
+  );
 
 describe('Transport', () => {
   it('repeats a request that got no answer, under the same idempotency key', async () => {
@@ -35,7 +42,10 @@ describe('Transport', () => {
   });
 
   it('does not repeat what the orchestrator itself refused', async () => {
-    const refused = Response.json({ status: 503, code: 'host.kvm_missing' }, { status: 503, headers: { 'content-type': 'application/problem+json' } });
+    const refused = Response.json(
+      { status: 503, code: 'host.kvm_missing' },
+      { status: 503, headers: { 'content-type': 'application/problem+json' } },
+    );
     const { requests, transport } = answers(refused);
     await rejection(transport.json({ method: 'GET', path: '/v1/x' }));
     expect(requests).to.have.length(1);

@@ -77,10 +77,19 @@ export class Transport {
   async #attempt(call: Call, headers: Record<string, string>, options: RequestOptions): Promise<Response | Error> {
     const limit = new AbortController();
     const milliseconds = (options.timeoutMs ?? this.#timeoutMs) + (call.waitSeconds ?? 0) * 1000;
-    const timer = call.unhurried === true ? undefined : setTimeout(() => limit.abort(new ConnectionError(
-      `No answer from ${this.baseUrl} within ${milliseconds} ms`,
-      { code: 'connection.timeout', remedy: 'Check that the orchestrator is well (`flotilla doctor`), or allow more time with timeoutMs' },
-    )), milliseconds);
+    const timer =
+      call.unhurried === true
+        ? undefined
+        : setTimeout(
+            () =>
+              limit.abort(
+                new ConnectionError(`No answer from ${this.baseUrl} within ${milliseconds} ms`, {
+                  code: 'connection.timeout',
+                  remedy: 'Check that the orchestrator is well (`flotilla doctor`), or allow more time with timeoutMs',
+                }),
+              ),
+            milliseconds,
+          );
     const signals = options.signal === undefined ? [limit.signal] : [limit.signal, options.signal];
     try {
       const body = call.json === undefined ? call.body : JSON.stringify(call.json);

@@ -29,7 +29,12 @@ export class Images {
   }
 
   /** Uploads an image from here, as bytes or as a stream; resolves when it is ready. */
-  upload(name: string, content: Uint8Array | Blob | ReadableStream<Uint8Array>, params: UploadParams, options: RequestOptions = {}): Promise<Image> {
+  upload(
+    name: string,
+    content: Uint8Array | Blob | ReadableStream<Uint8Array>,
+    params: UploadParams,
+    options: RequestOptions = {},
+  ): Promise<Image> {
     const path = `/v1/images/${encodeURIComponent(name)}/content${query(params as unknown as Record<string, QueryValue>)}`;
     const headers = { 'content-type': 'application/octet-stream' };
     return this.#transport.json({ method: 'PUT', path, body: content as BodyInit, headers, unhurried: true }, options);
@@ -39,8 +44,13 @@ export class Images {
     return this.#transport.json({ method: 'GET', path: `/v1/images/${encodeURIComponent(image)}` }, options);
   }
 
-  list(filter: { readonly labels?: Readonly<Record<string, string>>; readonly name?: string; readonly limit?: number } = {}, options: RequestOptions = {}): List<Image> {
-    return new List((cursor) => this.#transport.json<PageBody<Image>>({ method: 'GET', path: `/v1/images${query({ ...filter, cursor })}` }, options));
+  list(
+    filter: { readonly labels?: Readonly<Record<string, string>>; readonly name?: string; readonly limit?: number } = {},
+    options: RequestOptions = {},
+  ): List<Image> {
+    return new List((cursor) =>
+      this.#transport.json<PageBody<Image>>({ method: 'GET', path: `/v1/images${query({ ...filter, cursor })}` }, options),
+    );
   }
 
   /** Deletes an image. Refused with `image.in_use` while a machine boots from it. */

@@ -21,7 +21,9 @@ export class Inventory<T> {
   }
 
   list(filter: { readonly limit?: number } = {}, options: RequestOptions = {}): List<T> {
-    return new List((cursor) => this.transport.json<PageBody<T>>({ method: 'GET', path: `${this.path}${query({ ...filter, cursor })}` }, options));
+    return new List((cursor) =>
+      this.transport.json<PageBody<T>>({ method: 'GET', path: `${this.path}${query({ ...filter, cursor })}` }, options),
+    );
   }
 }
 

@@ -22,7 +22,9 @@ export class Keys {
   }
 
   list(filter: { readonly limit?: number } = {}, options: RequestOptions = {}): List<Key> {
-    return new List((cursor) => this.#transport.json<PageBody<Key>>({ method: 'GET', path: `/v1/keys${query({ ...filter, cursor })}` }, options));
+    return new List((cursor) =>
+      this.#transport.json<PageBody<Key>>({ method: 'GET', path: `/v1/keys${query({ ...filter, cursor })}` }, options),
+    );
   }
 
   async delete(key: string, options: RequestOptions = {}): Promise<void> {

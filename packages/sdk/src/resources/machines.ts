@@ -27,7 +27,9 @@ export class Machines {
 
   /** Creates a machine; resolves when it runs (or is stopped, with `start: false`). */
   create(params: CreateMachine, options: OperationOptions = {}): Pending<MachineHandle> {
-    return this.#change({ method: 'POST', path: '/v1/machines', json: params }, options, (operation) => this.get(operation.target.id, options));
+    return this.#change({ method: 'POST', path: '/v1/machines', json: params }, options, (operation) =>
+      this.get(operation.target.id, options),
+    );
   }
 
   async get(machine: string, options: RequestOptions = {}): Promise<MachineHandle> {
@@ -81,7 +83,9 @@ export class Machines {
   }
 
   #act(machine: string, action: string, params: object, options: OperationOptions): Pending<MachineHandle> {
-    return this.#change({ method: 'POST', path: `${pathOf(machine)}/${action}`, json: params }, options, (operation) => this.get(operation.target.id, options));
+    return this.#change({ method: 'POST', path: `${pathOf(machine)}/${action}`, json: params }, options, (operation) =>
+      this.get(operation.target.id, options),
+    );
   }
 
   #change<T>(call: Call, options: OperationOptions, finish: (operation: Operation) => Promise<T>): Pending<T> {

@@ -18,8 +18,13 @@ export class Operations {
     return this.#transport.json({ method: 'GET', path: pathOf(operation) }, options);
   }
 
-  list(filter: { readonly target?: string; readonly state?: Operation['state']; readonly limit?: number } = {}, options: RequestOptions = {}): List<Operation> {
-    return new List((cursor) => this.#transport.json<PageBody<Operation>>({ method: 'GET', path: `/v1/operations${query({ ...filter, cursor })}` }, options));
+  list(
+    filter: { readonly target?: string; readonly state?: Operation['state']; readonly limit?: number } = {},
+    options: RequestOptions = {},
+  ): List<Operation> {
+    return new List((cursor) =>
+      this.#transport.json<PageBody<Operation>>({ method: 'GET', path: `/v1/operations${query({ ...filter, cursor })}` }, options),
+    );
   }
 
   /** Waits for the end; an operation that did not succeed becomes an `OperationError`. */

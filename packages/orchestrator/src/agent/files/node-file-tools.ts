@@ -25,7 +25,10 @@ export class NodeFileTools extends FileTools {
     const digest = createHash('sha256');
     const totalBytes = (await stat(path)).size;
     let bytes = 0;
-    for await (const chunk of createReadStream(path, { highWaterMark: CHUNK, ...(control.signal === undefined ? {} : { signal: control.signal }) })) {
+    for await (const chunk of createReadStream(path, {
+      highWaterMark: CHUNK,
+      ...(control.signal === undefined ? {} : { signal: control.signal }),
+    })) {
       const data = chunk as Buffer;
       digest.update(data);
       bytes += data.length;
@@ -42,7 +45,7 @@ async function copySparse(source: string, target: string, options: CommandContro
     const size = (await from.stat()).size;
     const buffer = Buffer.alloc(Math.min(CHUNK, size));
     const zeroes = Buffer.alloc(buffer.length);
-    for (let at = 0; at < size;) {
+    for (let at = 0; at < size; ) {
       options.signal?.throwIfAborted();
       const { bytesRead } = await from.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) break;

@@ -8,7 +8,11 @@ const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What a program answered. */
-export interface CommandResult { status: number; stdout: string; stderr: string }
+export interface CommandResult {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
 
 export interface CommandOptions {
   input?: string;

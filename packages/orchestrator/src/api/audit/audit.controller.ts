@@ -11,7 +11,13 @@ export class AuditController {
   constructor(private readonly audit: AuditService) {}
 
   @Get()
-  @Route({ summary: 'List attempts to change something', permission: 'audit:read', query: PageQuery, answers: { 200: { type: AuditDto, page: true, description: 'One page, oldest first.' } }, errors: ['request.invalid_cursor', 'request.invalid_query'] })
+  @Route({
+    summary: 'List attempts to change something',
+    permission: 'audit:read',
+    query: PageQuery,
+    answers: { 200: { type: AuditDto, page: true, description: 'One page, oldest first.' } },
+    errors: ['request.invalid_cursor', 'request.invalid_query'],
+  })
   list(@Query() query: PageQuery): Promise<Page<AuditDto>> {
     return this.audit.list(query);
   }

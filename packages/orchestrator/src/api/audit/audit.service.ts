@@ -20,20 +20,52 @@ export class AuditService {
   async record(request: Request, permission: string, status: number, code?: string): Promise<void> {
     if (!MUTATIONS.has(request.method)) return;
     const context = currentContext();
-    await this.database.write(({ db }) => db.insertInto('audit').values({
-      id: newId('req'), time: new Date().toISOString(), actor: context?.principal?.name ?? 'anonymous', actor_id: context?.principal?.id ?? null, permission,
-      method: request.method, path: request.path.slice(0, MAX_PATH), outcome: outcomeOf(status), status, code: code ?? null, request_id: context?.requestId ?? '',
-    }).execute());
+    await this.database.write(({ db }) =>
+      db
+        .insertInto('audit')
+        .values({
+          id: newId('req'),
+          time: new Date().toISOString(),
+          actor: context?.principal?.name ?? 'anonymous',
+          actor_id: context?.principal?.id ?? null,
+          permission,
+          method: request.method,
+          path: request.path.slice(0, MAX_PATH),
+          outcome: outcomeOf(status),
+          status,
+          code: code ?? null,
+          request_id: context?.requestId ?? '',
+        })
+        .execute(),
+    );
   }
 
   async list(query: PageQuery): Promise<Page<AuditDto>> {
     const request = pageRequest(query);
-    let select = this.database.db.selectFrom('audit').selectAll().orderBy('id').limit(request.limit + 1);
+    let select = this.database.db
+      .selectFrom('audit')
+      .selectAll()
+      .orderBy('id')
+      .limit(request.limit + 1);
     if (request.after !== undefined) select = select.where('id', '>', request.after);
-    return toPage(await select.execute(), request.limit, (row) => row.id, (row) => ({
-      id: row.id, time: row.time, actor: row.actor, ...(row.actor_id === null ? {} : { actorId: row.actor_id }), permission: row.permission, method: row.method, path: row.path,
-      outcome: row.outcome, status: row.status, ...(row.code === null ? {} : { code: row.code }), requestId: row.request_id,
-    }));
+    return toPage(
+      await select.execute(),
+      request.limit,
+      (row) => row.id,
+      (row) => ({
+        id: row.id,
+        time: row.time,
+        actor: row.actor,
+        ...(row.actor_id === null ? {} : { actorId: row.actor_id }),
+        permission: row.permission,
+        method: row.method,
+        path: row.path,
+        outcome: row.outcome,
+        status: row.status,
+        ...(row.code === null ? {} : { code: row.code }),
+        requestId: row.request_id,
+      }),
+    );
   }
 }
 

@@ -26,7 +26,11 @@ const CLOSE = { auth: 4001, notFound: 4004, writerTaken: 4009, stopped: 4010, in
 export class ConsoleGateway {
   private readonly sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false });
 
-  constructor(private readonly keys: KeysService, private readonly console: MachineConsole, @Inject(LOG) private readonly log: Log) {}
+  constructor(
+    private readonly keys: KeysService,
+    private readonly console: MachineConsole,
+    @Inject(LOG) private readonly log: Log,
+  ) {}
 
   /** Takes the upgrades of a server; to be called before it listens. */
   attach(server: Server): void {
@@ -62,19 +66,27 @@ export class ConsoleGateway {
     client.on('close', () => gone.abort());
     client.on('error', () => client.terminate());
     const early: RawData[] = [];
-    const hold = (data: RawData) => { if (early.length < 64) early.push(data); };
+    const hold = (data: RawData) => {
+      if (early.length < 64) early.push(data);
+    };
     client.on('message', hold);
     const write = url.searchParams.get('write') === 'true';
     const principal = await this.keys.authenticate(tokenOf(request, url) ?? '');
     const role = principal?.role;
     if (principal === undefined || role === undefined || !roleAllows(role, write ? 'machines:write' : 'machines:read')) {
-      client.close(CLOSE.auth, role === undefined ? 'a valid API key is needed' : `permission needed: ${write ? 'machines:write' : 'machines:read'}`);
+      client.close(
+        CLOSE.auth,
+        role === undefined ? 'a valid API key is needed' : `permission needed: ${write ? 'machines:write' : 'machines:read'}`,
+      );
       return;
     }
-    client.on('close', this.keys.whileValid(principal.id, () => {
-      client.close(CLOSE.auth, 'the API key was deleted');
-      gone.abort(); // nothing more is typed or shown, however long the client takes to close
-    }));
+    client.on(
+      'close',
+      this.keys.whileValid(principal.id, () => {
+        client.close(CLOSE.auth, 'the API key was deleted');
+        gone.abort(); // nothing more is typed or shown, however long the client takes to close
+      }),
+    );
     if (gone.signal.aborted) return;
     const console = await this.open(client, url, machine, write, gone.signal);
     if (console === undefined) return;
@@ -93,10 +105,17 @@ export class ConsoleGateway {
   private async open(client: WebSocket, url: URL, machine: string, write: boolean, signal: AbortSignal): Promise<HostConsole | undefined> {
     const offset = url.searchParams.get('offset');
     try {
-      return await this.console.open(machine, { write, signal, ...(offset !== null && /^\d{1,15}$/.test(offset) ? { offset: Number(offset) } : {}) });
+      return await this.console.open(machine, {
+        write,
+        signal,
+        ...(offset !== null && /^\d{1,15}$/.test(offset) ? { offset: Number(offset) } : {}),
+      });
     } catch (error) {
       const failure = ApiError.from(error);
-      const code = { 'machine.not_found': CLOSE.notFound, 'machine.console_unavailable': CLOSE.writerTaken, 'worker.gone': CLOSE.stopped }[failure.code as string] ?? CLOSE.internal;
+      const code =
+        { 'machine.not_found': CLOSE.notFound, 'machine.console_unavailable': CLOSE.writerTaken, 'worker.gone': CLOSE.stopped }[
+          failure.code as string
+        ] ?? CLOSE.internal;
       if (code === CLOSE.internal) this.log.error({ err: error }, 'a console could not be opened');
       client.close(code, failure.message.slice(0, 120));
       return undefined;

@@ -16,7 +16,11 @@ export class EventHub {
   private last: number | undefined;
   private unsubscribe: (() => void) | undefined;
 
-  constructor(private readonly repository: EventRepository, private readonly database: Database, @Inject(LOG) private readonly log: Log) {}
+  constructor(
+    private readonly repository: EventRepository,
+    private readonly database: Database,
+    @Inject(LOG) private readonly log: Log,
+  ) {}
 
   /** Adds a listener; answers the number of the last event it will not get, and how to leave. */
   async listen(listener: (events: FlotillaEvent[]) => void): Promise<{ last: number; leave: () => void }> {

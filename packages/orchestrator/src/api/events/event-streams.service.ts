@@ -19,7 +19,11 @@ const REPLAY_BATCH = 500;
 export class EventStreams {
   private readonly open_ = new Set<EventStream>();
 
-  constructor(private readonly hub: EventHub, private readonly repository: EventRepository, private readonly keys: KeysService) {}
+  constructor(
+    private readonly hub: EventHub,
+    private readonly repository: EventRepository,
+    private readonly keys: KeysService,
+  ) {}
 
   async open(query: EventQuery, request: Request, response: Response): Promise<void> {
     const after = query.after ?? lastEventId(request.headers['last-event-id']);
@@ -30,7 +34,11 @@ export class EventStreams {
     this.open_.add(stream);
     response.on('close', () => this.open_.delete(stream));
     const principal = currentContext()?.principal;
-    if (principal !== undefined) response.on('close', this.keys.whileValid(principal.id, () => response.destroy()));
+    if (principal !== undefined)
+      response.on(
+        'close',
+        this.keys.whileValid(principal.id, () => response.destroy()),
+      );
     const { last, leave } = await this.hub.listen((events) => stream.live(events));
     if (left()) leave();
     response.on('close', leave);
@@ -48,10 +56,10 @@ export class EventStreams {
   }
 
   private async replay(stream: EventStream, after: number): Promise<void> {
-    for (let at = after; ;) {
+    for (let at = after; ; ) {
       const events = await this.repository.after(at, REPLAY_BATCH);
       const end = events.at(-1);
-      if (end === undefined || !await stream.replay(events)) break;
+      if (end === undefined || !(await stream.replay(events))) break;
       at = end.id;
     }
     stream.goLive(after);
@@ -62,7 +70,10 @@ export class EventStreams {
     const { first, last } = await this.repository.bounds();
     if (after + 1 >= first && after <= last) return;
     if (last === 0 && after === 0) return;
-    throw new ApiError('events.too_old', { detail: `Events from ${first} to ${last} are kept; those after ${after} are not all among them.`, remedy: 'Read the resources anew, then follow the events without Last-Event-ID.' });
+    throw new ApiError('events.too_old', {
+      detail: `Events from ${first} to ${last} are kept; those after ${after} are not all among them.`,
+      remedy: 'Read the resources anew, then follow the events without Last-Event-ID.',
+    });
   }
 }
 
@@ -72,7 +83,10 @@ class EventStream {
   private pending: FlotillaEvent[] | undefined = [];
   private readonly heartbeat: NodeJS.Timeout;
 
-  constructor(private readonly response: Response, private readonly wanted: (event: FlotillaEvent) => boolean) {
+  constructor(
+    private readonly response: Response,
+    private readonly wanted: (event: FlotillaEvent) => boolean,
+  ) {
     this.heartbeat = setInterval(() => this.write(': heartbeat\n\n'), HEARTBEAT_MILLISECONDS);
     response.on('close', () => clearInterval(this.heartbeat));
   }
@@ -93,7 +107,10 @@ class EventStream {
   /** Events of the past: waits for the listener, so that a long replay is no backlog. */
   async replay(events: FlotillaEvent[]): Promise<boolean> {
     this.send(events);
-    if (this.response.writableNeedDrain) await new Promise<void>((resolve) => { this.response.once('drain', resolve).once('close', resolve); });
+    if (this.response.writableNeedDrain)
+      await new Promise<void>((resolve) => {
+        this.response.once('drain', resolve).once('close', resolve);
+      });
     return !this.response.destroyed;
   }
 
@@ -126,12 +143,17 @@ class EventStream {
 
 function makeFilter(query: EventQuery): (event: FlotillaEvent) => boolean {
   const kinds = query.kinds?.split(',').filter((kind) => kind !== '');
-  const kindWanted = (kind: string) => kinds === undefined || kinds.some((one) => (one.endsWith('*') ? kind.startsWith(one.slice(0, -1)) : one === kind));
+  const kindWanted = (kind: string) =>
+    kinds === undefined || kinds.some((one) => (one.endsWith('*') ? kind.startsWith(one.slice(0, -1)) : one === kind));
   return (event) => kindWanted(event.kind) && (query.target === undefined || event.target.id === query.target);
 }
 
 function lastEventId(header: string | string[] | undefined): number | undefined {
   if (header === undefined || header === '') return undefined;
   if (typeof header === 'string' && /^\d{1,15}$/.test(header)) return Number(header);
-  throw new ApiError('request.invalid_header', { detail: 'Last-Event-ID is not the number of an event.', remedy: 'Give the `id` of the last event you have seen.', field: 'Last-Event-ID' });
+  throw new ApiError('request.invalid_header', {
+    detail: 'Last-Event-ID is not the number of an event.',
+    remedy: 'Give the `id` of the last event you have seen.',
+    field: 'Last-Event-ID',
+  });
 }

@@ -11,9 +11,18 @@ export class EventsController {
 
   @Get()
   @Route({
-    summary: 'Follow what happens (server-sent events)', permission: 'events:read', query: EventQuery, errors: ['events.too_old', 'request.invalid_query', 'request.invalid_header'],
+    summary: 'Follow what happens (server-sent events)',
+    permission: 'events:read',
+    query: EventQuery,
+    errors: ['events.too_old', 'request.invalid_query', 'request.invalid_header'],
     headers: { 'Last-Event-ID': 'Go on after the event of this number.' },
-    answers: { 200: { media: 'text/event-stream', description: 'A stream: `id` is the sequence number, `event` the kind, `data` an Event as JSON. A comment comes every 15 s. A listener that cannot keep up is disconnected.' } },
+    answers: {
+      200: {
+        media: 'text/event-stream',
+        description:
+          'A stream: `id` is the sequence number, `event` the kind, `data` an Event as JSON. A comment comes every 15 s. A listener that cannot keep up is disconnected.',
+      },
+    },
   })
   follow(@Query() query: EventQuery, @Req() request: Request, @Res() response: Response): Promise<void> {
     return this.streams.open(query, request, response);

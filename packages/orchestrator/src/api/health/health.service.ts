@@ -14,7 +14,11 @@ import { Metrics } from './metrics.js';
 export class HealthService {
   private started = false;
 
-  constructor(private readonly database: Database, private readonly metrics: Metrics, private readonly keys: KeysService) {}
+  constructor(
+    private readonly database: Database,
+    private readonly metrics: Metrics,
+    private readonly keys: KeysService,
+  ) {}
 
   /** Told when everything of before was adopted. */
   markStarted(): void {
@@ -22,7 +26,8 @@ export class HealthService {
   }
 
   async ready(): Promise<{ status: 'ok' }> {
-    if (!this.started) throw new ApiError('host.unavailable', { detail: 'The orchestrator is still adopting what runs.', remedy: 'Try again in a moment.' });
+    if (!this.started)
+      throw new ApiError('host.unavailable', { detail: 'The orchestrator is still adopting what runs.', remedy: 'Try again in a moment.' });
     await sql`select 1`.execute(this.database.db);
     return { status: 'ok' };
   }
@@ -31,15 +36,21 @@ export class HealthService {
   async sendMetrics(request: Request, response: Response): Promise<void> {
     const local = ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(request.socket.remoteAddress ?? '');
     const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (!local && (token === undefined || await this.keys.authenticate(token) === undefined)) {
-      throw new ApiError('auth.missing', { detail: 'Metrics are shown without a key on the loopback address only.', remedy: 'Send the header Authorization: Bearer <key>.' });
+    if (!local && (token === undefined || (await this.keys.authenticate(token)) === undefined)) {
+      throw new ApiError('auth.missing', {
+        detail: 'Metrics are shown without a key on the loopback address only.',
+        remedy: 'Send the header Authorization: Bearer <key>.',
+      });
     }
     const { type, text } = await this.metrics.render();
     response.status(200).set('Content-Type', type).send(text);
   }
 
   async sendOpenapi(response: Response): Promise<void> {
-    response.status(200).type('application/json').send(await readDocument());
+    response
+      .status(200)
+      .type('application/json')
+      .send(await readDocument());
   }
 }
 

@@ -9,7 +9,11 @@ import { MachineRepository } from '../machines/machine.repository.js';
 export class Metrics {
   private registry: Promise<{ contentType: string; metrics(): Promise<string> }> | undefined;
 
-  constructor(private readonly machines: MachineRepository, private readonly streams: EventStreams, private readonly database: Database) {}
+  constructor(
+    private readonly machines: MachineRepository,
+    private readonly streams: EventStreams,
+    private readonly database: Database,
+  ) {}
 
   async render(): Promise<{ type: string; text: string }> {
     this.registry ??= this.build();
@@ -23,20 +27,36 @@ export class Metrics {
     collectDefaultMetrics({ register: registry });
     const { machines, streams, database } = this;
     new Gauge({
-      name: 'flotilla_machines', help: 'Machines by observed state.', labelNames: ['state'], registers: [registry],
+      name: 'flotilla_machines',
+      help: 'Machines by observed state.',
+      labelNames: ['state'],
+      registers: [registry],
       async collect() {
         this.reset();
         for (const [state, count] of Object.entries(await machines.countByState())) this.set({ state }, count);
       },
     });
     new Gauge({
-      name: 'flotilla_operations_open', help: 'Operations that have not ended.', registers: [registry],
+      name: 'flotilla_operations_open',
+      help: 'Operations that have not ended.',
+      registers: [registry],
       async collect() {
-        const row = await database.db.selectFrom('operations').select((w) => w.fn.countAll().as('count')).where('state', 'in', ['pending', 'running']).executeTakeFirst();
+        const row = await database.db
+          .selectFrom('operations')
+          .select((w) => w.fn.countAll().as('count'))
+          .where('state', 'in', ['pending', 'running'])
+          .executeTakeFirst();
         this.set(Number(row?.count ?? 0));
       },
     });
-    new Gauge({ name: 'flotilla_event_listeners', help: 'Connected event streams.', registers: [registry], collect() { this.set(streams.count); } });
+    new Gauge({
+      name: 'flotilla_event_listeners',
+      help: 'Connected event streams.',
+      registers: [registry],
+      collect() {
+        this.set(streams.count);
+      },
+    });
     return registry;
   }
 }

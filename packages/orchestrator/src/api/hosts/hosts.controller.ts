@@ -11,19 +11,37 @@ export class HostsController {
   constructor(private readonly hosts: HostsService) {}
 
   @Get()
-  @Route({ summary: 'List hosts', permission: 'hosts:read', query: PageQuery, answers: { 200: { type: HostDto, page: true, description: 'One page.' } }, errors: ['request.invalid_query', 'host.unavailable'] })
+  @Route({
+    summary: 'List hosts',
+    permission: 'hosts:read',
+    query: PageQuery,
+    answers: { 200: { type: HostDto, page: true, description: 'One page.' } },
+    errors: ['request.invalid_query', 'host.unavailable'],
+  })
   list(@Query() _query: PageQuery): Promise<Page<HostDto>> {
     return this.hosts.list();
   }
 
   @Get(':host')
-  @Route({ summary: 'Show a host', permission: 'hosts:read', params: { host: 'Id or name of the host.' }, answers: { 200: { type: HostDto, description: 'The host.' } }, errors: ['host.not_found', 'host.unavailable'] })
+  @Route({
+    summary: 'Show a host',
+    permission: 'hosts:read',
+    params: { host: 'Id or name of the host.' },
+    answers: { 200: { type: HostDto, description: 'The host.' } },
+    errors: ['host.not_found', 'host.unavailable'],
+  })
   get(@Param('host') host: string): Promise<HostDto> {
     return this.hosts.get(host);
   }
 
   @Get(':host/doctor')
-  @Route({ summary: 'Check what a host can do', permission: 'hosts:read', params: { host: 'Id or name of the host.' }, answers: { 200: { type: HostReportDto, description: 'A fresh report.' } }, errors: ['host.not_found', 'host.unavailable'] })
+  @Route({
+    summary: 'Check what a host can do',
+    permission: 'hosts:read',
+    params: { host: 'Id or name of the host.' },
+    answers: { 200: { type: HostReportDto, description: 'A fresh report.' } },
+    errors: ['host.not_found', 'host.unavailable'],
+  })
   doctor(@Param('host') host: string): Promise<HostReportDto> {
     return this.hosts.doctor(host);
   }

@@ -16,7 +16,10 @@ export class HostsService {
   private description: HostDescription | undefined;
   private report: { value: HostReport; at: number } | undefined;
 
-  constructor(private readonly database: Database, private readonly agent: HostAgent) {}
+  constructor(
+    private readonly database: Database,
+    private readonly agent: HostAgent,
+  ) {}
 
   async list(): Promise<Page<HostDto>> {
     return { items: [await this.thisHost()] };
@@ -25,7 +28,10 @@ export class HostsService {
   async get(idOrName: string): Promise<HostDto> {
     const host = await this.thisHost();
     if (idOrName === host.id || idOrName === host.name) return host;
-    throw new ApiError('host.not_found', { detail: `There is no host with the id or name "${idOrName}".`, remedy: 'List the hosts: GET /v1/hosts.' });
+    throw new ApiError('host.not_found', {
+      detail: `There is no host with the id or name "${idOrName}".`,
+      remedy: 'List the hosts: GET /v1/hosts.',
+    });
   }
 
   async doctor(idOrName: string): Promise<HostReportDto> {
@@ -52,7 +58,8 @@ export class HostsService {
   }
 
   private async currentReport(): Promise<HostReport> {
-    if (this.report === undefined || Date.now() - this.report.at > REPORT_MILLISECONDS) this.report = { value: await this.agent.report(), at: Date.now() };
+    if (this.report === undefined || Date.now() - this.report.at > REPORT_MILLISECONDS)
+      this.report = { value: await this.agent.report(), at: Date.now() };
     return this.report.value;
   }
 }

@@ -6,40 +6,71 @@ import { OperationsService } from '../operations/operations.service.js';
 const KEEP_MILLISECONDS = 48 * 3600 * 1000;
 
 /** What is known about a key. */
-export type Known =
-  | { state: 'new' }
-  | { state: 'in_flight' | 'done'; fingerprint: string; status: number; body: unknown };
+export type Known = { state: 'new' } | { state: 'in_flight' | 'done'; fingerprint: string; status: number; body: unknown };
 
 /** Remembers the first answer to each idempotency key, for two days. */
 @Injectable()
 export class IdempotencyStore {
-  constructor(private readonly database: Database, private readonly operations: OperationsService) {}
+  constructor(
+    private readonly database: Database,
+    private readonly operations: OperationsService,
+  ) {}
 
   /** Takes a key for this request, or tells what the first request with it came to. */
   async claim(principal: string, key: string, fingerprint: string, requestId: string): Promise<Known> {
     try {
       // Whatever the request comes to is on the disk only after this: a power cut cannot keep that and lose the key.
-      await this.database.write(({ db }) => db.insertInto('idempotency').values({
-        principal, key, fingerprint, state: 'in_flight', status: null, body: null, request_id: requestId, created_at: new Date().toISOString(),
-      }).execute(), 'process');
+      await this.database.write(
+        ({ db }) =>
+          db
+            .insertInto('idempotency')
+            .values({
+              principal,
+              key,
+              fingerprint,
+              state: 'in_flight',
+              status: null,
+              body: null,
+              request_id: requestId,
+              created_at: new Date().toISOString(),
+            })
+            .execute(),
+        'process',
+      );
       return { state: 'new' };
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
     }
-    const row = await this.database.db.selectFrom('idempotency').selectAll().where('principal', '=', principal).where('key', '=', key).executeTakeFirst();
+    const row = await this.database.db
+      .selectFrom('idempotency')
+      .selectAll()
+      .where('principal', '=', principal)
+      .where('key', '=', key)
+      .executeTakeFirst();
     if (row === undefined) return { state: 'in_flight', fingerprint, status: 0, body: undefined };
-    return { state: row.state === 'done' ? 'done' : 'in_flight', fingerprint: row.fingerprint, status: row.status ?? 0, body: row.body === null ? undefined : JSON.parse(row.body) as unknown };
+    return {
+      state: row.state === 'done' ? 'done' : 'in_flight',
+      fingerprint: row.fingerprint,
+      status: row.status ?? 0,
+      body: row.body === null ? undefined : (JSON.parse(row.body) as unknown),
+    };
   }
 
   /** On the disk with the audit record, which is written after it and before the answer. */
   async complete(principal: string, key: string, status: number, body: unknown): Promise<void> {
     const answer = { state: 'done', status, body: JSON.stringify(body ?? null) };
-    await this.database.write(({ db }) => db.updateTable('idempotency').set(answer).where('principal', '=', principal).where('key', '=', key).execute(), 'process');
+    await this.database.write(
+      ({ db }) => db.updateTable('idempotency').set(answer).where('principal', '=', principal).where('key', '=', key).execute(),
+      'process',
+    );
   }
 
   /** Forgets a key whose request was refused: a mended request may use it. */
   async forget(principal: string, key: string): Promise<void> {
-    await this.database.write(({ db }) => db.deleteFrom('idempotency').where('principal', '=', principal).where('key', '=', key).execute(), 'process');
+    await this.database.write(
+      ({ db }) => db.deleteFrom('idempotency').where('principal', '=', principal).where('key', '=', key).execute(),
+      'process',
+    );
   }
 
   /** After a crash: requests that got as far as an operation are done, the others never happened. */

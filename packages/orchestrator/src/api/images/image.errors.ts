@@ -6,7 +6,18 @@ export const IMAGE_PARAM = { image: 'Id or name of the image.' };
 
 /** Codes that an import or upload may answer. */
 export const IMPORT_ERRORS: readonly ErrorCode[] = [
-  'image.name_taken', 'image.format_mismatch', 'image.truncated', 'image.checksum_mismatch', 'image.wrong_kind', 'file.missing', 'file.not_regular', 'file.denied', 'file.outside_roots', 'pool.full', 'request.invalid_name', 'request.invalid_query',
+  'image.name_taken',
+  'image.format_mismatch',
+  'image.truncated',
+  'image.checksum_mismatch',
+  'image.wrong_kind',
+  'file.missing',
+  'file.not_regular',
+  'file.denied',
+  'file.outside_roots',
+  'pool.full',
+  'request.invalid_name',
+  'request.invalid_query',
   'host.unavailable',
 ];
 
@@ -14,38 +25,59 @@ export class ImageNotFound extends ApiError {
   /** As a path parameter it is 404; as a field of a body it is 422 and names the field. */
   constructor(idOrName: string, field?: string) {
     super('image.not_found', {
-      detail: `There is no image with the id or name "${idOrName}".`, remedy: 'Import it first (POST /v1/images), or list the images to see which there are.',
-      field, status: field === undefined ? 404 : 422,
+      detail: `There is no image with the id or name "${idOrName}".`,
+      remedy: 'Import it first (POST /v1/images), or list the images to see which there are.',
+      field,
+      status: field === undefined ? 404 : 422,
     });
   }
 }
 
 export class ImageNameTaken extends ApiError {
   constructor(name: string) {
-    super('image.name_taken', { detail: `An image with the name "${name}" exists.`, remedy: 'Choose another name, or delete that image first.', field: 'name' });
+    super('image.name_taken', {
+      detail: `An image with the name "${name}" exists.`,
+      remedy: 'Choose another name, or delete that image first.',
+      field: 'name',
+    });
   }
 }
 
 export class ImageInUse extends ApiError {
   constructor(name: string, machine: string) {
-    super('image.in_use', { detail: `Image "${name}" is used by machine "${machine}".`, remedy: 'Delete the machines that boot from it first.' });
+    super('image.in_use', {
+      detail: `Image "${name}" is used by machine "${machine}".`,
+      remedy: 'Delete the machines that boot from it first.',
+    });
   }
 }
 
 export class ImageNotReady extends ApiError {
   constructor(name: string, field?: string) {
-    super('image.not_ready', { detail: `Image "${name}" is still being imported.`, remedy: 'Wait for the operation of its import.', field });
+    super('image.not_ready', {
+      detail: `Image "${name}" is still being imported.`,
+      remedy: 'Wait for the operation of its import.',
+      field,
+    });
   }
 }
 
 export class ImageWrongKind extends ApiError {
   constructor(name: string, kind: string, wanted: string, field: string) {
-    super('image.wrong_kind', { detail: `Image "${name}" is of kind ${kind}; a ${wanted} is needed here.`, remedy: `Give an image of kind ${wanted}.`, field });
+    super('image.wrong_kind', {
+      detail: `Image "${name}" is of kind ${kind}; a ${wanted} is needed here.`,
+      remedy: `Give an image of kind ${wanted}.`,
+      field,
+    });
   }
 }
 
 export class ImageFormatDoesNotFit extends ApiError {
   constructor(kind: string, format: string) {
-    super('image.wrong_kind', { detail: `An image of kind ${kind} cannot have the format ${format}.`, remedy: 'kernel: elf or bzimage; initrd: initrd; disk: raw.', field: 'format' });
+    super('image.wrong_kind', {
+      detail: `An image of kind ${kind} cannot have the format ${format}.`,
+      remedy: 'kernel: elf or bzimage; initrd: initrd; disk: raw.',
+      field: 'format',
+    });
   }
 }

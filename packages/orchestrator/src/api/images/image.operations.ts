@@ -11,19 +11,33 @@ import { ImageRepository } from './image.repository.js';
 export class ImageImport implements OperationDefinition {
   readonly kind = 'image.import';
 
-  constructor(private readonly agent: HostAgent, private readonly repository: ImageRepository) {}
+  constructor(
+    private readonly agent: HostAgent,
+    private readonly repository: ImageRepository,
+  ) {}
 
   steps(operation: Operation): readonly Step[] {
     const { id } = operation.target;
-    return [{
-      name: 'copy',
-      run: async (context) => {
-        const { path, anywhere, kind, format, sha256 } = operation.input as { path: string; anywhere?: boolean; kind: string; format: string; sha256?: string };
-        const command = { id, path, anywhere: anywhere === true, kind, format, ...(sha256 === undefined ? {} : { sha256 }) };
-        operation.result = { imageId: id, ...await this.agent.importImage(command, { signal: context.signal, onProgress: (progress) => context.progress(progress) }) };
+    return [
+      {
+        name: 'copy',
+        run: async (context) => {
+          const { path, anywhere, kind, format, sha256 } = operation.input as {
+            path: string;
+            anywhere?: boolean;
+            kind: string;
+            format: string;
+            sha256?: string;
+          };
+          const command = { id, path, anywhere: anywhere === true, kind, format, ...(sha256 === undefined ? {} : { sha256 }) };
+          operation.result = {
+            imageId: id,
+            ...(await this.agent.importImage(command, { signal: context.signal, onProgress: (progress) => context.progress(progress) })),
+          };
+        },
+        undo: () => this.agent.removeImage({ id }),
       },
-      undo: () => this.agent.removeImage({ id }),
-    }];
+    ];
   }
 
   async finish(operation: Operation, ending: Ending, tx: WriteTransaction): Promise<void> {

@@ -28,12 +28,19 @@ export class KyselyImageRepository extends ImageRepository {
 
   override async insert(image: Image, db: Executor): Promise<void> {
     const { sizeBytes, createdAt, labels, source, ...row } = image;
-    await db.insertInto('images').values({ ...row, size_bytes: sizeBytes, created_at: createdAt, source: JSON.stringify(source) }).execute();
+    await db
+      .insertInto('images')
+      .values({ ...row, size_bytes: sizeBytes, created_at: createdAt, source: JSON.stringify(source) })
+      .execute();
     await replaceLabels(db, 'image', image.id, labels);
   }
 
   override async markReady(id: string, facts: { sizeBytes: number; sha256: string }, db: Executor): Promise<void> {
-    await db.updateTable('images').set({ state: 'ready', size_bytes: facts.sizeBytes, sha256: facts.sha256 }).where('id', '=', id).execute();
+    await db
+      .updateTable('images')
+      .set({ state: 'ready', size_bytes: facts.sizeBytes, sha256: facts.sha256 })
+      .where('id', '=', id)
+      .execute();
   }
 
   override async remove(id: string, db: Executor): Promise<void> {
@@ -42,12 +49,20 @@ export class KyselyImageRepository extends ImageRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Image | undefined> {
-    const row = await db.selectFrom('images').selectAll().where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)])).executeTakeFirst();
+    const row = await db
+      .selectFrom('images')
+      .selectAll()
+      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
+      .executeTakeFirst();
     return row === undefined ? undefined : (await this.withLabels([row], db))[0];
   }
 
   override async page(request: PageRequest): Promise<Image[]> {
-    let query = this.database.db.selectFrom('images').selectAll().orderBy('id').limit(request.limit + 1);
+    let query = this.database.db
+      .selectFrom('images')
+      .selectAll()
+      .orderBy('id')
+      .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     if (request.name !== undefined) query = query.where('name', '=', request.name);
     for (const filter of labelFilter(this.database.db, 'image', request.labels)) query = query.where('id', 'in', filter);
@@ -59,19 +74,36 @@ export class KyselyImageRepository extends ImageRepository {
   }
 
   override async user(id: string, db: Executor = this.database.db): Promise<string | undefined> {
-    const row = await db.selectFrom('machine_images').innerJoin('machines', 'machines.id', 'machine_images.machine_id').select('machines.name').where('image_id', '=', id).executeTakeFirst();
+    const row = await db
+      .selectFrom('machine_images')
+      .innerJoin('machines', 'machines.id', 'machine_images.machine_id')
+      .select('machines.name')
+      .where('image_id', '=', id)
+      .executeTakeFirst();
     return row?.name;
   }
 
   private async withLabels(rows: Selectable<ImagesTable>[], db: Executor): Promise<Image[]> {
-    const labels = await labelsOf(db, 'image', rows.map((row) => row.id));
+    const labels = await labelsOf(
+      db,
+      'image',
+      rows.map((row) => row.id),
+    );
     return rows.map((row) => fromRow(row, labels.get(row.id) ?? {}));
   }
 }
 
 function fromRow(row: Selectable<ImagesTable>, labels: Labels): Image {
   return {
-    id: row.id, name: row.name, kind: row.kind as ImageKind, format: row.format as ImageFormat, sizeBytes: row.size_bytes, sha256: row.sha256, state: row.state as ImageState, createdAt: row.created_at, labels,
+    id: row.id,
+    name: row.name,
+    kind: row.kind as ImageKind,
+    format: row.format as ImageFormat,
+    sizeBytes: row.size_bytes,
+    sha256: row.sha256,
+    state: row.state as ImageState,
+    createdAt: row.created_at,
+    labels,
     source: JSON.parse(row.source) as Image['source'],
   };
 }

@@ -17,17 +17,29 @@ import { ImageRepository } from './image.repository.js';
 
 @Injectable()
 export class ImagesService {
-  constructor(private readonly repository: ImageRepository, private readonly operations: OperationsService, private readonly config: Config) {}
+  constructor(
+    private readonly repository: ImageRepository,
+    private readonly operations: OperationsService,
+    private readonly config: Config,
+  ) {}
 
   async import(body: ImportImage): Promise<Operation> {
     requireImportRight(this.config);
     const image = this.newImage(body, { path: body.source.path });
     const target = { kind: 'image' as const, id: image.id, name: image.name };
-    const input = { path: body.source.path, anywhere: mayImportAnywhere(), kind: body.kind, format: body.format, ...(body.sha256 === undefined ? {} : { sha256: body.sha256 }) };
-    return uniqueName(image.name, () => this.operations.submit({ kind: 'image.import', target, input, result: { imageId: image.id } }, async (tx) => {
-      await this.repository.insert(image, tx.db);
-      tx.emit({ kind: 'image.created', target, data: { state: image.state } });
-    }));
+    const input = {
+      path: body.source.path,
+      anywhere: mayImportAnywhere(),
+      kind: body.kind,
+      format: body.format,
+      ...(body.sha256 === undefined ? {} : { sha256: body.sha256 }),
+    };
+    return uniqueName(image.name, () =>
+      this.operations.submit({ kind: 'image.import', target, input, result: { imageId: image.id } }, async (tx) => {
+        await this.repository.insert(image, tx.db);
+        tx.emit({ kind: 'image.created', target, data: { state: image.state } });
+      }),
+    );
   }
 
   async list(query: ListQuery): Promise<Page<ImageDto>> {
@@ -62,7 +74,18 @@ export class ImagesService {
 
   newImage(facts: Pick<ImportImage, 'name' | 'kind' | 'format' | 'labels'>, source: Image['source']): Image {
     if (!formatFits(facts.kind, facts.format)) throw new ImageFormatDoesNotFit(facts.kind, facts.format);
-    return { id: newId('img'), name: facts.name, kind: facts.kind, format: facts.format, sizeBytes: 0, sha256: '', state: 'importing', createdAt: new Date().toISOString(), labels: facts.labels ?? {}, source };
+    return {
+      id: newId('img'),
+      name: facts.name,
+      kind: facts.kind,
+      format: facts.format,
+      sizeBytes: 0,
+      sha256: '',
+      state: 'importing',
+      createdAt: new Date().toISOString(),
+      labels: facts.labels ?? {},
+      source,
+    };
   }
 
   private async load(idOrName: string): Promise<Image> {
@@ -83,7 +106,8 @@ function requireImportRight(config: Config): void {
   const principal = currentContext()?.principal;
   throw new ApiError('auth.forbidden', {
     detail: `The key "${principal?.name ?? ''}" has the role ${principal?.role ?? ''}, which lacks the permission images:import, and no directory of the host is open for imports.`,
-    remedy: 'Upload the file instead (PUT /v1/images/{name}/content, or `flotilla image import --upload`), use an admin key, or let the administrator name a directory: `flotilla up --import-root`.',
+    remedy:
+      'Upload the file instead (PUT /v1/images/{name}/content, or `flotilla image import --upload`), use an admin key, or let the administrator name a directory: `flotilla up --import-root`.',
   });
 }
 

@@ -5,7 +5,13 @@ import { Database, type Executor } from '../../database/database.js';
 import type { Role } from '../auth/roles.js';
 
 /** An API key as it is kept: only the hash of its secret. */
-export interface StoredKey { id: string; name: string; role: Role; secretHash: string; createdAt: string }
+export interface StoredKey {
+  id: string;
+  name: string;
+  role: Role;
+  secretHash: string;
+  createdAt: string;
+}
 
 /** Where API keys are kept. */
 export abstract class KeyRepository {
@@ -23,16 +29,27 @@ export class KyselyKeyRepository extends KeyRepository {
   }
 
   override async insert(key: StoredKey, db: Executor = this.database.db): Promise<void> {
-    await db.insertInto('keys').values({ id: key.id, name: key.name, role: key.role, secret_hash: key.secretHash, created_at: key.createdAt }).execute();
+    await db
+      .insertInto('keys')
+      .values({ id: key.id, name: key.name, role: key.role, secret_hash: key.secretHash, created_at: key.createdAt })
+      .execute();
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<StoredKey | undefined> {
-    const row = await db.selectFrom('keys').selectAll().where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)])).executeTakeFirst();
+    const row = await db
+      .selectFrom('keys')
+      .selectAll()
+      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
+      .executeTakeFirst();
     return row === undefined ? undefined : toKey(row);
   }
 
   override async page(request: PageRequest): Promise<StoredKey[]> {
-    let query = this.database.db.selectFrom('keys').selectAll().orderBy('id').limit(request.limit + 1);
+    let query = this.database.db
+      .selectFrom('keys')
+      .selectAll()
+      .orderBy('id')
+      .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     return (await query.execute()).map(toKey);
   }
@@ -42,7 +59,11 @@ export class KyselyKeyRepository extends KeyRepository {
   }
 
   override async countAdmins(db: Executor = this.database.db): Promise<number> {
-    const row = await db.selectFrom('keys').select((w) => w.fn.countAll().as('count')).where('role', '=', 'admin').executeTakeFirstOrThrow();
+    const row = await db
+      .selectFrom('keys')
+      .select((w) => w.fn.countAll().as('count'))
+      .where('role', '=', 'admin')
+      .executeTakeFirstOrThrow();
     return Number(row.count);
   }
 }

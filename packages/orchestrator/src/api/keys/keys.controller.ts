@@ -12,20 +12,38 @@ export class KeysController {
 
   @Post('keys')
   @HttpCode(201)
-  @Route({ summary: 'Make an API key', permission: 'keys:write', body: CreateKey, answers: { 201: { type: NewKeyDto, description: 'The key; its secret is shown this once.' } }, errors: ['key.name_taken', 'key.secret_shown_once', 'request.invalid_name'] })
+  @Route({
+    summary: 'Make an API key',
+    permission: 'keys:write',
+    body: CreateKey,
+    answers: { 201: { type: NewKeyDto, description: 'The key; its secret is shown this once.' } },
+    errors: ['key.name_taken', 'key.secret_shown_once', 'request.invalid_name'],
+  })
   create(@Body() body: CreateKey): Promise<NewKeyDto> {
     return this.keys.create(body);
   }
 
   @Get('keys')
-  @Route({ summary: 'List API keys', permission: 'keys:read', query: PageQuery, answers: { 200: { type: KeyDto, page: true, description: 'One page.' } }, errors: ['request.invalid_cursor', 'request.invalid_query'] })
+  @Route({
+    summary: 'List API keys',
+    permission: 'keys:read',
+    query: PageQuery,
+    answers: { 200: { type: KeyDto, page: true, description: 'One page.' } },
+    errors: ['request.invalid_cursor', 'request.invalid_query'],
+  })
   list(@Query() query: PageQuery): Promise<Page<KeyDto>> {
     return this.keys.list(query);
   }
 
   @Delete('keys/:key')
   @HttpCode(204)
-  @Route({ summary: 'Delete an API key', permission: 'keys:write', params: { key: 'Id or name of the key.' }, answers: { 204: { description: 'It is gone.' } }, errors: ['key.not_found', 'key.last_admin'] })
+  @Route({
+    summary: 'Delete an API key',
+    permission: 'keys:write',
+    params: { key: 'Id or name of the key.' },
+    answers: { 204: { description: 'It is gone.' } },
+    errors: ['key.not_found', 'key.last_admin'],
+  })
   remove(@Param('key') key: string): Promise<void> {
     return this.keys.remove(key);
   }

@@ -24,7 +24,11 @@ export class KeysService {
   /** Deleted since the start: a connection may have been on its way in meanwhile. */
   private readonly removed = new Set<string>();
 
-  constructor(private readonly repository: KeyRepository, private readonly database: Database, private readonly config: Config) {}
+  constructor(
+    private readonly repository: KeyRepository,
+    private readonly database: Database,
+    private readonly config: Config,
+  ) {}
 
   /** Calls `end` once the key is gone, at once when it is already; answers how to stop that. */
   whileValid(id: string, end: () => void): () => void {
@@ -49,7 +53,11 @@ export class KeysService {
       });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
-      throw new ApiError('key.name_taken', { detail: `An API key with the name "${body.name}" exists.`, remedy: 'Choose another name.', field: 'name' });
+      throw new ApiError('key.name_taken', {
+        detail: `An API key with the name "${body.name}" exists.`,
+        remedy: 'Choose another name.',
+        field: 'name',
+      });
     }
     return { ...toDto(key), secret: text };
   }
@@ -63,9 +71,13 @@ export class KeysService {
   async remove(idOrName: string): Promise<void> {
     const id = await this.database.write(async (tx) => {
       const key = await this.repository.find(idOrName, tx.db);
-      if (key === undefined) throw new ApiError('key.not_found', { detail: `There is no API key "${idOrName}".`, remedy: 'List the keys: GET /v1/keys.' });
-      if (key.role === 'admin' && await this.repository.countAdmins(tx.db) === 1) {
-        throw new ApiError('key.last_admin', { detail: 'Without this key nobody could manage keys.', remedy: 'Make another admin key first.' });
+      if (key === undefined)
+        throw new ApiError('key.not_found', { detail: `There is no API key "${idOrName}".`, remedy: 'List the keys: GET /v1/keys.' });
+      if (key.role === 'admin' && (await this.repository.countAdmins(tx.db)) === 1) {
+        throw new ApiError('key.last_admin', {
+          detail: 'Without this key nobody could manage keys.',
+          remedy: 'Make another admin key first.',
+        });
       }
       await this.repository.remove(key.id, tx.db);
       tx.emit({ kind: 'key.deleted', target: { kind: 'key', id: key.id, name: key.name }, data: {} });
@@ -78,7 +90,11 @@ export class KeysService {
 
   whoami(): WhoAmI {
     const principal = currentContext()?.principal;
-    if (principal === undefined) throw new ApiError('auth.missing', { detail: 'The request carries no API key.', remedy: 'Send the header Authorization: Bearer <key>.' });
+    if (principal === undefined)
+      throw new ApiError('auth.missing', {
+        detail: 'The request carries no API key.',
+        remedy: 'Send the header Authorization: Bearer <key>.',
+      });
     return principal;
   }
 
@@ -96,7 +112,7 @@ export class KeysService {
   /** Makes the first admin key and writes it where only the owner of the data directory can read it. */
   async bootstrap(): Promise<void> {
     const path = join(this.config.dataDirectory, 'admin.key');
-    if (await this.repository.countAdmins() > 0) {
+    if ((await this.repository.countAdmins()) > 0) {
       await rename(`${path}.tmp`, path).catch(() => undefined); // a crash came between the two last steps below
       return;
     }
@@ -111,7 +127,10 @@ export class KeysService {
 function makeKey(name: string, role: StoredKey['role']): { key: StoredKey; text: string } {
   const id = newId('key');
   const secret = randomBytes(SECRET_BYTES).toString('base64url');
-  return { key: { id, name, role, secretHash: hashSecret(secret), createdAt: new Date().toISOString() }, text: `flo_${id.slice(4)}_${secret}` };
+  return {
+    key: { id, name, role, secretHash: hashSecret(secret), createdAt: new Date().toISOString() },
+    text: `flo_${id.slice(4)}_${secret}`,
+  };
 }
 
 function hashSecret(secret: string): string {

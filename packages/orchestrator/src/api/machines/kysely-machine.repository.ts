@@ -19,7 +19,10 @@ export class KyselyMachineRepository extends MachineRepository {
   }
 
   override async insert(machine: Machine, imageIds: string[], db: Executor): Promise<void> {
-    await db.insertInto('machines').values({ id: machine.id, name: machine.name, created_at: machine.createdAt, ...columns(machine) }).execute();
+    await db
+      .insertInto('machines')
+      .values({ id: machine.id, name: machine.name, created_at: machine.createdAt, ...columns(machine) })
+      .execute();
     await replaceLabels(db, 'machine', machine.id, machine.labels);
     const images = [...new Set(imageIds)].map((image) => ({ machine_id: machine.id, image_id: image }));
     if (images.length > 0) await db.insertInto('machine_images').values(images).execute();
@@ -37,12 +40,20 @@ export class KyselyMachineRepository extends MachineRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Machine | undefined> {
-    const row = await db.selectFrom('machines').selectAll().where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)])).executeTakeFirst();
+    const row = await db
+      .selectFrom('machines')
+      .selectAll()
+      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
+      .executeTakeFirst();
     return row === undefined ? undefined : (await this.withLabels([row], db))[0];
   }
 
   override async page(request: PageRequest): Promise<Machine[]> {
-    let query = this.database.db.selectFrom('machines').selectAll().orderBy('id').limit(request.limit + 1);
+    let query = this.database.db
+      .selectFrom('machines')
+      .selectAll()
+      .orderBy('id')
+      .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     if (request.name !== undefined) query = query.where('name', '=', request.name);
     for (const filter of labelFilter(this.database.db, 'machine', request.labels)) query = query.where('id', 'in', filter);
@@ -56,39 +67,67 @@ export class KyselyMachineRepository extends MachineRepository {
   override async observed(ids: readonly string[]): Promise<Pick<Machine, 'id' | 'name' | 'observed'>[]> {
     const found: Pick<Machine, 'id' | 'name' | 'observed'>[] = [];
     for (let at = 0; at < ids.length; at += MAX_IDS) {
-      const rows = await this.database.db.selectFrom('machines').select(['id', 'name', 'observed']).where('id', 'in', ids.slice(at, at + MAX_IDS)).execute();
+      const rows = await this.database.db
+        .selectFrom('machines')
+        .select(['id', 'name', 'observed'])
+        .where('id', 'in', ids.slice(at, at + MAX_IDS))
+        .execute();
       found.push(...rows.map(({ id, name, observed }) => ({ id, name, observed: JSON.parse(observed) as Observed })));
     }
     return found;
   }
 
   override async active(): Promise<Machine[]> {
-    const rows = await this.database.db.selectFrom('machines').selectAll()
-      .where((w) => w.or([w('desired_state', '!=', 'stopped'), w('observed_state', 'not in', ['stopped', 'failed'])])).orderBy('id').execute();
+    const rows = await this.database.db
+      .selectFrom('machines')
+      .selectAll()
+      .where((w) => w.or([w('desired_state', '!=', 'stopped'), w('observed_state', 'not in', ['stopped', 'failed'])]))
+      .orderBy('id')
+      .execute();
     return this.withLabels(rows, this.database.db);
   }
 
   override async countByState(): Promise<Record<string, number>> {
-    const rows = await this.database.db.selectFrom('machines').select((w) => ['observed_state', w.fn.countAll().as('count')]).groupBy('observed_state').execute();
+    const rows = await this.database.db
+      .selectFrom('machines')
+      .select((w) => ['observed_state', w.fn.countAll().as('count')])
+      .groupBy('observed_state')
+      .execute();
     return Object.fromEntries(rows.map((row) => [row.observed_state, Number(row.count)]));
   }
 
   private async withLabels(rows: Selectable<MachinesTable>[], db: Executor): Promise<Machine[]> {
-    const labels = await labelsOf(db, 'machine', rows.map((row) => row.id));
+    const labels = await labelsOf(
+      db,
+      'machine',
+      rows.map((row) => row.id),
+    );
     return rows.map((row) => fromRow(row, labels.get(row.id) ?? {}));
   }
 }
 
 function columns(machine: Machine) {
   return {
-    generation: machine.generation, spec: JSON.stringify(machine.spec), desired_state: machine.desired.state, desired_generation: machine.desired.generation,
-    observed_state: machine.observed.state, observed: JSON.stringify(machine.observed), updated_at: machine.updatedAt,
+    generation: machine.generation,
+    spec: JSON.stringify(machine.spec),
+    desired_state: machine.desired.state,
+    desired_generation: machine.desired.generation,
+    observed_state: machine.observed.state,
+    observed: JSON.stringify(machine.observed),
+    updated_at: machine.updatedAt,
   };
 }
 
 function fromRow(row: Selectable<MachinesTable>, labels: Labels): Machine {
   return {
-    id: row.id, name: row.name, labels, generation: row.generation, createdAt: row.created_at, updatedAt: row.updated_at, spec: JSON.parse(row.spec) as MachineSpec,
-    desired: { state: row.desired_state as DesiredState, generation: row.desired_generation }, observed: JSON.parse(row.observed) as Observed,
+    id: row.id,
+    name: row.name,
+    labels,
+    generation: row.generation,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    spec: JSON.parse(row.spec) as MachineSpec,
+    desired: { state: row.desired_state as DesiredState, generation: row.desired_generation },
+    observed: JSON.parse(row.observed) as Observed,
   };
 }

@@ -9,7 +9,12 @@ import { MachineStates } from './machine-states.service.js';
 /** Brings the addresses stored for machines to the leases that their guests have taken on the host, and tells about each change. */
 @Injectable()
 export class LeasesReconciler {
-  constructor(private readonly agent: HostAgent, private readonly machines: MachineRepository, private readonly states: MachineStates, private readonly database: Database) {}
+  constructor(
+    private readonly agent: HostAgent,
+    private readonly machines: MachineRepository,
+    private readonly states: MachineStates,
+    private readonly database: Database,
+  ) {}
 
   async reconcile(): Promise<void> {
     const machines = await this.machines.active();

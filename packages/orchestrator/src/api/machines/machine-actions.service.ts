@@ -34,7 +34,11 @@ const REMEDIES: Record<MachineAction, string> = {
 /** What clients and the restart policy ask machines to do: each becomes a wish and an operation. */
 @Injectable()
 export class MachineActions {
-  constructor(private readonly repository: MachineRepository, private readonly operations: OperationsService, private readonly states: MachineStates) {}
+  constructor(
+    private readonly repository: MachineRepository,
+    private readonly operations: OperationsService,
+    private readonly states: MachineStates,
+  ) {}
 
   start(idOrName: string, ifMatch?: string): Promise<Operation> {
     return this.act(idOrName, ifMatch, { action: 'start', desired: 'running', transient: 'starting' });
@@ -79,21 +83,30 @@ export class MachineActions {
     checkGeneration(machine, ifMatch);
     const cleared = await this.clearTheWay(machine, wish);
     const kind: OperationKind = `machine.${wish.action}`;
-    return this.operations.submit({ kind, target: targetOf(machine), ...(wish.input === undefined ? {} : { input: wish.input }), result: { machineId: machine.id } }, async (tx) => {
-      const current = await this.repository.find(machine.id, tx.db);
-      if (current === undefined) {
-        // The cancelled create took the machine away: what is left to delete is nothing, and that succeeds.
-        if (wish.action === 'delete' && cleared === 'machine.create') return;
-        throw new MachineNotFound(idOrName);
-      }
-      checkGeneration(current, ifMatch);
-      if (!mayAct(wish.action, current.observed, wish.force ?? false)) throw new MachineStateConflict(current, wish.action, REMEDIES[wish.action]);
-      const again = wish.action === 'start' && wish.byPolicy === true;
-      const attempt = wish.action !== 'start' ? current.observed.attempt : again ? current.observed.attempt + 1 : 0;
-      await this.states.wish(tx, current, wish.desired, {
-        state: wish.transient, nextRestartAt: undefined, attempt, restarts: current.observed.restarts + (again ? 1 : 0), nextDeleteAt: undefined, deleteAttempts: wish.byPolicy === true ? current.observed.deleteAttempts : undefined,
-      });
-    });
+    return this.operations.submit(
+      { kind, target: targetOf(machine), ...(wish.input === undefined ? {} : { input: wish.input }), result: { machineId: machine.id } },
+      async (tx) => {
+        const current = await this.repository.find(machine.id, tx.db);
+        if (current === undefined) {
+          // The cancelled create took the machine away: what is left to delete is nothing, and that succeeds.
+          if (wish.action === 'delete' && cleared === 'machine.create') return;
+          throw new MachineNotFound(idOrName);
+        }
+        checkGeneration(current, ifMatch);
+        if (!mayAct(wish.action, current.observed, wish.force ?? false))
+          throw new MachineStateConflict(current, wish.action, REMEDIES[wish.action]);
+        const again = wish.action === 'start' && wish.byPolicy === true;
+        const attempt = wish.action !== 'start' ? current.observed.attempt : again ? current.observed.attempt + 1 : 0;
+        await this.states.wish(tx, current, wish.desired, {
+          state: wish.transient,
+          nextRestartAt: undefined,
+          attempt,
+          restarts: current.observed.restarts + (again ? 1 : 0),
+          nextDeleteAt: undefined,
+          deleteAttempts: wish.byPolicy === true ? current.observed.deleteAttempts : undefined,
+        });
+      },
+    );
   }
 
   /** One operation a machine: kill and forced delete cancel what runs, everything else is refused. Answers what was cancelled. */

@@ -18,5 +18,7 @@ export class MachineAddressHolders extends AddressHolders {
 }
 
 function heldUntil({ addresses }: Observed): Map<string, string> {
-  return new Map(addresses.flatMap((address) => (address.lease === undefined ? [] : [[address.interface, address.lease.expiresAt] as const])));
+  return new Map(
+    addresses.flatMap((address) => (address.lease === undefined ? [] : [[address.interface, address.lease.expiresAt] as const])),
+  );
 }

@@ -10,15 +10,22 @@ import { MachineRepository } from './machine.repository.js';
 /** Console of a machine: what it has shown, and live. */
 @Injectable()
 export class MachineConsole {
-  constructor(private readonly repository: MachineRepository, private readonly agent: HostAgent) {}
+  constructor(
+    private readonly repository: MachineRepository,
+    private readonly agent: HostAgent,
+  ) {}
 
   async sendLog(idOrName: string, query: LogsQuery, response: Response): Promise<void> {
     const machine = await this.repository.find(idOrName);
     if (machine === undefined) throw new MachineNotFound(idOrName);
     const log = await this.agent.readConsole({
-      id: machine.id, ...(query.offset === undefined ? {} : { offset: query.offset }), ...(query.tailBytes === undefined ? {} : { tailBytes: query.tailBytes }),
+      id: machine.id,
+      ...(query.offset === undefined ? {} : { offset: query.offset }),
+      ...(query.tailBytes === undefined ? {} : { tailBytes: query.tailBytes }),
     });
-    response.status(200).set({ 'Content-Type': 'text/plain; charset=utf-8', 'X-Console-Offset': String(log.offset), 'X-Content-Type-Options': 'nosniff' });
+    response
+      .status(200)
+      .set({ 'Content-Type': 'text/plain; charset=utf-8', 'X-Console-Offset': String(log.offset), 'X-Content-Type-Options': 'nosniff' });
     response.end(Buffer.from(log.bytes));
   }
 
@@ -26,10 +33,16 @@ export class MachineConsole {
   async open(idOrName: string, options: { offset?: number; write: boolean; signal: AbortSignal }): Promise<HostConsole> {
     const machine = await this.repository.find(idOrName);
     if (machine === undefined) throw new MachineNotFound(idOrName);
-    return this.agent.openConsole({ id: machine.id, write: options.write, ...(options.offset === undefined ? {} : { offset: options.offset }) }, options.signal);
+    return this.agent.openConsole(
+      { id: machine.id, write: options.write, ...(options.offset === undefined ? {} : { offset: options.offset }) },
+      options.signal,
+    );
   }
 
   refuseWithoutUpgrade(): void {
-    throw new ApiError('request.malformed', { detail: 'The console speaks WebSocket only.', remedy: 'Connect with a WebSocket client, or read the log: GET /v1/machines/{machine}/logs.' });
+    throw new ApiError('request.malformed', {
+      detail: 'The console speaks WebSocket only.',
+      remedy: 'Connect with a WebSocket client, or read the log: GET /v1/machines/{machine}/logs.',
+    });
   }
 }

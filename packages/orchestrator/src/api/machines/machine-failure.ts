@@ -21,13 +21,36 @@ export function reasonOf(exit: MachineExitFacts | undefined): { failed: boolean;
   const detail = exit?.detail ?? 'The worker process of the machine is gone.';
   const registers = exit?.registers === undefined ? {} : { registers: exit.registers };
   switch (exit?.reason) {
-    case 'powered-off': return { failed: false, reason: { code: 'guest.powered_off', detail, remedy: 'Start the machine to use it again.' } };
-    case 'reset': return { failed: false, reason: { code: 'guest.rebooted', detail, remedy: 'Start the machine, or set onReboot to restart.' } };
-    case 'panic': return { failed: true, reason: { code: 'guest.panic', detail, remedy: 'Read the console log: GET /v1/machines/{machine}/logs.', ...registers } };
-    case 'triple-fault': return { failed: true, reason: { code: 'guest.triple_fault', detail, remedy: 'Read the console log; check that kernel and machine fit.', ...registers } };
-    case 'error': return { failed: true, reason: { code: 'worker.failed', detail, remedy: 'Read the log of the worker; run `flotilla doctor`.', ...registers } };
-    case 'killed': case 'worker-exited': case undefined:
-      return { failed: true, reason: { code: 'worker.gone', detail, remedy: 'Look in the log of the host for why the process ended; the restart policy may start it again.' } };
+    case 'powered-off':
+      return { failed: false, reason: { code: 'guest.powered_off', detail, remedy: 'Start the machine to use it again.' } };
+    case 'reset':
+      return { failed: false, reason: { code: 'guest.rebooted', detail, remedy: 'Start the machine, or set onReboot to restart.' } };
+    case 'panic':
+      return {
+        failed: true,
+        reason: { code: 'guest.panic', detail, remedy: 'Read the console log: GET /v1/machines/{machine}/logs.', ...registers },
+      };
+    case 'triple-fault':
+      return {
+        failed: true,
+        reason: { code: 'guest.triple_fault', detail, remedy: 'Read the console log; check that kernel and machine fit.', ...registers },
+      };
+    case 'error':
+      return {
+        failed: true,
+        reason: { code: 'worker.failed', detail, remedy: 'Read the log of the worker; run `flotilla doctor`.', ...registers },
+      };
+    case 'killed':
+    case 'worker-exited':
+    case undefined:
+      return {
+        failed: true,
+        reason: {
+          code: 'worker.gone',
+          detail,
+          remedy: 'Look in the log of the host for why the process ended; the restart policy may start it again.',
+        },
+      };
   }
 }
 
@@ -37,7 +60,9 @@ function ended(machine: Machine, failed: boolean): ObservedChange {
   const next = stable ? 0 : attempt;
   const again = machine.desired.state === 'running' && wantsRestart(machine.spec.restartPolicy, failed, next);
   return {
-    attempt: next, workerPid: undefined, startedAt: undefined,
+    attempt: next,
+    workerPid: undefined,
+    startedAt: undefined,
     nextRestartAt: again ? new Date(Date.now() + backoffMilliseconds(machine.spec.restartPolicy, next)).toISOString() : undefined,
   };
 }

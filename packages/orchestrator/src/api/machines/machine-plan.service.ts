@@ -31,35 +31,72 @@ export interface MachinePlan {
 /** Turns the body of a create into a plan, or refuses it with the field at fault. Writes nothing. */
 @Injectable()
 export class MachinePlanner {
-  constructor(private readonly images: ImagesService, private readonly networks: NetworksService, private readonly hosts: HostsService) {}
+  constructor(
+    private readonly images: ImagesService,
+    private readonly networks: NetworksService,
+    private readonly hosts: HostsService,
+  ) {}
 
   async plan(body: CreateMachine): Promise<MachinePlan> {
     requireInProcessRight(body);
     const id = newId('mac');
     const hostMemory = await this.hosts.memoryMiB();
     if (body.memoryMiB > hostMemory) {
-      throw new ApiError('spec.memory_too_large', { detail: `The machine asks for ${body.memoryMiB} MiB; the host has ${hostMemory} MiB.`, remedy: `Give at most ${hostMemory} MiB.`, field: 'memoryMiB' });
+      throw new ApiError('spec.memory_too_large', {
+        detail: `The machine asks for ${body.memoryMiB} MiB; the host has ${hostMemory} MiB.`,
+        remedy: `Give at most ${hostMemory} MiB.`,
+        field: 'memoryMiB',
+      });
     }
     refuseDuplicates('disks', body.disks ?? []);
     refuseDuplicates('interfaces', body.interfaces ?? []);
     const kernel = await this.images.resolve(body.boot.kernel, 'kernel', 'boot.kernel');
     const initrd = body.boot.initrd === undefined ? undefined : await this.images.resolve(body.boot.initrd, 'initrd', 'boot.initrd');
-    const plan: MachinePlan = { id, imageIds: [kernel.id, ...(initrd === undefined ? [] : [initrd.id])], newVolumes: [], disks: [], networks: new Map(), spec: undefined as never };
+    const plan: MachinePlan = {
+      id,
+      imageIds: [kernel.id, ...(initrd === undefined ? [] : [initrd.id])],
+      newVolumes: [],
+      disks: [],
+      networks: new Map(),
+      spec: undefined as never,
+    };
     const disks = [];
     for (const [index, disk] of (body.disks ?? []).entries()) disks.push(await this.planDisk(plan, body.name, disk, `disks[${index}]`));
     const interfaces = await this.planInterfaces(plan, body);
     plan.spec = {
-      cpus: body.cpus, memoryMiB: body.memoryMiB, disks, interfaces, rng: body.rng ?? true, isolation: body.isolation ?? 'process', onReboot: body.onReboot ?? 'restart', onCrash: body.onCrash ?? 'stop',
-      boot: { kernel: kernel.id, ...(initrd === undefined ? {} : { initrd: initrd.id }), ...(body.boot.commandLine === undefined ? {} : { commandLine: body.boot.commandLine }) },
+      cpus: body.cpus,
+      memoryMiB: body.memoryMiB,
+      disks,
+      interfaces,
+      rng: body.rng ?? true,
+      isolation: body.isolation ?? 'process',
+      onReboot: body.onReboot ?? 'restart',
+      onCrash: body.onCrash ?? 'stop',
+      boot: {
+        kernel: kernel.id,
+        ...(initrd === undefined ? {} : { initrd: initrd.id }),
+        ...(body.boot.commandLine === undefined ? {} : { commandLine: body.boot.commandLine }),
+      },
       restartPolicy: toPolicy(body.restartPolicy),
     };
     return plan;
   }
 
   private async planDisk(plan: MachinePlan, machineName: string, disk: DiskDto, field: string): Promise<DiskSpec> {
-    const extras = { readOnly: disk.readOnly ?? false, ...(disk.serial === undefined ? {} : { serial: disk.serial }), ...(disk.sizeMiB === undefined ? {} : { sizeMiB: disk.sizeMiB }) };
-    if ((disk.image === undefined && disk.volume === undefined && disk.sizeMiB === undefined) || (disk.image !== undefined && disk.volume !== undefined)) {
-      throw new ApiError('spec.disk_invalid', { detail: 'A disk comes from an image, from a volume, or is empty with a size.', remedy: 'Give one of image and volume, or sizeMiB alone.', field });
+    const extras = {
+      readOnly: disk.readOnly ?? false,
+      ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+      ...(disk.sizeMiB === undefined ? {} : { sizeMiB: disk.sizeMiB }),
+    };
+    if (
+      (disk.image === undefined && disk.volume === undefined && disk.sizeMiB === undefined) ||
+      (disk.image !== undefined && disk.volume !== undefined)
+    ) {
+      throw new ApiError('spec.disk_invalid', {
+        detail: 'A disk comes from an image, from a volume, or is empty with a size.',
+        remedy: 'Give one of image and volume, or sizeMiB alone.',
+        field,
+      });
     }
     if (disk.volume !== undefined) {
       plan.disks.push({ name: disk.name, volume: disk.volume });
@@ -68,9 +105,22 @@ export class MachinePlanner {
     const image = disk.image === undefined ? undefined : await this.images.resolve(disk.image, 'disk', `${field}.image`);
     const sizeBytes = Math.max(image?.sizeBytes ?? 0, (disk.sizeMiB ?? 0) * MEBIBYTE);
     if (disk.sizeMiB !== undefined && disk.sizeMiB * MEBIBYTE < (image?.sizeBytes ?? 0)) {
-      throw new ApiError('spec.disk_invalid', { detail: `The image has ${image?.sizeBytes} bytes; a disk cannot be smaller.`, remedy: 'Give a larger sizeMiB, or leave it out.', field: `${field}.sizeMiB` });
+      throw new ApiError('spec.disk_invalid', {
+        detail: `The image has ${image?.sizeBytes} bytes; a disk cannot be smaller.`,
+        remedy: 'Give a larger sizeMiB, or leave it out.',
+        field: `${field}.sizeMiB`,
+      });
     }
-    const volume: Volume = { id: newId('vol'), name: `${machineName}-${disk.name}`, pool: DEFAULT_POOL, sizeBytes, format: 'raw', machine: plan.id, state: 'creating', createdAt: new Date().toISOString() };
+    const volume: Volume = {
+      id: newId('vol'),
+      name: `${machineName}-${disk.name}`,
+      pool: DEFAULT_POOL,
+      sizeBytes,
+      format: 'raw',
+      machine: plan.id,
+      state: 'creating',
+      createdAt: new Date().toISOString(),
+    };
     plan.newVolumes.push(volume);
     plan.disks.push({ name: disk.name, volume: volume.id });
     if (image !== undefined) plan.imageIds.push(image.id);
@@ -82,7 +132,11 @@ export class MachinePlanner {
     for (const [index, link] of (body.interfaces ?? []).entries()) {
       const field = `interfaces[${index}]`;
       if (link.mac !== undefined && !isUnicastMac(link.mac)) {
-        throw new ApiError('spec.mac_invalid', { detail: `${link.mac} is a multicast address or all zero.`, remedy: 'The lowest bit of the first pair must be 0, for example 02:...', field: `${field}.mac` });
+        throw new ApiError('spec.mac_invalid', {
+          detail: `${link.mac} is a multicast address or all zero.`,
+          remedy: 'The lowest bit of the first pair must be 0, for example 02:...',
+          field: `${field}.mac`,
+        });
       }
       const network = await this.networks.load(link.network ?? DEFAULT_NETWORK, `${field}.network`);
       plan.networks.set(network.id, network);
@@ -98,7 +152,8 @@ function requireInProcessRight(body: CreateMachine): void {
   if (body.isolation !== 'in-process' || principal === undefined || roleAllows(principal.role, 'machines:in-process')) return;
   throw new ApiError('auth.forbidden', {
     detail: `The key "${principal.name}" has the role ${principal.role}, which lacks the permission machines:in-process: such a guest runs inside the host agent, outside of any sandbox.`,
-    remedy: 'Leave isolation out (a worker process of its own), or use an admin key.', field: 'isolation',
+    remedy: 'Leave isolation out (a worker process of its own), or use an admin key.',
+    field: 'isolation',
   });
 }
 
@@ -110,5 +165,9 @@ export function toPolicy(policy: RestartPolicyDto | undefined): RestartPolicy {
 function refuseDuplicates(field: string, list: { name: string }[]): void {
   const index = list.findIndex((one, at) => list.findIndex((other) => other.name === one.name) !== at);
   if (index < 0) return;
-  throw new ApiError('spec.duplicate_name', { detail: `The name "${list[index]?.name}" is used twice in ${field}.`, remedy: 'Give each entry a name of its own.', field: `${field}[${index}].name` });
+  throw new ApiError('spec.duplicate_name', {
+    detail: `The name "${list[index]?.name}" is used twice in ${field}.`,
+    remedy: 'Give each entry a name of its own.',
+    field: `${field}[${index}].name`,
+  });
 }

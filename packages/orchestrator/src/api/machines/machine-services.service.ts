@@ -6,5 +6,8 @@ import { MachineStates } from './machine-states.service.js';
 /** What the reconciler acts through. */
 @Injectable()
 export class MachineServices {
-  constructor(readonly states: MachineStates, readonly actions: MachineActions) {}
+  constructor(
+    readonly states: MachineStates,
+    readonly actions: MachineActions,
+  ) {}
 }

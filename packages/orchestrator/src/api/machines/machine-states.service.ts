@@ -14,14 +14,21 @@ export type ObservedChange = { [K in keyof Observed]?: Observed[K] | undefined }
 /** The one place that changes what is stored about a machine, and tells about it. */
 @Injectable()
 export class MachineStates {
-  constructor(private readonly repository: MachineRepository, private readonly database: Database) {}
+  constructor(
+    private readonly repository: MachineRepository,
+    private readonly database: Database,
+  ) {}
 
   /** Changes what is seen of a machine; nothing happens when it is gone. */
   async observe(id: string, change: ObservedChange | ((machine: Machine) => ObservedChange | undefined)): Promise<void> {
     await this.database.write((tx) => this.observeIn(tx, id, change));
   }
 
-  async observeIn(tx: WriteTransaction, id: string, change: ObservedChange | ((machine: Machine) => ObservedChange | undefined)): Promise<void> {
+  async observeIn(
+    tx: WriteTransaction,
+    id: string,
+    change: ObservedChange | ((machine: Machine) => ObservedChange | undefined),
+  ): Promise<void> {
     const machine = await this.repository.find(id, tx.db);
     const wanted = machine === undefined || typeof change !== 'function' ? change : change(machine);
     if (machine === undefined || wanted === undefined || typeof wanted === 'function') return;
@@ -38,8 +45,15 @@ export class MachineStates {
     await this.observeIn(tx, id, (machine) => {
       const deleteAttempts = (machine.observed.deleteAttempts ?? 0) + 1;
       return {
-        state: 'deleting', deleteAttempts, nextDeleteAt: nextDelete(deleteAttempts), nextRestartAt: undefined,
-        reason: { code: error.code, detail: `The machine could not be deleted: ${error.message}`, remedy: `${error.remedy} It is tried again by itself; you may also delete it again.` },
+        state: 'deleting',
+        deleteAttempts,
+        nextDeleteAt: nextDelete(deleteAttempts),
+        nextRestartAt: undefined,
+        reason: {
+          code: error.code,
+          detail: `The machine could not be deleted: ${error.message}`,
+          remedy: `${error.remedy} It is tried again by itself; you may also delete it again.`,
+        },
       };
     });
     const machine = await this.repository.find(id, tx.db);
@@ -66,8 +80,13 @@ export function targetOf(machine: Pick<Machine, 'id' | 'name'>): Target {
 function emitState(tx: WriteTransaction, machine: Machine, previous: string): void {
   const { state, reason } = machine.observed;
   tx.emit({
-    kind: 'machine.state', target: targetOf(machine),
-    data: { state, previous, ...(reason === undefined ? {} : { reason: { code: reason.code, detail: reason.detail, remedy: reason.remedy } }) },
+    kind: 'machine.state',
+    target: targetOf(machine),
+    data: {
+      state,
+      previous,
+      ...(reason === undefined ? {} : { reason: { code: reason.code, detail: reason.detail, remedy: reason.remedy } }),
+    },
   });
 }
 

@@ -23,7 +23,11 @@ export class MachineSteps {
   private readonly loaded = new WeakMap<Operation, Promise<Machine>>();
 
   constructor(
-    private readonly agent: HostAgent, private readonly repository: MachineRepository, private readonly volumes: VolumeRepository, private readonly networks: NetworksService, private readonly states: MachineStates,
+    private readonly agent: HostAgent,
+    private readonly repository: MachineRepository,
+    private readonly volumes: VolumeRepository,
+    private readonly networks: NetworksService,
+    private readonly states: MachineStates,
   ) {}
 
   /** Copies or makes the disks. */
@@ -35,9 +39,14 @@ export class MachineSteps {
         for (const disk of machine.spec.disks) {
           const volume = volumeOf(machine, disk.name);
           if (disk.volume !== undefined) continue;
-          const facts = await this.agent.ensureVolume({
-            id: volume, ...(disk.image === undefined ? {} : { imageId: disk.image }), ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
-          }, { signal, onProgress: progress });
+          const facts = await this.agent.ensureVolume(
+            {
+              id: volume,
+              ...(disk.image === undefined ? {} : { imageId: disk.image }),
+              ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
+            },
+            { signal, onProgress: progress },
+          );
           also((tx) => this.volumes.markReady(volume, facts.sizeBytes, tx.db));
         }
       },
@@ -63,16 +72,29 @@ export class MachineSteps {
   /** Worker and guest. */
   launchSteps(id: string): Step[] {
     return [
-      { name: 'worker', run: async ({ operation }) => { await this.agent.createMachine(await this.launch(operation)); }, undo: () => this.kill(id) },
+      {
+        name: 'worker',
+        run: async ({ operation }) => {
+          await this.agent.createMachine(await this.launch(operation));
+        },
+        undo: () => this.kill(id),
+      },
       { name: 'boot', run: async ({ operation }) => this.agent.bootMachine(await this.command(operation)) },
       {
         name: 'observe',
         run: async ({ also }) => {
           const found = (await this.agent.listMachines()).find((machine) => machine.id === id);
           const startedAt = new Date().toISOString();
-          also((tx) => this.states.observeIn(tx, id, (machine) => ({
-            state: 'running', generation: machine.desired.generation, startedAt, workerPid: found?.pid, reason: undefined, nextRestartAt: undefined,
-          })));
+          also((tx) =>
+            this.states.observeIn(tx, id, (machine) => ({
+              state: 'running',
+              generation: machine.desired.generation,
+              startedAt,
+              workerPid: found?.pid,
+              reason: undefined,
+              nextRestartAt: undefined,
+            })),
+          );
         },
       },
     ];
@@ -81,14 +103,20 @@ export class MachineSteps {
   /** The power button, and the wait for the guest. */
   powerOff(id: string): Step[] {
     return [
-      { name: 'power-button', run: async ({ operation }) => this.agent.pressPowerButton(await this.command(operation)).catch(ignoreGoneWorker) },
+      {
+        name: 'power-button',
+        run: async ({ operation }) => this.agent.pressPowerButton(await this.command(operation)).catch(ignoreGoneWorker),
+      },
       { name: 'wait', run: ({ operation, signal, aside }) => aside(() => this.waitForEnd(id, operation, signal)) },
     ];
   }
 
   /** Ends what runs and takes everything off the host that a stopped machine does not need; one that is gone has nothing there. */
   clear(id: string): Step[] {
-    return [{ name: 'kill', run: () => this.kill(id) }, { name: 'release', run: () => this.release(id) }];
+    return [
+      { name: 'kill', run: () => this.kill(id) },
+      { name: 'release', run: () => this.release(id) },
+    ];
   }
 
   pause(): Step {
@@ -118,10 +146,24 @@ export class MachineSteps {
       interfaces.push({ name: link.name, networkId: network.id, bridge: network.bridge, mac: link.mac, ip: address?.ip ?? '' });
     }
     return {
-      id, generation: machine.desired.generation, cpus: spec.cpus, memoryMiB: spec.memoryMiB, kernelImageId: spec.boot.kernel, interfaces,
-      ...(spec.boot.initrd === undefined ? {} : { initrdImageId: spec.boot.initrd }), ...(spec.boot.commandLine === undefined ? {} : { commandLine: spec.boot.commandLine }),
-      disks: spec.disks.map((disk) => ({ name: disk.name, volumeId: volumeOf(machine, disk.name), readOnly: disk.readOnly, ...(disk.serial === undefined ? {} : { serial: disk.serial }) })),
-      rng: spec.rng, isolation: spec.isolation, onReboot: spec.onReboot, onCrash: spec.onCrash,
+      id,
+      generation: machine.desired.generation,
+      cpus: spec.cpus,
+      memoryMiB: spec.memoryMiB,
+      kernelImageId: spec.boot.kernel,
+      interfaces,
+      ...(spec.boot.initrd === undefined ? {} : { initrdImageId: spec.boot.initrd }),
+      ...(spec.boot.commandLine === undefined ? {} : { commandLine: spec.boot.commandLine }),
+      disks: spec.disks.map((disk) => ({
+        name: disk.name,
+        volumeId: volumeOf(machine, disk.name),
+        readOnly: disk.readOnly,
+        ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+      })),
+      rng: spec.rng,
+      isolation: spec.isolation,
+      onReboot: spec.onReboot,
+      onCrash: spec.onCrash,
     };
   }
 
@@ -137,7 +179,10 @@ export class MachineSteps {
       await sleep(Math.min(left, POLL_MILLISECONDS.most, Math.max(POLL_MILLISECONDS.least, waited / 20)), signal);
     }
     if (thenKill) return;
-    throw new ApiError('machine.stop_timeout', { detail: `The guest did not power off within ${timeoutSeconds} s after the power button.`, remedy: 'Shut the guest down from within, give more time, or kill the machine.' });
+    throw new ApiError('machine.stop_timeout', {
+      detail: `The guest did not power off within ${timeoutSeconds} s after the power button.`,
+      remedy: 'Shut the guest down from within, give more time, or kill the machine.',
+    });
   }
 
   private async kill(id: string): Promise<void> {
@@ -162,10 +207,12 @@ export class MachineSteps {
   }
 
   private load(operation: Operation): Promise<Machine> {
-    const known = this.loaded.get(operation) ?? this.repository.find(operation.target.id).then((machine) => {
-      if (machine === undefined) throw new MachineNotFound(operation.target.id);
-      return machine;
-    });
+    const known =
+      this.loaded.get(operation) ??
+      this.repository.find(operation.target.id).then((machine) => {
+        if (machine === undefined) throw new MachineNotFound(operation.target.id);
+        return machine;
+      });
     this.loaded.set(operation, known);
     return known;
   }

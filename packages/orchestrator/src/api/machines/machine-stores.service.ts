@@ -10,7 +10,12 @@ import type { MachinePlan } from './machine-plan.service.js';
 /** What a machine holds beside its own row: volumes and addresses. */
 @Injectable()
 export class MachineStores {
-  constructor(readonly database: Database, private readonly volumes: VolumesService, private readonly volumeRepository: VolumeRepository, private readonly networks: NetworksService) {}
+  constructor(
+    readonly database: Database,
+    private readonly volumes: VolumesService,
+    private readonly volumeRepository: VolumeRepository,
+    private readonly networks: NetworksService,
+  ) {}
 
   /** Stores new volumes, claims given ones and reserves addresses. */
   async reserve(plan: MachinePlan, tx: WriteTransaction): Promise<MachineAddress[]> {
@@ -22,7 +27,12 @@ export class MachineStores {
     for (const [index, link] of plan.spec.interfaces.entries()) {
       const network = plan.networks.get(link.network);
       if (network === undefined) continue;
-      const address = await this.networks.reserve(network, { machine: plan.id, interface: link.name, mac: link.mac }, `interfaces[${index}]`, tx.db);
+      const address = await this.networks.reserve(
+        network,
+        { machine: plan.id, interface: link.name, mac: link.mac },
+        `interfaces[${index}]`,
+        tx.db,
+      );
       addresses.push({ interface: link.name, mac: link.mac, ip: address.ip });
     }
     return addresses;

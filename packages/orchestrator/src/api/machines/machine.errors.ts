@@ -7,23 +7,55 @@ export const MACHINE_PARAM = { machine: 'Id or name of the machine.' };
 
 /** Codes that creating a machine may answer at once. */
 export const CREATE_ERRORS: readonly ErrorCode[] = [
-  'machine.name_taken', 'image.not_found', 'image.not_ready', 'image.wrong_kind', 'volume.not_found', 'volume.locked', 'network.not_found', 'network.full', 'network.mac_taken',
-  'spec.invalid', 'spec.memory_too_small', 'spec.memory_too_large', 'spec.memory_unaligned', 'spec.cpus_out_of_range', 'spec.mac_invalid', 'spec.command_line_invalid', 'spec.disk_invalid',
-  'spec.duplicate_name', 'host.kvm_missing', 'host.kvm_denied', 'host.kvm_unsupported', 'host.unavailable', 'pool.full',
+  'machine.name_taken',
+  'image.not_found',
+  'image.not_ready',
+  'image.wrong_kind',
+  'volume.not_found',
+  'volume.locked',
+  'network.not_found',
+  'network.full',
+  'network.mac_taken',
+  'spec.invalid',
+  'spec.memory_too_small',
+  'spec.memory_too_large',
+  'spec.memory_unaligned',
+  'spec.cpus_out_of_range',
+  'spec.mac_invalid',
+  'spec.command_line_invalid',
+  'spec.disk_invalid',
+  'spec.duplicate_name',
+  'host.kvm_missing',
+  'host.kvm_denied',
+  'host.kvm_unsupported',
+  'host.unavailable',
+  'pool.full',
 ];
 
 /** Codes that actions on a machine may answer at once. */
-export const ACTION_ERRORS: readonly ErrorCode[] = ['machine.not_found', 'machine.state_conflict', 'precondition.failed', 'host.unavailable'];
+export const ACTION_ERRORS: readonly ErrorCode[] = [
+  'machine.not_found',
+  'machine.state_conflict',
+  'precondition.failed',
+  'host.unavailable',
+];
 
 export class MachineNotFound extends ApiError {
   constructor(idOrName: string) {
-    super('machine.not_found', { detail: `There is no machine with the id or name "${idOrName}".`, remedy: 'List the machines to see which there are: GET /v1/machines.' });
+    super('machine.not_found', {
+      detail: `There is no machine with the id or name "${idOrName}".`,
+      remedy: 'List the machines to see which there are: GET /v1/machines.',
+    });
   }
 }
 
 export class MachineNameTaken extends ApiError {
   constructor(name: string) {
-    super('machine.name_taken', { detail: `A machine with the name "${name}" exists.`, remedy: 'Choose another name, or delete that machine first.', field: 'name' });
+    super('machine.name_taken', {
+      detail: `A machine with the name "${name}" exists.`,
+      remedy: 'Choose another name, or delete that machine first.',
+      field: 'name',
+    });
   }
 }
 
@@ -35,12 +67,18 @@ export class MachineStateConflict extends ApiError {
 
 export class MachineBusy extends ApiError {
   constructor(machine: Machine, operation: { id: string; kind: string }) {
-    super('machine.state_conflict', { detail: `Operation ${operation.id} (${operation.kind}) on machine "${machine.name}" has not ended.`, remedy: `Wait for it with GET /v1/operations/${operation.id} and Prefer: wait=60, or cancel it.` });
+    super('machine.state_conflict', {
+      detail: `Operation ${operation.id} (${operation.kind}) on machine "${machine.name}" has not ended.`,
+      remedy: `Wait for it with GET /v1/operations/${operation.id} and Prefer: wait=60, or cancel it.`,
+    });
   }
 }
 
 export class PreconditionFailed extends ApiError {
   constructor(machine: Machine) {
-    super('precondition.failed', { detail: `Machine "${machine.name}" is at generation ${machine.generation}, not at the one of If-Match.`, remedy: 'Read the machine again, check your change against it, and repeat it with the new ETag.' });
+    super('precondition.failed', {
+      detail: `Machine "${machine.name}" is at generation ${machine.generation}, not at the one of If-Match.`,
+      remedy: 'Read the machine again, check your change against it, and repeat it with the new ETag.',
+    });
   }
 }

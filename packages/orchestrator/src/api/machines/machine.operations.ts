@@ -16,11 +16,19 @@ type StepsOf = (steps: MachineSteps, operation: Operation) => Step[];
 
 /** Steps of every operation on machines: the whole table of what Flotilla does to one. */
 const STEPS: Record<Extract<OperationKind, `machine.${string}`>, StepsOf> = {
-  'machine.create': (steps, { target: { id }, input }) => [steps.makeVolumes(id), ...(input['start'] === true ? [...steps.connect(id), ...steps.launchSteps(id)] : [])],
+  'machine.create': (steps, { target: { id }, input }) => [
+    steps.makeVolumes(id),
+    ...(input['start'] === true ? [...steps.connect(id), ...steps.launchSteps(id)] : []),
+  ],
   'machine.start': (steps, { target: { id } }) => [...steps.connect(id), ...steps.launchSteps(id)],
   'machine.stop': (steps, { target: { id } }) => [...steps.powerOff(id), ...steps.clear(id)],
   'machine.kill': (steps, { target: { id } }) => steps.clear(id),
-  'machine.restart': (steps, { target: { id } }) => [...steps.powerOff(id), ...steps.clear(id), ...steps.connect(id, { afterStop: true }), ...steps.launchSteps(id)],
+  'machine.restart': (steps, { target: { id } }) => [
+    ...steps.powerOff(id),
+    ...steps.clear(id),
+    ...steps.connect(id, { afterStop: true }),
+    ...steps.launchSteps(id),
+  ],
   'machine.pause': (steps) => [steps.pause()],
   'machine.resume': (steps) => [steps.resume()],
   'machine.delete': (steps, { target: { id } }) => [...steps.clear(id), ...steps.destroy(id)],
@@ -41,11 +49,19 @@ export const MACHINE_OPERATIONS = Object.keys(STEPS) as MachineOperationKind[];
 @Injectable()
 export class MachineOperations {
   constructor(
-    private readonly steps: MachineSteps, private readonly states: MachineStates, private readonly repository: MachineRepository, private readonly volumes: VolumeRepository, private readonly networks: NetworkRepository,
+    private readonly steps: MachineSteps,
+    private readonly states: MachineStates,
+    private readonly repository: MachineRepository,
+    private readonly volumes: VolumeRepository,
+    private readonly networks: NetworkRepository,
   ) {}
 
   definition(kind: MachineOperationKind): OperationDefinition {
-    return { kind, steps: (operation) => STEPS[kind](this.steps, operation), finish: (operation, ending, tx) => this.finish(kind, operation, ending, tx) };
+    return {
+      kind,
+      steps: (operation) => STEPS[kind](this.steps, operation),
+      finish: (operation, ending, tx) => this.finish(kind, operation, ending, tx),
+    };
   }
 
   private async finish(kind: MachineOperationKind, operation: Operation, ending: Ending, tx: WriteTransaction): Promise<void> {
@@ -65,7 +81,10 @@ export class MachineOperations {
     if (machine === undefined) return;
     const given = machine.spec.disks.flatMap((disk) => (disk.volume === undefined ? [] : [disk.volume]));
     await this.volumes.release(id, given, tx.db);
-    await this.volumes.remove(machine.observed.disks.map((disk) => disk.volume).filter((volume) => !given.includes(volume)), tx.db);
+    await this.volumes.remove(
+      machine.observed.disks.map((disk) => disk.volume).filter((volume) => !given.includes(volume)),
+      tx.db,
+    );
     await this.networks.releaseAll(id, tx.db);
     await this.repository.remove(id, tx.db);
     for (const event of leaseChange(machine, [])?.events ?? []) tx.emit(event);

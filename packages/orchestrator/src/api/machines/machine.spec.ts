@@ -1,11 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
-import { actionAllowed, backoffMilliseconds, MACHINE_ACTIONS, MACHINE_STATES, type MachineAction, type MachineState, mayAct, nextDelete, type RestartPolicy, wantsRestart } from './machine.js';
+import {
+  actionAllowed,
+  backoffMilliseconds,
+  MACHINE_ACTIONS,
+  MACHINE_STATES,
+  type MachineAction,
+  type MachineState,
+  mayAct,
+  nextDelete,
+  type RestartPolicy,
+  wantsRestart,
+} from './machine.js';
 import { reasonOf } from './machine-failure.js';
 
 // creating stopped starting running pausing paused stopping failed deleting unknown
 const TABLE: Record<MachineAction, string> = {
-  start: '.x.....x..', stop: '...x.x...x', restart: '...x.x...x', kill: '..xxxxxx.x', pause: '...x......', resume: '.....x....', delete: 'xx.....x.x',
+  start: '.x.....x..',
+  stop: '...x.x...x',
+  restart: '...x.x...x',
+  kill: '..xxxxxx.x',
+  pause: '...x......',
+  resume: '.....x....',
+  delete: 'xx.....x.x',
 };
 
 describe('a machine', () => {
@@ -34,18 +51,28 @@ describe('a machine', () => {
 
   it('waits twice as long for each attempt, at most five minutes', () => {
     const policy: RestartPolicy = { mode: 'always', maxRetries: 9, backoffSeconds: 2 };
-    expect([0, 1, 2, 3, 20, 2000].map((attempt) => backoffMilliseconds(policy, attempt))).to.deep.equal([2000, 4000, 8000, 16_000, 300_000, 300_000]);
+    expect([0, 1, 2, 3, 20, 2000].map((attempt) => backoffMilliseconds(policy, attempt))).to.deep.equal([
+      2000, 4000, 8000, 16_000, 300_000, 300_000,
+    ]);
   });
 
   it('restarts as its policy says', () => {
     const policy = (mode: RestartPolicy['mode']): RestartPolicy => ({ mode, maxRetries: 2, backoffSeconds: 1 });
-    expect([wantsRestart(policy('never'), true, 0), wantsRestart(policy('on-failure'), true, 0), wantsRestart(policy('on-failure'), false, 0), wantsRestart(policy('always'), false, 1), wantsRestart(policy('always'), true, 2)])
-      .to.deep.equal([false, true, false, true, false]);
+    expect([
+      wantsRestart(policy('never'), true, 0),
+      wantsRestart(policy('on-failure'), true, 0),
+      wantsRestart(policy('on-failure'), false, 0),
+      wantsRestart(policy('always'), false, 1),
+      wantsRestart(policy('always'), true, 2),
+    ]).to.deep.equal([false, true, false, true, false]);
   });
 
   it('names the cause of its end', () => {
     expect(reasonOf({ reason: 'powered-off', detail: 'x' })).to.deep.include({ failed: false });
-    expect(reasonOf({ reason: 'panic', detail: 'x', registers: { rip: '0x1' } }).reason).to.deep.include({ code: 'guest.panic', registers: { rip: '0x1' } });
+    expect(reasonOf({ reason: 'panic', detail: 'x', registers: { rip: '0x1' } }).reason).to.deep.include({
+      code: 'guest.panic',
+      registers: { rip: '0x1' },
+    });
     expect(reasonOf(undefined).reason.code).to.equal('worker.gone');
   });
 });

@@ -5,7 +5,18 @@ import type { Labels } from '../../common/names.js';
 export const DESIRED_STATES = ['running', 'stopped', 'paused'] as const;
 export type DesiredState = (typeof DESIRED_STATES)[number];
 
-export const MACHINE_STATES = ['creating', 'stopped', 'starting', 'running', 'pausing', 'paused', 'stopping', 'failed', 'deleting', 'unknown'] as const;
+export const MACHINE_STATES = [
+  'creating',
+  'stopped',
+  'starting',
+  'running',
+  'pausing',
+  'paused',
+  'stopping',
+  'failed',
+  'deleting',
+  'unknown',
+] as const;
 export type MachineState = (typeof MACHINE_STATES)[number];
 
 export const RESTART_MODES = ['never', 'on-failure', 'always'] as const;
@@ -22,9 +33,24 @@ export interface RestartPolicy {
   backoffSeconds: number;
 }
 
-export interface BootSpec { kernel: string; initrd?: string; commandLine?: string }
-export interface DiskSpec { name: string; image?: string; volume?: string; sizeMiB?: number; readOnly: boolean; serial?: string }
-export interface InterfaceSpec { name: string; network: string; mac: string }
+export interface BootSpec {
+  kernel: string;
+  initrd?: string;
+  commandLine?: string;
+}
+export interface DiskSpec {
+  name: string;
+  image?: string;
+  volume?: string;
+  sizeMiB?: number;
+  readOnly: boolean;
+  serial?: string;
+}
+export interface InterfaceSpec {
+  name: string;
+  network: string;
+  mac: string;
+}
 
 /** What was asked for; all references are ids, all defaults are filled in. */
 export interface MachineSpec {
@@ -41,13 +67,30 @@ export interface MachineSpec {
 }
 
 /** Why a machine is in the state it is in. */
-export interface StateReason { code: ErrorCode; detail: string; remedy: string; registers?: Record<string, string> }
+export interface StateReason {
+  code: ErrorCode;
+  detail: string;
+  remedy: string;
+  registers?: Record<string, string>;
+}
 
 /** An address that the guest has taken by DHCP. */
-export interface AddressLease { ip: string; expiresAt: string; hostname?: string }
+export interface AddressLease {
+  ip: string;
+  expiresAt: string;
+  hostname?: string;
+}
 /** `ip` is reserved for the interface; `lease` is there once the guest has taken it. */
-export interface MachineAddress { interface: string; mac: string; ip?: string; lease?: AddressLease }
-export interface MachineDisk { name: string; volume: string }
+export interface MachineAddress {
+  interface: string;
+  mac: string;
+  ip?: string;
+  lease?: AddressLease;
+}
+export interface MachineDisk {
+  name: string;
+  volume: string;
+}
 
 /** What was last seen of a machine. */
 export interface Observed {

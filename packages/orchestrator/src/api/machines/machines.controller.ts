@@ -13,105 +13,227 @@ import { MachineActions } from './machine-actions.service.js';
 import { MachineConsole } from './machine-console.service.js';
 import { MachinesService } from './machines.service.js';
 
-const ACCEPTED = { 200: { type: OperationDto, description: 'The operation ended within the time of `Prefer: wait`.' }, 202: { type: OperationDto, description: 'Accepted; the operation goes on.' } };
+const ACCEPTED = {
+  200: { type: OperationDto, description: 'The operation ended within the time of `Prefer: wait`.' },
+  202: { type: OperationDto, description: 'Accepted; the operation goes on.' },
+};
 
 @Controller('v1/machines')
 export class MachinesController {
-  constructor(private readonly machines: MachinesService, private readonly actions: MachineActions, private readonly console: MachineConsole) {}
+  constructor(
+    private readonly machines: MachinesService,
+    private readonly actions: MachineActions,
+    private readonly console: MachineConsole,
+  ) {}
 
   @Post()
   @HttpCode(202)
-  @Route({ summary: 'Create a machine', permission: 'machines:write', operation: true, body: CreateMachine, answers: ACCEPTED, errors: CREATE_ERRORS })
+  @Route({
+    summary: 'Create a machine',
+    permission: 'machines:write',
+    operation: true,
+    body: CreateMachine,
+    answers: ACCEPTED,
+    errors: CREATE_ERRORS,
+  })
   create(@Body() body: CreateMachine): Promise<Operation> {
     return this.machines.create(body);
   }
 
   @Get()
-  @Route({ summary: 'List machines', permission: 'machines:read', query: ListQuery, answers: { 200: { type: MachineDto, page: true, description: 'One page.' } }, errors: ['request.invalid_cursor', 'request.invalid_query'] })
+  @Route({
+    summary: 'List machines',
+    permission: 'machines:read',
+    query: ListQuery,
+    answers: { 200: { type: MachineDto, page: true, description: 'One page.' } },
+    errors: ['request.invalid_cursor', 'request.invalid_query'],
+  })
   list(@Query() query: ListQuery): Promise<Page<MachineDto>> {
     return this.machines.list(query);
   }
 
   @Get(':machine')
-  @Route({ summary: 'Show a machine', permission: 'machines:read', params: MACHINE_PARAM, etag: 'sends', answers: { 200: { type: MachineDto, description: 'The machine.' } }, errors: ['machine.not_found'] })
+  @Route({
+    summary: 'Show a machine',
+    permission: 'machines:read',
+    params: MACHINE_PARAM,
+    etag: 'sends',
+    answers: { 200: { type: MachineDto, description: 'The machine.' } },
+    errors: ['machine.not_found'],
+  })
   get(@Param('machine') machine: string): Promise<MachineDto> {
     return this.machines.get(machine);
   }
 
   @Patch(':machine')
-  @Route({ summary: 'Change labels or restart policy', permission: 'machines:write', params: MACHINE_PARAM, etag: 'checks', body: UpdateMachine, answers: { 200: { type: MachineDto, description: 'The machine as it is now.' } }, errors: ['machine.not_found', 'precondition.failed'] })
+  @Route({
+    summary: 'Change labels or restart policy',
+    permission: 'machines:write',
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: UpdateMachine,
+    answers: { 200: { type: MachineDto, description: 'The machine as it is now.' } },
+    errors: ['machine.not_found', 'precondition.failed'],
+  })
   update(@Param('machine') machine: string, @Body() body: UpdateMachine, @Req() request: Request): Promise<MachineDto> {
     return this.machines.update(machine, body, request.headers['if-match']);
   }
 
   @Delete(':machine')
   @HttpCode(202)
-  @Route({ summary: 'Delete a machine and its disks', permission: 'machines:write', operation: true, params: MACHINE_PARAM, etag: 'checks', query: DeleteMachineQuery, answers: ACCEPTED, errors: ACTION_ERRORS })
+  @Route({
+    summary: 'Delete a machine and its disks',
+    permission: 'machines:write',
+    operation: true,
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    query: DeleteMachineQuery,
+    answers: ACCEPTED,
+    errors: ACTION_ERRORS,
+  })
   remove(@Param('machine') machine: string, @Query() query: DeleteMachineQuery, @Req() request: Request): Promise<Operation> {
     return this.actions.remove(machine, query.force ?? false, request.headers['if-match']);
   }
 
   @Post(':machine/start')
   @HttpCode(202)
-  @Route({ summary: 'Start a machine', permission: 'machines:write', operation: true, params: MACHINE_PARAM, etag: 'checks', body: NoBody, answers: ACCEPTED, errors: ACTION_ERRORS })
+  @Route({
+    summary: 'Start a machine',
+    permission: 'machines:write',
+    operation: true,
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: NoBody,
+    answers: ACCEPTED,
+    errors: ACTION_ERRORS,
+  })
   start(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.start(machine, request.headers['if-match']);
   }
 
   @Post(':machine/stop')
   @HttpCode(202)
-  @Route({ summary: 'Press the power button, then kill', permission: 'machines:write', operation: true, params: MACHINE_PARAM, etag: 'checks', body: StopMachine, answers: ACCEPTED, errors: ACTION_ERRORS })
+  @Route({
+    summary: 'Press the power button, then kill',
+    permission: 'machines:write',
+    operation: true,
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: StopMachine,
+    answers: ACCEPTED,
+    errors: ACTION_ERRORS,
+  })
   stop(@Param('machine') machine: string, @Body() body: StopMachine, @Req() request: Request): Promise<Operation> {
     return this.actions.stop(machine, body, request.headers['if-match']);
   }
 
   @Post(':machine/restart')
   @HttpCode(202)
-  @Route({ summary: 'Stop and start again', permission: 'machines:write', operation: true, params: MACHINE_PARAM, etag: 'checks', body: StopMachine, answers: ACCEPTED, errors: ACTION_ERRORS })
+  @Route({
+    summary: 'Stop and start again',
+    permission: 'machines:write',
+    operation: true,
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: StopMachine,
+    answers: ACCEPTED,
+    errors: ACTION_ERRORS,
+  })
   restart(@Param('machine') machine: string, @Body() body: StopMachine, @Req() request: Request): Promise<Operation> {
     return this.actions.restart(machine, body, request.headers['if-match']);
   }
 
   @Post(':machine/kill')
   @HttpCode(202)
-  @Route({ summary: 'End a machine at once', permission: 'machines:write', operation: true, params: MACHINE_PARAM, etag: 'checks', body: NoBody, answers: ACCEPTED, errors: ACTION_ERRORS })
+  @Route({
+    summary: 'End a machine at once',
+    permission: 'machines:write',
+    operation: true,
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: NoBody,
+    answers: ACCEPTED,
+    errors: ACTION_ERRORS,
+  })
   kill(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.kill(machine, request.headers['if-match']);
   }
 
   @Post(':machine/pause')
   @HttpCode(202)
-  @Route({ summary: 'Stop the CPUs, keep the memory', permission: 'machines:write', operation: true, params: MACHINE_PARAM, etag: 'checks', body: NoBody, answers: ACCEPTED, errors: ACTION_ERRORS })
+  @Route({
+    summary: 'Stop the CPUs, keep the memory',
+    permission: 'machines:write',
+    operation: true,
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: NoBody,
+    answers: ACCEPTED,
+    errors: ACTION_ERRORS,
+  })
   pause(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.pause(machine, request.headers['if-match']);
   }
 
   @Post(':machine/resume')
   @HttpCode(202)
-  @Route({ summary: 'Let a paused machine go on', permission: 'machines:write', operation: true, params: MACHINE_PARAM, etag: 'checks', body: NoBody, answers: ACCEPTED, errors: ACTION_ERRORS })
+  @Route({
+    summary: 'Let a paused machine go on',
+    permission: 'machines:write',
+    operation: true,
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: NoBody,
+    answers: ACCEPTED,
+    errors: ACTION_ERRORS,
+  })
   resume(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.resume(machine, request.headers['if-match']);
   }
 
   @Get(':machine/logs')
   @Route({
-    summary: 'Read what the console has shown', permission: 'machines:read', params: MACHINE_PARAM, query: LogsQuery, errors: ['machine.not_found', 'request.invalid_query'],
-    answers: { 200: { media: 'text/plain', description: 'Console output as raw bytes, also of a stopped machine; the header `X-Console-Offset` has the offset of the first byte.' } },
+    summary: 'Read what the console has shown',
+    permission: 'machines:read',
+    params: MACHINE_PARAM,
+    query: LogsQuery,
+    errors: ['machine.not_found', 'request.invalid_query'],
+    answers: {
+      200: {
+        media: 'text/plain',
+        description:
+          'Console output as raw bytes, also of a stopped machine; the header `X-Console-Offset` has the offset of the first byte.',
+      },
+    },
   })
   logs(@Param('machine') machine: string, @Query() query: LogsQuery, @Res() response: Response): Promise<void> {
     return this.console.sendLog(machine, query, response);
   }
 
   @Get(':machine/metrics')
-  @Route({ summary: 'Read the counters of a running machine', permission: 'machines:read', params: MACHINE_PARAM, answers: { 200: { type: MachineMetrics, description: 'Counters.' } }, errors: ['machine.not_found', 'machine.state_conflict'] })
+  @Route({
+    summary: 'Read the counters of a running machine',
+    permission: 'machines:read',
+    params: MACHINE_PARAM,
+    answers: { 200: { type: MachineMetrics, description: 'Counters.' } },
+    errors: ['machine.not_found', 'machine.state_conflict'],
+  })
   metrics(@Param('machine') machine: string): Promise<MachineMetrics> {
     return this.machines.metrics(machine);
   }
 
   @Get(':machine/console')
   @Route({
-    summary: 'Attach to the console by WebSocket', permission: 'machines:read', params: { ...MACHINE_PARAM },
-    answers: { 101: { media: 'application/octet-stream', description: 'WebSocket. First frame: JSON text {"offset", "writer", "size"}; then binary frames both ways. Query: `offset`, `write`, `access_token`. Close codes: 4001 not allowed, 4004 no such machine, 4009 another writer, 4010 the machine stopped.' } },
+    summary: 'Attach to the console by WebSocket',
+    permission: 'machines:read',
+    params: { ...MACHINE_PARAM },
+    answers: {
+      101: {
+        media: 'application/octet-stream',
+        description:
+          'WebSocket. First frame: JSON text {"offset", "writer", "size"}; then binary frames both ways. Query: `offset`, `write`, `access_token`. Close codes: 4001 not allowed, 4004 no such machine, 4009 another writer, 4010 the machine stopped.',
+      },
+    },
     errors: ['request.malformed', 'machine.not_found'],
   })
   attach(): void {

@@ -23,7 +23,11 @@ export class MachinesReconciler {
   private wakeAt: (time: string) => void = () => undefined;
 
   constructor(
-    private readonly repository: MachineRepository, private readonly agent: HostAgent, private readonly operations: OperationsService, private readonly services: MachineServices, @Inject(LOG) private readonly log: Log,
+    private readonly repository: MachineRepository,
+    private readonly agent: HostAgent,
+    private readonly operations: OperationsService,
+    private readonly services: MachineServices,
+    @Inject(LOG) private readonly log: Log,
   ) {}
 
   /** Told once at start when the boot id of the host is another one than before. */
@@ -57,7 +61,7 @@ export class MachinesReconciler {
    * yet booted say, would be held against a machine that runs by now.
    */
   private async isQuiet(machine: Machine): Promise<boolean> {
-    if (await this.operations.openFor(machine.id) !== undefined) return false;
+    if ((await this.operations.openFor(machine.id)) !== undefined) return false;
     const now = await this.repository.find(machine.id);
     return now !== undefined && isDeepStrictEqual([now.desired, now.observed], [machine.desired, machine.observed]);
   }
@@ -76,7 +80,12 @@ export class MachinesReconciler {
     if (asStored(machine, seen)) return;
     const state = stateOf(seen);
     await this.services.states.observe(machine.id, (current) => ({
-      state, workerPid: seen.pid, generation: current.desired.generation, startedAt: current.observed.startedAt ?? new Date().toISOString(), reason: undefined, nextRestartAt: undefined,
+      state,
+      workerPid: seen.pid,
+      generation: current.desired.generation,
+      startedAt: current.observed.startedAt ?? new Date().toISOString(),
+      reason: undefined,
+      nextRestartAt: undefined,
     }));
   }
 
@@ -124,4 +133,8 @@ function ignoreRefusal(error: unknown): void {
   if (!(error instanceof ApiError) || error.status >= 500) throw error;
 }
 
-const REBOOTED: StateReason = { code: 'host.rebooted', detail: 'The host was restarted while the machine ran.', remedy: 'Nothing when the restart policy allows it to start again; otherwise start it.' };
+const REBOOTED: StateReason = {
+  code: 'host.rebooted',
+  detail: 'The host was restarted while the machine ran.',
+  remedy: 'Nothing when the restart policy allows it to start again; otherwise start it.',
+};

@@ -20,11 +20,15 @@ import { MachineStores } from './machine-stores.service.js';
 @Injectable()
 export class MachinesService {
   constructor(
-    private readonly repository: MachineRepository, private readonly planner: MachinePlanner, private readonly operations: OperationsService, private readonly stores: MachineStores, private readonly agent: HostAgent,
+    private readonly repository: MachineRepository,
+    private readonly planner: MachinePlanner,
+    private readonly operations: OperationsService,
+    private readonly stores: MachineStores,
+    private readonly agent: HostAgent,
   ) {}
 
   async create(body: CreateMachine): Promise<Operation> {
-    if (await this.repository.find(body.name) !== undefined) throw new MachineNameTaken(body.name);
+    if ((await this.repository.find(body.name)) !== undefined) throw new MachineNameTaken(body.name);
     const plan = await this.planner.plan(body);
     const machine = newMachine(plan, body);
     try {
@@ -68,7 +72,10 @@ export class MachinesService {
   async metrics(idOrName: string): Promise<MachineMetrics> {
     const machine = await this.load(idOrName);
     if (machine.observed.state !== 'running' && machine.observed.state !== 'paused') {
-      throw new ApiError('machine.state_conflict', { detail: `Machine "${machine.name}" is ${machine.observed.state}; only a running one counts.`, remedy: 'Start the machine.' });
+      throw new ApiError('machine.state_conflict', {
+        detail: `Machine "${machine.name}" is ${machine.observed.state}; only a running one counts.`,
+        remedy: 'Start the machine.',
+      });
     }
     return { counters: await this.agent.machineMetrics({ id: machine.id }) };
   }
@@ -90,8 +97,14 @@ export function checkGeneration(machine: Machine, ifMatch: string | undefined): 
 function newMachine(plan: MachinePlan, body: CreateMachine): Machine {
   const now = new Date().toISOString();
   return {
-    id: plan.id, name: body.name, labels: body.labels ?? {}, generation: 1, createdAt: now, updatedAt: now, spec: plan.spec,
-    desired: { state: body.start ?? true ? 'running' : 'stopped', generation: 1 },
+    id: plan.id,
+    name: body.name,
+    labels: body.labels ?? {},
+    generation: 1,
+    createdAt: now,
+    updatedAt: now,
+    spec: plan.spec,
+    desired: { state: (body.start ?? true) ? 'running' : 'stopped', generation: 1 },
     observed: { state: 'creating', generation: 1, restarts: 0, attempt: 0, addresses: [], disks: plan.disks },
   };
 }

@@ -31,7 +31,10 @@ export class KyselyNetworkRepository extends NetworkRepository {
 
   override async insert(network: Network, db: Executor = this.database.db): Promise<void> {
     const { ipv4, createdAt, ...row } = network;
-    await db.insertInto('networks').values({ ...row, subnet: ipv4.subnet, gateway: ipv4.gateway, dhcp_range: ipv4.dhcpRange, created_at: createdAt }).execute();
+    await db
+      .insertInto('networks')
+      .values({ ...row, subnet: ipv4.subnet, gateway: ipv4.gateway, dhcp_range: ipv4.dhcpRange, created_at: createdAt })
+      .execute();
   }
 
   override async setState(id: string, state: NetworkState, db: Executor = this.database.db): Promise<void> {
@@ -39,12 +42,20 @@ export class KyselyNetworkRepository extends NetworkRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Network | undefined> {
-    const row = await db.selectFrom('networks').selectAll().where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)])).executeTakeFirst();
+    const row = await db
+      .selectFrom('networks')
+      .selectAll()
+      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
+      .executeTakeFirst();
     return row === undefined ? undefined : fromRow(row);
   }
 
   override async page(request: PageRequest): Promise<Network[]> {
-    let query = this.database.db.selectFrom('networks').selectAll().orderBy('id').limit(request.limit + 1);
+    let query = this.database.db
+      .selectFrom('networks')
+      .selectAll()
+      .orderBy('id')
+      .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     if (request.name !== undefined) query = query.where('name', '=', request.name);
     if (Object.keys(request.labels).length > 0) return [];
@@ -56,12 +67,19 @@ export class KyselyNetworkRepository extends NetworkRepository {
   }
 
   override async addresses(networkId: string): Promise<Address[]> {
-    const rows = await this.database.db.selectFrom('addresses').selectAll().where('network_id', '=', networkId).orderBy('ip_number').execute();
+    const rows = await this.database.db
+      .selectFrom('addresses')
+      .selectAll()
+      .where('network_id', '=', networkId)
+      .orderBy('ip_number')
+      .execute();
     return rows.map(toAddress);
   }
 
   override async usedNumbers(networkId: string, db: Executor): Promise<number[]> {
-    return (await db.selectFrom('addresses').select('ip_number').where('network_id', '=', networkId).orderBy('ip_number').execute()).map((row) => row.ip_number);
+    return (await db.selectFrom('addresses').select('ip_number').where('network_id', '=', networkId).orderBy('ip_number').execute()).map(
+      (row) => row.ip_number,
+    );
   }
 
   override async addressesOf(machineId: string, db: Executor = this.database.db): Promise<Address[]> {
@@ -70,9 +88,17 @@ export class KyselyNetworkRepository extends NetworkRepository {
   }
 
   override async reserve(address: Address, db: Executor): Promise<void> {
-    await db.insertInto('addresses').values({
-      network_id: address.network, ip: address.ip, ip_number: parseIpv4(address.ip) ?? 0, mac: address.mac, machine_id: address.machine, interface: address.interface,
-    }).execute();
+    await db
+      .insertInto('addresses')
+      .values({
+        network_id: address.network,
+        ip: address.ip,
+        ip_number: parseIpv4(address.ip) ?? 0,
+        mac: address.mac,
+        machine_id: address.machine,
+        interface: address.interface,
+      })
+      .execute();
   }
 
   override async releaseAll(machineId: string, db: Executor): Promise<void> {
@@ -82,7 +108,12 @@ export class KyselyNetworkRepository extends NetworkRepository {
 
 function fromRow(row: Selectable<NetworksTable>): Network {
   return {
-    id: row.id, name: row.name, kind: 'nat', bridge: row.bridge, state: row.state as NetworkState, createdAt: row.created_at,
+    id: row.id,
+    name: row.name,
+    kind: 'nat',
+    bridge: row.bridge,
+    state: row.state as NetworkState,
+    createdAt: row.created_at,
     ipv4: { subnet: row.subnet, gateway: row.gateway, dhcpRange: row.dhcp_range },
   };
 }

@@ -26,4 +26,11 @@ export interface Address {
 export const LEASE_STATES = ['reserved', 'taken'] as const;
 
 /** An address as clients see it on the network. */
-export interface Lease { mac: string; ip: string; hostname?: string; machine?: string; state: (typeof LEASE_STATES)[number]; expiresAt?: string }
+export interface Lease {
+  mac: string;
+  ip: string;
+  hostname?: string;
+  machine?: string;
+  state: (typeof LEASE_STATES)[number];
+  expiresAt?: string;
+}

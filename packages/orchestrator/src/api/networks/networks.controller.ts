@@ -11,13 +11,25 @@ export class NetworksController {
   constructor(private readonly networks: NetworksService) {}
 
   @Get()
-  @Route({ summary: 'List networks', permission: 'networks:read', query: ListQuery, answers: { 200: { type: NetworkDto, page: true, description: 'One page.' } }, errors: ['request.invalid_cursor', 'request.invalid_query'] })
+  @Route({
+    summary: 'List networks',
+    permission: 'networks:read',
+    query: ListQuery,
+    answers: { 200: { type: NetworkDto, page: true, description: 'One page.' } },
+    errors: ['request.invalid_cursor', 'request.invalid_query'],
+  })
   list(@Query() query: ListQuery): Promise<Page<NetworkDto>> {
     return this.networks.list(query);
   }
 
   @Get(':network')
-  @Route({ summary: 'Show a network and its leases', permission: 'networks:read', params: { network: 'Id or name of the network.' }, answers: { 200: { type: NetworkDto, description: 'The network.' } }, errors: ['network.not_found'] })
+  @Route({
+    summary: 'Show a network and its leases',
+    permission: 'networks:read',
+    params: { network: 'Id or name of the network.' },
+    answers: { 200: { type: NetworkDto, description: 'The network.' } },
+    errors: ['network.not_found'],
+  })
   get(@Param('network') network: string): Promise<NetworkDto> {
     return this.networks.get(network);
   }

@@ -20,13 +20,23 @@ export const DEFAULT_NETWORK = 'default';
 export class NetworksService {
   private readonly queue = new KeyedQueue();
 
-  constructor(private readonly repository: NetworkRepository, private readonly holders: AddressHolders, private readonly database: Database, private readonly agent: HostAgent) {}
+  constructor(
+    private readonly repository: NetworkRepository,
+    private readonly holders: AddressHolders,
+    private readonly database: Database,
+    private readonly agent: HostAgent,
+  ) {}
 
   async list(query: ListQuery): Promise<Page<NetworkDto>> {
     const request = pageRequest(query);
     // Why it cannot be made is for whoever uses it to hear: the others are listed all the same.
     await this.makeDefault().catch(() => undefined);
-    const page = toPage(await this.repository.page(request), request.limit, (network) => network.id, (network) => network);
+    const page = toPage(
+      await this.repository.page(request),
+      request.limit,
+      (network) => network.id,
+      (network) => network,
+    );
     return { ...page, items: await Promise.all(page.items.map((network) => this.toDto(network))) };
   }
 
@@ -39,40 +49,66 @@ export class NetworksService {
     if (idOrName === DEFAULT_NETWORK && db === undefined) await this.makeDefault();
     const network = await this.repository.find(idOrName, db);
     if (network !== undefined) return network;
-    throw new ApiError('network.not_found', { detail: `There is no network with the id or name "${idOrName}".`, remedy: 'List the networks: GET /v1/networks.', field, status: field === undefined ? 404 : 422 });
+    throw new ApiError('network.not_found', {
+      detail: `There is no network with the id or name "${idOrName}".`,
+      remedy: 'List the networks: GET /v1/networks.',
+      field,
+      status: field === undefined ? 404 : 422,
+    });
   }
 
   /** Makes the default network the first time: a subnet that clashes with none of the host's. */
   async makeDefault(): Promise<void> {
     await this.queue.run(DEFAULT_NETWORK, async () => {
-      if (await this.repository.find(DEFAULT_NETWORK) !== undefined) return;
+      if ((await this.repository.find(DEFAULT_NETWORK)) !== undefined) return;
       const subnet = chooseSubnet(await this.agent.usedSubnets());
       const numbers = subnet === undefined ? undefined : parseSubnet(subnet);
       if (subnet === undefined || numbers === undefined) {
-        throw new ApiError('network.no_free_subnet', { detail: 'All subnets from 10.77.0.0/16 to 10.127.0.0/16 clash with routes of the host.', remedy: 'Remove a route of the host (`ip route`).' });
+        throw new ApiError('network.no_free_subnet', {
+          detail: 'All subnets from 10.77.0.0/16 to 10.127.0.0/16 clash with routes of the host.',
+          remedy: 'Remove a route of the host (`ip route`).',
+        });
       }
       const { first, size } = numbers;
       await this.repository.insert({
-        id: newId('net'), name: DEFAULT_NETWORK, kind: 'nat', bridge: bridgeName(subnet), state: 'pending', createdAt: new Date().toISOString(),
+        id: newId('net'),
+        name: DEFAULT_NETWORK,
+        kind: 'nat',
+        bridge: bridgeName(subnet),
+        state: 'pending',
+        createdAt: new Date().toISOString(),
         ipv4: { subnet, gateway: formatIpv4(first + 1), dhcpRange: `${formatIpv4(first + 2)}-${formatIpv4(first + size - 2)}` },
       });
     });
   }
 
   /** Reserves the lowest free address for an interface, in the transaction that makes its machine. */
-  async reserve(network: Network, owner: { machine: string; interface: string; mac: string }, field: string, db: Executor): Promise<Address> {
+  async reserve(
+    network: Network,
+    owner: { machine: string; interface: string; mac: string },
+    field: string,
+    db: Executor,
+  ): Promise<Address> {
     const subnet = parseSubnet(network.ipv4.subnet);
     const used = new Set(await this.repository.usedNumbers(network.id, db));
     const number = subnet === undefined ? undefined : freeNumber(subnet.first + 2, subnet.first + subnet.size - 2, used);
     if (number === undefined) {
-      throw new ApiError('network.full', { detail: `Network "${network.name}" has no free address.`, remedy: 'Delete machines that are no longer needed.', field });
+      throw new ApiError('network.full', {
+        detail: `Network "${network.name}" has no free address.`,
+        remedy: 'Delete machines that are no longer needed.',
+        field,
+      });
     }
     const address = { ...owner, network: network.id, ip: formatIpv4(number) };
     try {
       await this.repository.reserve(address, db);
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
-      throw new ApiError('network.mac_taken', { detail: `The MAC address ${owner.mac} is in use on network "${network.name}".`, remedy: 'Give another MAC address, or none to have one made.', field: `${field}.mac` });
+      throw new ApiError('network.mac_taken', {
+        detail: `The MAC address ${owner.mac} is in use on network "${network.name}".`,
+        remedy: 'Give another MAC address, or none to have one made.',
+        field: `${field}.mac`,
+      });
     }
     return address;
   }
@@ -82,7 +118,10 @@ export class NetworksService {
     await this.queue.run(id, async () => {
       const network = await this.load(id);
       await this.agent.ensureNetwork({
-        id, name: network.name, bridge: network.bridge, ...network.ipv4,
+        id,
+        name: network.name,
+        bridge: network.bridge,
+        ...network.ipv4,
         reservations: (await this.heldAddresses(id)).map(([{ mac, ip }, { name }]) => ({ mac, ip, hostname: name })),
       });
       if (network.state === 'ready') return;

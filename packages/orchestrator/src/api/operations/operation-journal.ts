@@ -7,10 +7,17 @@ import type { Effect } from './operation-definition.js';
 import type { OperationRepository } from './operation.repository.js';
 
 /** Where a journal writes. */
-export interface JournalParts { repository: OperationRepository; database: Database; log: Log }
+export interface JournalParts {
+  repository: OperationRepository;
+  database: Database;
+  log: Log;
+}
 
 /** What waits to be written beside the operation itself. */
-interface Noted { steps: string[]; effects: Effect[] }
+interface Noted {
+  steps: string[];
+  effects: Effect[];
+}
 
 /**
  * The record of one running operation. Steps do not wait for it: what they came to is noted and follows behind, several
@@ -21,7 +28,10 @@ export class OperationJournal {
   private noted: Noted = { steps: [], effects: [] };
   private writing: Promise<void> | undefined;
 
-  constructor(private readonly operation: Operation, private readonly parts: JournalParts) {}
+  constructor(
+    private readonly operation: Operation,
+    private readonly parts: JournalParts,
+  ) {}
 
   /** The record follows behind. */
   note(step: string): void {
@@ -47,7 +57,8 @@ export class OperationJournal {
     let taken: Noted | undefined;
     const putBack = () => {
       revert();
-      if (taken !== undefined) this.noted = { steps: [...taken.steps, ...this.noted.steps], effects: [...taken.effects, ...this.noted.effects] };
+      if (taken !== undefined)
+        this.noted = { steps: [...taken.steps, ...this.noted.steps], effects: [...taken.effects, ...this.noted.effects] };
       taken = undefined;
     };
     try {
@@ -75,7 +86,10 @@ export class OperationJournal {
     try {
       while (this.noted.steps.length > 0) await this.commit('process');
     } catch (error) {
-      this.parts.log.warn({ err: error, operation: this.operation.id }, 'the record of an operation could not be written; the next write has it too');
+      this.parts.log.warn(
+        { err: error, operation: this.operation.id },
+        'the record of an operation could not be written; the next write has it too',
+      );
     } finally {
       this.writing = undefined;
     }

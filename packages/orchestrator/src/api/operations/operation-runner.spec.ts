@@ -20,13 +20,24 @@ describe('operation runner', () => {
   });
 
   /** Runs an operation of these steps to its end, as a start after a crash would when `resumed`. */
-  async function run(steps: Step[], { cancelled = false, resumed = false, finish = () => Promise.resolve() } = {}): Promise<Operation | undefined> {
+  async function run(
+    steps: Step[],
+    { cancelled = false, resumed = false, finish = () => Promise.resolve() } = {},
+  ): Promise<Operation | undefined> {
     const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
     runner.register({ kind: 'machine.restart', steps: () => steps, finish });
     count += 1;
     const id = `op-${count}`;
     await repository.insert({
-      id, kind: 'machine.restart', target: { kind: 'machine', id: `mac-${count}` }, state: 'pending', phase: 'forward', input: {}, cancelRequested: cancelled, createdAt: '', requestedBy: 'test',
+      id,
+      kind: 'machine.restart',
+      target: { kind: 'machine', id: `mac-${count}` },
+      state: 'pending',
+      phase: 'forward',
+      input: {},
+      cancelRequested: cancelled,
+      createdAt: '',
+      requestedBy: 'test',
       steps: steps.map((step) => ({ name: step.name, state: 'pending' })),
     });
     runner.enqueue(id, `mac-${count}`, resumed);
@@ -35,13 +46,28 @@ describe('operation runner', () => {
   }
 
   function step(name: string, log: string[], more: Partial<Step> = {}): Step {
-    return { name, run: () => { log.push(name); return Promise.resolve(); }, undo: () => { log.push(`undo ${name}`); return Promise.resolve(); }, ...more };
+    return {
+      name,
+      run: () => {
+        log.push(name);
+        return Promise.resolve();
+      },
+      undo: () => {
+        log.push(`undo ${name}`);
+        return Promise.resolve();
+      },
+      ...more,
+    };
   }
 
   it('takes back what a process before it may have begun, though no record says so', async () => {
     const log: string[] = [];
     const ended = await run([step('one', log), step('two', log)], { cancelled: true, resumed: true });
-    expect([ended?.state, ended?.steps.map((one) => one.state), log]).to.deep.equal(['cancelled', ['undone', 'undone'], ['undo two', 'undo one']]);
+    expect([ended?.state, ended?.steps.map((one) => one.state), log]).to.deep.equal([
+      'cancelled',
+      ['undone', 'undone'],
+      ['undo two', 'undo one'],
+    ]);
   });
 
   it('takes back nothing of its own that it did not begin', async () => {
@@ -52,14 +78,35 @@ describe('operation runner', () => {
 
   it('knows that nothing behind a barrier began before its record', async () => {
     const log: string[] = [];
-    const ended = await run([step('one', log), step('two', log, { barrier: true }), step('three', log)], { cancelled: true, resumed: true });
+    const ended = await run([step('one', log), step('two', log, { barrier: true }), step('three', log)], {
+      cancelled: true,
+      resumed: true,
+    });
     expect([ended?.steps.map((one) => one.state), log]).to.deep.equal([['undone', 'skipped', 'skipped'], ['undo one']]);
   });
 
   it('has the record of a barrier before the step runs, and effects no later than the end', async () => {
     let seen: string | undefined;
-    const barrier: Step = { name: 'two', barrier: true, run: async ({ operation }) => { seen = (await repository.find(operation.id))?.steps[1]?.state; } };
-    const effect: Step = { name: 'three', run: ({ also }) => { also(({ db }) => db.insertInto('meta').values({ key: 'effect', value: '' }).execute().then(() => undefined)); return Promise.resolve(); } };
+    const barrier: Step = {
+      name: 'two',
+      barrier: true,
+      run: async ({ operation }) => {
+        seen = (await repository.find(operation.id))?.steps[1]?.state;
+      },
+    };
+    const effect: Step = {
+      name: 'three',
+      run: ({ also }) => {
+        also(({ db }) =>
+          db
+            .insertInto('meta')
+            .values({ key: 'effect', value: '' })
+            .execute()
+            .then(() => undefined),
+        );
+        return Promise.resolve();
+      },
+    };
     const ended = await run([step('one', []), barrier, effect]);
     expect([ended?.state, seen]).to.deep.equal(['succeeded', 'running']);
     expect(await database.db.selectFrom('meta').select('key').where('key', '=', 'effect').execute()).to.have.length(1);
@@ -68,13 +115,28 @@ describe('operation runner', () => {
   it('lets other operations go on while many wait aside', async () => {
     const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
     let open: () => void = () => undefined;
-    const guests = new Promise<void>((resolve) => { open = resolve; });
+    const guests = new Promise<void>((resolve) => {
+      open = resolve;
+    });
     const deaf: Step = { name: 'wait', run: ({ aside }) => aside(() => guests) };
-    runner.register({ kind: 'machine.restart', steps: (operation) => (operation.target.id === 'mac-quick' ? [step('one', [])] : [deaf]), finish: () => Promise.resolve() });
+    runner.register({
+      kind: 'machine.restart',
+      steps: (operation) => (operation.target.id === 'mac-quick' ? [step('one', [])] : [deaf]),
+      finish: () => Promise.resolve(),
+    });
     const targets = [...Array.from({ length: 40 }, (_one, index) => `mac-deaf-${index}`), 'mac-quick'];
     for (const target of targets) {
       await repository.insert({
-        id: `op-of-${target}`, kind: 'machine.restart', target: { kind: 'machine', id: target }, state: 'pending', phase: 'forward', input: {}, cancelRequested: false, createdAt: '', requestedBy: 'test', steps: [],
+        id: `op-of-${target}`,
+        kind: 'machine.restart',
+        target: { kind: 'machine', id: target },
+        state: 'pending',
+        phase: 'forward',
+        input: {},
+        cancelRequested: false,
+        createdAt: '',
+        requestedBy: 'test',
+        steps: [],
       });
       runner.enqueue(`op-of-${target}`, target);
     }
@@ -88,13 +150,33 @@ describe('operation runner', () => {
   it('begins an operation once, and keeps the cancel of the first', async () => {
     const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
     let runs = 0;
-    const forever: Step = { name: 'wait', run: ({ signal }) => { runs += 1; return new Promise((_resolve, reject) => { signal.addEventListener('abort', () => reject(new Error('ended'))); }); } };
+    const forever: Step = {
+      name: 'wait',
+      run: ({ signal }) => {
+        runs += 1;
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('ended')));
+        });
+      },
+    };
     runner.register({ kind: 'machine.restart', steps: () => [forever], finish: () => Promise.resolve() });
     await repository.insert({
-      id: 'op-twice', kind: 'machine.restart', target: { kind: 'machine', id: 'mac-twice' }, state: 'pending', phase: 'forward', input: {}, cancelRequested: false, createdAt: '', requestedBy: 'test', steps: [],
+      id: 'op-twice',
+      kind: 'machine.restart',
+      target: { kind: 'machine', id: 'mac-twice' },
+      state: 'pending',
+      phase: 'forward',
+      input: {},
+      cancelRequested: false,
+      createdAt: '',
+      requestedBy: 'test',
+      steps: [],
     });
     runner.enqueue('op-twice', 'mac-twice');
-    while (runs === 0) await new Promise((resolve) => { setTimeout(resolve, 5); });
+    while (runs === 0)
+      await new Promise((resolve) => {
+        setTimeout(resolve, 5);
+      });
     runner.enqueue('op-twice', 'mac-twice', true);
     runner.cancel('op-twice');
     await runner.waitFor('op-twice', 5000);
@@ -105,11 +187,22 @@ describe('operation runner', () => {
     const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
     runner.register({ kind: 'machine.restart', steps: () => [step('one', [])], finish: () => Promise.resolve() });
     await repository.insert({
-      id: 'op-later', kind: 'machine.restart', target: { kind: 'machine', id: 'mac-later' }, state: 'running', phase: 'forward', input: {}, cancelRequested: false, createdAt: '', requestedBy: 'test', steps: [],
+      id: 'op-later',
+      kind: 'machine.restart',
+      target: { kind: 'machine', id: 'mac-later' },
+      state: 'running',
+      phase: 'forward',
+      input: {},
+      cancelRequested: false,
+      createdAt: '',
+      requestedBy: 'test',
+      steps: [],
     });
     runner.expect('op-later');
     const waited = runner.waitFor('op-later', 5000).then(() => repository.find('op-later'));
-    await new Promise((resolve) => { setTimeout(resolve, 20); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
     runner.enqueue('op-later', 'mac-later', true);
     expect((await waited)?.state).to.equal('succeeded');
   });
@@ -122,7 +215,12 @@ describe('operation runner', () => {
       return save(operation, db);
     };
     try {
-      await run([step('one', []), step('two', [])], { finish: () => { order.push('finish'); return Promise.resolve(); } });
+      await run([step('one', []), step('two', [])], {
+        finish: () => {
+          order.push('finish');
+          return Promise.resolve();
+        },
+      });
     } finally {
       repository.save = save;
     }

@@ -45,14 +45,21 @@ export class OperationRunner {
   private readonly running = new Set<Promise<void>>();
   private stopping = false;
 
-  constructor(readonly repository: OperationRepository, readonly database: Database, private readonly faults: FaultPoints, @Inject(LOG) readonly log: Log) {}
+  constructor(
+    readonly repository: OperationRepository,
+    readonly database: Database,
+    private readonly faults: FaultPoints,
+    @Inject(LOG) readonly log: Log,
+  ) {}
 
   register(definition: OperationDefinition): void {
     this.definitions.set(definition.kind, definition);
   }
 
   stepNames(operation: Operation): StepRecord[] {
-    return this.definition(operation).steps(operation).map((step) => ({ name: step.name, state: 'pending' }));
+    return this.definition(operation)
+      .steps(operation)
+      .map((step) => ({ name: step.name, state: 'pending' }));
   }
 
   /** An operation that will begin: it can be waited for and cancelled from now on. */
@@ -64,8 +71,11 @@ export class OperationRunner {
   enqueue(id: string, targetId: string, resumed = false): void {
     this.expect(id);
     this.faults.after('operation.accept');
-    const work = this.queue.run(targetId, () => this.slots.run(() => this.perform(id, resumed)))
-      .catch((error: unknown) => this.log.error({ err: error, operation: id }, 'an operation could not be carried on; the next start goes on with it'))
+    const work = this.queue
+      .run(targetId, () => this.slots.run(() => this.perform(id, resumed)))
+      .catch((error: unknown) =>
+        this.log.error({ err: error, operation: id }, 'an operation could not be carried on; the next start goes on with it'),
+      )
       .finally(() => {
         this.aborts.delete(id);
         this.running.delete(work);
@@ -151,10 +161,22 @@ export class OperationRunner {
     return true;
   }
 
-  private async runStep(operation: Operation, step: Step, record: StepRecord, journal: OperationJournal, signal: AbortSignal): Promise<void> {
+  private async runStep(
+    operation: Operation,
+    step: Step,
+    record: StepRecord,
+    journal: OperationJournal,
+    signal: AbortSignal,
+  ): Promise<void> {
     const progress = new ProgressNotes(operation, () => journal.note(step.name));
     try {
-      await step.run({ operation, signal, progress: (value) => progress.report(value), aside: (wait) => this.slots.aside(wait), also: (effect) => journal.also(effect) });
+      await step.run({
+        operation,
+        signal,
+        progress: (value) => progress.report(value),
+        aside: (wait) => this.slots.aside(wait),
+        also: (effect) => journal.also(effect),
+      });
       record.state = 'succeeded';
     } catch (error) {
       record.state = 'failed';
@@ -197,14 +219,18 @@ export class OperationRunner {
   private async end({ operation, journal }: Run, ending: Ending): Promise<void> {
     delete operation.progress;
     // Set inside the transaction: a write behind that is still under way would record an end without its effects.
-    await journal.commit('disk', async (tx) => {
-      operation.state = ending.state;
-      operation.endedAt = now();
-      await this.definition(operation).finish(operation, ending, tx);
-    }, () => {
-      operation.state = 'running';
-      delete operation.endedAt;
-    });
+    await journal.commit(
+      'disk',
+      async (tx) => {
+        operation.state = ending.state;
+        operation.endedAt = now();
+        await this.definition(operation).finish(operation, ending, tx);
+      },
+      () => {
+        operation.state = 'running';
+        delete operation.endedAt;
+      },
+    );
     this.faults.after(`${operation.kind}.end`);
   }
 
@@ -230,7 +256,10 @@ function mayHaveBegun({ operation, steps, resumed }: Run, index: number): boolea
 class ProgressNotes {
   private last = 0;
 
-  constructor(private readonly operation: Operation, private readonly note: () => void) {}
+  constructor(
+    private readonly operation: Operation,
+    private readonly note: () => void,
+  ) {}
 
   report(progress: Progress): void {
     if (performance.now() - this.last < PROGRESS_INTERVAL_MILLISECONDS) return;
@@ -242,7 +271,10 @@ class ProgressNotes {
 }
 
 function cancelled(): ApiError {
-  return new ApiError('operation.cancelled', { detail: 'The operation was cancelled and taken back.', remedy: 'Ask again when it is wanted after all.' });
+  return new ApiError('operation.cancelled', {
+    detail: 'The operation was cancelled and taken back.',
+    remedy: 'Ask again when it is wanted after all.',
+  });
 }
 
 function now(): string {

@@ -32,7 +32,11 @@ export class KyselyOperationRepository extends OperationRepository {
 
   override async save(operation: Operation, db: Executor = this.database.db): Promise<void> {
     const { id, cancel_requested: _cancel, ...row } = toRow(operation);
-    await db.updateTable('operations').set(row satisfies Updateable<OperationsTable>).where('id', '=', id).execute();
+    await db
+      .updateTable('operations')
+      .set(row satisfies Updateable<OperationsTable>)
+      .where('id', '=', id)
+      .execute();
   }
 
   override async requestCancel(id: string): Promise<void> {
@@ -45,12 +49,21 @@ export class KyselyOperationRepository extends OperationRepository {
   }
 
   override async findByRequest(requestId: string): Promise<Operation | undefined> {
-    const row = await this.database.db.selectFrom('operations').selectAll().where('request_id', '=', requestId).orderBy('id').executeTakeFirst();
+    const row = await this.database.db
+      .selectFrom('operations')
+      .selectAll()
+      .where('request_id', '=', requestId)
+      .orderBy('id')
+      .executeTakeFirst();
     return row === undefined ? undefined : fromRow(row);
   }
 
   override async page(request: PageRequest, filter: { target?: string; state?: string }): Promise<Operation[]> {
-    let query = this.database.db.selectFrom('operations').selectAll().orderBy('id').limit(request.limit + 1);
+    let query = this.database.db
+      .selectFrom('operations')
+      .selectAll()
+      .orderBy('id')
+      .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     if (filter.target !== undefined) query = query.where('target_id', '=', filter.target);
     if (filter.state !== undefined) query = query.where('state', '=', filter.state);
@@ -58,7 +71,12 @@ export class KyselyOperationRepository extends OperationRepository {
   }
 
   override async open(): Promise<Operation[]> {
-    const rows = await this.database.db.selectFrom('operations').selectAll().where('state', 'in', ['pending', 'running']).orderBy('id').execute();
+    const rows = await this.database.db
+      .selectFrom('operations')
+      .selectAll()
+      .where('state', 'in', ['pending', 'running'])
+      .orderBy('id')
+      .execute();
     return rows.map(fromRow);
   }
 
@@ -68,7 +86,13 @@ export class KyselyOperationRepository extends OperationRepository {
   }
 
   override async openFor(targetId: string, db: Executor = this.database.db): Promise<Operation | undefined> {
-    const row = await db.selectFrom('operations').selectAll().where('target_id', '=', targetId).where('state', 'in', ['pending', 'running']).orderBy('id').executeTakeFirst();
+    const row = await db
+      .selectFrom('operations')
+      .selectAll()
+      .where('target_id', '=', targetId)
+      .where('state', 'in', ['pending', 'running'])
+      .orderBy('id')
+      .executeTakeFirst();
     return row === undefined ? undefined : fromRow(row);
   }
 }
@@ -76,20 +100,45 @@ export class KyselyOperationRepository extends OperationRepository {
 function toRow(operation: Operation) {
   const json = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value));
   return {
-    id: operation.id, kind: operation.kind, target_kind: operation.target.kind, target_id: operation.target.id, target_name: operation.target.name ?? null, state: operation.state, phase: operation.phase,
-    steps: JSON.stringify(operation.steps), input: JSON.stringify(operation.input), progress: json(operation.progress), result: json(operation.result), error: json(operation.error),
-    cancel_requested: operation.cancelRequested ? 1 : 0, created_at: operation.createdAt, started_at: operation.startedAt ?? null, ended_at: operation.endedAt ?? null,
-    requested_by: operation.requestedBy, request_id: operation.requestId ?? null,
+    id: operation.id,
+    kind: operation.kind,
+    target_kind: operation.target.kind,
+    target_id: operation.target.id,
+    target_name: operation.target.name ?? null,
+    state: operation.state,
+    phase: operation.phase,
+    steps: JSON.stringify(operation.steps),
+    input: JSON.stringify(operation.input),
+    progress: json(operation.progress),
+    result: json(operation.result),
+    error: json(operation.error),
+    cancel_requested: operation.cancelRequested ? 1 : 0,
+    created_at: operation.createdAt,
+    started_at: operation.startedAt ?? null,
+    ended_at: operation.endedAt ?? null,
+    requested_by: operation.requestedBy,
+    request_id: operation.requestId ?? null,
   };
 }
 
 function fromRow(row: Selectable<OperationsTable>): Operation {
   const optional = <K extends string>(key: K, text: string | null) => (text === null ? {} : { [key]: JSON.parse(text) as unknown });
   return {
-    id: row.id, kind: row.kind, state: row.state, phase: row.phase, steps: JSON.parse(row.steps) as unknown, input: JSON.parse(row.input) as unknown,
+    id: row.id,
+    kind: row.kind,
+    state: row.state,
+    phase: row.phase,
+    steps: JSON.parse(row.steps) as unknown,
+    input: JSON.parse(row.input) as unknown,
     target: { kind: row.target_kind, id: row.target_id, ...(row.target_name === null ? {} : { name: row.target_name }) },
-    ...optional('progress', row.progress), ...optional('result', row.result), ...optional('error', row.error),
-    cancelRequested: row.cancel_requested === 1, createdAt: row.created_at, requestedBy: row.requested_by,
-    ...(row.started_at === null ? {} : { startedAt: row.started_at }), ...(row.ended_at === null ? {} : { endedAt: row.ended_at }), ...(row.request_id === null ? {} : { requestId: row.request_id }),
+    ...optional('progress', row.progress),
+    ...optional('result', row.result),
+    ...optional('error', row.error),
+    cancelRequested: row.cancel_requested === 1,
+    createdAt: row.created_at,
+    requestedBy: row.requested_by,
+    ...(row.started_at === null ? {} : { startedAt: row.started_at }),
+    ...(row.ended_at === null ? {} : { endedAt: row.ended_at }),
+    ...(row.request_id === null ? {} : { requestId: row.request_id }),
   } as Operation;
 }

@@ -6,8 +6,16 @@ export const OPERATION_STATES = ['pending', 'running', 'succeeded', 'failed', 'c
 export type OperationState = (typeof OPERATION_STATES)[number];
 
 export const OPERATION_KINDS = [
-  'machine.create', 'machine.start', 'machine.stop', 'machine.restart', 'machine.kill', 'machine.pause', 'machine.resume', 'machine.delete',
-  'image.import', 'image.delete',
+  'machine.create',
+  'machine.start',
+  'machine.stop',
+  'machine.restart',
+  'machine.kill',
+  'machine.pause',
+  'machine.resume',
+  'machine.delete',
+  'image.import',
+  'image.delete',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

@@ -21,7 +21,11 @@ export interface OperationRequest {
 
 @Injectable()
 export class OperationsService {
-  constructor(private readonly repository: OperationRepository, private readonly runner: OperationRunner, private readonly database: Database) {}
+  constructor(
+    private readonly repository: OperationRepository,
+    private readonly runner: OperationRunner,
+    private readonly database: Database,
+  ) {}
 
   /**
    * Stores an operation together with what `prepare` writes, then begins it. It begins before the disk has it: a power cut
@@ -32,7 +36,11 @@ export class OperationsService {
     await this.database.write(async (tx) => {
       await prepare(tx, operation);
       await this.repository.insert(operation, tx.db);
-      tx.emit({ kind: 'operation.created', target: { kind: 'operation', id: operation.id }, data: { kind: operation.kind, state: operation.state } });
+      tx.emit({
+        kind: 'operation.created',
+        target: { kind: 'operation', id: operation.id },
+        data: { kind: operation.kind, state: operation.state },
+      });
     }, 'process');
     this.runner.enqueue(operation.id, operation.target.id);
     return operation;
@@ -41,21 +49,30 @@ export class OperationsService {
   async get(id: string): Promise<Operation> {
     const operation = await this.repository.find(id);
     if (operation === undefined) {
-      throw new ApiError('operation.not_found', { detail: `There is no operation ${id}, or it ended long ago and is no longer kept.`, remedy: 'List the operations: GET /v1/operations; look at the resource itself.' });
+      throw new ApiError('operation.not_found', {
+        detail: `There is no operation ${id}, or it ended long ago and is no longer kept.`,
+        remedy: 'List the operations: GET /v1/operations; look at the resource itself.',
+      });
     }
     return operation;
   }
 
   async list(query: OperationQuery): Promise<Page<OperationDto>> {
     const request = pageRequest(query);
-    const rows = await this.repository.page(request, { ...(query.target === undefined ? {} : { target: query.target }), ...(query.state === undefined ? {} : { state: query.state }) });
+    const rows = await this.repository.page(request, {
+      ...(query.target === undefined ? {} : { target: query.target }),
+      ...(query.state === undefined ? {} : { state: query.state }),
+    });
     return toPage(rows, request.limit, (row) => row.id, toOperationDto);
   }
 
   async cancel(id: string): Promise<Operation> {
     const operation = await this.get(id);
     if (!mayCancel(operation)) {
-      throw new ApiError('operation.not_cancellable', { detail: `Operation ${id} (${operation.kind}) is ${operation.state} and cannot be cancelled.`, remedy: 'Look at the resource and change it back if it is not what you want.' });
+      throw new ApiError('operation.not_cancellable', {
+        detail: `Operation ${id} (${operation.kind}) is ${operation.state} and cannot be cancelled.`,
+        remedy: 'Look at the resource and change it back if it is not what you want.',
+      });
     }
     await this.repository.requestCancel(id);
     this.runner.cancel(id);
@@ -97,9 +114,18 @@ export class OperationsService {
   private make(request: OperationRequest): Operation {
     const context = currentContext();
     const operation: Operation = {
-      id: newId('op'), kind: request.kind, target: request.target, state: 'pending', phase: 'forward', steps: [], input: request.input ?? {}, cancelRequested: false,
-      createdAt: new Date().toISOString(), requestedBy: context?.principal?.name ?? 'system',
-      ...(context === undefined ? {} : { requestId: context.requestId }), ...(request.result === undefined ? {} : { result: request.result }),
+      id: newId('op'),
+      kind: request.kind,
+      target: request.target,
+      state: 'pending',
+      phase: 'forward',
+      steps: [],
+      input: request.input ?? {},
+      cancelRequested: false,
+      createdAt: new Date().toISOString(),
+      requestedBy: context?.principal?.name ?? 'system',
+      ...(context === undefined ? {} : { requestId: context.requestId }),
+      ...(request.result === undefined ? {} : { result: request.result }),
     };
     operation.steps = this.runner.stepNames(operation);
     return operation;

@@ -11,13 +11,25 @@ export class PoolsController {
   constructor(private readonly pools: PoolsService) {}
 
   @Get()
-  @Route({ summary: 'List storage pools', permission: 'pools:read', query: PageQuery, answers: { 200: { type: PoolDto, page: true, description: 'One page.' } }, errors: ['request.invalid_query'] })
+  @Route({
+    summary: 'List storage pools',
+    permission: 'pools:read',
+    query: PageQuery,
+    answers: { 200: { type: PoolDto, page: true, description: 'One page.' } },
+    errors: ['request.invalid_query'],
+  })
   list(@Query() _query: PageQuery): Promise<Page<PoolDto>> {
     return this.pools.list();
   }
 
   @Get(':pool')
-  @Route({ summary: 'Show a storage pool', permission: 'pools:read', params: { pool: 'Id or name of the pool.' }, answers: { 200: { type: PoolDto, description: 'The pool.' } }, errors: ['pool.not_found'] })
+  @Route({
+    summary: 'Show a storage pool',
+    permission: 'pools:read',
+    params: { pool: 'Id or name of the pool.' },
+    answers: { 200: { type: PoolDto, description: 'The pool.' } },
+    errors: ['pool.not_found'],
+  })
   get(@Param('pool') pool: string): Promise<PoolDto> {
     return this.pools.get(pool);
   }

@@ -13,7 +13,10 @@ export const DEFAULT_POOL = 'default';
 
 @Injectable()
 export class PoolsService {
-  constructor(private readonly database: Database, private readonly agent: HostAgent) {}
+  constructor(
+    private readonly database: Database,
+    private readonly agent: HostAgent,
+  ) {}
 
   async list(): Promise<Page<PoolDto>> {
     return { items: [await this.defaultPool()] };
@@ -22,12 +25,21 @@ export class PoolsService {
   async get(idOrName: string): Promise<PoolDto> {
     const pool = await this.defaultPool();
     if (idOrName === pool.id || idOrName === pool.name) return pool;
-    throw new ApiError('pool.not_found', { detail: `There is no pool with the id or name "${idOrName}".`, remedy: 'List the pools: GET /v1/pools.' });
+    throw new ApiError('pool.not_found', {
+      detail: `There is no pool with the id or name "${idOrName}".`,
+      remedy: 'List the pools: GET /v1/pools.',
+    });
   }
 
   private async defaultPool(): Promise<PoolDto> {
     const id = await metaValue(this.database, 'pool.default', () => newId('poo'));
     const usage = await this.agent.poolUsage().catch(() => undefined);
-    return { id, name: DEFAULT_POOL, driver: 'dir', ...(usage ?? { capacityBytes: 0, allocatedBytes: 0, availableBytes: 0 }), state: usage === undefined ? 'unavailable' : 'ready' };
+    return {
+      id,
+      name: DEFAULT_POOL,
+      driver: 'dir',
+      ...(usage ?? { capacityBytes: 0, allocatedBytes: 0, availableBytes: 0 }),
+      state: usage === undefined ? 'unavailable' : 'ready',
+    };
   }
 }

@@ -22,7 +22,11 @@ type RemoveBatch = (db: Executor, cutoff: string) => Promise<number>;
  */
 @Injectable()
 export class Retention {
-  constructor(private readonly database: Database, private readonly config: Config, @Inject(LOG) private readonly log: Log) {}
+  constructor(
+    private readonly database: Database,
+    private readonly config: Config,
+    @Inject(LOG) private readonly log: Log,
+  ) {}
 
   async prune(): Promise<void> {
     await this.bound('operations', 'op', this.config.keepOperations, removeOperations);
@@ -30,7 +34,13 @@ export class Retention {
     for (const outcome of AUDIT_OUTCOMES) await this.bound('audit', 'req', this.config.keepAudit, removeAudit(outcome), outcome);
   }
 
-  private async bound(table: 'operations' | 'audit', prefix: 'op' | 'req', { count, days }: RetentionBounds, remove: RemoveBatch, outcome?: AuditOutcome): Promise<void> {
+  private async bound(
+    table: 'operations' | 'audit',
+    prefix: 'op' | 'req',
+    { count, days }: RetentionBounds,
+    remove: RemoveBatch,
+    outcome?: AuditOutcome,
+  ): Promise<void> {
     const tooOld = firstIdAt(prefix, Date.now() - days * DAY_MILLISECONDS);
     const grace = firstIdAt(prefix, Date.now() - GRACE_MILLISECONDS);
     const tooMany = least(await this.nth(table, count, outcome), grace);
@@ -46,8 +56,17 @@ export class Retention {
   /** Id of the last row that the count keeps; the empty text when there are not so many. */
   private async nth(table: 'operations' | 'audit', count: number, outcome?: AuditOutcome): Promise<string> {
     const { db } = this.database;
-    const rows = outcome === undefined ? db.selectFrom(table).select('id') : db.selectFrom('audit').select('id').where('outcome', '=', outcome);
-    return (await rows.orderBy('id', 'desc').limit(1).offset(count - 1).executeTakeFirst())?.id ?? '';
+    const rows =
+      outcome === undefined ? db.selectFrom(table).select('id') : db.selectFrom('audit').select('id').where('outcome', '=', outcome);
+    return (
+      (
+        await rows
+          .orderBy('id', 'desc')
+          .limit(1)
+          .offset(count - 1)
+          .executeTakeFirst()
+      )?.id ?? ''
+    );
   }
 }
 
@@ -56,7 +75,13 @@ function least(a: string, b: string): string {
 }
 
 async function removeOperations(db: Executor, cutoff: string): Promise<number> {
-  const ids = db.selectFrom('operations').select('id').where('id', '<', cutoff).where('state', 'in', ['succeeded', 'failed', 'cancelled']).orderBy('id').limit(BATCH_ROWS);
+  const ids = db
+    .selectFrom('operations')
+    .select('id')
+    .where('id', '<', cutoff)
+    .where('state', 'in', ['succeeded', 'failed', 'cancelled'])
+    .orderBy('id')
+    .limit(BATCH_ROWS);
   return Number((await db.deleteFrom('operations').where('id', 'in', ids).executeTakeFirst()).numDeletedRows);
 }
 

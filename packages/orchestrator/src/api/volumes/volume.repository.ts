@@ -26,9 +26,19 @@ export class KyselyVolumeRepository extends VolumeRepository {
   }
 
   override async insert(volume: Volume, db: Executor): Promise<void> {
-    await db.insertInto('volumes').values({
-      id: volume.id, name: volume.name, pool: volume.pool, size_bytes: volume.sizeBytes, format: volume.format, machine_id: volume.machine ?? null, state: volume.state, created_at: volume.createdAt,
-    }).execute();
+    await db
+      .insertInto('volumes')
+      .values({
+        id: volume.id,
+        name: volume.name,
+        pool: volume.pool,
+        size_bytes: volume.sizeBytes,
+        format: volume.format,
+        machine_id: volume.machine ?? null,
+        state: volume.state,
+        created_at: volume.createdAt,
+      })
+      .execute();
   }
 
   override async markReady(id: string, sizeBytes: number, db: Executor = this.database.db): Promise<void> {
@@ -36,12 +46,19 @@ export class KyselyVolumeRepository extends VolumeRepository {
   }
 
   override async claim(id: string, machineId: string, db: Executor): Promise<boolean> {
-    const result = await db.updateTable('volumes').set({ machine_id: machineId }).where('id', '=', id).where('machine_id', 'is', null).where('state', '=', 'ready').executeTakeFirst();
+    const result = await db
+      .updateTable('volumes')
+      .set({ machine_id: machineId })
+      .where('id', '=', id)
+      .where('machine_id', 'is', null)
+      .where('state', '=', 'ready')
+      .executeTakeFirst();
     return result.numUpdatedRows === 1n;
   }
 
   override async release(machineId: string, ids: string[], db: Executor): Promise<void> {
-    if (ids.length > 0) await db.updateTable('volumes').set({ machine_id: null }).where('id', 'in', ids).where('machine_id', '=', machineId).execute();
+    if (ids.length > 0)
+      await db.updateTable('volumes').set({ machine_id: null }).where('id', 'in', ids).where('machine_id', '=', machineId).execute();
   }
 
   override async remove(ids: string[], db: Executor): Promise<void> {
@@ -54,7 +71,11 @@ export class KyselyVolumeRepository extends VolumeRepository {
   }
 
   override async page(request: PageRequest): Promise<Volume[]> {
-    let query = this.database.db.selectFrom('volumes').selectAll().orderBy('id').limit(request.limit + 1);
+    let query = this.database.db
+      .selectFrom('volumes')
+      .selectAll()
+      .orderBy('id')
+      .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     if (request.name !== undefined) query = query.where('name', '=', request.name);
     if (Object.keys(request.labels).length > 0) return [];
@@ -68,6 +89,13 @@ export class KyselyVolumeRepository extends VolumeRepository {
 
 function fromRow(row: Selectable<VolumesTable>): Volume {
   return {
-    id: row.id, name: row.name, pool: row.pool, sizeBytes: row.size_bytes, format: 'raw', state: row.state as VolumeState, createdAt: row.created_at, ...(row.machine_id === null ? {} : { machine: row.machine_id }),
+    id: row.id,
+    name: row.name,
+    pool: row.pool,
+    sizeBytes: row.size_bytes,
+    format: 'raw',
+    state: row.state as VolumeState,
+    createdAt: row.created_at,
+    ...(row.machine_id === null ? {} : { machine: row.machine_id }),
   };
 }

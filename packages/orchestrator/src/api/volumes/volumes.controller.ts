@@ -11,13 +11,25 @@ export class VolumesController {
   constructor(private readonly volumes: VolumesService) {}
 
   @Get()
-  @Route({ summary: 'List volumes', permission: 'volumes:read', query: ListQuery, answers: { 200: { type: VolumeDto, page: true, description: 'One page.' } }, errors: ['request.invalid_cursor', 'request.invalid_query'] })
+  @Route({
+    summary: 'List volumes',
+    permission: 'volumes:read',
+    query: ListQuery,
+    answers: { 200: { type: VolumeDto, page: true, description: 'One page.' } },
+    errors: ['request.invalid_cursor', 'request.invalid_query'],
+  })
   list(@Query() query: ListQuery): Promise<Page<VolumeDto>> {
     return this.volumes.list(query);
   }
 
   @Get(':volume')
-  @Route({ summary: 'Show a volume', permission: 'volumes:read', params: { volume: 'Id of the volume.' }, answers: { 200: { type: VolumeDto, description: 'The volume.' } }, errors: ['volume.not_found'] })
+  @Route({
+    summary: 'Show a volume',
+    permission: 'volumes:read',
+    params: { volume: 'Id of the volume.' },
+    answers: { 200: { type: VolumeDto, description: 'The volume.' } },
+    errors: ['volume.not_found'],
+  })
   get(@Param('volume') volume: string): Promise<VolumeDto> {
     return this.volumes.get(volume);
   }

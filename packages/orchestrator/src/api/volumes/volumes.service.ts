@@ -14,7 +14,12 @@ export class VolumesService {
 
   async list(query: ListQuery): Promise<Page<VolumeDto>> {
     const request = pageRequest(query);
-    return toPage(await this.repository.page(request), request.limit, (volume) => volume.id, (volume) => volume);
+    return toPage(
+      await this.repository.page(request),
+      request.limit,
+      (volume) => volume.id,
+      (volume) => volume,
+    );
   }
 
   async get(id: string): Promise<VolumeDto> {
@@ -25,14 +30,21 @@ export class VolumesService {
   async claim(id: string, machineId: string, field: string, db: Executor): Promise<void> {
     await this.load(id, field, db);
     if (await this.repository.claim(id, machineId, db)) return;
-    throw new ApiError('volume.locked', { detail: `Volume ${id} is in use by another machine.`, remedy: 'Delete that machine first, or give another volume.', field });
+    throw new ApiError('volume.locked', {
+      detail: `Volume ${id} is in use by another machine.`,
+      remedy: 'Delete that machine first, or give another volume.',
+      field,
+    });
   }
 
   private async load(id: string, field?: string, db?: Executor): Promise<Volume> {
     const volume = await this.repository.find(id, db);
     if (volume !== undefined) return volume;
     throw new ApiError('volume.not_found', {
-      detail: `There is no volume with the id "${id}".`, remedy: 'List the volumes: GET /v1/volumes.', field, status: field === undefined ? 404 : 422,
+      detail: `There is no volume with the id "${id}".`,
+      remedy: 'List the volumes: GET /v1/volumes.',
+      field,
+      status: field === undefined ? 404 : 422,
     });
   }
 }

@@ -13,9 +13,20 @@ export class PageQuery {
 
 /** Query of a paged list of named, labelled resources. */
 export class ListQuery extends PageQuery {
-  @StringField({ description: 'Only rows that have all these labels: `key=value,key2=value2`.', optional: true, maxLength: 2048, code: 'request.invalid_query' })
+  @StringField({
+    description: 'Only rows that have all these labels: `key=value,key2=value2`.',
+    optional: true,
+    maxLength: 2048,
+    code: 'request.invalid_query',
+  })
   labels?: string;
 
-  @StringField({ description: 'Only the row of this name.', optional: true, pattern: NAME_PATTERN, maxLength: 63, code: 'request.invalid_query' })
+  @StringField({
+    description: 'Only the row of this name.',
+    optional: true,
+    pattern: NAME_PATTERN,
+    maxLength: 63,
+    code: 'request.invalid_query',
+  })
   name?: string;
 }

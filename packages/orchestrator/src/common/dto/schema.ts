@@ -25,7 +25,11 @@ export function noteProperty(prototype: object, note: PropertyNote): void {
 export function propertiesOf(type: DtoClass): PropertyNote[] {
   const all = new Map<string, PropertyNote>();
   const chain: object[] = [];
-  for (let at: object | null = type.prototype as object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at) as object | null) {
+  for (
+    let at: object | null = type.prototype as object;
+    at !== null && at !== Object.prototype;
+    at = Object.getPrototypeOf(at) as object | null
+  ) {
     chain.unshift(at);
   }
   for (const prototype of chain) for (const note of notes.get(prototype) ?? []) all.set(note.name, note);

@@ -9,22 +9,104 @@ const TABLES: Record<string, Columns> = {
   keys: { id: 'text primary key', name: 'text unique', role: 'text', secret_hash: 'text', created_at: 'text' },
   labels: { kind: 'text', resource_id: 'text', key: 'text', value: 'text' },
   machines: {
-    id: 'text primary key', name: 'text unique', generation: 'bigint', spec: 'text', desired_state: 'text', desired_generation: 'bigint', observed_state: 'text', observed: 'text', created_at: 'text', updated_at: 'text',
+    id: 'text primary key',
+    name: 'text unique',
+    generation: 'bigint',
+    spec: 'text',
+    desired_state: 'text',
+    desired_generation: 'bigint',
+    observed_state: 'text',
+    observed: 'text',
+    created_at: 'text',
+    updated_at: 'text',
   },
-  images: { id: 'text primary key', name: 'text unique', kind: 'text', format: 'text', size_bytes: 'bigint', sha256: 'text', state: 'text', source: 'text', created_at: 'text' },
+  images: {
+    id: 'text primary key',
+    name: 'text unique',
+    kind: 'text',
+    format: 'text',
+    size_bytes: 'bigint',
+    sha256: 'text',
+    state: 'text',
+    source: 'text',
+    created_at: 'text',
+  },
   machine_images: { machine_id: 'text', image_id: 'text' },
-  volumes: { id: 'text primary key', name: 'text', pool: 'text', size_bytes: 'bigint', format: 'text', machine_id: 'text null', state: 'text', created_at: 'text' },
-  networks: { id: 'text primary key', name: 'text unique', kind: 'text', subnet: 'text', gateway: 'text', dhcp_range: 'text', bridge: 'text unique', state: 'text', created_at: 'text' },
+  volumes: {
+    id: 'text primary key',
+    name: 'text',
+    pool: 'text',
+    size_bytes: 'bigint',
+    format: 'text',
+    machine_id: 'text null',
+    state: 'text',
+    created_at: 'text',
+  },
+  networks: {
+    id: 'text primary key',
+    name: 'text unique',
+    kind: 'text',
+    subnet: 'text',
+    gateway: 'text',
+    dhcp_range: 'text',
+    bridge: 'text unique',
+    state: 'text',
+    created_at: 'text',
+  },
   addresses: { network_id: 'text', ip: 'text', ip_number: 'bigint', mac: 'text', machine_id: 'text', interface: 'text' },
   operations: {
-    id: 'text primary key', kind: 'text', target_kind: 'text', target_id: 'text', target_name: 'text null', state: 'text', phase: 'text', steps: 'text', input: 'text', progress: 'text null', result: 'text null',
-    error: 'text null', cancel_requested: 'integer', created_at: 'text', started_at: 'text null', ended_at: 'text null', requested_by: 'text', request_id: 'text null',
+    id: 'text primary key',
+    kind: 'text',
+    target_kind: 'text',
+    target_id: 'text',
+    target_name: 'text null',
+    state: 'text',
+    phase: 'text',
+    steps: 'text',
+    input: 'text',
+    progress: 'text null',
+    result: 'text null',
+    error: 'text null',
+    cancel_requested: 'integer',
+    created_at: 'text',
+    started_at: 'text null',
+    ended_at: 'text null',
+    requested_by: 'text',
+    request_id: 'text null',
   },
-  events: { seq: 'sequence', kind: 'text', time: 'text', target_kind: 'text', target_id: 'text', target_name: 'text null', data: 'text', request_id: 'text null' },
+  events: {
+    seq: 'sequence',
+    kind: 'text',
+    time: 'text',
+    target_kind: 'text',
+    target_id: 'text',
+    target_name: 'text null',
+    data: 'text',
+    request_id: 'text null',
+  },
   audit: {
-    id: 'text primary key', time: 'text', actor: 'text', actor_id: 'text null', permission: 'text', method: 'text', path: 'text', outcome: 'text', status: 'integer', code: 'text null', request_id: 'text',
+    id: 'text primary key',
+    time: 'text',
+    actor: 'text',
+    actor_id: 'text null',
+    permission: 'text',
+    method: 'text',
+    path: 'text',
+    outcome: 'text',
+    status: 'integer',
+    code: 'text null',
+    request_id: 'text',
   },
-  idempotency: { principal: 'text', key: 'text', fingerprint: 'text', state: 'text', status: 'integer null', body: 'text null', request_id: 'text', created_at: 'text' },
+  idempotency: {
+    principal: 'text',
+    key: 'text',
+    fingerprint: 'text',
+    state: 'text',
+    status: 'integer null',
+    body: 'text null',
+    request_id: 'text',
+    created_at: 'text',
+  },
 };
 
 const INDEXES: [name: string, table: string, unique: boolean, columns: string[]][] = [
@@ -45,7 +127,9 @@ const INDEXES: [name: string, table: string, unique: boolean, columns: string[]]
 
 function addColumn(table: CreateTableBuilder<string>, name: string, kind: string, dialect: DialectName): CreateTableBuilder<string> {
   if (kind === 'sequence') {
-    return dialect === 'sqlite' ? table.addColumn(name, 'integer', (c) => c.primaryKey().autoIncrement()) : table.addColumn(name, 'bigserial', (c) => c.primaryKey());
+    return dialect === 'sqlite'
+      ? table.addColumn(name, 'integer', (c) => c.primaryKey().autoIncrement())
+      : table.addColumn(name, 'bigserial', (c) => c.primaryKey());
   }
   const [type, ...flags] = kind.split(' ');
   return table.addColumn(name, sql.raw(type ?? 'text'), (column) => {
@@ -64,7 +148,10 @@ export async function up(db: Kysely<never>, dialect: DialectName): Promise<void>
     await table.execute();
   }
   for (const [name, table, unique, columns] of INDEXES) {
-    const index = db.schema.createIndex(name).on(table as never).columns(columns as never[]);
+    const index = db.schema
+      .createIndex(name)
+      .on(table as never)
+      .columns(columns as never[]);
     await (unique ? index.unique() : index).execute();
   }
 }

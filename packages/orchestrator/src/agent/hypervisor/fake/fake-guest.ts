@@ -17,7 +17,11 @@ export class FakeGuest {
   private startedAt = 0;
   private readonly timers = new Set<NodeJS.Timeout>();
 
-  constructor(readonly spec: HypervisorSpec, pid: number, private readonly onEnd: (guest: FakeGuest) => void) {
+  constructor(
+    readonly spec: HypervisorSpec,
+    pid: number,
+    private readonly onEnd: (guest: FakeGuest) => void,
+  ) {
     this.pid = pid;
     this.script = parseScript(spec.commandLine ?? '');
   }
@@ -26,8 +30,12 @@ export class FakeGuest {
     this.state = 'running';
     this.startedAt = Date.now();
     this.print(`Flotilla fake guest: ${this.spec.cpus} CPUs, ${this.spec.memoryMiB} MiB\r\n# `);
-    this.after(this.script.panicAfterMs, () => this.end({ reason: 'panic', detail: 'The fake guest panicked as its script says.', registers: { rip: '0xffffffff81000000' } }));
-    this.after(this.script.crashAfterMs, () => this.end({ reason: 'worker-exited', detail: 'The fake worker was ended by signal SIGKILL.' }));
+    this.after(this.script.panicAfterMs, () =>
+      this.end({ reason: 'panic', detail: 'The fake guest panicked as its script says.', registers: { rip: '0xffffffff81000000' } }),
+    );
+    this.after(this.script.crashAfterMs, () =>
+      this.end({ reason: 'worker-exited', detail: 'The fake worker was ended by signal SIGKILL.' }),
+    );
     this.after(this.script.poweroffAfterMs, () => this.end({ reason: 'powered-off', detail: 'The guest powered itself off.' }));
   }
 

@@ -4,11 +4,22 @@ import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { sleep } from '../../../common/async.js';
-import { CONSOLE_WRITER_TAKEN, type ConsoleLog, type HostConsole, type HostEvent, type HostReport, type MachineObservation } from '../../../host-agent/host-agent.js';
+import {
+  CONSOLE_WRITER_TAKEN,
+  type ConsoleLog,
+  type HostConsole,
+  type HostEvent,
+  type HostReport,
+  type MachineObservation,
+} from '../../../host-agent/host-agent.js';
 import { Hypervisor, type HypervisorSpec } from '../hypervisor.js';
 import { FakeGuest } from './fake-guest.js';
 
-interface StoredGuest { spec: HypervisorSpec; pid: number; state: 'configured' | 'running' | 'paused' }
+interface StoredGuest {
+  spec: HypervisorSpec;
+  pid: number;
+  state: 'configured' | 'running' | 'paused';
+}
 
 /** Machines that only pretend. They are kept as files, so they outlive the process as real workers do. */
 export class FakeHypervisor extends Hypervisor {
@@ -37,7 +48,16 @@ export class FakeHypervisor extends Hypervisor {
 
   override report(): Promise<HostReport> {
     return Promise.resolve({
-      checks: [{ id: 'fake', title: 'Fake hypervisor', status: 'degraded', detail: 'Machines only pretend to run.', meaning: 'Good for tests of the control plane, for nothing else.', remedy: 'Start without FLOTILLA_HYPERVISOR=fake.' }],
+      checks: [
+        {
+          id: 'fake',
+          title: 'Fake hypervisor',
+          status: 'degraded',
+          detail: 'Machines only pretend to run.',
+          meaning: 'Good for tests of the control plane, for nothing else.',
+          remedy: 'Start without FLOTILLA_HYPERVISOR=fake.',
+        },
+      ],
       kvm: { kind: 'none', detail: 'The fake hypervisor does not look for KVM.' },
     });
   }
@@ -49,10 +69,14 @@ export class FakeHypervisor extends Hypervisor {
     this.nextPid += 1;
     if (guest.script.fail === 'create') {
       this.guests.delete(spec.id);
-      throw new ApiError('worker.failed', { detail: 'The fake worker failed to start, as its script says.', remedy: 'Remove fake.fail from the command line.' });
+      throw new ApiError('worker.failed', {
+        detail: 'The fake worker failed to start, as its script says.',
+        remedy: 'Remove fake.fail from the command line.',
+      });
     }
     for (const path of [spec.kernelPath, ...spec.disks.map((disk) => disk.path)]) {
-      if (!existsSync(path)) throw new ApiError('file.missing', { detail: `The file ${path} is missing.`, remedy: 'Import the image again.' });
+      if (!existsSync(path))
+        throw new ApiError('file.missing', { detail: `The file ${path} is missing.`, remedy: 'Import the image again.' });
     }
     await this.save(guest);
     return { pid: guest.pid };
@@ -62,14 +86,20 @@ export class FakeHypervisor extends Hypervisor {
     const guest = this.live(id);
     if (guest.state !== 'configured') return;
     await sleep(guest.script.bootMs);
-    if (guest.script.fail === 'boot') throw new ApiError('kernel.unrecognised', { detail: 'The kernel cannot be booted, as the script says.', remedy: 'Remove fake.fail from the command line.', field: 'boot.kernel' });
+    if (guest.script.fail === 'boot')
+      throw new ApiError('kernel.unrecognised', {
+        detail: 'The kernel cannot be booted, as the script says.',
+        remedy: 'Remove fake.fail from the command line.',
+        field: 'boot.kernel',
+      });
     guest.start();
     await this.save(guest);
   }
 
   override powerButton(id: string): Promise<void> {
     const guest = this.live(id);
-    if (!guest.script.deaf && guest.state === 'running') setTimeout(() => guest.end({ reason: 'powered-off', detail: 'The guest powered itself off.' }), 5);
+    if (!guest.script.deaf && guest.state === 'running')
+      setTimeout(() => guest.end({ reason: 'powered-off', detail: 'The guest powered itself off.' }), 5);
     return Promise.resolve();
   }
 
@@ -112,7 +142,11 @@ export class FakeHypervisor extends Hypervisor {
   override openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole> {
     const guest = this.guests.get(id) ?? this.live(id); // what a stopped guest has shown can be read until it is released
     if (options.write && guest.writerTaken) {
-      throw new ApiError(CONSOLE_WRITER_TAKEN, { detail: 'Another client writes to this console.', remedy: 'Attach for reading only, or end the other client.', field: 'write' });
+      throw new ApiError(CONSOLE_WRITER_TAKEN, {
+        detail: 'Another client writes to this console.',
+        remedy: 'Attach for reading only, or end the other client.',
+        field: 'write',
+      });
     }
     if (options.write) guest.writerTaken = true;
     const closed = new AbortController();
@@ -124,7 +158,11 @@ export class FakeHypervisor extends Hypervisor {
     options.signal?.addEventListener('abort', () => void close(), { once: true });
     const offset = guest.ring.clamp(options.offset);
     return Promise.resolve({
-      offset, writer: options.write, ringBytes: guest.ring.capacity, data: guest.ring.read(offset, closed.signal), close,
+      offset,
+      writer: options.write,
+      ringBytes: guest.ring.capacity,
+      data: guest.ring.read(offset, closed.signal),
+      close,
       write: (bytes: Uint8Array) => Promise.resolve(guest.type(bytes)),
     });
   }
@@ -175,5 +213,10 @@ export class FakeHypervisor extends Hypervisor {
 }
 
 function observe(guest: FakeGuest): MachineObservation {
-  return { id: guest.spec.id, state: guest.state, ...(guest.state === 'stopped' ? {} : { pid: guest.pid }), ...(guest.exit === undefined ? {} : { exit: guest.exit }) };
+  return {
+    id: guest.spec.id,
+    state: guest.state,
+    ...(guest.state === 'stopped' ? {} : { pid: guest.pid }),
+    ...(guest.exit === undefined ? {} : { exit: guest.exit }),
+  };
 }

@@ -19,10 +19,15 @@ export interface GuestScript {
 
 /** Reads `fake.<name>[=<value>]` words of a command line. */
 export function parseScript(commandLine: string): GuestScript {
-  const words = new Map(commandLine.split(/\s+/).filter((word) => word.startsWith('fake.')).map((word) => {
-    const [key = '', value = ''] = word.slice(5).split('=');
-    return [key, value] as const;
-  }));
+  const words = new Map(
+    commandLine
+      .split(/\s+/)
+      .filter((word) => word.startsWith('fake.'))
+      .map((word) => {
+        const [key = '', value = ''] = word.slice(5).split('=');
+        return [key, value] as const;
+      }),
+  );
   const time = (name: string) => (words.has(name) ? Math.min(Number(words.get(name)) || 0, 3_600_000) : undefined);
   return {
     bootMs: time('boot_ms') ?? 0,

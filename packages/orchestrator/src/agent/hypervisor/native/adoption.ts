@@ -13,14 +13,20 @@ const WAIT_MILLISECONDS = 50;
 
 /** What the workers of an earlier process are now: machines that go on, or what they have left. */
 export class Adoption {
-  constructor(private readonly core: NativeModule, private readonly options: { runtimeDirectory: string; log: Log }) {}
+  constructor(
+    private readonly core: NativeModule,
+    private readonly options: { runtimeDirectory: string; log: Log },
+  ) {}
 
   /** Connects to a worker or takes over what it has left. Undefined when there is nothing, or none that can be had: that is logged. */
   async takeOver(worker: NativeWorker): Promise<ConnectedMachine | LeftMachine | undefined> {
     try {
       return await (worker.alive ? this.connect(worker) : this.inherit(worker));
     } catch (error) {
-      this.options.log.error({ err: error, machine: worker.id }, worker.alive ? 'a live worker could not be adopted' : 'what a worker has left could not be taken over');
+      this.options.log.error(
+        { err: error, machine: worker.id },
+        worker.alive ? 'a live worker could not be adopted' : 'what a worker has left could not be taken over',
+      );
       return undefined;
     }
   }
@@ -43,7 +49,7 @@ export class Adoption {
         return await this.connectOnce(worker.id);
       } catch (error) {
         const code = codeOf(error);
-        if (code === 'worker.gone' && !await this.isAlive(worker.id)) return this.inherit(worker);
+        if (code === 'worker.gone' && !(await this.isAlive(worker.id))) return this.inherit(worker);
         if ((code !== 'worker.gone' && code !== 'worker.busy') || attempt >= ATTEMPTS) throw error;
         await sleep(WAIT_MILLISECONDS);
       }
@@ -60,17 +66,25 @@ export class Adoption {
       await machine.close();
       throw error;
     });
-    return { kind: 'connected', id, machine, state, listening: new AbortController(), ...(state === 'stopped' ? { exit: toExit(exit) } : {}) };
+    return {
+      kind: 'connected',
+      id,
+      machine,
+      state,
+      listening: new AbortController(),
+      ...(state === 'stopped' ? { exit: toExit(exit) } : {}),
+    };
   }
 
   /** A worker that ended while nobody looked: how it ended and its console are kept until the machine is released. */
   private async inherit({ id, pid, bootId }: NativeWorker): Promise<LeftMachine | undefined> {
-    if (pid === 0) { // half made: it ran nothing
+    if (pid === 0) {
+      // half made: it ran nothing
       await this.core.removeStale(this.options.runtimeDirectory, id);
       return undefined;
     }
     // When the host was restarted everything ended; that is for others to say.
-    const exit = await this.exitOf(id, bootId === await currentBootId() ? toWorkerExit({}) : undefined);
+    const exit = await this.exitOf(id, bootId === (await currentBootId()) ? toWorkerExit({}) : undefined);
     return { kind: 'left', id, state: 'stopped', ...(exit === undefined ? {} : { exit }) };
   }
 }

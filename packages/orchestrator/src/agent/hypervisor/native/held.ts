@@ -14,7 +14,12 @@ export interface ConnectedMachine {
 }
 
 /** A machine whose worker ended while nobody looked: its run directory is there until it is released. Without `exit` the host ended it. */
-export interface LeftMachine { kind: 'left'; id: string; state: 'stopped'; exit?: MachineExitFacts }
+export interface LeftMachine {
+  kind: 'left';
+  id: string;
+  state: 'stopped';
+  exit?: MachineExitFacts;
+}
 
 export type HeldMachine = ConnectedMachine | LeftMachine;
 

@@ -6,5 +6,5 @@ export async function loadNative(): Promise<NativeModule> {
   const name: string = '@flotilla/native';
   const hooks = globalThis as unknown as Record<symbol, ((name: string) => Promise<unknown>) | undefined>;
   const load = hooks[Symbol.for('flotilla.import')] ?? ((wanted: string) => import(wanted) as Promise<unknown>);
-  return await load(name) as NativeModule;
+  return (await load(name)) as NativeModule;
 }

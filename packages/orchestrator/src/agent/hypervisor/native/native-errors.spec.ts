@@ -6,7 +6,9 @@ import { API_CODES } from './native-codes.js';
 import { fromNative } from './native-errors.js';
 
 // The generated list alone: the addon itself is not loaded.
-const { ERROR_CODES: NATIVE_CODES } = await import(new URL('generated/error-codes.js', import.meta.resolve('@flotilla/native')).href) as { ERROR_CODES: typeof NativeCodes };
+const { ERROR_CODES: NATIVE_CODES } = (await import(new URL('generated/error-codes.js', import.meta.resolve('@flotilla/native')).href)) as {
+  ERROR_CODES: typeof NativeCodes;
+};
 
 /** An error as the native package rejects with. */
 function fault(code: NativeCode, more: { message?: string; field?: string; details?: unknown } = {}): Error {
@@ -33,7 +35,8 @@ describe('An error of the core', () => {
   }
 
   it('keeps a code that the API has by the same name', () => {
-    for (const code of Object.keys(NATIVE_CODES) as NativeCode[]) if (Object.hasOwn(ERROR_CODES, code)) expect(API_CODES[code], code).to.equal(code);
+    for (const code of Object.keys(NATIVE_CODES) as NativeCode[])
+      if (Object.hasOwn(ERROR_CODES, code)) expect(API_CODES[code], code).to.equal(code);
   });
 
   it('says disk.size and tap.* as 4xx or 503 with what to do on the host', () => {
@@ -46,13 +49,26 @@ describe('An error of the core', () => {
 
   it('names the field that the client gave, not that of the core', () => {
     const field = (path: string) => fromNative(fault('file.missing', { field: path })).field;
-    expect(['$.boot.kernel.path', '$.memory', '$.interfaces[1].tap.name', '$.disks[2].id', '$.cpus', '$'].map(field)).to.deep.equal(['boot.kernel', 'memoryMiB', 'interfaces[1]', 'disks[2].name', 'cpus', undefined]);
+    expect(['$.boot.kernel.path', '$.memory', '$.interfaces[1].tap.name', '$.disks[2].id', '$.cpus', '$'].map(field)).to.deep.equal([
+      'boot.kernel',
+      'memoryMiB',
+      'interfaces[1]',
+      'disks[2].name',
+      'cpus',
+      undefined,
+    ]);
   });
 
   it('tells every fault of a specification', () => {
-    const violations = [{ code: 'spec.memory_too_small', path: '$.memory', message: 'a', remedy: 'b' }, { code: 'spec.mac_invalid', path: '$.interfaces[0].mac', message: 'c', remedy: 'd' }] as const;
+    const violations = [
+      { code: 'spec.memory_too_small', path: '$.memory', message: 'a', remedy: 'b' },
+      { code: 'spec.mac_invalid', path: '$.interfaces[0].mac', message: 'c', remedy: 'd' },
+    ] as const;
     const error = fromNative(fault('spec.memory_too_small', { details: { violations } }));
-    expect(error.errors).to.deep.equal([{ code: 'spec.memory_too_small', field: 'memoryMiB', detail: 'a', remedy: 'b' }, { code: 'spec.mac_invalid', field: 'interfaces[0].mac', detail: 'c', remedy: 'd' }]);
+    expect(error.errors).to.deep.equal([
+      { code: 'spec.memory_too_small', field: 'memoryMiB', detail: 'a', remedy: 'b' },
+      { code: 'spec.mac_invalid', field: 'interfaces[0].mac', detail: 'c', remedy: 'd' },
+    ]);
   });
 
   it('that is none of ours is internal, without its text', () => {

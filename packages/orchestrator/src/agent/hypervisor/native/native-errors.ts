@@ -3,19 +3,35 @@ import { ApiError, type Violation } from '../../../common/api-error.js';
 import type { ErrorCode } from '../../../common/error-codes.js';
 import { API_CODES, remedyOf } from './native-codes.js';
 
-interface NativeFault { code: string; message: string; field?: string; remedy?: string; details?: { violations?: { code: string; path: string; message?: string; remedy?: string }[] } }
+interface NativeFault {
+  code: string;
+  message: string;
+  field?: string;
+  remedy?: string;
+  details?: { violations?: { code: string; path: string; message?: string; remedy?: string }[] };
+}
 
 /** An error of the core in the words of the API. */
 export function fromNative(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string' || !Object.hasOwn(API_CODES, error.code)) return ApiError.from(error);
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string' || !Object.hasOwn(API_CODES, error.code))
+    return ApiError.from(error);
   const fault = error as Error & NativeFault;
-  const violations = fault.details?.violations?.map((one): Violation => ({
-    code: apiCode(one.code), field: apiField(one.path) ?? '', detail: one.message ?? one.code, remedy: remedyFor(apiCode(one.code), one.remedy),
-  }));
+  const violations = fault.details?.violations?.map(
+    (one): Violation => ({
+      code: apiCode(one.code),
+      field: apiField(one.path) ?? '',
+      detail: one.message ?? one.code,
+      remedy: remedyFor(apiCode(one.code), one.remedy),
+    }),
+  );
   const code = apiCode(fault.code);
   return new ApiError(code, {
-    detail: fault.message, remedy: remedyFor(code, fault.remedy), field: apiField(fault.field), cause: error, ...(violations === undefined || violations.length < 2 ? {} : { errors: violations }),
+    detail: fault.message,
+    remedy: remedyFor(code, fault.remedy),
+    field: apiField(fault.field),
+    cause: error,
+    ...(violations === undefined || violations.length < 2 ? {} : { errors: violations }),
   });
 }
 
@@ -43,7 +59,11 @@ function remedyFor(code: ErrorCode, given: string | undefined): string {
 
 /** A path into the specification of the core as the field that the client gave: `$.disks[0].source.path` came from `disks[0]`. */
 function apiField(path: string | undefined): string | undefined {
-  const field = path?.replace(/^\$\.?/, '').replace(/^memory$/, 'memoryMiB').replace(/^((?:disks|interfaces)\[\d+\])\.id$/, '$1.name')
-    .replace(/^(disks\[\d+\]|boot\.\w+)\.(?:source|path|format)(?:\..*)?$/, '$1').replace(/^(interfaces\[\d+\])\.tap(?:\..*)?$/, '$1');
+  const field = path
+    ?.replace(/^\$\.?/, '')
+    .replace(/^memory$/, 'memoryMiB')
+    .replace(/^((?:disks|interfaces)\[\d+\])\.id$/, '$1.name')
+    .replace(/^(disks\[\d+\]|boot\.\w+)\.(?:source|path|format)(?:\..*)?$/, '$1')
+    .replace(/^(interfaces\[\d+\])\.tap(?:\..*)?$/, '$1');
   return field === '' ? undefined : field;
 }

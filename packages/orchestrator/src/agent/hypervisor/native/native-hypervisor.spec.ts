@@ -37,9 +37,21 @@ class Core {
     };
     const { events } = this;
     return {
-      id: 'm', pid: 7, consolePath: '', boot: done, pause: done, resume: done, powerButton: done, close: done, end,
-      kill: async () => { await end(); this.worker = undefined; },
-      info: () => Promise.resolve({ state: 'running' }), metrics: () => Promise.resolve({}),
+      id: 'm',
+      pid: 7,
+      consolePath: '',
+      boot: done,
+      pause: done,
+      resume: done,
+      powerButton: done,
+      close: done,
+      end,
+      kill: async () => {
+        await end();
+        this.worker = undefined;
+      },
+      info: () => Promise.resolve({ state: 'running' }),
+      metrics: () => Promise.resolve({}),
       async *events({ signal } = {}) {
         yield* events;
         await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()));
@@ -49,11 +61,20 @@ class Core {
 
   get module(): NativeModule {
     const core = {
-      Machine: { adopt: async () => { await this.adopt(); return this.machine(); }, create: () => Promise.resolve(this.machine()) },
+      Machine: {
+        adopt: async () => {
+          await this.adopt();
+          return this.machine();
+        },
+        create: () => Promise.resolve(this.machine()),
+      },
       listWorkers: () => Promise.resolve(this.worker === undefined ? [] : [this.worker]),
       readConsole: () => Promise.resolve(this.worker === undefined ? undefined : { offset: 0, bytes: Buffer.from(this.console) }),
-      readExit: () => this.exit instanceof Error ? Promise.reject(this.exit) : Promise.resolve(this.exit),
-      removeStale: () => { this.worker = undefined; return Promise.resolve(); },
+      readExit: () => (this.exit instanceof Error ? Promise.reject(this.exit) : Promise.resolve(this.exit)),
+      removeStale: () => {
+        this.worker = undefined;
+        return Promise.resolve();
+      },
     };
     return core as unknown as NativeModule;
   }
@@ -72,7 +93,13 @@ describe('Machines by the native core', () => {
   const agent = (): LocalHostAgent => {
     const network = { detach: () => Promise.resolve(), collect: () => Promise.resolve([]) } as unknown as NetworkDriver;
     const hypervisor = new NativeHypervisor(core.module, { runtimeDirectory: directory, workerPath: undefined, log: quiet });
-    return new LocalHostAgent({ hypervisor, network, pool: {} as DirPool, consoles: new ConsoleArchive(join(directory, 'consoles')), log: quiet });
+    return new LocalHostAgent({
+      hypervisor,
+      network,
+      pool: {} as DirPool,
+      consoles: new ConsoleArchive(join(directory, 'consoles')),
+      log: quiet,
+    });
   };
   const logs = async (host: LocalHostAgent) => Buffer.from((await host.readConsole({ id: 'm' })).bytes).toString();
   const exit = async (host: LocalHostAgent) => (await host.listMachines())[0]?.exit;
@@ -81,7 +108,9 @@ describe('Machines by the native core', () => {
     core.exit = { reason: 'panic', registers: { cpu: 0, registers: { rip: '0x1' } } };
     core.console = 'Kernel panic\n';
     const host = agent();
-    expect(await host.listMachines()).to.deep.equal([{ id: 'm', state: 'stopped', exit: { reason: 'panic', detail: 'The guest kernel panicked.', registers: { rip: '0x1' } } }]);
+    expect(await host.listMachines()).to.deep.equal([
+      { id: 'm', state: 'stopped', exit: { reason: 'panic', detail: 'The guest kernel panicked.', registers: { rip: '0x1' } } },
+    ]);
     expect(await logs(host)).to.equal('Kernel panic\n');
     await host.releaseMachine(command);
     expect(core.worker).to.equal(undefined);
@@ -91,7 +120,9 @@ describe('Machines by the native core', () => {
   });
 
   it('whose worker left no word, or none that can be trusted, were ended by a signal', async () => {
-    expect(await exit(agent())).to.have.property('detail').that.contains('by a signal');
+    expect(await exit(agent()))
+      .to.have.property('detail')
+      .that.contains('by a signal');
     core.exit = new Error('Exit report in the black box cannot be trusted');
     expect((await exit(agent()))?.reason).to.equal('worker-exited');
   });

@@ -3,7 +3,15 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import type { Log } from '../../../common/log.js';
-import { CONSOLE_WRITER_TAKEN, type ConsoleLog, type HostConsole, type HostEvent, type HostReport, type MachineExitFacts, type MachineObservation } from '../../../host-agent/host-agent.js';
+import {
+  CONSOLE_WRITER_TAKEN,
+  type ConsoleLog,
+  type HostConsole,
+  type HostEvent,
+  type HostReport,
+  type MachineExitFacts,
+  type MachineObservation,
+} from '../../../host-agent/host-agent.js';
 import { Hypervisor, type HypervisorSpec } from '../hypervisor.js';
 import { Adoption } from './adoption.js';
 import { type ConnectedMachine, type HeldMachine, observe } from './held.js';
@@ -11,7 +19,11 @@ import { codeOf, fromNative, native } from './native-errors.js';
 import { toExit, toNativeSpec, toWorkerExit } from './native-mapper.js';
 import type { NativeEvent, NativeModule } from './native-module.js';
 
-export interface NativeOptions { runtimeDirectory: string; workerPath: string | undefined; log: Log }
+export interface NativeOptions {
+  runtimeDirectory: string;
+  workerPath: string | undefined;
+  log: Log;
+}
 
 /** Machines by the native core: one worker process each, which outlives this process. */
 export class NativeHypervisor extends Hypervisor {
@@ -19,7 +31,10 @@ export class NativeHypervisor extends Hypervisor {
   private readonly adoption: Adoption;
   private readonly listeners = new Set<(event: HostEvent) => void>();
 
-  constructor(private readonly core: NativeModule, private readonly options: NativeOptions) {
+  constructor(
+    private readonly core: NativeModule,
+    private readonly options: NativeOptions,
+  ) {
     super();
     this.adoption = new Adoption(core, options);
     mkdirSync(join(options.runtimeDirectory, 'machines'), { recursive: true, mode: 0o700 });
@@ -27,10 +42,12 @@ export class NativeHypervisor extends Hypervisor {
 
   override async adopt(): Promise<void> {
     const workers = await this.core.listWorkers(this.options.runtimeDirectory);
-    await Promise.all(workers.map(async (worker) => {
-      const found = await this.adoption.takeOver(worker);
-      if (found !== undefined) this.hold(found);
-    }));
+    await Promise.all(
+      workers.map(async (worker) => {
+        const found = await this.adoption.takeOver(worker);
+        if (found !== undefined) this.hold(found);
+      }),
+    );
   }
 
   override report(): Promise<HostReport> {
@@ -44,7 +61,11 @@ export class NativeHypervisor extends Hypervisor {
     const { runtimeDirectory, workerPath } = this.options;
     try {
       const machine = await this.core.Machine.create({
-        id: spec.id, spec: toNativeSpec(spec), runtimeDirectory, isolation: spec.isolation, ...(workerPath === undefined ? {} : { workerPath }),
+        id: spec.id,
+        spec: toNativeSpec(spec),
+        runtimeDirectory,
+        isolation: spec.isolation,
+        ...(workerPath === undefined ? {} : { workerPath }),
       });
       const held: ConnectedMachine = { kind: 'connected', id: machine.id, machine, state: 'configured', listening: new AbortController() };
       this.hold(held);
@@ -99,7 +120,9 @@ export class NativeHypervisor extends Hypervisor {
     this.held.delete(id);
     if (held?.kind === 'connected') {
       held.listening.abort();
-      await held.machine.kill().catch((error: unknown) => this.options.log.debug({ err: error, machine: id }, 'the worker was gone already'));
+      await held.machine
+        .kill()
+        .catch((error: unknown) => this.options.log.debug({ err: error, machine: id }, 'the worker was gone already'));
       await held.machine.close();
     }
     await native(() => this.core.removeStale(this.options.runtimeDirectory, id));
@@ -119,13 +142,25 @@ export class NativeHypervisor extends Hypervisor {
     try {
       const connection = await this.core.openConsole({ path: held.machine.consolePath, ...options });
       return {
-        offset: connection.offset, writer: options.write, ringBytes: connection.ringBytes, data: connection.data,
-        write: async (bytes) => { await connection.write(bytes); },
-        close: async () => { await connection.close(); },
+        offset: connection.offset,
+        writer: options.write,
+        ringBytes: connection.ringBytes,
+        data: connection.data,
+        write: async (bytes) => {
+          await connection.write(bytes);
+        },
+        close: async () => {
+          await connection.close();
+        },
       };
     } catch (error) {
       if (codeOf(error) === 'console.busy') {
-        throw new ApiError(CONSOLE_WRITER_TAKEN, { detail: 'Another client writes to this console.', remedy: 'Attach for reading only, or end the other client.', field: 'write', cause: error });
+        throw new ApiError(CONSOLE_WRITER_TAKEN, {
+          detail: 'Another client writes to this console.',
+          remedy: 'Attach for reading only, or end the other client.',
+          field: 'write',
+          cause: error,
+        });
       }
       throw gone(id);
     }
@@ -151,7 +186,10 @@ export class NativeHypervisor extends Hypervisor {
     this.listen(held).catch(async (error: unknown) => {
       if (held.listening.signal.aborted) return;
       this.options.log.warn({ err: error, machine: held.id }, 'the events of a worker ended');
-      this.ended(held, await this.adoption.exitOf(held.id, { reason: 'worker-exited', detail: 'The connection to the worker process was lost.' }));
+      this.ended(
+        held,
+        await this.adoption.exitOf(held.id, { reason: 'worker-exited', detail: 'The connection to the worker process was lost.' }),
+      );
     });
   }
 
@@ -161,7 +199,7 @@ export class NativeHypervisor extends Hypervisor {
 
   private async take(held: ConnectedMachine, event: NativeEvent): Promise<void> {
     if (event.kind === 'stopped') this.ended(held, toExit(event));
-    else if (event.kind === 'worker-exited') this.ended(held, held.exit ?? await this.adoption.exitOf(held.id, toWorkerExit(event)));
+    else if (event.kind === 'worker-exited') this.ended(held, held.exit ?? (await this.adoption.exitOf(held.id, toWorkerExit(event))));
     else if (event.kind === 'state' && (event.state === 'running' || event.state === 'paused')) {
       held.state = event.state;
       this.tell({ kind: 'machine', machine: observe(held) });

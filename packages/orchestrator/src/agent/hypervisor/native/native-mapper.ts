@@ -5,11 +5,24 @@ import type { HypervisorSpec } from '../hypervisor.js';
 import type { NativeEvent, NativeExit, NativeSpec } from './native-module.js';
 
 const MEBIBYTE = 1024 * 1024;
-const REASONS: readonly string[] = ['powered-off', 'reset', 'panic', 'triple-fault', 'killed', 'error', 'worker-exited'] satisfies ExitReason[];
+const REASONS: readonly string[] = [
+  'powered-off',
+  'reset',
+  'panic',
+  'triple-fault',
+  'killed',
+  'error',
+  'worker-exited',
+] satisfies ExitReason[];
 
 const DETAILS: Record<ExitReason, string> = {
-  'powered-off': 'The guest powered itself off.', reset: 'The guest asked for a reset.', panic: 'The guest kernel panicked.', 'triple-fault': 'A CPU of the guest shut down by a triple fault.',
-  killed: 'The machine was killed.', error: 'The worker met an error it could not go on from.', 'worker-exited': 'The worker process ended.',
+  'powered-off': 'The guest powered itself off.',
+  reset: 'The guest asked for a reset.',
+  panic: 'The guest kernel panicked.',
+  'triple-fault': 'A CPU of the guest shut down by a triple fault.',
+  killed: 'The machine was killed.',
+  error: 'The worker met an error it could not go on from.',
+  'worker-exited': 'The worker process ended.',
 };
 
 type WorkerEnd = Pick<NativeEvent, 'signal' | 'exitStatus'>;
@@ -17,9 +30,25 @@ type WorkerEnd = Pick<NativeEvent, 'signal' | 'exitStatus'>;
 /** The specification in the form of the core. */
 export function toNativeSpec(spec: HypervisorSpec): NativeSpec {
   return {
-    cpus: spec.cpus, memory: spec.memoryMiB * MEBIBYTE, serial: 'console', rng: spec.rng, onReboot: spec.onReboot, onPanic: spec.onCrash, onTripleFault: spec.onCrash,
-    boot: { kernel: { path: spec.kernelPath }, ...(spec.initrdPath === undefined ? {} : { initrd: { path: spec.initrdPath } }), ...(spec.commandLine === undefined ? {} : { commandLine: spec.commandLine }) },
-    disks: spec.disks.map((disk) => ({ id: disk.name, source: { path: disk.path }, format: 'raw' as const, readOnly: disk.readOnly, ...(disk.serial === undefined ? {} : { serial: disk.serial }) })),
+    cpus: spec.cpus,
+    memory: spec.memoryMiB * MEBIBYTE,
+    serial: 'console',
+    rng: spec.rng,
+    onReboot: spec.onReboot,
+    onPanic: spec.onCrash,
+    onTripleFault: spec.onCrash,
+    boot: {
+      kernel: { path: spec.kernelPath },
+      ...(spec.initrdPath === undefined ? {} : { initrd: { path: spec.initrdPath } }),
+      ...(spec.commandLine === undefined ? {} : { commandLine: spec.commandLine }),
+    },
+    disks: spec.disks.map((disk) => ({
+      id: disk.name,
+      source: { path: disk.path },
+      format: 'raw' as const,
+      readOnly: disk.readOnly,
+      ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+    })),
     interfaces: spec.interfaces.map((link) => ({ id: link.name, tap: { name: link.tap }, mac: link.mac })),
   };
 }
@@ -54,6 +83,9 @@ function signalName(number: number): string {
 function flatRegisters(registers: unknown): Record<string, string> | undefined {
   if (typeof registers !== 'object' || registers === null) return undefined;
   if ('registers' in registers) return flatRegisters(registers.registers); // the report of one CPU
-  return Object.fromEntries(Object.entries(registers).filter(([, value]) => ['string', 'number', 'bigint'].includes(typeof value)).map(([name, value]) =>
-    [name, typeof value === 'string' ? value : `0x${BigInt(value as number | bigint).toString(16)}`]));
+  return Object.fromEntries(
+    Object.entries(registers)
+      .filter(([, value]) => ['string', 'number', 'bigint'].includes(typeof value))
+      .map(([name, value]) => [name, typeof value === 'string' ? value : `0x${BigInt(value as number | bigint).toString(16)}`]),
+  );
 }

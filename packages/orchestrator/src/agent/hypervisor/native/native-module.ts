@@ -26,9 +26,18 @@ export interface NativeEvent {
   signal?: number | null;
 }
 
-export interface NativeExit { reason?: string; registers?: unknown; message?: string }
+export interface NativeExit {
+  reason?: string;
+  registers?: unknown;
+  message?: string;
+}
 
-export interface NativeWorker { id: string; pid: number; bootId: string; alive: boolean }
+export interface NativeWorker {
+  id: string;
+  pid: number;
+  bootId: string;
+  alive: boolean;
+}
 
 export interface NativeMachine {
   readonly id: string;
@@ -47,11 +56,23 @@ export interface NativeMachine {
   close(): Promise<void>;
 }
 
-export interface NativeConsole { offset: number; ringBytes: number; data: AsyncIterable<Uint8Array>; write(bytes: Uint8Array): Promise<void> | void; close(): Promise<void> | void }
+export interface NativeConsole {
+  offset: number;
+  ringBytes: number;
+  data: AsyncIterable<Uint8Array>;
+  write(bytes: Uint8Array): Promise<void> | void;
+  close(): Promise<void> | void;
+}
 
 export interface NativeModule {
   Machine: {
-    create(options: { id: string; spec: NativeSpec; runtimeDirectory: string; isolation?: 'process' | 'in-process'; workerPath?: string }): Promise<NativeMachine>;
+    create(options: {
+      id: string;
+      spec: NativeSpec;
+      runtimeDirectory: string;
+      isolation?: 'process' | 'in-process';
+      workerPath?: string;
+    }): Promise<NativeMachine>;
     adopt(options: { id: string; runtimeDirectory: string }): Promise<NativeMachine>;
   };
   openConsole(options: { path: string; offset?: number; write?: boolean; signal?: AbortSignal }): Promise<NativeConsole>;
@@ -64,6 +85,12 @@ export interface NativeModule {
   checkHost(): Promise<HostReport>;
   createTap(options: { name: string; owner?: number }): Promise<void>;
   deleteTap(name: string): Promise<void>;
-  copyFile(options: { source: string; target: string; sizeBytes?: number; onProgress?: (progress: ByteProgress) => void; signal?: AbortSignal }): Promise<unknown>;
+  copyFile(options: {
+    source: string;
+    target: string;
+    sizeBytes?: number;
+    onProgress?: (progress: ByteProgress) => void;
+    signal?: AbortSignal;
+  }): Promise<unknown>;
   hashFile(options: { path: string; onProgress?: (progress: ByteProgress) => void; signal?: AbortSignal }): Promise<string>;
 }

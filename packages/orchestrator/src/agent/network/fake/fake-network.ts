@@ -54,13 +54,15 @@ export class FakeNetwork extends NetworkDriver {
 
   override async detach(machineId: string): Promise<void> {
     for (const name of await entries(this.taps)) {
-      if (await this.owners.of(join(this.taps, name)) === machineId) await this.removeTap(name);
+      if ((await this.owners.of(join(this.taps, name))) === machineId) await this.removeTap(name);
     }
     this.watcher.soon();
   }
 
   override async leases(): Promise<HostLease[]> {
-    const taps = (await Promise.all((await entries(this.taps)).map((name) => readTapNote(join(this.taps, name))))).filter((tap) => tap !== undefined);
+    const taps = (await Promise.all((await entries(this.taps)).map((name) => readTapNote(join(this.taps, name))))).filter(
+      (tap) => tap !== undefined,
+    );
     const taken = await readLeases(this.leaseFile);
     return (await entries(this.networks)).flatMap((id) => leasesOf(id, taken, taps));
   }

@@ -18,6 +18,15 @@ export function leasesOf(network: string, taken: readonly TakenLease[], taps: re
     const givenAt = lease.expiresAt - LEASE_SECONDS * 1000;
     if (tap === undefined || givenAt + ROUNDING_MILLISECONDS < tap.since) return [];
     const { mac, ip, hostname } = lease;
-    return [{ networkId: network, machineId: tap.machine, mac, ip, expiresAt: new Date(lease.expiresAt).toISOString(), ...(hostname === undefined ? {} : { hostname }) }];
+    return [
+      {
+        networkId: network,
+        machineId: tap.machine,
+        mac,
+        ip,
+        expiresAt: new Date(lease.expiresAt).toISOString(),
+        ...(hostname === undefined ? {} : { hostname }),
+      },
+    ];
   });
 }

@@ -27,11 +27,14 @@ export async function readLeases(file: string): Promise<TakenLease[]> {
  * client ids, so every field is checked and a line that is not whole is passed over.
  */
 export function parseLeases(text: string, now: number = Date.now()): TakenLease[] {
-  return text.split('\n').slice(0, -1).flatMap((line) => {
-    const [end = '', mac = '', ip = '', hostname = '*'] = line.split(' ');
-    if (!/^\d{1,12}$/.test(end) || !MAC_PATTERN.test(mac) || parseIpv4(ip) === undefined) return [];
-    const expiresAt = end === '0' ? NEVER : Number(end) * 1000;
-    if (expiresAt <= now) return [];
-    return [{ mac: mac.toLowerCase(), ip, expiresAt, ...(HOSTNAME.test(hostname) ? { hostname } : {}) }];
-  });
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .flatMap((line) => {
+      const [end = '', mac = '', ip = '', hostname = '*'] = line.split(' ');
+      if (!/^\d{1,12}$/.test(end) || !MAC_PATTERN.test(mac) || parseIpv4(ip) === undefined) return [];
+      const expiresAt = end === '0' ? NEVER : Number(end) * 1000;
+      if (expiresAt <= now) return [];
+      return [{ mac: mac.toLowerCase(), ip, expiresAt, ...(HOSTNAME.test(hostname) ? { hostname } : {}) }];
+    });
 }

@@ -24,7 +24,10 @@ export class LeaseWatcher {
       const watcher = watch(dirname(file), { persistent: false }, (_kind, name) => {
         if (name === basename(file)) this.soon();
       });
-      this.watchers.set(network, watcher.on('error', () => this.remove(network)));
+      this.watchers.set(
+        network,
+        watcher.on('error', () => this.remove(network)),
+      );
     } catch {
       return; // no directory yet, or no inotify watch left: the periodic look at the leases sees them all the same
     }

@@ -2,7 +2,11 @@
 import { readFile, stat } from 'node:fs/promises';
 
 /** What is noted about a tap before it is made: whose it is, and on which network with which address. */
-export interface TapNote { machine: string; mac: string; network: string }
+export interface TapNote {
+  machine: string;
+  mac: string;
+  network: string;
+}
 
 export function formatTapNote({ machine, mac, network }: TapNote): string {
   return `${machine} ${mac.toLowerCase()} ${network}`;

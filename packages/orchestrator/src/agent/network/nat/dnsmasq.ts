@@ -13,7 +13,10 @@ const KEYWORD = /^(ignore|infinite|\d+[smhdw]?)$/;
 
 /** One dnsmasq for each network: an address for each MAC we know, and names. It outlives this process and is found again by its pid file. */
 export class Dnsmasq {
-  constructor(private readonly runner: CommandRunner, private readonly directory: string) {}
+  constructor(
+    private readonly runner: CommandRunner,
+    private readonly directory: string,
+  ) {}
 
   /** Writes reservations and names; starts the program or lets it read them anew. */
   async ensure(network: EnsureNetworkCommand): Promise<void> {
@@ -36,7 +39,8 @@ export class Dnsmasq {
   async stop(id: string): Promise<void> {
     const pid = await this.pid(id);
     if (pid !== undefined) process.kill(pid, 'SIGTERM');
-    for (let waited = 0; waited < 100 && await this.pid(id) !== undefined; waited += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let waited = 0; waited < 100 && (await this.pid(id)) !== undefined; waited += 1)
+      await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
   async remove(id: string): Promise<void> {
@@ -60,7 +64,14 @@ export class Dnsmasq {
 
   private files(id: string) {
     const directory = join(this.directory, id);
-    return { directory, config: join(directory, 'dnsmasq.conf'), hosts: join(directory, 'hosts'), names: join(directory, 'names'), leases: join(directory, 'leases'), pid: join(directory, 'pid') };
+    return {
+      directory,
+      config: join(directory, 'dnsmasq.conf'),
+      hosts: join(directory, 'hosts'),
+      names: join(directory, 'names'),
+      leases: join(directory, 'leases'),
+      pid: join(directory, 'pid'),
+    };
   }
 }
 
@@ -94,7 +105,7 @@ export function reservation({ mac, ip, hostname }: EnsureNetworkCommand['reserva
 
 /** Writes a file when it differs, whole or not at all. */
 async function replace(path: string, text: string): Promise<boolean> {
-  if (await readFile(path, 'utf8').catch(() => undefined) === text) return false;
+  if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return false;
   await note(path, text, 0o644);
   return true;
 }

@@ -7,7 +7,10 @@ import { note } from '../notes.js';
 const SETTING = '/proc/sys/net/ipv4/ip_forward';
 
 /** What was found before it was changed, and in which run of the host. */
-interface Found { value: string; bootId: string }
+interface Found {
+  value: string;
+  bootId: string;
+}
 
 /**
  * IPv4 forwarding of the host, which NAT networks need. It is one switch for everybody: it is turned off again only when this
@@ -24,7 +27,7 @@ export class Forwarding {
     return this.queue.run('', async () => {
       const value = await read(SETTING);
       if (value === '1') {
-        if (await this.found() === undefined) await rm(this.notePath, { force: true });
+        if ((await this.found()) === undefined) await rm(this.notePath, { force: true });
         return;
       }
       await note(this.notePath, JSON.stringify({ value, bootId: await currentBootId() } satisfies Found));
@@ -37,15 +40,15 @@ export class Forwarding {
     return this.queue.run('', async () => {
       if (await needed()) return;
       const found = await this.found();
-      if (found !== undefined && await read(SETTING) === '1') await writeFile(SETTING, `${found.value}\n`);
+      if (found !== undefined && (await read(SETTING)) === '1') await writeFile(SETTING, `${found.value}\n`);
       await rm(this.notePath, { force: true });
     });
   }
 
   private async found(): Promise<Found | undefined> {
     const text = await readFile(this.notePath, 'utf8').catch(() => undefined);
-    const found = text === undefined ? undefined : JSON.parse(text) as Found;
-    return found?.bootId === await currentBootId() ? found : undefined;
+    const found = text === undefined ? undefined : (JSON.parse(text) as Found);
+    return found?.bootId === (await currentBootId()) ? found : undefined;
   }
 }
 

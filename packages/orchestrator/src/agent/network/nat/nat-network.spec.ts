@@ -7,7 +7,11 @@ import type { HostLease } from '../../../host-agent/host-agent.js';
 
 const SUPPORT = join(dirname(fileURLToPath(import.meta.url)), '../../../../test/support');
 
-interface Seen { links: string[]; rules: string; dnsmasq: string }
+interface Seen {
+  links: string[];
+  rules: string;
+  dnsmasq: string;
+}
 
 describe('a NAT network', function () {
   this.timeout(40_000);
@@ -29,7 +33,9 @@ describe('a NAT network', function () {
   });
 
   it('shows a lease when a real DHCP client has taken the address, and no longer than its guest runs', () => {
-    const seen = inNamespace('lease-probe') as Record<'reserved' | 'taken' | 'adopted' | 'stopped' | 'startedAgain', HostLease[]> & { file: string };
+    const seen = inNamespace('lease-probe') as Record<'reserved' | 'taken' | 'adopted' | 'stopped' | 'startedAgain', HostLease[]> & {
+      file: string;
+    };
     expect(seen.reserved, 'a reservation is no lease').to.deep.equal([]);
     expect(seen.taken).to.have.length(1);
     expect(seen.taken[0]).to.include({ networkId: 'net-probe', machineId: 'mac-probe', mac: '02:f1:00:00:00:01', ip: '10.77.0.2' });
@@ -42,15 +48,35 @@ describe('a NAT network', function () {
 
   it('leaves IPv4 forwarding as it was found', () => {
     expect(inNamespace('forwarding-probe')).to.deep.equal({
-      on: { forward: '1', noted: true }, oneLeft: { forward: '1', noted: true }, restored: { forward: '0', noted: false },
-      anothers: { forward: '1', noted: false }, afterCrash: { forward: '0', noted: false }, afterReboot: { forward: '1', noted: false },
+      on: { forward: '1', noted: true },
+      oneLeft: { forward: '1', noted: true },
+      restored: { forward: '0', noted: false },
+      anothers: { forward: '1', noted: false },
+      afterCrash: { forward: '0', noted: false },
+      afterReboot: { forward: '1', noted: false },
     });
   });
 });
 
 /** What a probe tells that runs where no link, rule, setting or process of the host is; whatever it leaves ends with it. */
 function inNamespace(probe: string): unknown {
-  const result = spawnSync('unshare', ['--net', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, join(SUPPORT, `${probe}.js`)], { encoding: 'utf8', env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } });
+  const result = spawnSync(
+    'unshare',
+    [
+      '--net',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      'sh',
+      '-c',
+      'ip link set lo up && exec "$@"',
+      'sh',
+      process.execPath,
+      join(SUPPORT, `${probe}.js`),
+    ],
+    { encoding: 'utf8', env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } },
+  );
   expect(result.stderr).to.equal('');
   return JSON.parse(result.stdout) as unknown;
 }

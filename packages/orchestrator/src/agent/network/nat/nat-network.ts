@@ -33,8 +33,16 @@ export interface NatOptions {
   native: TapTools;
 }
 
-interface Link { ifname: string; ifalias?: string; flags?: string[]; master?: string; addr_info?: { local?: string }[] }
-interface Route { dst?: string }
+interface Link {
+  ifname: string;
+  ifalias?: string;
+  flags?: string[];
+  master?: string;
+  addr_info?: { local?: string }[];
+}
+interface Route {
+  dst?: string;
+}
 
 /** NAT networks: a bridge, our own nftables table and a dnsmasq each. All of it is noted on disk and carries our label. */
 export class NatNetwork extends NetworkDriver {
@@ -48,7 +56,10 @@ export class NatNetwork extends NetworkDriver {
   /** Rules as last applied by this process. */
   private readonly applied = new Map<string, string>();
 
-  constructor(private readonly runner: CommandRunner, private readonly options: NatOptions) {
+  constructor(
+    private readonly runner: CommandRunner,
+    private readonly options: NatOptions,
+  ) {
     super();
     this.taps = join(options.stateDirectory, 'taps');
     this.networks = join(options.stateDirectory, 'networks');
@@ -83,7 +94,8 @@ export class NatNetwork extends NetworkDriver {
       this.watcher.remove(id);
       await this.dnsmasq.remove(id);
       const link = await this.link(network.bridge);
-      if (link !== undefined && (link.ifalias ?? label(id)) === label(id)) await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
+      if (link !== undefined && (link.ifalias ?? label(id)) === label(id))
+        await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
       await this.runner.run('nft', ['-f', '-'], { input: `table inet ${tableName(network)}\ndelete table inet ${tableName(network)}\n` });
       this.applied.delete(id);
       await rm(join(this.networks, id), { force: true });
@@ -103,13 +115,17 @@ export class NatNetwork extends NetworkDriver {
 
   override async detach(machineId: string): Promise<void> {
     for (const name of await noted(this.taps)) {
-      if (await this.owners.of(join(this.taps, name)) === machineId) await this.removeTap(name);
+      if ((await this.owners.of(join(this.taps, name))) === machineId) await this.removeTap(name);
     }
   }
 
   override async leases(): Promise<HostLease[]> {
-    const taps = (await Promise.all((await noted(this.taps)).map((name) => readTapNote(join(this.taps, name))))).filter((tap) => tap !== undefined);
-    const found = await Promise.all((await noted(this.networks)).map(async (id) => leasesOf(id, await readLeases(this.dnsmasq.leaseFile(id)), taps)));
+    const taps = (await Promise.all((await noted(this.taps)).map((name) => readTapNote(join(this.taps, name))))).filter(
+      (tap) => tap !== undefined,
+    );
+    const found = await Promise.all(
+      (await noted(this.networks)).map(async (id) => leasesOf(id, await readLeases(this.dnsmasq.leaseFile(id)), taps)),
+    );
     return found.flat();
   }
 
@@ -146,7 +162,8 @@ export class NatNetwork extends NetworkDriver {
     // A crash between the two first lines below leaves a bridge without a label: it has our name, so it is ours.
     if (found?.ifalias !== undefined && found.ifalias !== label(command.id)) {
       throw new ApiError('host.command_failed', {
-        detail: `The link ${bridge} is there already and is not ours (label "${found.ifalias}").`, remedy: `If nothing uses it, remove it: ip link delete dev ${bridge}.`,
+        detail: `The link ${bridge} is there already and is not ours (label "${found.ifalias}").`,
+        remedy: `If nothing uses it, remove it: ip link delete dev ${bridge}.`,
       });
     }
     if (found?.addr_info?.some((one) => one.local === gateway) === true && found.flags?.includes('UP') === true) return;
@@ -174,7 +191,7 @@ export class NatNetwork extends NetworkDriver {
   }
 
   private async removeTap(name: string): Promise<void> {
-    if (await this.link(name) !== undefined) await this.options.native.deleteTap(name);
+    if ((await this.link(name)) !== undefined) await this.options.native.deleteTap(name);
     await rm(join(this.taps, name), { force: true });
     this.owners.forget(name);
     this.watcher.soon();

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../../../common/api-error.js';
-import type { CommandControl, EnsureVolumeCommand, ImageFacts, ImportImageCommand, PoolUsage, UploadImageCommand, VolumeFacts } from '../../../host-agent/host-agent.js';
+import type {
+  CommandControl,
+  EnsureVolumeCommand,
+  ImageFacts,
+  ImportImageCommand,
+  PoolUsage,
+  UploadImageCommand,
+  VolumeFacts,
+} from '../../../host-agent/host-agent.js';
 import { commitFile, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
 import type { FileTools } from '../../files/file-tools.js';
 import { checkFormat } from './inspect.js';
@@ -19,7 +27,11 @@ export class DirPool {
   /** Files that are being made now; the collector leaves their partial files alone. */
   private readonly making = new Set<string>();
 
-  constructor(private readonly directory: string, private readonly files: FileTools, private readonly importRoots: readonly string[] = []) {
+  constructor(
+    private readonly directory: string,
+    private readonly files: FileTools,
+    private readonly importRoots: readonly string[] = [],
+  ) {
     this.images = join(directory, 'images');
     this.volumes = join(directory, 'volumes');
     for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -62,7 +74,8 @@ export class DirPool {
   }
 
   async removeImage(id: string): Promise<void> {
-    for (const suffix of ['', PARTIAL_SUFFIX, '.import', `.import${PARTIAL_SUFFIX}`]) await rm(`${this.imagePath(id)}${suffix}`, { force: true });
+    for (const suffix of ['', PARTIAL_SUFFIX, '.import', `.import${PARTIAL_SUFFIX}`])
+      await rm(`${this.imagePath(id)}${suffix}`, { force: true });
   }
 
   /** Makes a volume from an image, or an empty one. Done when it is there. */
@@ -75,7 +88,10 @@ export class DirPool {
       else {
         const source = this.imagePath(command.imageId);
         if ((await stat(source).catch(() => undefined)) === undefined) {
-          throw new ApiError('file.missing', { detail: `The pool has lost the file of image ${command.imageId}.`, remedy: 'Delete the image and import it again.' });
+          throw new ApiError('file.missing', {
+            detail: `The pool has lost the file of image ${command.imageId}.`,
+            remedy: 'Delete the image and import it again.',
+          });
         }
         await this.requireSpace(await occupied(source));
         await this.files.copy(source, target, { ...control, ...(command.sizeBytes === undefined ? {} : { sizeBytes: command.sizeBytes }) });
@@ -100,7 +116,10 @@ export class DirPool {
   /** Removes files that no resource owns and half-made ones that nobody makes any more. */
   async collect(owned: { volumes: Keep; images: Keep }): Promise<string[]> {
     const removed: string[] = [];
-    for (const [directory, ids] of [[this.images, owned.images], [this.volumes, owned.volumes]] as const) {
+    for (const [directory, ids] of [
+      [this.images, owned.images],
+      [this.volumes, owned.volumes],
+    ] as const) {
       for (const name of await readdir(directory)) {
         const id = idOf(name);
         if (this.making.has(id) || (ids.has(id) && name === id)) continue;
@@ -116,7 +135,11 @@ export class DirPool {
       await checkFormat(staged, command.format);
       const sha256 = await this.files.hash(staged, control.signal === undefined ? {} : { signal: control.signal });
       if (command.sha256 !== undefined && command.sha256 !== sha256) {
-        throw new ApiError('image.checksum_mismatch', { detail: `The SHA-256 of the content is ${sha256}.`, remedy: 'Get the file again, or give the right sha256.', field: 'sha256' });
+        throw new ApiError('image.checksum_mismatch', {
+          detail: `The SHA-256 of the content is ${sha256}.`,
+          remedy: 'Get the file again, or give the right sha256.',
+          field: 'sha256',
+        });
       }
       const sizeBytes = (await stat(staged)).size;
       await commitFile(staged, target);

@@ -42,17 +42,26 @@ function checkElf(header: Buffer, size: number): void {
 }
 
 function checkBzImage(header: Buffer, size: number): void {
-  if (header.length < 0x210 || header.readUInt32LE(0x202) !== BZIMAGE_MAGIC) throw mismatch('bzimage', 'It has no Linux boot header ("HdrS" at byte 514).');
+  if (header.length < 0x210 || header.readUInt32LE(0x202) !== BZIMAGE_MAGIC)
+    throw mismatch('bzimage', 'It has no Linux boot header ("HdrS" at byte 514).');
   if (header.readUInt16LE(0x206) < 0x0200) throw mismatch('bzimage', 'Its boot protocol is older than 2.00.');
-  const setupSectors = header[0x1f1] === 0 ? 4 : header[0x1f1] ?? 4;
+  const setupSectors = header[0x1f1] === 0 ? 4 : (header[0x1f1] ?? 4);
   const needed = (setupSectors + 1) * SECTOR + header.readUInt32LE(0x1f4) * 16;
   if (needed > size) throw truncated(`Its header promises ${needed} bytes, the file has ${size}.`);
 }
 
 function mismatch(format: string, why: string): ApiError {
-  return new ApiError('image.format_mismatch', { detail: `The file is not of format ${format}. ${why}`, remedy: 'Give the true format of the file, or another file.', field: 'format' });
+  return new ApiError('image.format_mismatch', {
+    detail: `The file is not of format ${format}. ${why}`,
+    remedy: 'Give the true format of the file, or another file.',
+    field: 'format',
+  });
 }
 
 function truncated(why: string): ApiError {
-  return new ApiError('image.truncated', { detail: why, remedy: 'Copy or download the file again; it is not complete.', field: 'source.path' });
+  return new ApiError('image.truncated', {
+    detail: why,
+    remedy: 'Copy or download the file again; it is not complete.',
+    field: 'source.path',
+  });
 }

@@ -30,12 +30,16 @@ export interface SourceFile extends AsyncDisposable {
  */
 export async function openSource(path: string, right: ImportRight): Promise<SourceFile> {
   if (right.roots.length === 0 && !right.anywhere) throw outside(path);
-  const named = await open(path, O_PATH | constants.O_NOFOLLOW).catch(async (error: unknown) => { throw await mayTell(path, right.roots) ? refusal(path, error) : outside(path); });
+  const named = await open(path, O_PATH | constants.O_NOFOLLOW).catch(async (error: unknown) => {
+    throw (await mayTell(path, right.roots)) ? refusal(path, error) : outside(path);
+  });
   try {
     await requireBelow(named, path, right.roots);
     const facts = await named.stat();
     if (!facts.isFile()) throw notRegular(path, facts);
-    const file = await open(linkOf(named), constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => { throw refusal(path, error); });
+    const file = await open(linkOf(named), constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+      throw refusal(path, error);
+    });
     return { path: linkOf(file), sizeBytes: facts.size, [Symbol.asyncDispose]: () => file.close() };
   } finally {
     await named.close();
@@ -73,20 +77,38 @@ function linkOf(handle: FileHandle): string {
 function outside(path: string): ApiError {
   return new ApiError('file.outside_roots', {
     detail: `${path} does not lie below a directory that is open for imports.`,
-    remedy: 'Put the file below a directory that `flotilla up --import-root` names, or upload it: PUT /v1/images/{name}/content.', field: FIELD,
+    remedy: 'Put the file below a directory that `flotilla up --import-root` names, or upload it: PUT /v1/images/{name}/content.',
+    field: FIELD,
   });
 }
 
 function notRegular(path: string, facts: Stats): ApiError {
   const kinds: [boolean, string][] = [
-    [facts.isSymbolicLink(), 'a symbolic link'], [facts.isDirectory(), 'a directory'], [facts.isFIFO(), 'a FIFO'], [facts.isSocket(), 'a socket'], [facts.isBlockDevice() || facts.isCharacterDevice(), 'a device'],
+    [facts.isSymbolicLink(), 'a symbolic link'],
+    [facts.isDirectory(), 'a directory'],
+    [facts.isFIFO(), 'a FIFO'],
+    [facts.isSocket(), 'a socket'],
+    [facts.isBlockDevice() || facts.isCharacterDevice(), 'a device'],
   ];
   const what = kinds.find(([is]) => is)?.[1] ?? 'no regular file';
-  return new ApiError('file.not_regular', { detail: `${path} is ${what}.`, remedy: 'Give the path of a regular file; of a symbolic link, give what it leads to.', field: FIELD });
+  return new ApiError('file.not_regular', {
+    detail: `${path} is ${what}.`,
+    remedy: 'Give the path of a regular file; of a symbolic link, give what it leads to.',
+    field: FIELD,
+  });
 }
 
 function refusal(path: string, error: unknown): ApiError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EACCES' || code === 'EPERM') return new ApiError('file.denied', { detail: `The host agent may not read ${path}.`, remedy: 'Make the file readable for the user of the host agent.', field: FIELD });
-  return new ApiError('file.missing', { detail: `There is no file ${path} on the host.`, remedy: 'Give the absolute path of a file that exists on the host.', field: FIELD });
+  if (code === 'EACCES' || code === 'EPERM')
+    return new ApiError('file.denied', {
+      detail: `The host agent may not read ${path}.`,
+      remedy: 'Make the file readable for the user of the host agent.',
+      field: FIELD,
+    });
+  return new ApiError('file.missing', {
+    detail: `There is no file ${path} on the host.`,
+    remedy: 'Give the absolute path of a file that exists on the host.',
+    field: FIELD,
+  });
 }

@@ -13,7 +13,11 @@ export class HostCheck {
 
 /** Kind of KVM. */
 export class HostKvm {
-  @EnumField({ description: '`hardware`: runs everything; `software`: kvm without hardware support; `none`.', values: ['hardware', 'software', 'none'] }) kind: string;
+  @EnumField({
+    description: '`hardware`: runs everything; `software`: kvm without hardware support; `none`.',
+    values: ['hardware', 'software', 'none'],
+  })
+  kind: string;
   @StringField({ description: 'What the probe found.' }) detail: string;
 }
 

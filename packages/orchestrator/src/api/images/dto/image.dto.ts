@@ -25,24 +25,50 @@ export class ImageDto {
 
 /** A file on the host. */
 export class ImageSource {
-  @StringField({ description: 'Absolute path of a regular file on the host, no symbolic link. With import roots it must lie below one of them; without, only administrators may give a path.', minLength: 1, maxLength: 4096, pattern: /^\/[^\0]*$/, remedy: 'Give an absolute path, beginning with /.' }) path: string;
+  @StringField({
+    description:
+      'Absolute path of a regular file on the host, no symbolic link. With import roots it must lie below one of them; without, only administrators may give a path.',
+    minLength: 1,
+    maxLength: 4096,
+    pattern: /^\/[^\0]*$/,
+    remedy: 'Give an absolute path, beginning with /.',
+  })
+  path: string;
 }
 
 /** Body of `POST /v1/images`. */
 export class ImportImage {
   @NameField({ description: 'Unique name of the image.' }) name: string;
   @EnumField({ description: 'What it is.', values: IMAGE_KINDS }) kind: 'kernel' | 'initrd' | 'disk';
-  @EnumField({ description: 'Format of the file; it is checked, never guessed. kernel: elf or bzimage; initrd: initrd; disk: raw.', values: IMAGE_FORMATS }) format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+  @EnumField({
+    description: 'Format of the file; it is checked, never guessed. kernel: elf or bzimage; initrd: initrd; disk: raw.',
+    values: IMAGE_FORMATS,
+  })
+  format: 'elf' | 'bzimage' | 'raw' | 'initrd';
   @ObjectField(() => ImageSource, { description: 'The file to copy.' }) source: ImageSource;
-  @StringField({ description: 'SHA-256 the file must have, 64 lower-case hexadecimal digits.', optional: true, pattern: SHA256_PATTERN, maxLength: 64 }) sha256?: string;
+  @StringField({
+    description: 'SHA-256 the file must have, 64 lower-case hexadecimal digits.',
+    optional: true,
+    pattern: SHA256_PATTERN,
+    maxLength: 64,
+  })
+  sha256?: string;
   @LabelsField({ optional: true }) labels?: Record<string, string>;
 }
 
 /** Query of an upload. */
 export class UploadQuery {
   @EnumField({ description: 'What it is.', values: IMAGE_KINDS, code: 'request.invalid_query' }) kind: 'kernel' | 'initrd' | 'disk';
-  @EnumField({ description: 'Format of the file; it is checked, never guessed.', values: IMAGE_FORMATS, code: 'request.invalid_query' }) format: 'elf' | 'bzimage' | 'raw' | 'initrd';
-  @StringField({ description: 'SHA-256 the content must have.', optional: true, pattern: SHA256_PATTERN, maxLength: 64, code: 'request.invalid_query' }) sha256?: string;
+  @EnumField({ description: 'Format of the file; it is checked, never guessed.', values: IMAGE_FORMATS, code: 'request.invalid_query' })
+  format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+  @StringField({
+    description: 'SHA-256 the content must have.',
+    optional: true,
+    pattern: SHA256_PATTERN,
+    maxLength: 64,
+    code: 'request.invalid_query',
+  })
+  sha256?: string;
 }
 
 /** The form in which clients see an image. */

@@ -18,7 +18,10 @@ export class NewKeyDto extends KeyDto {
 /** Body of `POST /v1/keys`. */
 export class CreateKey {
   @NameField({ description: 'Unique name of the key.' }) name: string;
-  @EnumField({ description: 'viewer reads; operator also changes machines and images; admin may do everything.', values: ROLES }) role: 'admin' | 'operator' | 'viewer';
+  @EnumField({ description: 'viewer reads; operator also changes machines and images; admin may do everything.', values: ROLES }) role:
+    | 'admin'
+    | 'operator'
+    | 'viewer';
 }
 
 /** Who asks. */

@@ -18,24 +18,59 @@ export class UpdateMachine {
 
 /** Body of stop and restart. */
 export class StopMachine {
-  @IntField({ description: 'Seconds the guest has to power off after the ACPI power button.', optional: true, min: 0, max: 3600, default: 30 }) timeoutSeconds?: number;
-  @BoolField({ description: 'Whether the machine is killed when the time is over; otherwise the operation fails.', optional: true, default: true }) thenKill?: boolean;
+  @IntField({
+    description: 'Seconds the guest has to power off after the ACPI power button.',
+    optional: true,
+    min: 0,
+    max: 3600,
+    default: 30,
+  })
+  timeoutSeconds?: number;
+  @BoolField({
+    description: 'Whether the machine is killed when the time is over; otherwise the operation fails.',
+    optional: true,
+    default: true,
+  })
+  thenKill?: boolean;
 }
 
 /** Body of actions that take nothing: absent, or an empty object. */
 export class NoBody {
   /** class-validator lets anything pass a class without a check, so there is one. */
-  @ValidateBy({ name: 'nothing', validator: { validate: (value) => value === undefined } }, { message: '$property is not a known field', context: { code: 'request.unknown_field', remedy: 'Send an empty object.' } })
+  @ValidateBy(
+    { name: 'nothing', validator: { validate: (value) => value === undefined } },
+    { message: '$property is not a known field', context: { code: 'request.unknown_field', remedy: 'Send an empty object.' } },
+  )
   nothing?: undefined;
 }
 
 /** Query of the delete of a machine. */
 export class DeleteMachineQuery {
-  @QueryBoolField({ description: 'Also delete a machine that runs: it is killed first.', optional: true, default: false, code: 'request.invalid_query' }) force?: boolean;
+  @QueryBoolField({
+    description: 'Also delete a machine that runs: it is killed first.',
+    optional: true,
+    default: false,
+    code: 'request.invalid_query',
+  })
+  force?: boolean;
 }
 
 /** Query of the console log. */
 export class LogsQuery {
-  @QueryIntField({ description: 'Only the last so many bytes.', optional: true, min: 0, max: 16 * 1024 * 1024, code: 'request.invalid_query' }) tailBytes?: number;
-  @QueryIntField({ description: 'Only bytes from this offset of the console stream on.', optional: true, min: 0, max: Number.MAX_SAFE_INTEGER, code: 'request.invalid_query' }) offset?: number;
+  @QueryIntField({
+    description: 'Only the last so many bytes.',
+    optional: true,
+    min: 0,
+    max: 16 * 1024 * 1024,
+    code: 'request.invalid_query',
+  })
+  tailBytes?: number;
+  @QueryIntField({
+    description: 'Only bytes from this offset of the console stream on.',
+    optional: true,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    code: 'request.invalid_query',
+  })
+  offset?: number;
 }

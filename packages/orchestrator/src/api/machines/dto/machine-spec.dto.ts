@@ -11,8 +11,12 @@ export class BootDto {
   @StringField({ description: 'Image of kind `kernel`: id or name.', minLength: 1, maxLength: 128 }) kernel: string;
   @StringField({ description: 'Image of kind `initrd`: id or name.', minLength: 1, maxLength: 128, optional: true }) initrd?: string;
   @StringField({
-    description: 'Kernel command line, at most 2047 printable ASCII characters.', optional: true, maxLength: 2047, pattern: /^[\x20-\x7e]*$/,
-    code: 'spec.command_line_invalid', remedy: 'Use at most 2047 printable ASCII characters.',
+    description: 'Kernel command line, at most 2047 printable ASCII characters.',
+    optional: true,
+    maxLength: 2047,
+    pattern: /^[\x20-\x7e]*$/,
+    code: 'spec.command_line_invalid',
+    remedy: 'Use at most 2047 printable ASCII characters.',
   })
   commandLine?: string;
 }
@@ -20,11 +24,38 @@ export class BootDto {
 /** A disk: made from an image, empty with a size, or an existing volume. */
 export class DiskDto {
   @NameField({ description: 'Name of the disk within the machine.' }) name: string;
-  @StringField({ description: 'Image of kind `disk` (id or name) that is copied to a volume of its own.', optional: true, minLength: 1, maxLength: 128 }) image?: string;
-  @StringField({ description: 'Existing volume (id) to use instead; no other machine may hold it.', optional: true, minLength: 1, maxLength: 128 }) volume?: string;
-  @IntField({ description: 'Size of the volume in MiB. Never smaller than the image.', optional: true, min: 1, max: 64 * 1024 * 1024, code: 'spec.disk_invalid' }) sizeMiB?: number;
+  @StringField({
+    description: 'Image of kind `disk` (id or name) that is copied to a volume of its own.',
+    optional: true,
+    minLength: 1,
+    maxLength: 128,
+  })
+  image?: string;
+  @StringField({
+    description: 'Existing volume (id) to use instead; no other machine may hold it.',
+    optional: true,
+    minLength: 1,
+    maxLength: 128,
+  })
+  volume?: string;
+  @IntField({
+    description: 'Size of the volume in MiB. Never smaller than the image.',
+    optional: true,
+    min: 1,
+    max: 64 * 1024 * 1024,
+    code: 'spec.disk_invalid',
+  })
+  sizeMiB?: number;
   @BoolField({ description: 'Whether the guest may only read it.', optional: true, default: false }) readOnly?: boolean;
-  @StringField({ description: 'Serial number the guest sees.', optional: true, minLength: 1, maxLength: 20, pattern: /^[A-Za-z0-9._-]+$/, code: 'spec.disk_invalid' }) serial?: string;
+  @StringField({
+    description: 'Serial number the guest sees.',
+    optional: true,
+    minLength: 1,
+    maxLength: 20,
+    pattern: /^[A-Za-z0-9._-]+$/,
+    code: 'spec.disk_invalid',
+  })
+  serial?: string;
 }
 
 /** A network interface. */
@@ -32,33 +63,77 @@ export class InterfaceDto {
   @NameField({ description: 'Name of the interface within the machine.' }) name: string;
   @StringField({ description: 'Network: id or name.', default: 'default', optional: true, minLength: 1, maxLength: 128 }) network?: string;
   @StringField({
-    description: 'MAC address; made from the id of the machine when absent.', optional: true, maxLength: 17, pattern: MAC_PATTERN,
-    code: 'spec.mac_invalid', remedy: 'Give six pairs of hexadecimal digits with colons; the lowest bit of the first pair must be 0.',
+    description: 'MAC address; made from the id of the machine when absent.',
+    optional: true,
+    maxLength: 17,
+    pattern: MAC_PATTERN,
+    code: 'spec.mac_invalid',
+    remedy: 'Give six pairs of hexadecimal digits with colons; the lowest bit of the first pair must be 0.',
   })
   mac?: string;
 }
 
 /** What to do when a machine ends without having been asked to. */
 export class RestartPolicyDto {
-  @EnumField({ description: '`on-failure` restarts after a crash, a lost worker and a host reboot; `always` also after a guest power-off.', values: RESTART_MODES }) mode: 'never' | 'on-failure' | 'always';
-  @IntField({ description: 'Attempts in a row before it stays failed.', optional: true, min: 0, max: 1_000_000, default: 5 }) maxRetries?: number;
-  @IntField({ description: 'Seconds before the first attempt; doubled for each further one, at most 300.', optional: true, min: 1, max: 300, default: 1 }) backoffSeconds?: number;
+  @EnumField({
+    description: '`on-failure` restarts after a crash, a lost worker and a host reboot; `always` also after a guest power-off.',
+    values: RESTART_MODES,
+  })
+  mode: 'never' | 'on-failure' | 'always';
+  @IntField({ description: 'Attempts in a row before it stays failed.', optional: true, min: 0, max: 1_000_000, default: 5 })
+  maxRetries?: number;
+  @IntField({
+    description: 'Seconds before the first attempt; doubled for each further one, at most 300.',
+    optional: true,
+    min: 1,
+    max: 300,
+    default: 1,
+  })
+  backoffSeconds?: number;
 }
 
 /** What a machine is made of. */
 export class MachineSpecDto {
-  @IntField({ description: 'Virtual CPUs, 1 to 32.', min: 1, max: 32, codes: { low: 'spec.cpus_out_of_range', high: 'spec.cpus_out_of_range' } }) cpus: number;
   @IntField({
-    description: 'Memory in MiB: even, at least 16, at most what the host has.', min: 16, max: MEMORY_LIMIT_MIB, multipleOf: 2,
+    description: 'Virtual CPUs, 1 to 32.',
+    min: 1,
+    max: 32,
+    codes: { low: 'spec.cpus_out_of_range', high: 'spec.cpus_out_of_range' },
+  })
+  cpus: number;
+  @IntField({
+    description: 'Memory in MiB: even, at least 16, at most what the host has.',
+    min: 16,
+    max: MEMORY_LIMIT_MIB,
+    multipleOf: 2,
     codes: { low: 'spec.memory_too_small', high: 'spec.memory_too_large', step: 'spec.memory_unaligned' },
   })
   memoryMiB: number;
   @ObjectField(() => BootDto, { description: 'What it boots.' }) boot: BootDto;
-  @ListField(() => DiskDto, { description: 'Disks, in the order the guest sees them; at most 16.', optional: true, max: 16 }) disks?: DiskDto[];
+  @ListField(() => DiskDto, { description: 'Disks, in the order the guest sees them; at most 16.', optional: true, max: 16 })
+  disks?: DiskDto[];
   @ListField(() => InterfaceDto, { description: 'Network interfaces; at most 8.', optional: true, max: 8 }) interfaces?: InterfaceDto[];
   @BoolField({ description: 'Whether the guest gets a random number generator.', optional: true, default: true }) rng?: boolean;
-  @EnumField({ description: '`process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.', optional: true, values: ISOLATIONS, default: 'process' }) isolation?: 'process' | 'in-process';
-  @EnumField({ description: 'What happens when the guest asks for a reboot.', optional: true, values: REBOOT_ACTIONS, default: 'restart' }) onReboot?: 'restart' | 'stop';
-  @EnumField({ description: 'What happens when the guest kernel panics or triple-faults.', optional: true, values: CRASH_ACTIONS, default: 'stop' }) onCrash?: 'stop' | 'restart' | 'pause';
-  @ObjectField(() => RestartPolicyDto, { description: 'What happens when the machine ends without having been asked to. Default: on-failure, 5 attempts, 1 s.', optional: true }) restartPolicy?: RestartPolicyDto;
+  @EnumField({
+    description:
+      '`process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.',
+    optional: true,
+    values: ISOLATIONS,
+    default: 'process',
+  })
+  isolation?: 'process' | 'in-process';
+  @EnumField({ description: 'What happens when the guest asks for a reboot.', optional: true, values: REBOOT_ACTIONS, default: 'restart' })
+  onReboot?: 'restart' | 'stop';
+  @EnumField({
+    description: 'What happens when the guest kernel panics or triple-faults.',
+    optional: true,
+    values: CRASH_ACTIONS,
+    default: 'stop',
+  })
+  onCrash?: 'stop' | 'restart' | 'pause';
+  @ObjectField(() => RestartPolicyDto, {
+    description: 'What happens when the machine ends without having been asked to. Default: on-failure, 5 attempts, 1 s.',
+    optional: true,
+  })
+  restartPolicy?: RestartPolicyDto;
 }

@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CustomField, EnumField, IntField, LabelsField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import {
+  CustomField,
+  EnumField,
+  IntField,
+  LabelsField,
+  ListField,
+  ObjectField,
+  StringField,
+  TimeField,
+} from '../../../common/dto/fields.js';
 import { DESIRED_STATES, MACHINE_STATES, type Machine, type MachineAddress } from '../machine.js';
 import { MachineSpecDto } from './machine-spec.dto.js';
 
@@ -8,7 +17,12 @@ export class StateReasonDto {
   @StringField({ description: 'Stable code, for example `worker.gone` or `guest.panic`.' }) code: string;
   @StringField({ description: 'What happened.' }) detail: string;
   @StringField({ description: 'What to do about it.' }) remedy: string;
-  @CustomField({ description: 'CPU registers at that moment, as hexadecimal texts.', optional: true, schema: { type: 'object', additionalProperties: { type: 'string' } } }) registers?: Record<string, string>;
+  @CustomField({
+    description: 'CPU registers at that moment, as hexadecimal texts.',
+    optional: true,
+    schema: { type: 'object', additionalProperties: { type: 'string' } },
+  })
+  registers?: Record<string, string>;
 }
 
 /** State that was asked for. */
@@ -21,8 +35,13 @@ export class DesiredDto {
 export class MachineAddressDto {
   @StringField({ description: 'Name of the interface.' }) interface: string;
   @StringField({ description: 'MAC address.' }) mac: string;
-  @StringField({ description: 'IPv4 address that is reserved for it: DHCP gives it this one and no other machine.', optional: true }) reservedIp?: string;
-  @StringField({ description: 'IPv4 address that the guest has taken by DHCP; absent until it has asked, and after its lease ended.', optional: true }) ip?: string;
+  @StringField({ description: 'IPv4 address that is reserved for it: DHCP gives it this one and no other machine.', optional: true })
+  reservedIp?: string;
+  @StringField({
+    description: 'IPv4 address that the guest has taken by DHCP; absent until it has asked, and after its lease ended.',
+    optional: true,
+  })
+  ip?: string;
   @TimeField({ description: 'When that lease ends unless the guest renews it.', optional: true }) leaseExpiresAt?: string;
 }
 
@@ -42,7 +61,8 @@ export class ObservedDto {
   @IntField({ description: 'Restarts made by the restart policy.' }) restarts: number;
   @TimeField({ description: 'When the restart policy tries again.', optional: true }) nextRestartAt?: string;
   @IntField({ description: 'Deletes in a row that failed; `reason` says why.', optional: true }) deleteAttempts?: number;
-  @TimeField({ description: 'When the failed delete is tried again. It may be deleted again before.', optional: true }) nextDeleteAt?: string;
+  @TimeField({ description: 'When the failed delete is tried again. It may be deleted again before.', optional: true })
+  nextDeleteAt?: string;
   @ListField(() => MachineAddressDto, { description: 'Its addresses.' }) addresses: MachineAddressDto[];
   @ListField(() => MachineDiskDto, { description: 'Its disks.' }) disks: MachineDiskDto[];
 }
@@ -62,7 +82,11 @@ export class MachineDto {
 
 /** Counters of a running machine. */
 export class MachineMetrics {
-  @CustomField({ description: 'Counters by name since the start of the worker.', schema: { type: 'object', additionalProperties: { type: 'integer' } } }) counters: Record<string, number>;
+  @CustomField({
+    description: 'Counters by name since the start of the worker.',
+    schema: { type: 'object', additionalProperties: { type: 'integer' } },
+  })
+  counters: Record<string, number>;
 }
 
 /** The form in which clients see a machine. */

@@ -15,7 +15,11 @@ export class LeaseDto {
   @StringField({ description: 'IPv4 address.' }) ip: string;
   @StringField({ description: 'Name under which DNS knows it.', optional: true }) hostname?: string;
   @StringField({ description: 'Id of the machine.', optional: true }) machine?: string;
-  @EnumField({ description: '`reserved`: kept for the machine. `taken`: its guest has asked for it by DHCP and holds it.', values: LEASE_STATES }) state: string;
+  @EnumField({
+    description: '`reserved`: kept for the machine. `taken`: its guest has asked for it by DHCP and holds it.',
+    values: LEASE_STATES,
+  })
+  state: string;
   @TimeField({ description: 'When a taken address falls back to reserved unless the guest renews it.', optional: true }) expiresAt?: string;
 }
 

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import { BoolField, CustomField, EnumField, ListField, NumberField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import {
+  BoolField,
+  CustomField,
+  EnumField,
+  ListField,
+  NumberField,
+  ObjectField,
+  StringField,
+  TimeField,
+} from '../../../common/dto/fields.js';
 import { PageQuery } from '../../../common/dto/list.dto.js';
 import { Problem } from '../../../common/dto/problem.dto.js';
 import { hasEnded, OPERATION_KINDS, OPERATION_STATES, type Operation, STEP_STATES } from '../operation.js';
 
 /** The resource something happens to. */
 export class TargetDto {
-  @EnumField({ description: 'Kind of the resource.', values: ['machine', 'image', 'network', 'volume', 'operation', 'key', 'host'] }) kind: string;
+  @EnumField({ description: 'Kind of the resource.', values: ['machine', 'image', 'network', 'volume', 'operation', 'key', 'host'] })
+  kind: string;
   @StringField({ description: 'Id of the resource.' }) id: string;
   @StringField({ description: 'Name of the resource at that time.', optional: true }) name?: string;
 }
@@ -34,7 +44,12 @@ export class OperationDto {
   @EnumField({ description: 'State.', values: OPERATION_STATES }) state: string;
   @ListField(() => OperationStep, { description: 'Its steps in order.' }) steps: OperationStep[];
   @ObjectField(() => OperationProgress, { description: 'How far the running step is.', optional: true }) progress?: OperationProgress;
-  @CustomField({ description: 'What came out, for example `{"machineId": "mac-..."}`.', optional: true, schema: { type: 'object', additionalProperties: true } }) result?: Record<string, unknown>;
+  @CustomField({
+    description: 'What came out, for example `{"machineId": "mac-..."}`.',
+    optional: true,
+    schema: { type: 'object', additionalProperties: true },
+  })
+  result?: Record<string, unknown>;
   @ObjectField(() => Problem, { description: 'Why it failed or was cancelled.', optional: true }) error?: Problem;
   @TimeField({ description: 'When it was accepted.' }) createdAt: string;
   @TimeField({ description: 'When its first step began.', optional: true }) startedAt?: string;
@@ -45,8 +60,10 @@ export class OperationDto {
 
 /** Filter of the list of operations. */
 export class OperationQuery extends PageQuery {
-  @StringField({ description: 'Only operations on the resource of this id.', optional: true, maxLength: 64, code: 'request.invalid_query' }) target?: string;
-  @EnumField({ description: 'Only operations in this state.', optional: true, values: OPERATION_STATES, code: 'request.invalid_query' }) state?: string;
+  @StringField({ description: 'Only operations on the resource of this id.', optional: true, maxLength: 64, code: 'request.invalid_query' })
+  target?: string;
+  @EnumField({ description: 'Only operations in this state.', optional: true, values: OPERATION_STATES, code: 'request.invalid_query' })
+  state?: string;
 }
 
 /** The form in which clients see an operation. */
@@ -57,5 +74,11 @@ export function toOperationDto(operation: Operation): OperationDto {
 
 /** Deletes go forward only, all else can be taken back until it ended. */
 export function mayCancel(operation: Operation): boolean {
-  return !hasEnded(operation) && operation.phase === 'forward' && !operation.cancelRequested && !operation.kind.endsWith('.delete') && operation.kind !== 'machine.kill';
+  return (
+    !hasEnded(operation) &&
+    operation.phase === 'forward' &&
+    !operation.cancelRequested &&
+    !operation.kind.endsWith('.delete') &&
+    operation.kind !== 'machine.kill'
+  );
 }
