@@ -32,13 +32,15 @@ async function main(): Promise<void> {
   const config = readConfig(process.env, values.role);
   const log = makeLog(config.logLevel);
   mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
-  const running = config.role === 'agent' ? await startAgentRole(config, log) : await startApiRole(config, log);
+  const started = config.role === 'agent' ? startAgentRole(config, log) : startApiRole(config, log);
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) process.exit(130);
     stopping = true;
     log.info({ signal }, 'stopping; machines go on');
-    running.stop().then(
+    // A signal during the start waits for its end: what was begun is then closed in order.
+    const stopped = started.then((running) => running.stop());
+    stopped.then(
       () => process.exit(0),
       (error: unknown) => {
         log.error({ err: error }, 'the stop failed');
@@ -48,6 +50,7 @@ async function main(): Promise<void> {
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a promise was rejected and nobody listened'));
+  await started;
 }
 
 async function startApiRole(config: Config, log: Log): Promise<Running> {

@@ -111,6 +111,16 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
     await flotilla.start();
   });
 
+  it('ends gracefully on a SIGTERM in the middle of its start', async () => {
+    const fresh = new Orchestrator(await makeDatabase());
+    try {
+      const { status, errors } = await fresh.expectExit({}, 'SIGTERM');
+      expect([status, existsSync(join(fresh.directory, 'data/orchestrator.json'))]).to.deep.equal([0, false], errors);
+    } finally {
+      await fresh.dispose();
+    }
+  });
+
   it('starts machines again after the run directory was lost, when their policy says so', async () => {
     await flotilla.change('POST', '/v1/machines', machine('returns'));
     await flotilla.change('POST', '/v1/machines', machine('rests', { restartPolicy: { mode: 'never' } }));

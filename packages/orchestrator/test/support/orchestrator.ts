@@ -66,15 +66,19 @@ export class Orchestrator {
     this.agent = await this.launch(['--role', 'agent'], {});
   }
 
-  /** Starts a process that is expected to end by itself; answers its exit status and stderr. */
-  async expectExit(environment: Record<string, string> = {}): Promise<{ status: number | null; errors: string }> {
+  /** Starts a process that is expected to end by itself, or by `signal` as soon as it has its lock; answers its exit status and stderr. */
+  async expectExit(environment: Record<string, string> = {}, signal?: NodeJS.Signals): Promise<{ status: number | null; errors: string }> {
     const child = this.spawn([], environment);
     let errors = '';
     child.stderr?.on('data', (text: Buffer) => {
       errors += text.toString();
     });
-    const status = await new Promise<number | null>((resolve) => child.once('exit', resolve));
-    return { status, errors };
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    if (signal !== undefined) {
+      await this.waitFor('lock', () => Promise.resolve(existsSync(join(this.directory, 'data/orchestrator.lock'))));
+      child.kill(signal);
+    }
+    return { status: await ended, errors };
   }
 
   async stop(): Promise<number | null> {
