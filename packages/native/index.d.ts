@@ -139,8 +139,9 @@ export interface Progress {
 }
 
 /**
- * Panics where the argument says: `call` on the pool that runs calls, `sync` on the thread of JavaScript. For tests
- * of what happens then.
+ * Panics where the argument says: `call` on the pool that runs calls, `sync` on the thread of JavaScript; `vcpu` at the
+ * first output of the next machine made in this process, `device` on the first thread of its devices. For tests of what
+ * happens then.
  */
 export declare function provokePanic(place: string): Promise<void>
 

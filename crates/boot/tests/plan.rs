@@ -163,3 +163,40 @@ fn a_machine_needs_the_first_mebibyte() {
     let error = plan(&Sources { kernel: &kernel, initrd: None }, "", &memory, &options(Protocol::Auto));
     assert_eq!(error.unwrap_err().code(), "boot.out_of_memory");
 }
+
+/// First bytes of what each of Linux' compressions makes (`scripts/Makefile.lib`), and no compression at all.
+const COMPRESSIONS: [(&str, &[u8]); 8] = [
+    ("gzip", &[0x1f, 0x8b, 0x08]),
+    ("bzip2", b"BZh91AY&SY"),
+    ("lzma", &[0x5d, 0x00, 0x00, 0x80, 0x00]),
+    ("xz", &[0xfd, b'7', b'z', b'X', b'Z', 0x00]),
+    ("lzo", &[0x89, b'L', b'Z', b'O', 0x00, 0x0d, 0x0a, 0x1a, 0x0a]),
+    ("lz4", &[0x02, 0x21, 0x4c, 0x18]),
+    ("zstd", &[0x28, 0xb5, 0x2f, 0xfd]),
+    ("none", b"\x7fELF\x02\x01\x01"),
+];
+
+/// A kernel unpacks itself: to the loader its payload is bytes, which reach the guest as they are.
+#[test]
+fn boots_a_bzimage_the_same_whatever_compressed_it() {
+    let (payload_at, compressed_at) = (1024, 0x280_u32);
+    let mut plans = Vec::new();
+    for (name, magic) in COMPRESSIONS {
+        let mut kernel = bzimage(&Bz::default());
+        kernel[0x248..0x24c].copy_from_slice(&compressed_at.to_le_bytes());
+        kernel[0x24c..0x250].copy_from_slice(&0x100_u32.to_le_bytes());
+        let start = payload_at + usize::try_from(compressed_at).unwrap();
+        kernel[start..start + magic.len()].copy_from_slice(magic);
+        let (plan, memory) = booted(&kernel, None, Protocol::Auto);
+        let mut loaded = vec![0; kernel.len() - payload_at];
+        memory.read_slice(&mut loaded, GuestAddress(0x100_0000)).unwrap();
+        assert!(loaded == kernel[payload_at..], "{name}: the payload was changed");
+        assert_eq!((plan.protocol, plan.entry.rip), (BootProtocol::LinuxBzImage, 0x100_0200), "{name}");
+        // Where the kernel finds what is to be unpacked.
+        assert_eq!(read::<u32>(&memory, ZERO_PAGE + 0x248), compressed_at, "{name}");
+        plans.push((name, plan));
+    }
+    for (name, plan) in &plans {
+        assert_eq!(plan, &plans[0].1, "{name}");
+    }
+}

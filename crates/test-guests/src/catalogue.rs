@@ -2,7 +2,7 @@
 //! What each guest does.
 
 use crate::assembler::{Assembler, Label, Register};
-use crate::{elf, smp};
+use crate::{disk, elf, smp};
 
 const COM1: u16 = 0x3f8;
 const LINE_STATUS: u16 = COM1 + 5;
@@ -101,6 +101,16 @@ pub const GUESTS: &[Guest] = &[
         name: "smp",
         summary: "starts one other CPU by INIT-SIPI, prints `two`, powers off",
         build: smp::build,
+    },
+    Guest {
+        name: "disk",
+        summary: "on a machine without rng: writes and reads the first four sectors of the first disk, prints `done`, powers off",
+        build: |a| disk::write_and_read(4).assemble(a),
+    },
+    Guest {
+        name: "counters",
+        summary: "starts all other CPUs, prints `ready`; each CPU counts in memory of its own for ever, see `counters`",
+        build: smp::counters,
     },
 ];
 

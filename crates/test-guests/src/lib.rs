@@ -10,10 +10,16 @@
 
 mod assembler;
 mod catalogue;
+pub mod disk;
 mod elf;
 pub mod hostile;
 mod script;
 mod smp;
 
 pub use catalogue::{GUESTS, Guest, guest};
+/// Where the guest `counters` counts.
+pub mod counters {
+    pub use crate::smp::{CENSUS, COUNTERS, MOST_CPUS};
+}
+
 pub use script::{Script, Width};

@@ -36,6 +36,7 @@ const LOAD: u32 = 10;
 const OUT_STRING: u32 = 13;
 const IN_STRING: u32 = 14;
 const PRINT: u32 = 15;
+const WAIT: u32 = 16;
 
 /// Instruction of each step but the string ones: value in EAX, port in EDX, address in EDI.
 const SINGLE: [&[u8]; 12] = [
@@ -92,6 +93,11 @@ impl Script {
         self.steps.push([IN_STRING, u32::from(port), count]);
     }
 
+    /// Waits until the two bytes at an address are the lower half of `value`.
+    pub fn wait(&mut self, address: u32, value: u32) {
+        self.steps.push([WAIT, address, value]);
+    }
+
     /// Prints a dot, to show how far it got.
     pub fn mark(&mut self) {
         self.steps.push([PRINT, 0, 0]);
@@ -145,11 +151,17 @@ impl Script {
     /// The ELF file.
     pub fn image(&self) -> Vec<u8> {
         let mut a = Assembler::default();
+        self.assemble(&mut a);
+        elf::wrap(&a.finish())
+    }
+
+    /// The whole guest.
+    pub(crate) fn assemble(&self, a: &mut Assembler) {
         let end = [END, 0, 0];
         let table: Vec<u8> =
             self.steps.iter().chain([&end]).flatten().flat_map(|word| word.to_le_bytes()).collect();
         if !self.others.is_empty() {
-            smp::start_others(&mut a, &smp::real_mode_writes(&self.others));
+            smp::start_others(a, &smp::real_mode_writes(&self.others));
         }
         let table = a.data(&table);
         a.load_address(Register::Ebx, table);
@@ -159,26 +171,27 @@ impl Script {
         a.bytes(&[0x8b, 0x0b, 0x8b, 0x53, 0x04, 0x89, 0xd7, 0x8b, 0x43, 0x08, 0x83, 0xc3, 0x0c, 0x85, 0xc9]);
         a.jump_if_zero(over);
         for (kind, instruction) in (OUT..).zip(SINGLE) {
-            on_kind(&mut a, kind, |a| a.bytes(instruction));
+            on_kind(a, kind, |a| a.bytes(instruction));
         }
-        on_kind(&mut a, OUT_STRING, |a| {
+        on_kind(a, OUT_STRING, |a| {
             a.load(Register::Esi, elf::LOAD_ADDRESS);
             a.bytes(&[0x89, 0xc1, 0xfc, 0xf3, 0x6e]); // mov ecx, eax; cld; rep outsb
         });
-        on_kind(&mut a, IN_STRING, |a| {
+        on_kind(a, IN_STRING, |a| {
             a.load(Register::Edi, IN_STRING_TARGET);
             a.bytes(&[0x89, 0xc1, 0xfc, 0xf3, 0x6c]); // mov ecx, eax; cld; rep insb
         });
-        on_kind(&mut a, PRINT, |a| print(a, "."));
+        on_kind(a, PRINT, |a| print(a, "."));
+        // again: cmp ax, [edi]; jne again
+        on_kind(a, WAIT, |a| a.bytes(&[0x66, 0x3b, 0x07, 0x75, 0xfb]));
         a.jump(next);
         a.bind(over);
         // The serial port as at power-on, so that the text comes out.
         for (port, value) in [(0x3fb, 3), (0x3f9, 0), (0x3fc, 0)] {
             a.out_byte(port, value);
         }
-        print(&mut a, "done\n");
-        power_off(&mut a);
-        elf::wrap(&a.finish())
+        print(a, "done\n");
+        power_off(a);
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A guest that starts a second CPU (Intel SDM vol. 3, "MP initialization protocol").
+//! Guests that start the other CPUs (Intel SDM vol. 3, "MP initialization protocol").
 
 use crate::assembler::{Assembler, Register};
 use crate::catalogue::{power_off, print};
@@ -13,6 +13,39 @@ const TRAMPOLINE: u32 = 0x8000;
 const FLAG: u32 = TRAMPOLINE + 0x80;
 /// `mov byte cs:[0x80], 1; cli; hlt; jmp to cli` in 16-bit code.
 const TRAMPOLINE_CODE: [u8; 12] = [0x2e, 0xc6, 0x06, 0x80, 0x00, 0x01, 0xfa, 0xf4, 0xeb, 0xfc, 0x90, 0x90];
+
+/// How many of the other CPUs came, as a 32-bit number in guest memory. Guest `counters`.
+pub const CENSUS: u32 = TRAMPOLINE + 0x80;
+/// How far each CPU has counted: a 32-bit number for each local APIC identifier, one after the other. Guest `counters`.
+pub const COUNTERS: u32 = TRAMPOLINE + 0x100;
+/// For how many CPUs there is a counter.
+pub const MOST_CPUS: u32 = 64;
+/// Real mode at page 8. Counts this CPU in the census, takes the counter of its APIC (CPUID leaf 1, EBX bits 24 to 31)
+/// and counts there for ever.
+const COUNT_FOR_EVER: [u8; 35] = [
+    0xf0, 0x2e, 0x66, 0xff, 0x06, 0x80, 0x00, // lock inc dword cs:[0x80]
+    0x66, 0xb8, 0x01, 0x00, 0x00, 0x00, // mov eax, 1
+    0x0f, 0xa2, // cpuid
+    0x66, 0xc1, 0xeb, 0x18, // shr ebx, 24
+    0x66, 0xc1, 0xe3, 0x02, // shl ebx, 2
+    0x2e, 0x66, 0xff, 0x87, 0x00, 0x01, // again: inc dword cs:[bx + 0x100]
+    0xeb, 0xf8, // jmp again
+    0xfa, 0xf4, 0xeb, 0xfc, // not reached: cli; hlt
+];
+
+/// A guest whose every CPU counts for ever, without exits.
+pub fn counters(a: &mut Assembler) {
+    a.store(CENSUS, 0);
+    for cpu in 0..MOST_CPUS {
+        a.store(COUNTERS + 4 * cpu, 0);
+    }
+    start_others(a, &COUNT_FOR_EVER);
+    print(a, "ready\n");
+    a.load(Register::Edi, COUNTERS);
+    let again = a.here();
+    a.bytes(&[0xff, 0x07]); // inc dword [edi]
+    a.jump(again);
+}
 
 pub fn build(a: &mut Assembler) {
     print(a, "one\n");

@@ -6,7 +6,7 @@ import { requireBytes, requireText, requireUser } from './validate.js';
 
 /** One thing `checkHost` looked at. */
 export interface HostCheck {
-  /** Stable name: `cpu`, `kvm`, `kvm-kind`, `kvm-capabilities`, `kernel`, `cgroup`, `tun`, `nf-tables`, `vhost-net`, `hugepages`, `iommu`, `ksm`, `disk-space`, `program-<name>`. */
+  /** Stable name: `cpu`, `kvm`, `kvm-kind`, `kvm-capabilities`, `kernel`, `seccomp`, `landlock`, `io-uring`, `cgroup`, `tun`, `nf-tables`, `vhost-net`, `hugepages`, `iommu`, `ksm`, `disk-space`, `program-<name>`. */
   id: string;
   title: string;
   /** `degraded`: works with the loss that `meaning` names. `missing`: what `meaning` names does not work. */

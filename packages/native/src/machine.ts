@@ -32,7 +32,14 @@ export interface AdoptOptions {
   signal?: AbortSignal;
 }
 
-/** A virtual machine. Made by {@link Machine.create} or {@link Machine.adopt}; let go with {@link Machine.close}. */
+/**
+ * A virtual machine. Made by {@link Machine.create} or {@link Machine.adopt}; let go with {@link Machine.close}.
+ *
+ * What asks a machine for something takes no `AbortSignal`, because half a pause would be worse than a whole one: each such
+ * call is bounded instead, by the times below, and most take milliseconds. After its time a call rejects with `io`, or
+ * with `worker.gone` where a worker does not answer; what was asked may still come true and is then told by an event. `end`
+ * and `kill` work at any time, also while another call is under way, and need no answer of the machine.
+ */
 export class Machine implements AsyncDisposable {
   readonly id: string;
   readonly isolation: Isolation;
@@ -90,27 +97,30 @@ export class Machine implements AsyncDisposable {
     return new Machine(plain.id, 'process', machine, hub);
   }
 
-  /** Starts the guest. */
+  /** Starts the guest, whose kernel is read now. At most 30 seconds; in-process, where the disk may be slow, 2 minutes. */
   async boot(): Promise<void> {
     return settled(() => this.#native.boot());
   }
 
-  /** Stops the virtual CPUs; resolves once all have stopped. */
+  /**
+   * Stops the virtual CPUs; resolves once all have stopped. At most 5 seconds for the virtual CPUs, after which the machine
+   * runs on, and 20 seconds in all.
+   */
   async pause(): Promise<void> {
     return settled(() => this.#native.pause());
   }
 
-  /** Goes on after a pause. */
+  /** Goes on after a pause. At most 20 seconds. */
   async resume(): Promise<void> {
     return settled(() => this.#native.resume());
   }
 
-  /** Presses the ACPI power button. What follows is up to the guest. */
+  /** Presses the ACPI power button. What follows is up to the guest. At most 5 seconds. */
   async powerButton(): Promise<void> {
     return settled(() => this.#native.powerButton());
   }
 
-  /** Restarts the guest as after power-on. */
+  /** Restarts the guest as after power-on, and reads its kernel again. At most as long as `boot`. */
   async reset(): Promise<void> {
     return settled(() => this.#native.reset());
   }

@@ -31,7 +31,7 @@ describe('Host services', () => {
     expect(status('program-sh')).to.equal('ok');
     expect(status('program-no-such-program')).to.equal('missing');
     expect(report.kvm.kind).to.be.oneOf(['hardware', 'software', 'none']);
-    expect(status('kvm') === 'missing').to.equal(report.kvm.kind === 'none');
+    expect(status('kvm') === 'missing', report.kvm.detail).to.equal(report.kvm.kind === 'none');
   });
 
   it('hash a file with progress', async () => {

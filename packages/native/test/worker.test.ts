@@ -69,6 +69,21 @@ describe('A worker', function () {
     await adopted.pause();
   });
 
+  it('is left alone by an adoption that is aborted, before or while it waits for its turn', async () => {
+    const machine = await bench.boot('echo');
+    const place = { id: machine.id, runtimeDirectory: bench.runtimeDirectory };
+    await rejects(Machine.adopt({ ...place, signal: AbortSignal.abort() }), 'aborted');
+    // A worker that somebody controls is asked again for two seconds.
+    const started = performance.now();
+    await rejects(Machine.adopt({ ...place, signal: AbortSignal.timeout(200) }), 'aborted');
+    expect(performance.now() - started).to.be.within(150, 1500);
+    await machine.pause();
+    await machine.resume();
+    await machine.close();
+    const adopted = bench.keep(await Machine.adopt({ ...place, signal: AbortSignal.timeout(30_000) }));
+    expect((await adopted.info()).state).to.equal('running');
+  });
+
   it('is not adopted where there is none', async () => {
     await rejects(Machine.adopt({ id: 'none', runtimeDirectory: bench.runtimeDirectory }), 'worker.gone');
     const machine = await bench.boot('idle');

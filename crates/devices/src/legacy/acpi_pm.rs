@@ -365,6 +365,7 @@ mod tests {
         let second = bench();
         second.clock.nanoseconds.store(77, Ordering::SeqCst);
         second.pm.restore(&state).unwrap();
+        assert_eq!(second.pm.save().unwrap(), state);
         assert!(second.sci.is_high());
         assert_eq!(read32(&*second.pm, 8), 3_579_545);
         for field in ["pm1_status", "pm1_enable", "pm1_control"] {

@@ -319,6 +319,7 @@ mod tests {
         let mut state = device.save().unwrap();
         let (other, _, line) = bench();
         other.restore(&state).unwrap();
+        assert_eq!(other.save().unwrap(), state);
         other.write(DATA, &[CONTROL_KEYBOARD_INTERRUPT]);
         assert!(line.is_high());
         assert_eq!(read(&other, DATA), 0x55);

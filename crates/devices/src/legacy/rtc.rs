@@ -469,6 +469,7 @@ mod tests {
         let mut state = rtc.save().unwrap();
         let (other, _) = bench(1_000);
         other.restore(&state).unwrap();
+        assert_eq!(other.save().unwrap(), state);
         assert_eq!((read(&other, 0x40), read(&other, YEAR)), (0x77, 0x50));
         for (field, value) in [
             ("nvram", vec![0; 127].into()),

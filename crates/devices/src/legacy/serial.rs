@@ -494,6 +494,30 @@ mod tests {
     }
 
     #[test]
+    fn goes_on_in_a_new_port_as_the_driver_left_it() {
+        let first = bench();
+        // Divisor 1, eight bits with odd parity, FIFO, interrupt on input, DTR, RTS and OUT2.
+        first.write(LCR, 0x80);
+        first.write(DATA, 1);
+        first.write(IER, 0);
+        for (register, value) in [(LCR, 0x0b), (IIR, 1), (IER, IER_RDA), (MCR, 0x0b), (SCR, 0x5a)] {
+            first.write(register, value);
+        }
+        first.serial.enqueue_input(b"abc");
+        assert_eq!(first.read(DATA), b'a');
+        let state = first.serial.save().unwrap();
+        let second = bench();
+        assert_ne!(second.serial.save().unwrap(), state);
+        second.serial.restore(&state).unwrap();
+        assert_eq!(second.serial.save().unwrap(), state);
+        let registers = |bench: &Bench| [LCR, IER, MCR, SCR, IIR, LSR].map(|register| bench.read(register));
+        assert_eq!(registers(&second), registers(&first));
+        assert_eq!((second.read(DATA), second.read(DATA)), (b'b', b'c'));
+        second.write(DATA, b'!');
+        assert_eq!(*second.sink.0.lock().unwrap(), b"!");
+    }
+
+    #[test]
     fn wakes_a_restored_guest_that_waits_for_the_transmitter() {
         let first = bench();
         first.write(IER, IER_RDA | IER_THRE);

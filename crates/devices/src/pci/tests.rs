@@ -91,6 +91,7 @@ fn bridges_and_ports_restore_what_they_saved() {
         to.reset();
     }
     other_ports.restore(&ports.save().unwrap()).unwrap();
+    assert_eq!(other_ports.save().unwrap(), ports.save().unwrap());
     assert_eq!(read(&other_ports, 4), 0x29c0_8086);
     let mut state = ports.save().unwrap();
     state.fields["address"] = u64::MAX.into();

@@ -50,10 +50,12 @@ pub fn create(
     let listening = scratch.fill(id.as_str(), &spec)?;
     let black_box = Arc::new(start_black_box(&scratch.directory)?);
     let (log, life) = (Arc::new(EventLog::new()), Arc::new(Life::default()));
-    let output = Console::logged(Arc::new(ToBlackBox(Arc::clone(&black_box))));
+    let (taker, hook) = crate::panic::prepare(Arc::new(ToBlackBox(Arc::clone(&black_box))));
+    let output = Console::logged(taker);
     let recorder = Arc::new(Recorder { log: Arc::clone(&log), black_box: Some(Arc::clone(&black_box)) });
-    let built = Machine::build(spec, resources, MachineOptions::new(recorder, Arc::clone(&output)));
-    let machine = built.map_err(|error| build_failure(&error))?;
+    let options =
+        MachineOptions { on_thread_start: hook, ..MachineOptions::new(recorder, Arc::clone(&output)) };
+    let machine = Machine::build(spec, resources, options).map_err(|error| build_failure(&error))?;
     cancel.check()?;
     let console = ConsoleServer::start(listening, Arc::new(MachineConsole(output)))
         .map_err(|error| Failure::new(ErrorCode::Io, format!("Cannot serve the console: {error}")))?;

@@ -19,13 +19,13 @@ const HEADERS: u32 = RINGS + 0x1_0000;
 pub(super) const RAM_END: u32 = 0x200_0000;
 pub(super) const ECAM: u32 = 0xb000_0000;
 /// Virtio functions have the device numbers from 1 on.
-pub(super) const FIRST: u8 = 1;
+pub(crate) const FIRST: u8 = 1;
 
 // Configuration space of a function, and the places in its BAR.
 pub(super) const COMMAND: u8 = 0x04;
 pub(super) const BAR0: u8 = 0x10;
 pub(super) const MSIX_CONTROL: u8 = 0x42;
-pub(super) const NOTIFY: u32 = 0x6000;
+pub(crate) const NOTIFY: u32 = 0x6000;
 pub(super) const DEVICE_CONFIG: u32 = 0x4000;
 pub(super) const TABLE: u32 = 0x8000;
 pub(super) const PENDING: u32 = 0x4_8000;
@@ -34,14 +34,14 @@ pub(super) const PENDING: u32 = 0x4_8000;
 const DRIVER_FEATURE_SELECT: u32 = 0x08;
 const DRIVER_FEATURE: u32 = 0x0c;
 pub(super) const MSIX_CONFIG: u32 = 0x10;
-pub(super) const STATUS: u32 = 0x14;
-const QUEUE_SELECT: u32 = 0x16;
-const QUEUE_SIZE: u32 = 0x18;
-pub(super) const QUEUE_VECTOR: u32 = 0x1a;
-const QUEUE_ENABLE: u32 = 0x1c;
-const QUEUE_DESC: u32 = 0x20;
-const QUEUE_DRIVER: u32 = 0x28;
-const QUEUE_DEVICE: u32 = 0x30;
+pub(crate) const STATUS: u32 = 0x14;
+pub(crate) const QUEUE_SELECT: u32 = 0x16;
+pub(crate) const QUEUE_SIZE: u32 = 0x18;
+pub(crate) const QUEUE_VECTOR: u32 = 0x1a;
+pub(crate) const QUEUE_ENABLE: u32 = 0x1c;
+pub(crate) const QUEUE_DESC: u32 = 0x20;
+pub(crate) const QUEUE_DRIVER: u32 = 0x28;
+pub(crate) const QUEUE_DEVICE: u32 = 0x30;
 
 /// The device number of any function.
 pub(super) fn some_function(random: &mut Random, functions: u8) -> u8 {
@@ -54,7 +54,7 @@ pub(super) fn bar(device: u8) -> u32 {
 }
 
 /// Moves the BAR of a function to its known place, which it returns, and lets it decode.
-pub(super) fn place(script: &mut Script, device: u8) -> u32 {
+pub(crate) fn place(script: &mut Script, device: u8) -> u32 {
     let base = bar(device);
     script.config_write(device, COMMAND, Width::Word, 0);
     script.config_write(device, BAR0, Width::Dword, base);
@@ -67,14 +67,7 @@ pub(super) fn place(script: &mut Script, device: u8) -> u32 {
 /// Brings a device up as a driver does, with rings full of garbage. `mistakes`: see [`place_rings`].
 pub(super) fn start(script: &mut Script, random: &mut Random, base: u32, mistakes: u32) {
     garbage(script, random);
-    script.store(base + STATUS, Width::Byte, 0);
-    script.store(base + STATUS, Width::Byte, 1);
-    script.store(base + STATUS, Width::Byte, 3);
-    script.store(base + DRIVER_FEATURE_SELECT, Width::Dword, 0);
-    script.store(base + DRIVER_FEATURE, Width::Dword, random.of(&[0, 1 << 28, 1 << 29, 3 << 28, 1 << 9]));
-    script.store(base + DRIVER_FEATURE_SELECT, Width::Dword, 1);
-    script.store(base + DRIVER_FEATURE, Width::Dword, 1);
-    script.store(base + STATUS, Width::Byte, 0xb);
+    negotiate(script, base, random.of(&[0, 1 << 28, 1 << 29, 3 << 28, 1 << 9]));
     for queue in 0..3 {
         script.store(base + QUEUE_SELECT, Width::Word, queue);
         script.store(base + QUEUE_SIZE, Width::Word, random.of(&[16, 16, 16, 64, 256, 8, 1, 0, 3]));
@@ -89,6 +82,18 @@ pub(super) fn start(script: &mut Script, random: &mut Random, base: u32, mistake
         }
     }
     script.store(base + STATUS, Width::Byte, 0xf);
+}
+
+/// Brings a device up to `FEATURES_OK`, with these features and `VIRTIO_F_VERSION_1`.
+pub(crate) fn negotiate(script: &mut Script, base: u32, features: u32) {
+    for status in [0, 1, 3] {
+        script.store(base + STATUS, Width::Byte, status);
+    }
+    for (select, features) in [(0, features), (1, 1)] {
+        script.store(base + DRIVER_FEATURE_SELECT, Width::Dword, select);
+        script.store(base + DRIVER_FEATURE, Width::Dword, features);
+    }
+    script.store(base + STATUS, Width::Byte, 0xb);
 }
 
 /// Tells the device where the rings of the selected queue are. Of a hundred addresses about `mistakes` are bad, and as

@@ -5,7 +5,7 @@
 //! a processor can reset itself.
 
 mod devices;
-mod driver;
+pub(crate) mod driver;
 mod map;
 mod ports;
 mod random;

@@ -99,7 +99,14 @@ fn contains(image: &dyn Image, text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use flotilla_test_guests::guest;
+
     use super::*;
+    use crate::tests::{kvm_is_there, spec_with, valid};
+    use crate::{Console, IgnoreEvents, Machine, MachineOptions, Resources};
 
     fn elf(len: usize, banner_at: Option<usize>) -> Vec<u8> {
         let mut image = vec![0; len];
@@ -129,6 +136,65 @@ mod tests {
         assert!(is_one(&elf(4 * CHUNK, Some(4 * CHUNK - LINUX_BANNER.len()))));
         assert!(!is_one(&elf(4 * CHUNK, None)));
         assert!(!is_one(&elf(64, None)));
+    }
+
+    /// A bzImage of one setup sector and an empty payload (Linux `Documentation/arch/x86/boot.rst`).
+    fn bzimage() -> Vec<u8> {
+        let mut image = vec![0; 0x800];
+        for (at, bytes) in [
+            (0x1f1, &[1][..]),      // setup_sects
+            (0x1f4, &[64]),         // syssize
+            (0x1fe, &[0x55, 0xaa]), // boot_flag
+            (0x202, b"HdrS"),       // header
+            (0x206, &[0x0f, 0x02]), // version
+            (0x211, &[1]),          // loadflags: LOADED_HIGH
+            (0x22c, &[0xff; 3]),    // initrd_addr_max
+            (0x230, &[0, 0, 0x20]), // kernel_alignment
+            (0x234, &[1, 0, 1]),    // relocatable_kernel, xloadflags: XLF_KERNEL_64
+            (0x238, &[0xff, 0x07]), // cmdline_size
+            (0x258, &[0, 0, 0, 1]), // pref_address
+            (0x260, &[0, 0, 1]),    // init_size
+        ] {
+            image[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        image
+    }
+
+    fn built(image: &[u8], allow_software_kvm: bool) -> Result<Machine, BuildError> {
+        let (spec, _directory) = spec_with(image);
+        let spec = valid(spec);
+        let mut options = MachineOptions::new(Arc::new(IgnoreEvents), Console::new());
+        options.allow_software_kvm = allow_software_kvm;
+        let resources = Resources::open(&spec).unwrap();
+        Machine::build(spec, resources, options)
+    }
+
+    #[test]
+    fn an_operating_system_is_refused_without_hardware_and_the_text_says_what_to_do() {
+        if !kvm_is_there() {
+            return;
+        }
+        let kvm =
+            Kvm::from_descriptor(File::options().read(true).write(true).open("/dev/kvm").unwrap().into());
+        if processor_claims_virtualization() || matches!(kvm_kind(&kvm.unwrap()), KvmKind::Hardware) {
+            let _ = writeln!(std::io::stderr(), "SKIPPED: KVM has hardware support here");
+            return;
+        }
+        let bare = guest("hello").unwrap().image();
+        let linux = [&bare[..], LINUX_BANNER, b"6.12.0"].concat();
+        for (name, image) in [("bzImage", bzimage()), ("ELF", linux)] {
+            let error = built(&image, false).map(drop).unwrap_err();
+            assert_eq!((error.code(), error.field()), (ErrorCode::KvmUnsupported, Some("$")), "{name}");
+            let text = error.describe();
+            assert!(
+                text.contains("no hardware support and cannot run an operating system: "),
+                "{name}: {text}"
+            );
+            let remedy = error.remedy();
+            assert!(remedy.contains("lab") && remedy.contains("flotilla doctor"), "{name}: {remedy}");
+            built(&image, true).unwrap();
+        }
+        built(&bare, false).unwrap();
     }
 
     #[test]

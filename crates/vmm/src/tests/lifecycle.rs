@@ -256,15 +256,3 @@ fn every_state_refuses_what_it_cannot_do() {
     assert_eq!(machine.boot().unwrap_err().to_string(), "Cannot boot a machine that is stopped");
     assert_eq!(machine.info().exit.unwrap().reason, ExitReason::Killed);
 }
-
-#[test]
-fn thirty_two_cpus_start_pause_and_stop() {
-    if !kvm_is_there() {
-        return;
-    }
-    let fixture = Fixture::boot("spin", |spec| spec.cpus = 32);
-    fixture.expect("ready\n");
-    fixture.machine.pause().unwrap();
-    fixture.machine.resume().unwrap();
-    fixture.machine.stop().unwrap();
-}

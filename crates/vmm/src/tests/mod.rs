@@ -4,10 +4,12 @@
 //! Without /dev/kvm they say so and do nothing; with `REQUIRE_KVM=1` in the environment they fail.
 
 mod clock;
+mod disks;
 mod faults;
 mod hangs;
 mod lifecycle;
 mod resources;
+mod smp;
 mod snapshots;
 
 use std::fs::File;
@@ -42,10 +44,15 @@ struct Fixture {
 }
 
 /// A specification of a machine with the named guest, in a directory of its own.
-fn spec_of(name: &str) -> (MachineSpec, TempDir) {
+pub(crate) fn spec_of(name: &str) -> (MachineSpec, TempDir) {
+    spec_with(&guest(name).unwrap().image())
+}
+
+/// The same with a guest of the test's own.
+pub(crate) fn spec_with(image: &[u8]) -> (MachineSpec, TempDir) {
     let directory = TempDir::new().unwrap();
     let kernel = directory.path().join("guest.elf");
-    File::create(&kernel).unwrap().write_all(&guest(name).unwrap().image()).unwrap();
+    File::create(&kernel).unwrap().write_all(image).unwrap();
     let json = serde_json::json!({
         "cpus": 1,
         "memory": 32 << 20,
@@ -54,12 +61,12 @@ fn spec_of(name: &str) -> (MachineSpec, TempDir) {
     (serde_json::from_value(json).unwrap(), directory)
 }
 
-fn valid(spec: MachineSpec) -> ValidSpec {
+pub(crate) fn valid(spec: MachineSpec) -> ValidSpec {
     spec.validate(&HostLimits::ANY).unwrap()
 }
 
 /// Whether machines can run here; says so if not.
-fn kvm_is_there() -> bool {
+pub(crate) fn kvm_is_there() -> bool {
     if File::options().read(true).write(true).open("/dev/kvm").is_ok() {
         return true;
     }
@@ -73,6 +80,11 @@ impl Fixture {
     fn build(name: &str, change: impl FnOnce(&mut MachineSpec)) -> Self {
         let (mut spec, directory) = spec_of(name);
         change(&mut spec);
+        Self::of(spec, directory)
+    }
+
+    /// A built machine.
+    fn of(spec: MachineSpec, directory: TempDir) -> Self {
         let spec = valid(spec);
         let (sender, events) = mpsc::channel();
         let console = Console::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,8 +47,8 @@ export function scratch(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** What this process holds: open descriptors by what they lead to, and threads by name. */
-export function holdings(): { descriptors: string[]; threads: string[] } {
+/** What this process holds: open descriptors by what they lead to, threads, and children, each with its state (`Z`: zombie). */
+export function holdings(): { descriptors: string[]; threads: string[]; children: string[] } {
   const links = readdirSync('/proc/self/fd').map((fd) => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, '#');
@@ -57,7 +57,20 @@ export function holdings(): { descriptors: string[]; threads: string[] } {
     }
   });
   const threads = readdirSync('/proc/self/task');
-  return { descriptors: links.filter((link) => link !== '').sort(), threads };
+  return { descriptors: links.filter((link) => link !== '').sort(), threads, children: children() };
+}
+
+/** The children of this process as "pid (name) state". */
+function children(): string[] {
+  const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return processes.flatMap((pid) => {
+    try {
+      const [, head, parent] = /^(.*\) \S) (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+      return head !== undefined && Number(parent) === process.pid ? [head] : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Whether a process lives; a zombie does not. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The transport driven as a guest drives it: through configuration space, the MMIO bus and the doorbells.
 
+mod round_trip;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +10,7 @@ use flotilla_device_model::bus::Bus;
 use flotilla_device_model::interrupt::MsiMessage;
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::DeviceState;
+use flotilla_device_model::virtio::VirtioDevice;
 use flotilla_memory::GuestMemory;
 use flotilla_testing::doorbells::FakeDoorbells;
 use flotilla_testing::driver::{Buffer, Descriptor, FakeQueue, NEXT, wait_until};
@@ -54,14 +57,18 @@ struct Bench {
 }
 
 fn bench_on(memory: &Arc<GuestMemory>) -> Bench {
+    let source = Arc::<Sevens>::default();
+    bench_of(memory, Arc::new(Rng::new("rng0", source.clone())), source)
+}
+
+fn bench_of(memory: &Arc<GuestMemory>, device: Arc<dyn VirtioDevice>, source: Arc<Sevens>) -> Bench {
     let bus = Arc::new(Bus::new());
     let low = RangeAllocator::new(0xc000_0000, 0x1000_0000).unwrap();
     let high = RangeAllocator::new(WINDOW, 0x1000_0000).unwrap();
     let pci_memory = Arc::new(PciMemory::new(Arc::clone(&bus), low, high));
-    let (msi, doorbells, source) =
-        (FakeMsi::default(), Arc::<FakeDoorbells>::default(), Arc::<Sevens>::default());
+    let (msi, doorbells) = (FakeMsi::default(), Arc::<FakeDoorbells>::default());
     let function = VirtioPci::new(VirtioPciParts {
-        device: Arc::new(Rng::new("rng0", source.clone())),
+        device,
         memory: Arc::clone(memory),
         msi: &msi,
         doorbells: doorbells.clone(),
@@ -123,7 +130,11 @@ impl Bench {
     }
 
     fn set_up_queue(&self, queue: &FakeQueue) {
-        self.write::<2>(0x16, 0);
+        self.set_up_queue_at(0, queue);
+    }
+
+    fn set_up_queue_at(&self, index: u64, queue: &FakeQueue) {
+        self.write::<2>(0x16, index);
         self.write::<2>(0x18, queue.size.into());
         self.write::<4>(0x20, queue.descriptors);
         self.write::<4>(0x24, 0);

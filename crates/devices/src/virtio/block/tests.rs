@@ -337,7 +337,10 @@ fn refuses_to_start_without_its_queue() {
 fn restores_only_what_fits_the_disk() {
     let bench = bench();
     let good = bench.device.save().unwrap();
-    bench.device.restore(&good).unwrap();
+    assert_eq!(good.fields["size"], SECTORS * 512);
+    let other = bench_with(FLUSH, false, 16);
+    other.device.restore(&good).unwrap();
+    assert_eq!(other.device.save().unwrap(), good);
     assert!(bench_with(FLUSH, true, 16).device.restore(&good).is_err(), "read-only now");
     for (field, value) in [
         ("size", serde_json::json!(512)),

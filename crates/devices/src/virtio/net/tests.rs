@@ -334,7 +334,10 @@ fn refuses_to_start_without_both_queues() {
 fn restores_only_what_fits_the_interface() {
     let bench = bench(0);
     let good = bench.device.save().unwrap();
-    bench.device.restore(&good).unwrap();
+    assert_eq!(good.fields["mac"], serde_json::json!(MAC));
+    let other = self::bench(0);
+    other.device.restore(&good).unwrap();
+    assert_eq!(other.device.save().unwrap(), good);
     for (field, value) in [
         ("mac", serde_json::json!([0x52, 0x54, 0, 0x12, 0x34, 0x57])),
         ("mac", serde_json::json!([1, 2, 3])),
