@@ -16,7 +16,7 @@ export const crateEdges = {
   control: ['spec'],
   front: ['control', 'spec', 'vmm'],
   worker: ['control', 'front', 'sandbox', 'spec', 'vmm'],
-  host: ['control', 'hypervisor', 'net', 'spec'],
+  host: ['block', 'control', 'hypervisor', 'net', 'sandbox', 'spec'],
   node: ['control', 'front', 'host', 'spec', 'vmm'],
   testing: ['device-model', 'memory'],
   'test-guests': [],

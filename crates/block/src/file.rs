@@ -128,7 +128,7 @@ impl BlockBackend for RawFile {
     }
 }
 
-/// Tries the smallest ring. Kernels say no in many ways (sysctl, filter, age, memory limit): only trying tells.
+/// Tries the smallest ring, as [`crate::try_ring`] does, with the disk itself.
 fn probe(disk: &Arc<Disk>) -> EngineKind {
     match UringQueue::new(Arc::clone(disk), 1) {
         Ok(_) => EngineKind::IoUring,

@@ -23,6 +23,7 @@ mod size;
 mod tests;
 mod transfer;
 
+pub use engine::uring::try_ring;
 pub use error::BlockError;
 pub use file::{EngineChoice, EngineKind, RawFile, RawOptions};
 pub use lock::{LockKind, lock, unlock};

@@ -24,6 +24,7 @@ pub mod filters;
 mod limits;
 mod paths;
 mod policy;
+pub mod probe;
 mod report;
 mod root;
 mod user;

@@ -7,7 +7,7 @@ use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetEr
 use crate::{Outcome, SandboxError};
 
 /// The newest interface asked for; older kernels get what they know.
-const WANTED: ABI = ABI::V6;
+pub(crate) const WANTED: ABI = ABI::V6;
 
 pub(crate) fn forbid() -> Result<Outcome, SandboxError> {
     let status = restrict().map_err(|error| SandboxError::Host {

@@ -6,9 +6,10 @@
 //! A transfer stays in its slot from submission until its completion was taken from the ring; the ring is dropped
 //! only when no slot is taken. If that cannot be reached, the slots are leaked: the kernel may still write to them.
 
+use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,33 @@ const DISK: types::Fixed = types::Fixed(0);
 const SUBMIT_ATTEMPTS: u32 = 1000;
 const SUBMIT_PAUSE: Duration = Duration::from_millis(1);
 
+/// Whether the host allows a ring such as disks use. Kernels say no in many ways (sysctl, filter, age, memory limit):
+/// only trying tells.
+pub fn try_ring() -> io::Result<()> {
+    let event = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
+    let file = File::open("/dev/null")?;
+    restricted_ring(1, event.as_raw_fd(), file.as_raw_fd()).map(drop)
+}
+
+/// A ring that tells `event` of completions and does nothing but reads, writes and syncs of `disk`.
+fn restricted_ring(depth: u16, event: RawFd, disk: RawFd) -> io::Result<IoUring> {
+    let ring = IoUring::builder()
+        .dontfork()
+        .setup_r_disabled()
+        .build(u32::from(depth.checked_next_power_of_two().unwrap_or(1 << 15)))?;
+    let submitter = ring.submitter();
+    submitter.register_eventfd(event)?;
+    submitter.register_files(&[disk])?;
+    submitter.register_restrictions(&mut [
+        Restriction::sqe_op(opcode::Readv::CODE),
+        Restriction::sqe_op(opcode::Writev::CODE),
+        Restriction::sqe_op(opcode::Fsync::CODE),
+        Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
+    ])?;
+    submitter.register_enable_rings()?;
+    Ok(ring)
+}
+
 /// Requests in a ring of their own.
 pub(crate) struct UringQueue {
     ring: IoUring,
@@ -42,21 +70,8 @@ impl UringQueue {
     /// Sets up a ring for `depth` requests. Fails where the host refuses `io_uring` or lacks what we need of it.
     pub(crate) fn new(disk: Arc<Disk>, depth: u16) -> io::Result<Self> {
         let depth = depth.max(1);
-        let ring = IoUring::builder()
-            .dontfork()
-            .setup_r_disabled()
-            .build(u32::from(depth.checked_next_power_of_two().unwrap_or(1 << 15)))?;
         let event = EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?;
-        let submitter = ring.submitter();
-        submitter.register_eventfd(event.as_raw_fd())?;
-        submitter.register_files(&[disk.as_raw_fd()])?;
-        submitter.register_restrictions(&mut [
-            Restriction::sqe_op(opcode::Readv::CODE),
-            Restriction::sqe_op(opcode::Writev::CODE),
-            Restriction::sqe_op(opcode::Fsync::CODE),
-            Restriction::sqe_flags_required(Flags::FIXED_FILE.bits()),
-        ])?;
-        submitter.register_enable_rings()?;
+        let ring = restricted_ring(depth, event.as_raw_fd(), disk.as_raw_fd())?;
         // SAFETY: `into_raw_fd` gives up the descriptor, which has no other owner now.
         let event = unsafe { OwnedFd::from_raw_fd(event.into_raw_fd()) };
         let slots = std::iter::repeat_with(|| None).take(usize::from(depth)).collect();

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! CPU flags, /dev/kvm and what kind of KVM stands behind it.
 
-use std::path::Path;
-
 use flotilla_hypervisor::Kvm;
 use flotilla_hypervisor::probe::{KvmKind, kvm_kind};
 use rustix::fs::{Access, access};
 use serde::Serialize;
 
-use super::{Check, about, text};
+use super::root::Root;
+use super::{Check, about};
 
 const DEVICE: &str = "/dev/kvm";
 const MEANING: &str = "Machines run on KVM";
@@ -22,21 +21,11 @@ pub struct KvmReport {
     pub detail: String,
 }
 
-pub fn check() -> (Vec<Check>, KvmReport) {
-    let mut checks = vec![cpu(), device()];
-    match Kvm::open() {
-        Ok(kvm) => {
-            let kind = kvm_kind(&kvm);
-            checks.push(kind_check(&kind));
-            checks.push(capabilities(&kvm));
-            (checks, report(kind))
-        }
-        Err(error) => {
-            let kind = KvmKind::None(error.to_string());
-            checks.push(kind_check(&kind));
-            (checks, report(kind))
-        }
-    }
+pub fn check(host: &Root) -> (Vec<Check>, KvmReport) {
+    let kvm = Kvm::open();
+    let kind = kvm.as_ref().map_or_else(|error| KvmKind::None(error.to_string()), kvm_kind);
+    let checks = vec![cpu(host), device(host), kind_check(&kind), capabilities(kvm.as_ref().ok())];
+    (checks, report(kind))
 }
 
 fn report(kind: KvmKind) -> KvmReport {
@@ -49,9 +38,9 @@ fn report(kind: KvmKind) -> KvmReport {
     }
 }
 
-fn cpu() -> Check {
+pub fn cpu(host: &Root) -> Check {
     let check = about("cpu", "CPU virtualization flags", "Hardware virtualization runs guests at full speed");
-    let info = text("/proc/cpuinfo");
+    let info = host.text("/proc/cpuinfo");
     let flags = info.lines().find_map(|line| line.strip_prefix("flags")).unwrap_or_default();
     let has = |name| flags.split_ascii_whitespace().any(|flag| flag == name);
     match () {
@@ -64,15 +53,16 @@ fn cpu() -> Check {
     }
 }
 
-fn device() -> Check {
+pub fn device(host: &Root) -> Check {
     let check = about("kvm", "/dev/kvm", MEANING);
-    if !Path::new(DEVICE).exists() {
+    let there = host.path(DEVICE);
+    if !there.exists() {
         return check.missing(
             format!("{DEVICE} does not exist"),
             "Load the module: modprobe kvm_amd or modprobe kvm_intel",
         );
     }
-    match access(DEVICE, Access::READ_OK | Access::WRITE_OK) {
+    match access(there, Access::READ_OK | Access::WRITE_OK) {
         Ok(()) => check.ok("there, and this user may use it"),
         Err(_) => check.missing(
             "there, but this user may not use it",
@@ -81,7 +71,7 @@ fn device() -> Check {
     }
 }
 
-fn kind_check(kind: &KvmKind) -> Check {
+pub fn kind_check(kind: &KvmKind) -> Check {
     let meaning = "Stock operating systems need hardware KVM; software KVM runs only small test guests";
     let check = about("kvm-kind", "Kind of KVM, by running a few guest instructions", meaning);
     match kind {
@@ -96,8 +86,14 @@ fn kind_check(kind: &KvmKind) -> Check {
     }
 }
 
-fn capabilities(kvm: &Kvm) -> Check {
+pub fn capabilities(kvm: Option<&Kvm>) -> Check {
     let check = about("kvm-capabilities", "KVM capabilities", "Every machine uses these");
+    let Some(kvm) = kvm else {
+        return check.missing(
+            "KVM does not open, so it cannot be asked",
+            "Mend the entries on the CPU and /dev/kvm first",
+        );
+    };
     let found = kvm.check();
     if found.missing.is_empty() {
         return check.ok(format!("all there; up to {} virtual CPUs in a machine", found.max_vcpus));

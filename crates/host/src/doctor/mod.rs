@@ -3,14 +3,18 @@
 
 mod kvm;
 mod network;
+mod root;
 mod system;
+#[cfg(test)]
+mod tests;
+mod walls;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 pub use kvm::KvmReport;
+use root::Root;
 
 /// How good something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -71,15 +75,17 @@ impl Default for Wanted {
 
 /// Looks at this host. Takes some milliseconds; changes nothing.
 pub fn check(wanted: &Wanted) -> HostReport {
-    let (mut checks, kvm) = kvm::check();
-    checks.push(system::kernel());
-    checks.push(system::cgroups());
-    checks.push(network::tun());
-    checks.push(network::nf_tables());
-    checks.push(network::vhost());
-    checks.push(system::hugepages());
-    checks.push(system::iommu());
-    checks.push(system::same_page_merging());
+    let host = Root::default();
+    let (mut checks, kvm) = kvm::check(&host);
+    checks.push(system::kernel(&host));
+    checks.extend(walls::checks(&host));
+    checks.push(system::cgroups(&host));
+    checks.push(network::tun(&host));
+    checks.push(network::nf_tables(&host));
+    checks.push(network::vhost(&host));
+    checks.push(system::hugepages(&host));
+    checks.push(system::iommu(&host));
+    checks.push(system::same_page_merging(&host));
     checks.push(system::disk_space(&wanted.data_directory, wanted.free_bytes));
     checks.extend(wanted.programs.iter().map(|name| system::program(name)));
     HostReport { checks, kvm }
@@ -112,59 +118,5 @@ impl Unfinished {
     fn finish(self, status: Status, detail: String, remedy: Option<String>) -> Check {
         let Self { id, title, meaning } = self;
         Check { id, title, status, detail, meaning, remedy }
-    }
-}
-
-/// A small file of /proc or /sys, trimmed; empty when it cannot be read.
-fn text(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn every_check_has_a_name_a_meaning_and_a_remedy_when_it_is_not_well() {
-        let report = check(&Wanted::default());
-        let mut seen = HashSet::new();
-        for check in &report.checks {
-            assert!(seen.insert(check.id.clone()), "{} occurs twice", check.id);
-            assert!(
-                !check.detail.is_empty() && !check.meaning.is_empty() && !check.title.is_empty(),
-                "{check:?}"
-            );
-            assert_eq!(check.remedy.is_none(), check.status == Status::Ok, "{check:?}");
-        }
-        for id in [
-            "cpu",
-            "kvm",
-            "kvm-kind",
-            "kernel",
-            "cgroup",
-            "tun",
-            "nf-tables",
-            "hugepages",
-            "iommu",
-            "disk-space",
-        ] {
-            assert!(seen.contains(id), "{id}");
-        }
-    }
-
-    #[test]
-    fn says_what_is_missing() {
-        let wanted = Wanted {
-            data_directory: PathBuf::from("/nonexistent/a/b"),
-            free_bytes: u64::MAX,
-            programs: vec!["no-such-program".to_owned(), "sh".to_owned()],
-        };
-        let report = check(&wanted);
-        let status = |id: &str| report.checks.iter().find(|check| check.id == id).map(|check| check.status);
-        assert_eq!(status("disk-space"), Some(Status::Missing));
-        assert_eq!(status("program-no-such-program"), Some(Status::Missing));
-        assert_eq!(status("program-sh"), Some(Status::Ok));
     }
 }

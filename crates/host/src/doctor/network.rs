@@ -6,15 +6,17 @@ use std::process::{Command, Stdio};
 
 use rustix::fs::{Access, access};
 
-use super::{Check, about, text};
+use super::root::Root;
+use super::{Check, about};
 
-pub fn tun() -> Check {
+pub fn tun(host: &Root) -> Check {
     let check = about("tun", "/dev/net/tun", "Machines reach networks through tap interfaces");
     let device = "/dev/net/tun";
-    if !Path::new(device).exists() {
+    let there = host.path(device);
+    if !there.exists() {
         return check.missing(format!("{device} does not exist"), "Load the module: modprobe tun");
     }
-    match access(device, Access::READ_OK | Access::WRITE_OK) {
+    match access(there, Access::READ_OK | Access::WRITE_OK) {
         Ok(()) if rustix::process::geteuid().is_root() => check.ok("there"),
         Ok(()) => check.degraded(
             "there, but only root makes interfaces",
@@ -24,30 +26,28 @@ pub fn tun() -> Check {
     }
 }
 
-pub fn nf_tables() -> Check {
+pub fn nf_tables(host: &Root) -> Check {
     let meaning = "The NAT network masquerades and filters with nf_tables";
     let check = about("nf-tables", "nf_tables", meaning);
     if rustix::process::geteuid().is_root() && lists_tables() {
         return check.ok("answers");
     }
-    if Path::new("/sys/module/nf_tables").exists() {
+    if host.path("/sys/module/nf_tables").exists() {
         return check.ok("loaded");
     }
-    let modules = format!("/lib/modules/{}", text("/proc/sys/kernel/osrelease"));
-    let offered = ["modules.dep", "modules.builtin"].map(|name| text(Path::new(&modules).join(name)));
+    let modules = format!("/lib/modules/{}", host.text("/proc/sys/kernel/osrelease"));
+    let offered = ["modules.dep", "modules.builtin"].map(|name| host.text(Path::new(&modules).join(name)));
     if offered.iter().any(|list| list.contains("/nf_tables.ko")) {
         return check.ok("loaded when it is used first");
     }
     check.missing("this kernel does not offer it", "Use a kernel with CONFIG_NF_TABLES, and install nftables")
 }
 
-pub fn vhost() -> Check {
-    let meaning = "Networks get faster with vhost-net; without it the worker moves the packets itself";
+pub fn vhost(host: &Root) -> Check {
+    let meaning =
+        "The kernel could move the packets of machines; workers move them themselves and need no vhost-net";
     let check = about("vhost-net", "/dev/vhost-net", meaning);
-    if Path::new("/dev/vhost-net").exists() {
-        return check.ok("there");
-    }
-    check.degraded("/dev/vhost-net does not exist", "Load the module: modprobe vhost_net")
+    check.ok(if host.path("/dev/vhost-net").exists() { "there, not needed" } else { "not there, not needed" })
 }
 
 /// Asking is the one sure way: kernels build it in, load it on demand or leave it out.

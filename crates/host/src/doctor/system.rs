@@ -5,29 +5,38 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access, statvfs};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
-use super::{Check, about, text};
+use super::root::Root;
+use super::{Check, about};
 
-/// The oldest kernel that has everything used here.
+/// The oldest kernel that this is tried on.
 const OLDEST: (u32, u32) = (5, 10);
 
-pub fn kernel() -> Check {
-    let meaning = "Workers use pidfd, KVM and io_uring of Linux 5.10 and newer";
+pub fn kernel(host: &Root) -> Check {
+    let meaning = "Workers are held by pidfd, and what else they use is in Linux 5.10 and newer";
     let check = about("kernel", "Linux kernel", meaning);
-    let release = text("/proc/sys/kernel/osrelease");
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or_default());
-    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    if version >= OLDEST {
-        check.ok(release)
-    } else {
-        check.missing(release, "Upgrade the kernel of this host")
+    let release = host.text("/proc/sys/kernel/osrelease");
+    if let Err(error) = pidfd_open(getpid(), PidfdFlags::empty()) {
+        return check
+            .missing(format!("{release}, without pidfd: {error}"), "Upgrade the kernel of this host");
     }
+    if version(&release) >= OLDEST {
+        return check.ok(release);
+    }
+    check.degraded(format!("{release}, older than what is tried"), "Upgrade the kernel of this host")
 }
 
-pub fn cgroups() -> Check {
-    let meaning = "The use of CPU, memory and disk of a machine is limited with cgroup v2";
+/// `6.1.0-18-amd64` → 6 and 1.
+fn version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+}
+
+pub fn cgroups(host: &Root) -> Check {
+    let meaning = "The CPU, memory and disk that a worker may use can be limited with cgroup v2, by whoever runs Flotilla";
     let check = about("cgroup", "cgroup v2", meaning);
-    let controllers = text("/sys/fs/cgroup/cgroup.controllers");
+    let controllers = host.text("/sys/fs/cgroup/cgroup.controllers");
     if controllers.is_empty() {
         let remedy = "Mount it (systemd does), or boot without systemd.unified_cgroup_hierarchy=0";
         return check.degraded("not mounted at /sys/fs/cgroup", remedy);
@@ -35,11 +44,11 @@ pub fn cgroups() -> Check {
     check.ok(controllers)
 }
 
-pub fn hugepages() -> Check {
+pub fn hugepages(host: &Root) -> Check {
     let meaning = "Guests with much memory run faster on huge pages";
     let check = about("hugepages", "Huge pages", meaning);
-    let transparent = text("/sys/kernel/mm/transparent_hugepage/enabled");
-    let reserved = text("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+    let transparent = host.text("/sys/kernel/mm/transparent_hugepage/enabled");
+    let reserved = host.text("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
     let mode =
         transparent.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(mode, _)| mode);
     match mode {
@@ -54,21 +63,20 @@ pub fn hugepages() -> Check {
     }
 }
 
-pub fn iommu() -> Check {
-    let check =
-        about("iommu", "IOMMU", "PCI devices of the host can be given to machines only behind an IOMMU");
-    let groups = fs::read_dir("/sys/kernel/iommu_groups").map(Iterator::count).unwrap_or_default();
-    if groups > 0 {
-        return check.ok(format!("{groups} groups"));
+pub fn iommu(host: &Root) -> Check {
+    let meaning = "Devices of the host could be given to machines behind an IOMMU; Flotilla gives none, so it needs none";
+    let check = about("iommu", "IOMMU", meaning);
+    match fs::read_dir(host.path("/sys/kernel/iommu_groups")).map(Iterator::count).unwrap_or_default() {
+        0 => check.ok("no groups, not needed"),
+        groups => check.ok(format!("{groups} groups, not needed")),
     }
-    check.degraded("no groups", "Enable it in the firmware and boot with intel_iommu=on, or AMD's equivalent")
 }
 
 /// Machines of different owners can read each other's pages by timing when equal pages are merged.
-pub fn same_page_merging() -> Check {
+pub fn same_page_merging(host: &Root) -> Check {
     let meaning = "Merging equal pages saves memory, but lets machines of different owners spy on each other";
     let check = about("ksm", "Kernel same-page merging", meaning);
-    match text("/sys/kernel/mm/ksm/run").as_str() {
+    match host.text("/sys/kernel/mm/ksm/run").as_str() {
         "" => check.ok("not built in"),
         "1" => check.degraded("on", "Where machines have different owners: echo 2 > /sys/kernel/mm/ksm/run"),
         _ => check.ok("off"),
