@@ -32,7 +32,6 @@ async function main(): Promise<void> {
   const config = readConfig(process.env, values.role);
   const log = makeLog(config.logLevel);
   mkdirSync(config.dataDirectory, { recursive: true, mode: 0o700 });
-  const started = config.role === 'agent' ? startAgentRole(config, log) : startApiRole(config, log);
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) process.exit(130);
@@ -49,6 +48,8 @@ async function main(): Promise<void> {
     );
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
+  // After that: it takes its lock at once, and whoever sees the lock may send a signal.
+  const started = config.role === 'agent' ? startAgentRole(config, log) : startApiRole(config, log);
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a promise was rejected and nobody listened'));
   await started;
 }

@@ -27,7 +27,7 @@ export type Audit = {
      */
     permission: string;
     /**
-     * Method.
+     * Method; `GET` for a console that was opened to type on it.
      */
     method: string;
     /**
@@ -1343,6 +1343,7 @@ export type HostsListData = {
 export type HostsListErrors = {
     /**
      * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
      * `request.invalid_query`: A query parameter is not valid.
      */
     400: Problem;
@@ -1543,7 +1544,7 @@ export type ImagesImportData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
     };
@@ -1759,6 +1760,10 @@ export type ImagesUploadData = {
          * SHA-256 the content must have.
          */
         sha256?: string;
+        /**
+         * Labels of the new image: `key=value,key2=value2`.
+         */
+        labels?: string;
     };
     url: '/v1/images/{image}/content';
 };
@@ -1876,7 +1881,7 @@ export type KeysCreateData = {
     body: CreateKey;
     headers?: {
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
     };
@@ -2057,7 +2062,7 @@ export type MachinesCreateData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
     };
@@ -2403,7 +2408,7 @@ export type MachinesKillData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
         /**
@@ -2607,7 +2612,7 @@ export type MachinesPauseData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
         /**
@@ -2703,7 +2708,7 @@ export type MachinesRestartData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
         /**
@@ -2799,7 +2804,7 @@ export type MachinesResumeData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
         /**
@@ -2895,7 +2900,7 @@ export type MachinesStartData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
         /**
@@ -2991,7 +2996,7 @@ export type MachinesStopData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
         /**
@@ -3302,7 +3307,7 @@ export type OperationsCancelData = {
          */
         Prefer?: string;
         /**
-         * Makes a repeat of this request answer as the first one did; kept for 24 hours.
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
     };
@@ -3397,6 +3402,7 @@ export type PoolsListData = {
 export type PoolsListErrors = {
     /**
      * `request.malformed`: The request could not be read.
+     * `request.invalid_cursor`: The page cursor is not valid.
      * `request.invalid_query`: A query parameter is not valid.
      */
     400: Problem;

@@ -154,7 +154,9 @@ describe('The SDK, against an orchestrator', () => {
 
   it('uploads an image, and has it refused when its checksum is another', async () => {
     const content = new Uint8Array(readFileSync(server.kernelFile));
-    expect((await client.images.upload('uploaded', content, { kind: 'kernel', format: 'elf' })).state).to.equal('ready');
+    const uploaded = await client.images.upload('uploaded', content, { kind: 'kernel', format: 'elf', labels: { team: 'red', run: '1' } });
+    expect(uploaded).to.deep.include({ state: 'ready', labels: { team: 'red', run: '1' } });
+    expect((await client.images.list({ labels: { run: '1' } }).all()).map(({ name }) => name)).to.deep.equal(['uploaded']);
     const error = (await rejection(client.images.upload('wrong', content, { kind: 'kernel', format: 'elf', sha256: '0'.repeat(64) }))) as {
       code: string;
     };

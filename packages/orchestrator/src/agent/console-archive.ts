@@ -39,12 +39,14 @@ export class ConsoleArchive {
 
   async remove(id: string): Promise<void> {
     await rm(this.path(id), { force: true });
+    await rm(`${this.path(id)}${PARTIAL_SUFFIX}`, { force: true });
   }
 
   async collect(owned: Keep): Promise<string[]> {
     const removed: string[] = [];
     for (const name of await readdir(this.directory)) {
-      if (owned.has(name)) continue;
+      // A partial file is being written, or was when a process was killed: the next one writes over it.
+      if (owned.has(name.replace(PARTIAL_SUFFIX, ''))) continue;
       await rm(join(this.directory, name), { force: true });
       removed.push(join(this.directory, name));
     }

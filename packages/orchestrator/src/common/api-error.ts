@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ERROR_CODES, type ErrorCode, isErrorCode, statusOf } from './error-codes.js';
 
+/** What to do when the data directory has no space left. */
+export const POOL_FULL_REMEDY =
+  'Free space on the file system of the data directory, or delete images and machines that are no longer needed.';
+
 /** One field at fault. */
 export interface Violation {
   code: ErrorCode;
@@ -53,7 +57,13 @@ export class ApiError extends Error {
     this.errors = facts.errors;
   }
 
-  /** The same error, told about another field or request. */
+  /** The same error, told about a field of the request. */
+  at(field: string): ApiError {
+    const { code, message: detail, remedy, status, errors, cause } = this;
+    return new ApiError(code, { detail, remedy, field, status, errors, cause });
+  }
+
+  /** The error as clients get it. */
   toProblem(requestId?: string): ProblemDocument {
     return {
       type: `urn:flotilla:problem:${this.code}`,
@@ -85,7 +95,7 @@ export class ApiError extends Error {
     if (isNoSpace(error)) {
       return new ApiError('pool.full', {
         detail: 'The file system of the storage pool has no space left.',
-        remedy: 'Free space on the file system of the data directory, or delete images and machines that are no longer needed.',
+        remedy: POOL_FULL_REMEDY,
         cause: error,
       });
     }
@@ -94,6 +104,16 @@ export class ApiError extends Error {
       remedy: 'Try again; if it stays, report it with the request id.',
       cause: error,
     });
+  }
+}
+
+/** Runs what needs space in the pool; that there is none is told about the field that asked for it. */
+export async function needingSpace<T>(field: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    const known = ApiError.from(error);
+    throw known.code === 'pool.full' ? known.at(field) : error;
   }
 }
 

@@ -41,6 +41,17 @@ export function toPage<R, T>(rows: R[], limit: number, position: (row: R) => str
   };
 }
 
+/** One page of a list that is so short that all of it is at hand. */
+export function pageOf<T extends { id: string }>(all: T[], query: PageQuery): Page<T> {
+  const { limit, after = '' } = pageRequest(query);
+  return toPage(
+    all.filter((one) => one.id > after),
+    limit,
+    (one) => one.id,
+    (one) => one,
+  );
+}
+
 function encodeCursor(position: string): string {
   return Buffer.from(`v1:${position}`).toString('base64url');
 }
@@ -57,12 +68,13 @@ function decodeCursor(cursor: string): string {
   return text.slice(3);
 }
 
-function parseLabels(text: string): Labels {
+/** Labels of a query parameter: `key=value,key2=value2`. */
+export function parseLabels(text: string): Labels {
   const pairs = text.split(',').map((pair) => pair.split('='));
   const labels: unknown = Object.fromEntries(pairs.map(([key, ...value]) => [key ?? '', value.join('=')]));
   if (pairs.some((pair) => pair.length < 2) || !isLabels(labels)) {
     throw new ApiError('request.invalid_query', {
-      detail: `The label filter "${text}" is not of the form key=value,key2=value2.`,
+      detail: `The labels "${text}" are not of the form key=value,key2=value2.`,
       remedy: 'Give labels=key=value pairs, separated by commas.',
       field: 'labels',
     });

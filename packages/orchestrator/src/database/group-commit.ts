@@ -107,6 +107,8 @@ async function runPart<P extends Part>(part: P, db: Db, shared: boolean, failure
     await part.run(db);
   } catch (error) {
     failures.set(part, error);
-    await sql`rollback to savepoint part`.execute(db);
+    await sql`rollback to savepoint part`.execute(db).catch(() => {
+      throw error; // the database has ended the transaction by itself, as SQLite does on a full disk: nothing of it is kept
+    });
   }
 }

@@ -12,7 +12,7 @@ export class EmbeddedDialect extends SqliteDialect {
   }
 
   override createDriver(): Driver {
-    return new TurnDriver({ database: new KeptStatements(this.handle) });
+    return new TurnDriver(this.handle);
   }
 }
 
@@ -42,6 +42,15 @@ class KeptStatements implements SqliteDatabase {
 class TurnDriver extends SqliteDriver {
   private readonly waiting: (() => void)[] = [];
   private taken = false;
+
+  constructor(private readonly handle: Sqlite.Database) {
+    super({ database: new KeptStatements(handle) });
+  }
+
+  /** On a full disk SQLite has ended the transaction by itself; to end it again would be an error that hides that one. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.handle.inTransaction) await super.rollbackTransaction(connection);
+  }
 
   override async acquireConnection(): Promise<DatabaseConnection> {
     if (this.taken) await new Promise<void>((resolve) => this.waiting.push(resolve));

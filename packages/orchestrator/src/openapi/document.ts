@@ -3,6 +3,7 @@ import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { RequestMethod } from '@nestjs/common';
 import 'reflect-metadata';
 import { CONTROLLERS } from '../api/controllers.js';
+import { KEEP_IDEMPOTENCY_HOURS } from '../api/idempotency/idempotency.store.js';
 import { EventDto } from '../api/events/dto/event.dto.js';
 import { type DtoClass, type JsonSchema, propertiesOf } from '../common/dto/schema.js';
 import { Problem } from '../common/dto/problem.dto.js';
@@ -114,7 +115,7 @@ export class DocumentBuilder {
       );
     if (method === 'post')
       list.push(
-        header('Idempotency-Key', 'Makes a repeat of this request answer as the first one did; kept for 24 hours.', {
+        header('Idempotency-Key', `Makes a repeat of this request answer as the first one did; kept for ${KEEP_IDEMPOTENCY_HOURS} hours.`, {
           type: 'string',
           maxLength: 255,
         }),

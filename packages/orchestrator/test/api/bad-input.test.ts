@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Answer, elf, machine, Orchestrator } from '../support/orchestrator.js';
+import { type Answer, machine, Orchestrator } from '../support/orchestrator.js';
 
 const DOCUMENT = join(dirname(fileURLToPath(import.meta.url)), '../../../../../openapi/flotilla.v1.json');
 
@@ -71,60 +71,6 @@ describe('bad input', () => {
       expect(flotilla.leftovers()).to.deep.equal([]);
     });
   }
-
-  it('refuses a name twice', async () => {
-    await flotilla.change('POST', '/v1/machines', machine('twin', { start: false }));
-    expectProblem(await flotilla.call('POST', '/v1/machines', { body: machine('twin') }), 409, 'machine.name_taken');
-    await flotilla.change('DELETE', '/v1/machines/twin');
-  });
-
-  it('refuses files that are not what they are said to be, and keeps nothing of them', async () => {
-    const file = (name: string, content: Uint8Array | string) => {
-      const path = join(flotilla.directory, name);
-      writeFileSync(path, content);
-      return path;
-    };
-    const directory = join(flotilla.directory, 'directory');
-    mkdirSync(directory);
-    const bzImage = Buffer.alloc(4096);
-    bzImage.writeUInt32LE(0x53726448, 0x202);
-    bzImage.writeUInt16LE(0x020f, 0x206);
-    bzImage.writeUInt32LE(100_000, 0x1f4);
-    const cut = elf();
-    cut.writeUInt16LE(1, 56);
-    cut.writeBigUInt64LE(1_000_000n, 64 + 32);
-    const cases: [path: string, kind: string, format: string, code: string][] = [
-      [join(directory, 'absent'), 'kernel', 'elf', 'file.missing'],
-      [directory, 'kernel', 'elf', 'file.not_regular'],
-      [file('text', 'just some text'), 'kernel', 'elf', 'image.format_mismatch'],
-      [file('text2', 'just some text'), 'kernel', 'bzimage', 'image.format_mismatch'],
-      [file('bz', bzImage), 'kernel', 'bzimage', 'image.truncated'],
-      [file('cut', cut), 'kernel', 'elf', 'image.truncated'],
-      [file('empty', ''), 'disk', 'raw', 'image.truncated'],
-      ['/dev/zero', 'disk', 'raw', 'file.not_regular'],
-    ];
-    for (const [path, kind, format, code] of cases) {
-      const answer = await flotilla.call('POST', '/v1/images', {
-        body: { name: 'bad', kind, format, source: { path } },
-        headers: { prefer: 'wait=20' },
-      });
-      expect(answer.body['state'], path).to.equal('failed');
-      expect(answer.body['error']?.['code'], path).to.equal(code);
-      expect(answer.body['error']?.['remedy']).to.have.length.above(5);
-      expect((await flotilla.call('GET', '/v1/images/bad')).status).to.equal(404);
-    }
-    expectProblem(
-      await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'elf', source: { path: '/etc/hostname' } } }),
-      422,
-      'image.wrong_kind',
-    );
-    expectProblem(
-      await flotilla.call('POST', '/v1/images', { body: { name: 'bad', kind: 'disk', format: 'raw', source: { path: 'etc/hostname' } } }),
-      422,
-      'request.invalid_value',
-    );
-    expect(flotilla.leftovers()).to.deep.equal([]);
-  });
 
   it('refuses what is no JSON, no object, too large, or of another type', async () => {
     for (const raw of ['{', '{"a":}', 'nonsense', ''])

@@ -102,6 +102,19 @@ describe('What a machine leaves, with real workers', function () {
     expect(await logs(), 'killed').to.equal('ready\n');
   });
 
+  it('is the cause and the registers of a triple fault', async () => {
+    await boot('triple-fault');
+    const { reason, nextRestartAt } = await ended('failed');
+    expect(reason).to.include({ code: 'guest.triple_fault', remedy: 'Read the console log; check that kernel and machine fit.' });
+    expect(reason?.['detail']).to.match(/triple fault/i);
+    expect(reason?.['registers']).to.include.keys('rip', 'rsp', 'cr0', 'cr3');
+    for (const [name, value] of Object.entries(reason?.['registers'] ?? {})) expect(value, name).to.match(/^0x[0-9a-f]+$/);
+    expect(Number(reason?.['registers']?.['rip'])).to.be.above(0);
+    expect(nextRestartAt).to.equal(undefined);
+    const listed = (await flotilla.call('GET', '/v1/machines?name=m')).body['items']?.[0];
+    expect(listed?.['observed']?.['reason']).to.deep.equal(reason);
+  });
+
   it('is its console and the signal when its worker was killed', async () => {
     await boot('spin');
     const pid = await ready();

@@ -198,6 +198,17 @@ onEachDatabase('protocol', (makeDatabase) => {
     const right = await put('kind=disk&format=raw', Buffer.alloc(3_000_000, 1));
     expect(right.status).to.equal(201);
     expect(((await right.json()) as Body)['sizeBytes']).to.equal(3_000_000);
+    const labelled = await put('kind=disk&format=raw&labels=team%3Dred,run%3D1', Buffer.alloc(10, 1));
+    expect([labelled.status, ((await labelled.json()) as Body)['code']]).to.deep.equal([409, 'image.name_taken']);
+    await flotilla.change('DELETE', '/v1/images/up');
+    const image = (await (await put('kind=disk&format=raw&labels=team%3Dred,run%3D1', Buffer.alloc(10, 1))).json()) as Body;
+    expect(image['labels']).to.deep.equal({ team: 'red', run: '1' });
+    expect((await flotilla.call('GET', '/v1/images?labels=run=1,team=red')).body['items']).to.have.length(1);
+    await flotilla.change('DELETE', '/v1/images/up');
+    const broken = await put('kind=disk&format=raw&labels=team', Buffer.alloc(10, 1));
+    expect(broken.status).to.equal(400);
+    expect((await broken.json()) as Body).to.include({ code: 'request.invalid_query', field: 'labels' });
+    expect((await put('kind=disk&format=raw', Buffer.alloc(10, 1))).status).to.equal(201);
     expect((await flotilla.call('DELETE', '/v1/images/k')).body['code']).to.equal('image.in_use');
     await flotilla.change('DELETE', '/v1/images/up');
   });

@@ -27,6 +27,8 @@ export interface CallOptions {
 export class Orchestrator {
   readonly directory = mkdtempSync(join(tmpdir(), 'flotilla-test-'));
   url = '';
+  /** Program and arguments that start each process, as `unshare` does: for a host that is not like this one. */
+  through: readonly string[] = [];
   private child: ChildProcess | undefined;
   private agent: ChildProcess | undefined;
   private errors = '';
@@ -193,7 +195,8 @@ export class Orchestrator {
   }
 
   private spawn(args: string[], environment: Record<string, string>): ChildProcess {
-    return spawn(process.execPath, [MAIN, ...args], {
+    const [program = process.execPath, ...rest] = [...this.through, process.execPath, MAIN, ...args];
+    return spawn(program, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'],

@@ -12,6 +12,8 @@ export interface UploadParams {
   readonly format: ImportImage['format'];
   /** Expected SHA-256, 64 hexadecimal digits: the upload is refused if the content differs. */
   readonly sha256?: string;
+  /** Labels of the new image. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Kernels, initrds and disks that machines start from. */

@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import type { PageQuery } from '../../common/dto/list.dto.js';
-import { currentContext } from '../../common/context.js';
+import { currentContext, type Principal } from '../../common/context.js';
 import { newId } from '../../common/ids.js';
 import { type Page, pageRequest, toPage } from '../../common/paging.js';
 import { Database } from '../../database/database.js';
@@ -10,6 +10,16 @@ import type { AuditDto, AuditOutcome } from './dto/audit.dto.js';
 
 const MUTATIONS = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 const MAX_PATH = 512;
+
+interface Attempt {
+  requestId?: string;
+  principal?: Principal | undefined;
+  method: string;
+  path: string;
+  permission: string;
+  status: number;
+  code?: string | undefined;
+}
 
 /** Who tried to change what, and how it ended; also what was denied. */
 @Injectable()
@@ -19,22 +29,29 @@ export class AuditService {
   /** Records the end of a request before its answer is sent; reads are not recorded. */
   async record(request: Request, permission: string, status: number, code?: string): Promise<void> {
     if (!MUTATIONS.has(request.method)) return;
-    const context = currentContext();
+    const { method, path } = request;
+    await this.insert({ ...currentContext(), method, path, permission, status, code });
+  }
+
+  /** Records that somebody asked to type on a console, once for each connection: 101, or how it was refused. */
+  async recordConsole(path: string, principal: Principal | undefined, status: number, code?: string): Promise<void> {
+    await this.insert({ principal, method: 'GET', path, permission: 'machines:write', status, code });
+  }
+
+  private async insert({ requestId = newId('req'), principal, code, ...attempt }: Attempt): Promise<void> {
     await this.database.write(({ db }) =>
       db
         .insertInto('audit')
         .values({
           id: newId('req'),
           time: new Date().toISOString(),
-          actor: context?.principal?.name ?? 'anonymous',
-          actor_id: context?.principal?.id ?? null,
-          permission,
-          method: request.method,
-          path: request.path.slice(0, MAX_PATH),
-          outcome: outcomeOf(status),
-          status,
+          ...attempt,
+          actor: principal?.name ?? 'anonymous',
+          actor_id: principal?.id ?? null,
+          path: attempt.path.slice(0, MAX_PATH),
+          outcome: outcomeOf(attempt.status),
           code: code ?? null,
-          request_id: context?.requestId ?? '',
+          request_id: requestId,
         })
         .execute(),
     );

@@ -5,9 +5,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { ApiError } from '../../common/api-error.js';
 import { bounded } from '../../common/async.js';
+import type { Principal } from '../../common/context.js';
+import { statusOf } from '../../common/error-codes.js';
 import { LOG, type Log } from '../../common/log.js';
 import type { HostConsole } from '../../host-agent/host-agent.js';
 import { roleAllows } from '../auth/roles.js';
+import { AuditService } from '../audit/audit.service.js';
 import { KeysService } from '../keys/keys.service.js';
 import { MachineConsole } from '../machines/machine-console.service.js';
 
@@ -21,6 +24,8 @@ const MAX_INPUT_BYTES = 1024 * 1024;
 /** Close codes of the console, as the API document names them. */
 const CLOSE = { auth: 4001, notFound: 4004, writerTaken: 4009, stopped: 4010, internal: 1011, slow: 1013, leaving: 1001 } as const;
 
+const SWITCHING_PROTOCOLS = 101;
+
 /** WebSockets beside the HTTP routes: attaches a client to the console of a machine. */
 @Injectable()
 export class ConsoleGateway {
@@ -29,6 +34,7 @@ export class ConsoleGateway {
   constructor(
     private readonly keys: KeysService,
     private readonly console: MachineConsole,
+    private readonly audit: AuditService,
     @Inject(LOG) private readonly log: Log,
   ) {}
 
@@ -74,6 +80,8 @@ export class ConsoleGateway {
     const principal = await this.keys.authenticate(tokenOf(request, url) ?? '');
     const role = principal?.role;
     if (principal === undefined || role === undefined || !roleAllows(role, write ? 'machines:write' : 'machines:read')) {
+      const code = role === undefined ? 'auth.invalid' : 'auth.forbidden';
+      if (write) await this.audit.recordConsole(url.pathname, principal, statusOf(code), code);
       client.close(
         CLOSE.auth,
         role === undefined ? 'a valid API key is needed' : `permission needed: ${write ? 'machines:write' : 'machines:read'}`,
@@ -88,7 +96,7 @@ export class ConsoleGateway {
       }),
     );
     if (gone.signal.aborted) return;
-    const console = await this.open(client, url, machine, write, gone.signal);
+    const console = await this.open(client, url, machine, { write, principal }, gone.signal);
     if (console === undefined) return;
     client.send(JSON.stringify({ offset: console.offset, writer: console.writer, size: console.ringBytes }));
     client.off('message', hold);
@@ -102,16 +110,27 @@ export class ConsoleGateway {
     await this.pump(client, console);
   }
 
-  private async open(client: WebSocket, url: URL, machine: string, write: boolean, signal: AbortSignal): Promise<HostConsole | undefined> {
+  private async open(
+    client: WebSocket,
+    url: URL,
+    machine: string,
+    { write, principal }: { write: boolean; principal: Principal },
+    signal: AbortSignal,
+  ): Promise<HostConsole | undefined> {
     const offset = url.searchParams.get('offset');
+    let console: HostConsole | undefined;
     try {
-      return await this.console.open(machine, {
+      console = await this.console.open(machine, {
         write,
         signal,
         ...(offset !== null && /^\d{1,15}$/.test(offset) ? { offset: Number(offset) } : {}),
       });
+      if (write) await this.audit.recordConsole(url.pathname, principal, SWITCHING_PROTOCOLS); // before anything can be typed
+      return console;
     } catch (error) {
+      await console?.close();
       const failure = ApiError.from(error);
+      if (write && console === undefined) await this.audit.recordConsole(url.pathname, principal, failure.status, failure.code);
       const code =
         { 'machine.not_found': CLOSE.notFound, 'machine.console_unavailable': CLOSE.writerTaken, 'worker.gone': CLOSE.stopped }[
           failure.code as string

@@ -16,10 +16,10 @@ export class HostsController {
     permission: 'hosts:read',
     query: PageQuery,
     answers: { 200: { type: HostDto, page: true, description: 'One page.' } },
-    errors: ['request.invalid_query', 'host.unavailable'],
+    errors: ['request.invalid_cursor', 'request.invalid_query', 'host.unavailable'],
   })
-  list(@Query() _query: PageQuery): Promise<Page<HostDto>> {
-    return this.hosts.list();
+  list(@Query() query: PageQuery): Promise<Page<HostDto>> {
+    return this.hosts.list(query);
   }
 
   @Get(':host')

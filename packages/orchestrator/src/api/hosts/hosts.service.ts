@@ -2,7 +2,8 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { newId } from '../../common/ids.js';
-import type { Page } from '../../common/paging.js';
+import type { PageQuery } from '../../common/dto/list.dto.js';
+import { type Page, pageOf } from '../../common/paging.js';
 import { Database } from '../../database/database.js';
 import { metaValue } from '../../database/meta.js';
 import { HostAgent, type HostDescription, type HostReport } from '../../host-agent/host-agent.js';
@@ -21,8 +22,8 @@ export class HostsService {
     private readonly agent: HostAgent,
   ) {}
 
-  async list(): Promise<Page<HostDto>> {
-    return { items: [await this.thisHost()] };
+  async list(query: PageQuery): Promise<Page<HostDto>> {
+    return pageOf([await this.thisHost()], query);
   }
 
   async get(idOrName: string): Promise<HostDto> {

@@ -3,12 +3,13 @@ import { Injectable } from '@nestjs/common';
 import { Database, isUniqueViolation } from '../../database/database.js';
 import { OperationsService } from '../operations/operations.service.js';
 
-const KEEP_MILLISECONDS = 48 * 3600 * 1000;
+/** How long the first answer to an idempotency key is given again; the API document tells it. */
+export const KEEP_IDEMPOTENCY_HOURS = 48;
 
 /** What is known about a key. */
 export type Known = { state: 'new' } | { state: 'in_flight' | 'done'; fingerprint: string; status: number; body: unknown };
 
-/** Remembers the first answer to each idempotency key, for two days. */
+/** Remembers the first answer to each idempotency key. */
 @Injectable()
 export class IdempotencyStore {
   constructor(
@@ -84,7 +85,7 @@ export class IdempotencyStore {
   }
 
   async prune(): Promise<void> {
-    const limit = new Date(Date.now() - KEEP_MILLISECONDS).toISOString();
+    const limit = new Date(Date.now() - KEEP_IDEMPOTENCY_HOURS * 3600 * 1000).toISOString();
     await this.database.db.deleteFrom('idempotency').where('created_at', '<', limit).where('state', '=', 'done').execute();
   }
 }

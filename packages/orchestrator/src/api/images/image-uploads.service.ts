@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import { ApiError } from '../../common/api-error.js';
 import { looksLikeId, NAME_PATTERN } from '../../common/names.js';
+import { parseLabels } from '../../common/paging.js';
 import { Database } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
 import { type ImageDto, toImageDto, type UploadQuery } from './dto/image.dto.js';
@@ -33,7 +34,8 @@ export class ImageUploads {
         remedy: 'Set the header Content-Type to application/octet-stream.',
       });
     }
-    const image = this.images.newImage({ name, kind: query.kind, format: query.format }, { upload: true });
+    const labels = query.labels === undefined ? {} : parseLabels(query.labels);
+    const image = this.images.newImage({ name, kind: query.kind, format: query.format, labels }, { upload: true });
     const target = { kind: 'image' as const, id: image.id, name };
     await uniqueName(name, () =>
       this.database.write(async (tx) => {

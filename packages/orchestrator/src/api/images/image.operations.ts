@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
+import { needingSpace } from '../../common/api-error.js';
 import type { WriteTransaction } from '../../database/database.js';
 import { HostAgent, type ImageFacts } from '../../host-agent/host-agent.js';
-import type { Operation } from '../operations/operation.js';
+import type { Operation, Progress } from '../operations/operation.js';
 import type { Ending, OperationDefinition, Step } from '../operations/operation-definition.js';
 import { ImageRepository } from './image.repository.js';
 
@@ -30,10 +31,8 @@ export class ImageImport implements OperationDefinition {
             sha256?: string;
           };
           const command = { id, path, anywhere: anywhere === true, kind, format, ...(sha256 === undefined ? {} : { sha256 }) };
-          operation.result = {
-            imageId: id,
-            ...(await this.agent.importImage(command, { signal: context.signal, onProgress: (progress) => context.progress(progress) })),
-          };
+          const control = { signal: context.signal, onProgress: (progress: Progress) => context.progress(progress) };
+          operation.result = { imageId: id, ...(await needingSpace('source.path', () => this.agent.importImage(command, control))) };
         },
         undo: () => this.agent.removeImage({ id }),
       },

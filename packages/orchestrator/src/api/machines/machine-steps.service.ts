@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
-import { ApiError } from '../../common/api-error.js';
+import { ApiError, needingSpace } from '../../common/api-error.js';
 import { sleep } from '../../common/async.js';
 import { HostAgent, type LaunchCommand, type MachineCommand } from '../../host-agent/host-agent.js';
 import { NetworksService } from '../networks/networks.service.js';
@@ -36,16 +36,16 @@ export class MachineSteps {
       name: 'volumes',
       run: async ({ operation, signal, progress, also }) => {
         const machine = await this.load(operation);
-        for (const disk of machine.spec.disks) {
+        for (const [index, disk] of machine.spec.disks.entries()) {
           const volume = volumeOf(machine, disk.name);
           if (disk.volume !== undefined) continue;
-          const facts = await this.agent.ensureVolume(
-            {
-              id: volume,
-              ...(disk.image === undefined ? {} : { imageId: disk.image }),
-              ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
-            },
-            { signal, onProgress: progress },
+          const command = {
+            id: volume,
+            ...(disk.image === undefined ? {} : { imageId: disk.image }),
+            ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
+          };
+          const facts = await needingSpace(`disks[${index}].${disk.image === undefined ? 'sizeMiB' : 'image'}`, () =>
+            this.agent.ensureVolume(command, { signal, onProgress: progress }),
           );
           also((tx) => this.volumes.markReady(volume, facts.sizeBytes, tx.db));
         }

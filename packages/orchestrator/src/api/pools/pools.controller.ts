@@ -16,10 +16,10 @@ export class PoolsController {
     permission: 'pools:read',
     query: PageQuery,
     answers: { 200: { type: PoolDto, page: true, description: 'One page.' } },
-    errors: ['request.invalid_query'],
+    errors: ['request.invalid_cursor', 'request.invalid_query'],
   })
-  list(@Query() _query: PageQuery): Promise<Page<PoolDto>> {
-    return this.pools.list();
+  list(@Query() query: PageQuery): Promise<Page<PoolDto>> {
+    return this.pools.list(query);
   }
 
   @Get(':pool')

@@ -2,7 +2,8 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { newId } from '../../common/ids.js';
-import type { Page } from '../../common/paging.js';
+import type { PageQuery } from '../../common/dto/list.dto.js';
+import { type Page, pageOf } from '../../common/paging.js';
 import { Database } from '../../database/database.js';
 import { metaValue } from '../../database/meta.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
@@ -18,8 +19,8 @@ export class PoolsService {
     private readonly agent: HostAgent,
   ) {}
 
-  async list(): Promise<Page<PoolDto>> {
-    return { items: [await this.defaultPool()] };
+  async list(query: PageQuery): Promise<Page<PoolDto>> {
+    return pageOf([await this.defaultPool()], query);
   }
 
   async get(idOrName: string): Promise<PoolDto> {

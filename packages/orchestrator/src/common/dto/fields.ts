@@ -78,13 +78,21 @@ function refused(options: Common, fallback: string): CheckContext {
 
 /** A whole number. `codes` tells small, large and fractional values apart where clients care. */
 export function IntField(
-  options: Common & { min?: number; max?: number; multipleOf?: number; codes?: { low?: ErrorCode; high?: ErrorCode; step?: ErrorCode } },
+  options: Common & {
+    min?: number;
+    max?: number;
+    multipleOf?: number;
+    codes?: { type?: ErrorCode; low?: ErrorCode; high?: ErrorCode; step?: ErrorCode };
+  },
 ): Decorate {
   const { min, max, multipleOf, codes } = options;
   const step = codes?.step ?? 'request.invalid_type';
   const range = `Give a whole number${min === undefined ? '' : ` of at least ${min}`}${max === undefined ? '' : ` and at most ${max}`}${multipleOf === undefined ? '' : `, a multiple of ${multipleOf}`}.`;
   const checks: Decorate[] = [
-    IsNumber({}, { message: '$property must be a number', context: typed(range) }),
+    IsNumber(
+      {},
+      { message: '$property must be a number', context: { ...typed(range), ...(codes?.type === undefined ? {} : { code: codes.type }) } },
+    ),
     IsInt({ message: '$property must be a whole number', context: { code: step, remedy: range } satisfies CheckContext }),
   ];
   if (min !== undefined)
@@ -123,7 +131,8 @@ export function IntField(
 
 /** A whole number in a query, where everything arrives as text. */
 export function QueryIntField(options: Common & { min: number; max: number }): Decorate {
-  const inner = IntField(options);
+  const { code } = options;
+  const inner = IntField({ ...options, ...(code === undefined ? {} : { codes: { type: code, step: code } }) });
   return (target, key) => {
     Transform(({ value }: { value: unknown }) => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value))(
       target,

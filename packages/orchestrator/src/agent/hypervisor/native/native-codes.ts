@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ErrorCode as NativeCode } from '@flotilla/native';
+import { POOL_FULL_REMEDY } from '../../../common/api-error.js';
 import type { ErrorCode } from '../../../common/error-codes.js';
 
 /**
@@ -69,6 +70,7 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   'tap.unsuitable':
     'Remove the link that the message names (`ip link delete`), then start the machine again: Flotilla makes it as it must be.',
   'tap.exists': 'Remove the link that the message names (`ip link delete`), then start the machine again.',
+  'pool.full': POOL_FULL_REMEDY,
   'disk.size': 'Import a disk image, or make a volume, whose length is a multiple of 512 bytes and not zero.',
 };
 

@@ -4,7 +4,7 @@ import { open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { ApiError } from '../../../common/api-error.js';
+import { ApiError, POOL_FULL_REMEDY } from '../../../common/api-error.js';
 import type {
   CommandControl,
   EnsureVolumeCommand,
@@ -132,7 +132,7 @@ export class DirPool {
 
   private async admit(staged: string, target: string, command: UploadImageCommand, control: CommandControl): Promise<ImageFacts> {
     try {
-      await checkFormat(staged, command.format);
+      await checkFormat(staged, command.format, 'path' in command ? 'source.path' : undefined);
       const sha256 = await this.files.hash(staged, control.signal === undefined ? {} : { signal: control.signal });
       if (command.sha256 !== undefined && command.sha256 !== sha256) {
         throw new ApiError('image.checksum_mismatch', {
@@ -167,7 +167,7 @@ export class DirPool {
     if (bytes <= facts.bavail * facts.bsize) return;
     throw new ApiError('pool.full', {
       detail: `The pool has ${facts.bavail * facts.bsize} bytes free; ${bytes} are needed.`,
-      remedy: 'Free space on the file system of the data directory, or delete images and machines that are no longer needed.',
+      remedy: POOL_FULL_REMEDY,
     });
   }
 

@@ -7,8 +7,11 @@ const ELF_MAGIC = 0x464c457f;
 const BZIMAGE_MAGIC = 0x53726448; // "HdrS"
 const SECTOR = 512;
 
-/** Checks that a file is of the format given and as long as its own header says. Reads the head of the file only. */
-export async function checkFormat(path: string, format: string): Promise<void> {
+/**
+ * Checks that a file is of the format given and as long as its own header says. Reads the head of the file only. `field` is
+ * what named the file.
+ */
+export async function checkFormat(path: string, format: string, field?: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
     const { size } = await handle.stat();
@@ -18,6 +21,8 @@ export async function checkFormat(path: string, format: string): Promise<void> {
     if (size === 0) throw truncated('The file is empty.');
     if (format === 'elf') checkElf(header, size);
     if (format === 'bzimage') checkBzImage(header, size);
+  } catch (error) {
+    throw error instanceof ApiError && error.code === 'image.truncated' && field !== undefined ? error.at(field) : error;
   } finally {
     await handle.close();
   }
@@ -62,6 +67,5 @@ function truncated(why: string): ApiError {
   return new ApiError('image.truncated', {
     detail: why,
     remedy: 'Copy or download the file again; it is not complete.',
-    field: 'source.path',
   });
 }

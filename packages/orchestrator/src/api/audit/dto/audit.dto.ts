@@ -11,7 +11,7 @@ export class AuditDto {
   @StringField({ description: 'Name of the API key; `anonymous` without a valid one.' }) actor: string;
   @StringField({ description: 'Id of the API key.', optional: true }) actorId?: string;
   @StringField({ description: 'Permission the route needs.' }) permission: string;
-  @StringField({ description: 'Method.' }) method: string;
+  @StringField({ description: 'Method; `GET` for a console that was opened to type on it.' }) method: string;
   @StringField({ description: 'Path.' }) path: string;
   @EnumField({ description: 'How it ended: denied for 401 and 403.', values: AUDIT_OUTCOMES }) outcome: string;
   @IntField({ description: 'HTTP status.' }) status: number;

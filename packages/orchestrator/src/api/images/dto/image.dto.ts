@@ -69,6 +69,13 @@ export class UploadQuery {
     code: 'request.invalid_query',
   })
   sha256?: string;
+  @StringField({
+    description: 'Labels of the new image: `key=value,key2=value2`.',
+    optional: true,
+    maxLength: 2048,
+    code: 'request.invalid_query',
+  })
+  labels?: string;
 }
 
 /** The form in which clients see an image. */
