@@ -9,8 +9,8 @@ import { isLabImageReady, prepareLabImage } from '../lab/lib/image.mjs';
 import { runInLab } from '../lab/lib/run.mjs';
 import { Failure, runMain } from './lib/failure.mjs';
 import { Steps } from './lib/steps.mjs';
+import { requireRoot } from './quickstart/privilege.mjs';
 import { carryOut, describeHost, describePlan, planSetup } from './setup/index.mjs';
-import { installCommand } from './setup/system-packages.mjs';
 import { ROOT } from './setup/workspace.mjs';
 
 const USAGE = 'Usage: npm run quickstart [-- --keep]\n  --keep   leave the machine running at the end, and say how to go on\n';
@@ -33,7 +33,7 @@ async function quickstart(keep) {
   const plan = planSetup(['build', 'run', 'guest', 'lab']);
   const lab = plan.host.kvm !== 'hardware';
   announce(plan, lab);
-  requireRoot(plan);
+  requireRoot(plan.host, keep ? ['--keep'] : []);
   const steps = new Steps('quickstart');
   await carryOut(plan, steps);
   const debian = await buildDebian(steps);
@@ -54,16 +54,6 @@ function announce({ host, ...plan }, lab) {
       'No usable hardware KVM here: the machine will run in the lab, an emulated host with a real KVM, far slower than hardware.\n',
     );
   process.stderr.write(lines.map((line) => `Will ${line}\n`).join(''));
-}
-
-/** Networks, root disks and the lab need root; say so before minutes of building, and with one command. */
-function requireRoot({ host, missing }) {
-  if (host.root) return;
-  if (missing.length > 0) throw new Failure('Debian packages are missing', installCommand(missing));
-  throw new Failure(
-    'The quickstart makes network links and a root disk: it needs root',
-    'sudo --preserve-env=PATH,HOME npm run quickstart',
-  );
 }
 
 async function inLab(env, keep) {

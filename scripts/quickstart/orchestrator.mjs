@@ -13,13 +13,14 @@ const CLI = join(ROOT, 'packages/cli/dist/src/main.js');
 const START_DEADLINE_MS = 90_000;
 const POLL_MS = 50;
 const STOP_DEADLINE_MS = 30_000;
+const ANSWER_DEADLINE_MS = 5000;
 
 /**
  * @param {{ dataDirectory: string, runtimeDirectory: string, listen: string, outlivesUs: boolean }} options
  * @returns {Promise<{ url: string, apiKey: string, pid: number, log: string, stop: () => Promise<void> }>}
  */
 export async function startOrchestrator({ dataDirectory, runtimeDirectory, listen, outlivesUs }) {
-  const running = runningIn(dataDirectory);
+  const running = await runningIn(dataDirectory);
   if (running !== undefined) return running;
   mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
   const log = join(dataDirectory, 'orchestrator.log');
@@ -37,14 +38,23 @@ export async function startOrchestrator({ dataDirectory, runtimeDirectory, liste
   return { url, apiKey: adminKey(dataDirectory), pid: child.pid, log, stop };
 }
 
-/** One that an earlier run with --keep left: it is used, and not stopped. */
-function runningIn(dataDirectory) {
+/** One that runs there already: it is used, and not stopped. A record whose process id is somebody else's by now is none. */
+export async function runningIn(dataDirectory) {
   const record = join(dataDirectory, 'orchestrator.json');
   if (!existsSync(record)) return undefined;
   const { pid, url } = JSON.parse(readFileSync(record, 'utf8'));
-  if (!isAlive(pid)) return undefined;
+  if (!isAlive(pid) || !(await answers(url))) return undefined;
   const log = join(dataDirectory, 'orchestrator.log');
   return { url, apiKey: adminKey(dataDirectory), pid, log, stop: async () => undefined };
+}
+
+async function answers(url) {
+  try {
+    await fetch(url, { signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function adminKey(dataDirectory) {

@@ -12,6 +12,7 @@ import { Steps } from '../lib/steps.mjs';
 import { ROOT } from '../setup/workspace.mjs';
 import { Dialog } from './dialog.mjs';
 import { footprint, leftSince } from './footprint.mjs';
+import { freeName, Made, namesOf } from './made.mjs';
 import { removeDirectories, startOrchestrator } from './orchestrator.mjs';
 
 const MACHINE = 'quickstart';
@@ -26,6 +27,7 @@ const PROMPT = /root@\S+:~# $/;
 const settings = JSON.parse(process.env.FLOTILLA_QUICKSTART ?? '{}');
 delete process.env.FLOTILLA_QUICKSTART;
 const steps = new Steps('quickstart-machine');
+const made = new Made();
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(name, () => interrupted.abort(new Failure(`Ended by ${name}`, '', { exitStatus: 130 })));
@@ -46,7 +48,7 @@ async function main() {
     await ping(machine);
     if (settings.keep) return await handOver(orchestrator, machine);
   } catch (error) {
-    await cleanUp(client, orchestrator, place).catch(() => undefined);
+    await cleanUp(client, orchestrator, place).catch((left) => process.stderr.write(`Not everything could be removed: ${left.message}\n`));
     throw interrupted.signal.aborted ? interrupted.signal.reason : error;
   }
   await steps.step('Remove everything', () => cleanUp(client, orchestrator, place));
@@ -74,25 +76,33 @@ async function makeMachine(client) {
     { name: IMAGES.disk, kind: 'disk', format: 'raw', path: disk },
   ];
   await steps.step('Import kernel, initrd and disk', async (step) => {
-    const known = new Set();
-    for await (const image of client.images.list()) known.add(image.name);
-    for (const { path, ...image } of wanted.filter(({ name }) => !known.has(name))) {
-      await client.images.import({ ...image, source: { path } }, watching(step));
+    const known = await namesOf(client.images.list());
+    for (const { path, ...image } of wanted) {
+      if (known.has(image.name)) tell(`The image ${image.name} is there already: it is used.`);
+      else await made.image(client.images.import({ ...image, source: { path } }, watching(step)));
     }
   });
-  return steps.step('Create and start the machine', (step) =>
-    client.machines.create(
-      {
-        name: MACHINE,
-        cpus: 2,
-        memoryMiB: MEMORY_MIB,
-        boot: { kernel: IMAGES.kernel, initrd: IMAGES.initrd, commandLine },
-        disks: [{ name: 'root', image: IMAGES.disk, sizeMiB: DISK_MIB }],
-        interfaces: [{ name: 'eth0', network: 'default' }],
-      },
-      watching(step),
-    ),
-  );
+  return steps.step('Create and start the machine', async (step) => {
+    const name = freeName(MACHINE, await namesOf(client.machines.list()));
+    if (name !== MACHINE) tell(`The machine ${MACHINE} of an earlier run stays as it is; this one is ${name}.`);
+    return made.machine(
+      client.machines.create(
+        {
+          name,
+          cpus: 2,
+          memoryMiB: MEMORY_MIB,
+          boot: { kernel: IMAGES.kernel, initrd: IMAGES.initrd, commandLine },
+          disks: [{ name: 'root', image: IMAGES.disk, sizeMiB: DISK_MIB }],
+          interfaces: [{ name: 'eth0', network: 'default' }],
+        },
+        watching(step),
+      ),
+    );
+  });
+}
+
+function tell(text) {
+  steps.output.write(`  ${text}\n`);
 }
 
 /** Shows an operation's progress in the heartbeat of a step, and ends with ^C. */
@@ -152,20 +162,11 @@ async function waitForAddress(machine, step) {
 }
 
 async function cleanUp(client, orchestrator, place) {
-  if (client !== undefined) {
-    await quietly(client.machines.delete(MACHINE, { force: true }));
-    for (const image of Object.values(IMAGES)) await quietly(client.images.delete(image));
-  }
-  await orchestrator?.stop();
-  if (!settings.keep) removeDirectories(place.dataDirectory, place.runtimeDirectory);
-}
-
-/** On the way out, what was never made cannot be removed. */
-async function quietly(pending) {
   try {
-    await pending;
-  } catch (error) {
-    if (error.code?.endsWith('.not_found') !== true) throw error;
+    if (client !== undefined) await made.remove(client);
+  } finally {
+    await orchestrator?.stop();
+    if (!settings.keep) removeDirectories(place.dataDirectory, place.runtimeDirectory);
   }
 }
 

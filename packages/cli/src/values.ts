@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading option values: sizes, labels, `key=value` lists. Each refusal says what would be right.
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 
 const units: Readonly<Record<string, number>> = { '': 1, K: 1 / 1024, M: 1, G: 1024, T: 1024 * 1024 };
 
@@ -42,4 +42,15 @@ function splitPair(text: string): readonly [string, string] {
   const at = text.indexOf('=');
   if (at <= 0) throw new InvalidArgumentError(`Give key=value, not "${text}".`);
   return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** An option that takes any value; the shells offer these. */
+export class SuggestingOption extends Option {
+  constructor(
+    flags: string,
+    description: string,
+    readonly suggestions: readonly string[],
+  ) {
+    super(flags, description);
+  }
 }

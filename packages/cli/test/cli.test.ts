@@ -1,44 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-
-const cli = fileURLToPath(new URL('../src/main.js', import.meta.url));
-
-interface Outcome {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { Cloud } from './cloud.js';
 
 describe('The command line', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'flotilla-cli-'));
-  const env = {
-    ...process.env,
-    FLOTILLA_HYPERVISOR: 'fake',
-    FLOTILLA_DATA_DIR: join(folder, 'data'),
-    FLOTILLA_RUNTIME_DIR: join(folder, 'run'),
-    FLOTILLA_LISTEN: '127.0.0.1:0',
-  };
-  let up: ChildProcess;
-
-  const flotilla = (...args: string[]): Promise<Outcome> =>
-    new Promise((resolve) => {
-      execFile(process.execPath, [cli, ...args], { env }, (error, stdout, stderr) => {
-        resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
-      });
-    });
+  const cloud = new Cloud();
+  const { folder, flotilla } = cloud;
 
   /** What `event watch` prints first; waits until there is such an event. */
   const firstEvent = async (...options: string[]): Promise<unknown> => {
-    const watch = spawn(process.execPath, [cli, '-o', 'json', 'event', 'watch', ...options], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const watch = cloud.spawn(['-o', 'json', 'event', 'watch', ...options]);
     const ended = once(watch, 'exit');
     let seen = '';
-    for await (const chunk of watch.stdout) {
+    for await (const chunk of watch.stdout ?? []) {
       seen += String(chunk);
       if (seen.includes('\n')) break;
     }
@@ -47,20 +23,8 @@ describe('The command line', () => {
     return JSON.parse(seen.split('\n')[0] ?? '');
   };
 
-  before(async () => {
-    const { headerOnlyElf } = await import('./elf.js');
-    writeFileSync(join(folder, 'kernel.elf'), headerOnlyElf());
-    up = spawn(process.execPath, [cli, 'up', '--import-root', folder, '--import-root', '/nowhere'], {
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    if (up.stdout !== null) for await (const chunk of up.stdout) if (String(chunk).includes('listening on')) break;
-  });
-  after(async () => {
-    up.kill('SIGTERM');
-    await once(up, 'exit');
-    rmSync(folder, { recursive: true, force: true });
-  });
+  before(() => cloud.start('--import-root', '/nowhere'));
+  after(() => cloud.stop());
 
   it('finds the orchestrator of its own host without being told', async () => {
     expect(await flotilla('machine', 'list')).to.deep.equal({
@@ -144,14 +108,14 @@ describe('The command line', () => {
 
   it('attaches to a console; what is typed arrives, and ^] leaves', async () => {
     await flotilla('machine', 'create', 'talker', '--kernel', 'kernel', '--memory', '64M', '--network', 'none');
-    const console = spawn(process.execPath, [cli, 'machine', 'console', 'talker'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
-    console.stdin.write('uname -a\n');
+    const console = cloud.spawn(['machine', 'console', 'talker']);
+    console.stdin?.write('uname -a\n');
     let seen = '';
-    for await (const chunk of console.stdout) {
+    for await (const chunk of console.stdout ?? []) {
       seen += String(chunk);
       if (seen.includes('GNU/Linux')) break;
     }
-    console.stdin.write('\u001d');
+    console.stdin?.write('\u001d');
     const [status] = (await once(console, 'exit')) as [number];
     expect(status).to.equal(0);
     await flotilla('machine', 'delete', 'talker', '--yes', '--force');
@@ -168,13 +132,5 @@ describe('The command line', () => {
     const bad = await flotilla('machine', 'create', 'bad', '--kernel', 'kernel', '--cpus', '0');
     expect(bad.status).to.equal(1);
     expect(bad.stderr).to.contain('spec.cpus_out_of_range');
-  });
-
-  it('writes completion scripts that the shells accept', async () => {
-    const { stdout } = await flotilla('completion', 'bash');
-    const checked = spawn('bash', ['-n'], { stdio: ['pipe', 'ignore', 'inherit'] });
-    checked.stdin.end(stdout);
-    expect((await once(checked, 'exit'))[0]).to.equal(0);
-    expect((await flotilla('__complete', '--', 'machine', 're')).stdout).to.equal('restart\nresume\n');
   });
 });

@@ -16,6 +16,21 @@ describe('Shell completion', () => {
     expect(await candidates('machine', 'create', '--ker')).to.deep.equal(['--kernel']);
   });
 
+  it('completes the options of all that is above a command', async () => {
+    expect(await candidates('machine', 'list', '--out')).to.deep.equal(['--output']);
+  });
+
+  it('completes values of options, after a space or an equals sign', async () => {
+    expect(await candidates('machine', 'list', '-o', 'j')).to.deep.equal(['json']);
+    expect(await candidates('machine', 'list', '--output=y')).to.deep.equal(['--output=yaml']);
+    expect(await candidates('machine', 'list', '--output', '=', 'y')).to.deep.equal(['yaml']); // as bash splits it
+    expect(await candidates('machine', 'list', '--output', '=')).to.deep.equal(['json', 'name', 'table', 'yaml']);
+    expect(await candidates('image', 'import', '--kind', '')).to.deep.equal(['disk', 'initrd', 'kernel']);
+    expect(await candidates('event', 'watch', '--kind', 'network.')).to.deep.equal(['network.lease', 'network.ready']);
+    expect(await candidates('machine', 'create', '--no-start', '--isol')).to.deep.equal(['--isolation']);
+    expect(await candidates('completion', '')).to.deep.equal(['bash', 'fish', 'zsh']);
+  });
+
   it('offers nothing where no orchestrator answers', async () => {
     expect(await candidates('machine', 'start', '')).to.deep.equal([]);
   });

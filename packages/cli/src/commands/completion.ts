@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Command, Argument } from 'commander';
+import { Argument, type Command, type Option } from 'commander';
 import { contextOf } from '../context.js';
 import { print } from '../output/render.js';
+import { SuggestingOption } from '../values.js';
 
 /** The shells ask the program itself: `flotilla __complete <words before the cursor> <word under it>`. */
 const scripts: Readonly<Record<string, string>> = {
@@ -36,10 +37,23 @@ export function addCompletionCommand(program: Command): void {
 
 /** Candidates for the last word, by the alphabet. */
 export async function complete(program: Command, words: readonly string[], context: Command): Promise<string[]> {
-  const current = words.at(-1) ?? '';
-  const command = innermost(program, words.slice(0, -1));
-  const candidates = current.startsWith('-') ? optionsOf(command) : [...subcommandsOf(command), ...(await namesFor(command, context))];
-  return candidates.filter((candidate) => candidate.startsWith(current)).sort();
+  // Bash makes a word of its own of the = in --output=json; the other shells leave it in.
+  const given = words.filter((word, index) => word !== '=' || index === words.length - 1);
+  const current = given.at(-1) ?? '';
+  const command = innermost(program, given.slice(0, -1));
+  const candidates = await candidatesFor(command, given.at(-2), current, context);
+  const start = current === '=' ? '' : current;
+  return candidates.filter((candidate) => candidate.startsWith(start)).sort();
+}
+
+async function candidatesFor(command: Command, previous: string | undefined, current: string, context: Command): Promise<string[]> {
+  const awaiting = optionNamed(command, previous);
+  if (awaiting !== undefined) return valuesOf(awaiting, context);
+  const [, name] = /^(--[^=]+)=/.exec(current) ?? [];
+  const begun = optionNamed(command, name);
+  if (begun !== undefined) return (await valuesOf(begun, context)).map((value) => `${name}=${value}`);
+  if (current.startsWith('-')) return optionNames(command);
+  return [...subcommandsOf(command), ...choicesOf(command), ...(await namesOf(command.registeredArguments[0]?.name(), context))];
 }
 
 function innermost(program: Command, words: readonly string[]): Command {
@@ -48,18 +62,37 @@ function innermost(program: Command, words: readonly string[]): Command {
   return command;
 }
 
-function optionsOf(command: Command): string[] {
-  const own = [command, ...(command.parent === null ? [] : [command.parent])];
-  return [...own.flatMap(({ options }) => options.map(({ long }) => long ?? '')), '--help'].filter((name) => name !== '');
+/** The option that still wants a value. */
+function optionNamed(command: Command, word: string | undefined): Option | undefined {
+  return optionsOf(command).find((option) => word !== undefined && option.required && (option.long === word || option.short === word));
+}
+
+/** Its own and those of all above it. */
+function optionsOf(command: Command): readonly Option[] {
+  return [...command.options, ...(command.parent === null ? [] : optionsOf(command.parent))];
+}
+
+function optionNames(command: Command): string[] {
+  return [...optionsOf(command).flatMap(({ long }) => long ?? []), '--help'];
+}
+
+function valuesOf(option: Option, context: Command): string[] | Promise<string[]> {
+  if (option instanceof SuggestingOption) return [...option.suggestions];
+  if (option.argChoices !== undefined) return option.argChoices;
+  if (option.long === '--kernel' || option.long === '--initrd') return namesOf('image', context);
+  return option.long === '--network' ? namesOf('network', context) : [];
+}
+
+function choicesOf(command: Command): readonly string[] {
+  return command.registeredArguments[0]?.argChoices ?? [];
 }
 
 function subcommandsOf(command: Command): string[] {
   return command.commands.map((child) => child.name()).filter((name) => !name.startsWith('__'));
 }
 
-/** Names of what the first argument of the command means. Where no orchestrator answers, there are none. */
-async function namesFor(command: Command, context: Command): Promise<string[]> {
-  const kind = command.registeredArguments[0]?.name();
+/** Names of what there is of a kind. Where no orchestrator answers, there are none. */
+async function namesOf(kind: string | undefined, context: Command): Promise<string[]> {
   const { client } = contextOf(context);
   const quick = { timeoutMs: 1000, maxRetries: 0 };
   try {

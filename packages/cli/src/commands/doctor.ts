@@ -1,21 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { GlobalOptions } from '../context.js';
-import { print, serialize } from '../output/render.js';
+import { dataDirectory, type GlobalOptions } from '../context.js';
+import { ExitStatus } from '../failure.js';
+import { type OutputFormat, print, serialize } from '../output/render.js';
 
 /** `flotilla doctor`: what this host can do, and how to mend what it cannot. Needs no orchestrator. */
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('say what this host can do, and how to mend what it cannot')
-    .action(async (_options: unknown, command: Command) => {
+    .option('--data-dir <path>', 'where the orchestrator will keep its data, if not at the usual place')
+    .action(async (options: { dataDir?: string }, command: Command) => {
       const { checkHost } = await import('@flotilla/native');
-      const report = await checkHost();
-      const { output } = command.optsWithGlobals<GlobalOptions>();
-      if (output === 'json' || output === 'yaml') print(serialize(report, output));
-      else print(report.checks.map(describe).join('\n'));
-      if (report.checks.some(({ status }) => status === 'missing')) process.exitCode = 1;
+      const report = await checkHost({ dataDirectory: resolve(options.dataDir ?? dataDirectory()) });
+      print(reportText(report, command.optsWithGlobals<GlobalOptions>().output));
+      process.exitCode = reportStatus(report);
     });
+}
+
+interface Report {
+  readonly checks: readonly Check[];
+}
+
+export function reportText(report: Report, output: OutputFormat): string {
+  if (output === 'json' || output === 'yaml') return serialize(report, output);
+  return report.checks.map(output === 'name' ? ({ id }) => id : describe).join('\n');
+}
+
+/** What is missing is a failure; what is degraded works. */
+export function reportStatus(report: Report): number {
+  return report.checks.some(({ status }) => status === 'missing') ? ExitStatus.failed : ExitStatus.ok;
 }
 
 interface Check {

@@ -3,7 +3,25 @@ import { AbortedError, type Event } from '@flotilla/sdk';
 import type { Command } from 'commander';
 import { contextOf } from '../context.js';
 import { print } from '../output/render.js';
-import { collect, wholeNumber } from '../values.js';
+import { collect, SuggestingOption, wholeNumber } from '../values.js';
+
+/** A kind that is not here yet, or is no more, does not compile. */
+const kinds: Readonly<Record<Event['kind'], true>> = {
+  'machine.created': true,
+  'machine.updated': true,
+  'machine.state': true,
+  'machine.deleted': true,
+  'operation.created': true,
+  'operation.updated': true,
+  'image.created': true,
+  'image.ready': true,
+  'image.failed': true,
+  'image.deleted': true,
+  'network.ready': true,
+  'network.lease': true,
+  'key.created': true,
+  'key.deleted': true,
+};
 
 interface WatchOptions {
   readonly kind?: readonly string[];
@@ -16,7 +34,13 @@ export function addEventCommands(program: Command): void {
   event
     .command('watch')
     .description('print events as they happen, until ^C; with -o json one object on each line')
-    .option('--kind <kind>', 'only events of this kind (may be repeated)', collect)
+    .addOption(
+      new SuggestingOption(
+        '--kind <kind>',
+        'only events of this kind, or of a group as machine.* (may be repeated)',
+        Object.keys(kinds),
+      ).argParser(collect),
+    )
     .option('--target <id>', 'only events about this resource')
     .option('--after <id>', 'begin after this event', wholeNumber)
     .action(async (options: WatchOptions, command: Command) => {

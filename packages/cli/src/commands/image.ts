@@ -64,11 +64,10 @@ async function importImage(command: Command, name: string, file: string, options
   const { client, signal } = contextOf(command);
   const { kind, format, sha256, label } = options;
   const follow = { signal, onProgress: showProgress() };
-  const expected = sha256 === undefined ? {} : { sha256 };
+  const facts = { kind, format, ...(sha256 === undefined ? {} : { sha256 }), ...(label === undefined ? {} : { labels: label }) };
   if (options.upload === true) {
     const content = Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>;
-    return client.images.upload(name, content, { kind, format, ...expected }, follow);
+    return client.images.upload(name, content, facts, follow);
   }
-  const labels = label === undefined ? {} : { labels: label };
-  return client.images.import({ name, kind, format, source: { path: resolve(file) }, ...expected, ...labels }, follow);
+  return client.images.import({ name, source: { path: resolve(file) }, ...facts }, follow);
 }

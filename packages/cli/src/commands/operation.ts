@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Operation } from '@flotilla/sdk';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { contextOf } from '../context.js';
 import { showProgress } from '../output/progress.js';
 import { type Columns, printList, printOne } from '../output/render.js';
@@ -24,7 +24,15 @@ export function addOperationCommands(program: Command): void {
     .command('list')
     .description('list operations, oldest first')
     .option('--target <id>', 'only those on this resource')
-    .option('--state <state>', 'only those in this state')
+    .addOption(
+      new Option('--state <state>', 'only those in this state').choices([
+        'pending',
+        'running',
+        'succeeded',
+        'failed',
+        'cancelled',
+      ] satisfies Operation['state'][]),
+    )
     .action(async (options: { target?: string; state?: Operation['state'] }, command: Command) => {
       const { client, output, signal } = contextOf(command);
       printList(await client.operations.list(options, { signal }).all(), columns, output);

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
 interface UpOptions {
   readonly listen?: string;
@@ -27,7 +27,9 @@ export function addUpCommand(program: Command): void {
       'only files below this directory may be imported by path, by operators too (may be repeated)',
       collectRoot,
     )
-    .option('--role <role>', 'all, api or agent', 'all')
+    .addOption(
+      new Option('--role <role>', 'the API, the host agent, or both in one process').choices(['all', 'api', 'agent']).default('all'),
+    )
     .action(async (options: UpOptions) => {
       process.exitCode = await runOrchestrator(options);
     });

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each option of the command line, by what it changes; that a command ends with 0 proves nothing.
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Image, Machine, Operation } from '@flotilla/sdk';
+import { expect } from 'chai';
+import { Cloud, end, eventually, type Outcome, shows } from './cloud.js';
+
+interface Row {
+  /** The options it is about. */
+  readonly about: string;
+  readonly args: readonly string[];
+  readonly status?: number;
+  /** What is different now. */
+  readonly effect: (outcome: Outcome) => unknown;
+}
+
+const small = ['--kernel', 'kernel', '--memory', '64M', '--network', 'none'];
+const create = (name: string, ...options: string[]): string[] => ['machine', 'create', name, ...small, ...options];
+
+describe('The options of the command line', () => {
+  const cloud = new Cloud();
+  const elsewhere = mkdtempSync(join(tmpdir(), 'flotilla-elsewhere-'));
+  const disk = join(elsewhere, 'disk.img');
+  const content = Buffer.alloc(1 << 20, 'flotilla');
+  const digest = createHash('sha256').update(content).digest('hex');
+  const asDisk = ['--kind', 'disk', '--format', 'raw'];
+
+  const imageNamed = async (name: string): Promise<Image | undefined> =>
+    (await cloud.json<Image[]>('image', 'list')).find((image) => image.name === name);
+  const machineNamed = (name: string): Promise<Machine> => cloud.json<Machine>('machine', 'show', name);
+  const logsOf = async (name: string): Promise<string> => (await cloud.flotilla('machine', 'logs', name)).stdout;
+
+  const table = (title: string, rows: readonly Row[]): void => {
+    describe(title, () => {
+      for (const { about, args, status = 0, effect } of rows) {
+        it(about, async () => {
+          const outcome = await cloud.run(args);
+          expect(outcome.status, outcome.stderr).to.equal(status);
+          await effect(outcome);
+        });
+      }
+    });
+  };
+
+  before(async () => {
+    writeFileSync(disk, content);
+    const initrd = Buffer.alloc(4096);
+    initrd.write('070701');
+    writeFileSync(join(cloud.folder, 'initrd'), initrd);
+    await cloud.start();
+    await cloud.json('image', 'import', 'kernel', cloud.kernel, '--kind', 'kernel', '--format', 'elf', '--label', 'os=none');
+    await cloud.json('image', 'import', 'initrd', join(cloud.folder, 'initrd'), '--kind', 'initrd', '--format', 'initrd');
+  });
+  after(async () => {
+    await cloud.stop();
+    rmSync(elsewhere, { recursive: true, force: true });
+  });
+
+  table('of images', [
+    {
+      about: 'import --upload sends a file that the orchestrator may not read, --label goes with it',
+      args: ['image', 'import', 'sent', disk, ...asDisk, '--upload', '--label', 'os=debian', '--label', 'tier=base'],
+      effect: async () =>
+        expect(await imageNamed('sent')).to.deep.include({
+          sha256: digest,
+          sizeBytes: content.length,
+          source: { upload: true },
+          labels: { os: 'debian', tier: 'base' },
+        }),
+    },
+    {
+      about: 'import --sha256 takes the content that it names',
+      args: ['image', 'import', 'exact', disk, ...asDisk, '--upload', '--sha256', digest],
+      effect: async () => expect(await imageNamed('exact')).to.include({ state: 'ready' }),
+    },
+    {
+      about: 'import --upload --sha256 refuses other content, and nothing stays',
+      args: ['image', 'import', 'other', disk, ...asDisk, '--upload', '--sha256', '0'.repeat(64)],
+      status: 1,
+      effect: async ({ stderr }) => {
+        expect(stderr).to.contain('image.checksum_mismatch');
+        expect(await imageNamed('other')).to.equal(undefined);
+      },
+    },
+    {
+      about: 'import --sha256 refuses other content of the host too',
+      args: ['image', 'import', 'wrong', cloud.kernel, '--kind', 'kernel', '--format', 'elf', '--sha256', '0'.repeat(64)],
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('image.checksum_mismatch'),
+    },
+    {
+      about: 'import --kind takes no other',
+      args: ['image', 'import', 'odd', disk, '--kind', 'floppy', '--format', 'raw'],
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('kernel, initrd, disk'),
+    },
+    {
+      about: 'list names all',
+      args: ['-o', 'name', 'image', 'list'],
+      effect: ({ stdout }) => expect(stdout.trim().split('\n')).to.include.members(['exact', 'initrd', 'kernel', 'sent']),
+    },
+    {
+      about: 'list --label names those with the label, each time it is given',
+      args: ['-o', 'name', 'image', 'list', '--label', 'os=debian', '--label', 'tier=base'],
+      effect: ({ stdout }) => expect(stdout).to.equal('sent\n'),
+    },
+    {
+      about: 'list --label names none where no one has both',
+      args: ['-o', 'name', 'image', 'list', '--label', 'os=none', '--label', 'tier=base'],
+      effect: ({ stdout }) => expect(stdout).to.equal(''),
+    },
+    {
+      about: 'delete takes it away',
+      args: ['image', 'delete', 'exact'],
+      effect: async ({ stderr }) => {
+        expect(stderr).to.contain('Image exact is deleted.');
+        expect(await imageNamed('exact')).to.equal(undefined);
+      },
+    },
+    {
+      about: 'delete of what is not there has the status for that',
+      args: ['image', 'delete', 'exact'],
+      status: 5,
+      effect: ({ stderr }) => expect(stderr).to.contain('image.not_found'),
+    },
+  ]);
+
+  table('of create', [
+    {
+      about: '--initrd, --cmdline, --cpus and --isolation are in the specification',
+      args: create('told', '--initrd', 'initrd', '--cmdline', 'console=ttyS0 quiet', '--cpus', '3', '--isolation', 'in-process'),
+      effect: async () => {
+        const { spec } = await machineNamed('told');
+        expect(spec.boot).to.include({ commandLine: 'console=ttyS0 quiet' });
+        expect(spec.boot.initrd).to.equal((await imageNamed('initrd'))?.[spec.boot.initrd === 'initrd' ? 'name' : 'id']);
+        expect(spec).to.include({ cpus: 3, isolation: 'in-process' });
+        expect(await logsOf('told')).to.contain('3 CPUs, 64 MiB');
+      },
+    },
+    {
+      about: '--isolation takes no other',
+      args: create('odd', '--isolation', 'none'),
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('process, in-process'),
+    },
+    {
+      about: '--no-start leaves it stopped, with nothing on its console',
+      args: create('cold', '--no-start'),
+      effect: async () => {
+        expect(await machineNamed('cold')).to.nested.include({ 'observed.state': 'stopped', 'desired.state': 'stopped' });
+        expect(await logsOf('cold')).to.equal('');
+      },
+    },
+    {
+      about: '--restart always starts one again that powered off',
+      args: create('again', '--restart', 'always', '--cmdline', 'fake.poweroff_after=300'),
+      effect: async () => {
+        await eventually(
+          () => machineNamed('again'),
+          ({ observed }) => observed.restarts > 0,
+        );
+        await cloud.flotilla('machine', 'delete', 'again', '--yes', '--force');
+      },
+    },
+    {
+      about: '--restart never leaves one stopped that powered off',
+      args: create('once', '--restart', 'never', '--cmdline', 'fake.poweroff_after=100'),
+      effect: async () => {
+        const { observed } = await eventually(
+          () => machineNamed('once'),
+          (machine) => machine.observed.state === 'stopped',
+        );
+        expect(observed.restarts).to.equal(0);
+      },
+    },
+    {
+      about: '--disk makes volumes of an image and of a size',
+      args: create('disks', '--disk', 'image=sent,size=2M', '--disk', 'size=1M,name=data,serial=S1,readonly'),
+      effect: async () => {
+        const { spec, observed } = await machineNamed('disks');
+        expect(observed.disks.map(({ name }) => name)).to.deep.equal(['root', 'data']);
+        expect(spec.disks?.[0]).to.include({ sizeMiB: 2 });
+        expect(spec.disks?.[1]).to.include({ sizeMiB: 1, serial: 'S1', readOnly: true });
+      },
+    },
+    {
+      about: '--network given twice makes two interfaces',
+      args: ['machine', 'create', 'twice', '--kernel', 'kernel', '--memory', '64M', '--network', 'default', '--network', 'default'],
+      effect: async () =>
+        expect((await machineNamed('twice')).observed.addresses.map((one) => one.interface)).to.deep.equal(['eth0', 'eth1']),
+    },
+    {
+      about: '--label is what list --label finds, and no other machine',
+      args: create('labelled', '--label', 'tier=front', '--no-start'),
+      effect: async () =>
+        expect((await cloud.flotilla('-o', 'name', 'machine', 'list', '--label', 'tier=front')).stdout).to.equal('labelled\n'),
+    },
+    {
+      about: '--no-wait ends before the machine runs, with the operation that goes on',
+      args: create('later', '--no-wait', '--cmdline', 'fake.boot_ms=3000'),
+      effect: async ({ stdout }) => {
+        const id = stdout.trim();
+        expect((await cloud.json<Operation>('operation', 'show', id)).state).to.be.oneOf(['pending', 'running']);
+        expect((await cloud.flotilla('operation', 'watch', id)).stdout).to.contain('succeeded');
+        expect((await machineNamed('later')).observed.state).to.equal('running');
+      },
+    },
+  ]);
+
+  table('of what was done', [
+    {
+      about: 'image delete refuses one that a machine boots from',
+      args: ['image', 'delete', 'kernel'],
+      status: 1,
+      effect: async ({ stderr }) => {
+        expect(stderr).to.contain('image.in_use');
+        expect(await imageNamed('kernel')).to.include({ state: 'ready' });
+      },
+    },
+    {
+      about: 'a boot that fails ends with 1',
+      args: create('broken', '--cmdline', 'fake.fail=boot'),
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('kernel.unrecognised'),
+    },
+    {
+      about: 'operation list --state shows those in the state',
+      args: ['-o', 'json', 'operation', 'list', '--state', 'failed'],
+      effect: ({ stdout }) => {
+        const found = JSON.parse(stdout) as Operation[];
+        expect(found.map(({ target }) => target.name)).to.include('broken');
+        expect(new Set(found.map(({ state }) => state))).to.deep.equal(new Set(['failed']));
+      },
+    },
+    {
+      about: 'operation list --state takes no other',
+      args: ['operation', 'list', '--state', 'done'],
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('succeeded'),
+    },
+  ]);
+
+  describe('of operations', () => {
+    it('operation list --target shows those on one resource', async () => {
+      const { id } = await machineNamed('told');
+      const found = await cloud.json<Operation[]>('operation', 'list', '--target', id);
+      expect(found.map(({ kind, target }) => [kind, target.id])).to.deep.equal([['machine.create', id]]);
+    });
+  });
+
+  describe('of stop, with a guest that ignores the power button', () => {
+    before(() => cloud.json(...create('deaf', '--cmdline', 'fake.deaf')));
+
+    it('--no-kill fails when the time of --timeout is over, and it still runs', async () => {
+      const began = Date.now();
+      const { status, stderr } = await cloud.flotilla('machine', 'stop', 'deaf', '--timeout', '1', '--no-kill');
+      expect(status, stderr).to.equal(1);
+      expect(stderr).to.contain('machine.stop_timeout');
+      expect(Date.now() - began).to.be.within(1000, 15_000);
+      await eventually(
+        () => machineNamed('deaf'),
+        ({ observed }) => observed.state === 'running', // after a look at the worker
+      );
+    });
+
+    it('^C ends the command with 130, and the operation goes on', async () => {
+      const stop = cloud.spawn(['machine', 'stop', 'deaf', '--timeout', '60']);
+      await shows(stop.stderr, 'machine.stop deaf');
+      expect(await end(stop, 'SIGINT')).to.equal(130);
+      const running = await cloud.json<Operation[]>('operation', 'list', '--state', 'running');
+      expect(running.map(({ kind, target }) => `${kind} ${target.name}`)).to.include('machine.stop deaf');
+      expect((await cloud.flotilla('machine', 'kill', 'deaf')).status).to.equal(0);
+    });
+
+    it('kills without --no-kill', async () => {
+      await cloud.json('machine', 'start', 'deaf');
+      expect(await cloud.json('machine', 'stop', 'deaf', '--timeout', '1')).to.nested.include({ 'observed.state': 'stopped' });
+    });
+  });
+
+  describe('of consoles and logs', () => {
+    before(() => cloud.json(...create('talker')));
+
+    it('console --read-only types nothing; --from begins at the byte', async () => {
+      const all = await logsOf('talker');
+      const watcher = cloud.spawn(['machine', 'console', 'talker', '--read-only', '--from', '9']);
+      watcher.stdin?.write('forbidden\n');
+      expect(await shows(watcher.stdout, '# ')).to.equal(all.slice(9));
+      watcher.stdin?.write('\u001d');
+      expect(await shows(watcher.stderr, 'Left the console')).to.contain(`at offset ${all.length}.`);
+      expect(await logsOf('talker')).to.equal(all);
+    });
+
+    it('logs --tail prints the last bytes', async () => {
+      const all = await logsOf('talker');
+      expect((await cloud.flotilla('machine', 'logs', 'talker', '--tail', '7')).stdout).to.equal(all.slice(-7));
+    });
+  });
+});

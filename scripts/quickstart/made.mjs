@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one run of the quickstart has made, by id: it removes that and nothing else, whatever else has the same name.
+
+export class Made {
+  #machine;
+  #images = [];
+
+  /** @param {import('@flotilla/sdk').Pending} pending a machine; what is refused was not made, what fails later was */
+  async machine(pending) {
+    this.#machine = (await pending.accepted()).target.id;
+    return pending;
+  }
+
+  /** @param {import('@flotilla/sdk').Pending} pending an image */
+  async image(pending) {
+    this.#images.push((await pending.accepted()).target.id);
+    return pending;
+  }
+
+  /** @param {import('@flotilla/sdk').Flotilla} client */
+  async remove(client) {
+    if (this.#machine !== undefined) await quietly(client.machines.delete(this.#machine, { force: true }));
+    for (const image of this.#images) await quietly(client.images.delete(image));
+  }
+}
+
+/**
+ * `wanted`, or `wanted-2` and so on where that is taken.
+ * @param {string} wanted
+ * @param {ReadonlySet<string>} taken
+ */
+export function freeName(wanted, taken) {
+  let name = wanted;
+  for (let number = 2; taken.has(name); number += 1) name = `${wanted}-${number}`;
+  return name;
+}
+
+/** The names of a list of the SDK. */
+export async function namesOf(list) {
+  const names = new Set();
+  for await (const { name } of list) names.add(name);
+  return names;
+}
+
+/** What is gone already need not be removed. */
+async function quietly(pending) {
+  try {
+    await pending;
+  } catch (error) {
+    if (error.code?.endsWith('.not_found') !== true) throw error;
+  }
+}
