@@ -11,6 +11,7 @@ import { Failure, runMain } from '../scripts/lib/failure.mjs';
 import { inspectHost } from '../scripts/setup/index.mjs';
 import { prepare } from '../tests/runner/prepare.mjs';
 import { measureControlPlane, measureCreatePath } from './control-plane.mjs';
+import { verdictOn } from './lib/bars.mjs';
 import { top } from './lib/places.mjs';
 import { report } from './lib/report.mjs';
 
@@ -24,23 +25,33 @@ const { values } = parseArgs({
 
 const say = (line) => console.error(line);
 
+/** Fewer are too few for a median that decides about a bar. */
+const LEAST_RUNS = 5;
+
 await runMain('bench', () => {
-  if (values.only === undefined) return measureAll();
-  if (values.only === 'create') return measureCreate();
+  const runs = Number(values.runs);
+  if (!Number.isInteger(runs) || runs < 1)
+    throw new Failure(`--runs ${values.runs} is no number of runs`, 'Give a whole number, 1 or more');
+  if (values.only === 'create') return measureCreate(runs);
+  if (values.only === undefined && runs >= LEAST_RUNS) return measureAll(runs);
+  if (values.only === undefined) throw new Failure(`--runs ${runs} is too few`, `Give ${LEAST_RUNS} or more; --only create takes fewer`);
   throw new Failure(`--only takes "create", not "${values.only}"`, 'Leave it out to measure everything: npm run bench');
 });
 
-async function measureAll() {
+/** Writes the file whatever it shows; a missed bar is a failure all the same. */
+async function measureAll(runs) {
   await prepare();
   const host = inspectHost();
-  const controlPlane = host.kvm === 'none' ? undefined : await measureControlPlane(Number(values.runs), say);
+  const controlPlane = await measureControlPlane(runs, say, { kvm: host.kvm !== 'none' && host.kvm !== 'denied' });
   const hypervisor = measureHypervisor(host);
-  writeFileSync(values.output, report({ host, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' }));
+  const results = { host, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' };
+  writeFileSync(values.output, report(results));
   console.log(readFileSync(values.output, 'utf8'));
+  return verdictOn(results);
 }
 
-async function measureCreate() {
-  printCreatePath(await measureCreatePath(Number(values.runs), say));
+async function measureCreate(runs) {
+  printCreatePath(await measureCreatePath(runs, say));
 }
 
 /** For work on the create path: prints, writes no file, builds nothing. */

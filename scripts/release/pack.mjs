@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // npm run pack -- --output FOLDER: the tarballs that a release publishes. Addon and worker travel together in one package
-// for the platform, so that installing needs no compiler, no download and no install script.
+// for the platform, so that installing needs no compiler, no download and no install script. With GITHUB_REPOSITORY, which workflows have in
+// their environment, each package names the repository it was built from: a statement of provenance needs that.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,11 +19,7 @@ export function packAll(output) {
   mkdirSync(output, { recursive: true });
   const stage = mkdtempSync(join(tmpdir(), 'flotilla-pack-'));
   try {
-    const folders = [
-      stagePlatform(stage),
-      stageNative(stage),
-      ...['sdk', 'orchestrator', 'cli'].map((name) => join(top, 'packages', name)),
-    ];
+    const folders = [stagePlatform(stage), stageNative(stage), ...['sdk', 'orchestrator', 'cli'].map((name) => stagePackage(stage, name))];
     return folders.map((folder) => pack(folder, output));
   } finally {
     rmSync(stage, { recursive: true, force: true });
@@ -46,7 +43,7 @@ function stagePlatform(stage) {
     main: addon,
     files: [addon, 'flotilla-vmm'],
   };
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeManifest(folder, manifest, 'native');
   copyBuilt(join(top, 'packages', 'native', addon), join(folder, addon));
   copyBuilt(join(top, 'target', 'x86_64-unknown-linux-gnu', 'release', 'flotilla-vmm'), join(folder, 'flotilla-vmm'));
   chmodSync(join(folder, 'flotilla-vmm'), 0o755);
@@ -55,15 +52,23 @@ function stagePlatform(stage) {
 
 /** @flotilla/native as published: it names its platform package, which a workspace does not have. */
 function stageNative(stage) {
-  const folder = join(stage, 'native');
-  cpSync(join(top, 'packages', 'native'), folder, { recursive: true, filter: (path) => !/node_modules|\.node$/.test(path) });
-  const manifest = manifestOf('native');
-  const { devDependencies: _unused, scripts: _never, ...published } = manifest;
-  writeFileSync(
-    join(folder, 'package.json'),
-    `${JSON.stringify({ ...published, optionalDependencies: { [platformPackage]: manifest.version } }, null, 2)}\n`,
-  );
+  const { version } = manifestOf('native');
+  return stagePackage(stage, 'native', { optionalDependencies: { [platformPackage]: version } });
+}
+
+/** A package of the workspace without what only its development needs. */
+function stagePackage(stage, name, more = {}) {
+  const folder = join(stage, name);
+  cpSync(join(top, 'packages', name), folder, { recursive: true, filter: (path) => !/node_modules|\.node$/.test(path) });
+  const { devDependencies: _unused, scripts: _never, ...published } = manifestOf(name);
+  writeManifest(folder, { ...published, ...more }, name);
   return folder;
+}
+
+function writeManifest(folder, manifest, directory) {
+  const { GITHUB_REPOSITORY: slug, GITHUB_SERVER_URL: server = 'https://github.com' } = process.env;
+  const repository = slug && { repository: { type: 'git', url: `git+${server}/${slug}.git`, directory: `packages/${directory}` } };
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ ...manifest, ...repository }, null, 2)}\n`);
 }
 
 function manifestOf(name) {

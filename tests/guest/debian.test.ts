@@ -1,10 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { expect } from 'chai';
 import type { MachineHandle } from '@flotilla/sdk';
 import { Guest } from './lib/guest.js';
 import { run } from './lib/host.js';
 import { importDebian } from './lib/images.js';
 import { useCloud } from './lib/suite.js';
+
+const payloadBytes = 4 << 20;
+const bytesApart = 10;
+/** Feature bits that leave work on packets to the host, and the host's to the guest. */
+const offloads = { CSUM: 0, GUEST_CSUM: 1, GUEST_TSO4: 7, GUEST_TSO6: 8, HOST_TSO4: 11, HOST_TSO6: 12 };
+/** Counters of a device's transport that stay 0 with a driver that is sane and a host that can. */
+const trouble = [
+  'pci_doorbell_exits',
+  'pci_doorbell_failures',
+  'pci_activation_failures',
+  'pci_needs_resets',
+  'pci_refused_writes',
+  'pci_msi_failures',
+];
 
 describe('An unmodified Debian 12', () => {
   const cloud = useCloud();
@@ -42,8 +59,83 @@ describe('An unmodified Debian 12', () => {
     expect(await guest.sh(`busybox nslookup debian ${network.ipv4.gateway} 2>&1 || true`)).to.contain(machine.address);
   });
 
+  it('gets and sends whole megabytes over TCP, and leaves checksums and segments to the host', async () => {
+    const features = await guest.sh('cat /sys/class/net/e*/device/features');
+    for (const [name, bit] of Object.entries(offloads)) expect(features[bit], `VIRTIO_NET_F_${name}`).to.equal('1');
+    const listens = "grep -Eqs ':1B58 0+:0000 0A' /proc/net/tcp /proc/net/tcp6";
+    await guest.sh(`head -c ${payloadBytes} /dev/urandom > out; busybox nc -l -p 7000 < out > in & until ${listens}; do sleep 0.1; done`);
+    const sent = randomBytes(payloadBytes);
+    const received = await exchange(machine.address ?? '', 7000, sent);
+    const sums = await guest.sh('wait; sha256sum in out');
+    expect(sums)
+      .to.contain(`${sha256(sent)}  in`)
+      .and.to.contain(`${sha256(received)}  out`);
+    expect(received).to.have.length(payloadBytes);
+  });
+
+  it('rings every doorbell without an exit, and neither device nor host complains', async () => {
+    await guest.sh('cat out in > disk && sync disk && echo 3 > /proc/sys/vm/drop_caches && cmp <(cat out in) disk');
+    const metrics = await machine.metrics();
+    const counts = (counter: string): Record<string, number> =>
+      Object.fromEntries(Object.entries(metrics).filter(([name]) => name.endsWith(`.${counter}`)));
+    const devices = Object.keys(counts('pci_activations')).map((name) => name.replace('.pci_activations', ''));
+    expect(devices).to.include.members(['disk:root', 'net:eth0']);
+    for (const counter of trouble) {
+      expect(counts(counter)).to.deep.equal(Object.fromEntries(devices.map((device) => [`${device}.${counter}`, 0])));
+    }
+    expect(metrics['net:eth0.tx_bytes']).to.be.greaterThan(payloadBytes);
+    expect(metrics['net:eth0.rx_bytes']).to.be.greaterThan(payloadBytes);
+  });
+
+  it('lets a user log in with a password, by a serial port whose transmitter interrupts', async () => {
+    await guest.sh("useradd -m -s /bin/bash sailor && echo 'sailor:topgallant' | chpasswd");
+    const unit = 'serial-getty@ttyS0.service';
+    await guest.sh(`sed -i 's/--autologin root//' /etc/systemd/system/${unit}.d/flotilla.conf && systemctl daemon-reload`);
+    await guest.type(`systemctl --no-block restart ${unit}`);
+    await guest.console.expect(/\blogin: $/m, { timeoutMs: 60_000 });
+    await guest.type('sailor');
+    await guest.console.expect('Password: ', { timeoutMs: 60_000 });
+    await guest.type('topgallant');
+    await guest.prompt(/sailor@\S+:~\$ /);
+    expect(await guest.sh('id -un; tty')).to.equal('sailor\n/dev/ttyS0');
+    // Each byte finds the transmitter empty, because stty waits until all is sent; a driver that polls has no interrupt for it.
+    const writes = `for i in $(seq ${bytesApart}); do printf .; stty echo; done`;
+    const shown = await guest.sh(`grep ttyS0 /proc/interrupts; ${writes}; echo; grep ttyS0 /proc/interrupts`);
+    const [before = Number.NaN, after = Number.NaN] = shown
+      .split('\n')
+      .filter((line) => line.includes('ttyS0'))
+      .map(interrupts);
+    expect(after - before).to.be.at.least(bytesApart);
+  });
+
   it('powers off when the button is pressed', async () => {
     const stopped = await machine.stop({ timeoutSeconds: 120, thenKill: false });
     expect(stopped.state).to.equal('stopped');
   });
 });
+
+/** Sends `bytes` and gives what comes back until the other end has no more. */
+async function exchange(host: string, port: number, bytes: Buffer): Promise<Buffer> {
+  const socket = connect({ host, port, allowHalfOpen: true });
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
+  socket.write(bytes);
+  await once(socket, 'end');
+  socket.end();
+  await once(socket, 'close');
+  return Buffer.concat(chunks);
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** All processors' counts in a line of /proc/interrupts. */
+function interrupts(line: string): number {
+  const counts = /^\s*\d+:((?:\s+\d+)+)\s/.exec(line)?.[1] ?? '';
+  return counts
+    .trim()
+    .split(/\s+/)
+    .map(Number)
+    .reduce((sum, count) => sum + count, 0);
+}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
-import { Cloud, newPlaces, type Places, removePlaces, smallMachine } from './lib/cloud.js';
+import { Cloud, newPlaces, removePlaces, smallMachine } from './lib/cloud.js';
 import { type HostState, hostState } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
+import { imageFiles, machineFiles, type Places } from './lib/leftovers.js';
 import { expectNothingLeft } from './lib/suite.js';
 
 /** A machine with all that leaves traces: a volume, a tap, an address, a worker. */
@@ -14,6 +15,7 @@ const request = smallMachine('fault', 'flotilla.then=idle', {
 describe('The death of the orchestrator between any two steps', function () {
   this.timeout(1_800_000);
   let held: HostState;
+  let images: string[];
   let places: Places;
   let steps: Record<'create' | 'delete', readonly string[]>;
 
@@ -25,6 +27,7 @@ describe('The death of the orchestrator between any two steps', function () {
     const created = await cloud.client.operations.wait((await cloud.client.machines.create(request).accepted()).id);
     const deleted = await cloud.client.operations.wait((await cloud.client.machines.delete('fault', { force: true }).accepted()).id);
     steps = { create: created.steps.map(({ name }) => name), delete: deleted.steps.map(({ name }) => name) };
+    images = imageFiles(places);
     await cloud.stop();
   });
 
@@ -32,6 +35,13 @@ describe('The death of the orchestrator between any two steps', function () {
     removePlaces(places);
     expectNothingLeft(held);
   });
+
+  /** On the host and in the directories; a network goes later, when nobody uses it. */
+  function expectNothingOfTheMachine(): void {
+    expectNothingLeft(held);
+    expect(machineFiles(places)).to.deep.equal([]);
+    expect(imageFiles(places)).to.deep.equal(images);
+  }
 
   it('of create leaves the whole machine, or nothing of it', async () => {
     expect(steps.create).to.have.length.greaterThan(2);
@@ -50,7 +60,7 @@ describe('The death of the orchestrator between any two steps', function () {
         await machine.delete({ force: true });
       }
       expect(await cloud.client.volumes.list().all(), `volumes after a death behind ${step}`).to.have.length(0);
-      expectNothingLeft(held);
+      expectNothingOfTheMachine();
       await cloud.stop();
     }
   });
@@ -69,7 +79,7 @@ describe('The death of the orchestrator between any two steps', function () {
       await settled(cloud);
       expect(await cloud.client.machines.list({ name: 'fault' }).all(), `after a death behind ${step}`).to.have.length(0);
       expect(await cloud.client.volumes.list().all(), `volumes after a death behind ${step}`).to.have.length(0);
-      expectNothingLeft(held);
+      expectNothingOfTheMachine();
       await cloud.stop();
     }
   });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, readdirSync, rmSync } from 'node:fs';
+import { expect } from 'chai';
 import { Cloud, newPlaces } from './lib/cloud.js';
+import { Guest } from './lib/guest.js';
 import { eventually, hostState, run } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
 import { expectNothingLeft } from './lib/suite.js';
@@ -11,13 +13,22 @@ describe('After the host went down and came up', () => {
     const first = await Cloud.start(newPlaces());
     await importSmallGuest(first.client);
     const network = { interfaces: [{ name: 'eth0', network: 'default' }] };
-    await first.boot('service', { ...network, restartPolicy: { mode: 'always' } });
+    const old = await first.boot('service', { ...network, commandLine: 'flotilla.net=dhcp', restartPolicy: { mode: 'always' } });
     await first.boot('once', { ...network, restartPolicy: { mode: 'never' } });
+    const pid = (await old.machine.refresh()).data.observed.workerPid;
     await first.kill();
     loseEverythingButTheDisk(first.places.runtimeDir);
 
     const second = await Cloud.start(first.places);
-    await (await second.machine('service')).waitFor('running', { timeoutMs: 60_000 });
+    // Until the host was looked at, the API tells what was so before.
+    await eventually('it runs in another worker', 60_000, async () => {
+      const { observed } = (await second.machine('service')).data;
+      return observed.state === 'running' && observed.workerPid !== undefined && observed.workerPid !== pid;
+    });
+    const service = await Guest.attach(await second.machine('service'));
+    const { ipv4 } = await second.client.networks.get('default');
+    expect(await service.sh('ip -4 addr show eth0')).to.contain(`inet ${service.machine.address}/`);
+    await service.sh(`ping -c 1 -W 5 ${ipv4.gateway}`);
     await eventually('the other one is known not to run', 10_000, async () =>
       ['failed', 'stopped'].includes((await second.machine('once')).state),
     );

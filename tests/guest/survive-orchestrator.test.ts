@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import { Cloud, newPlaces, smallMachine } from './lib/cloud.js';
+import { Counter, printedNumber } from './lib/counter.js';
 import { Guest } from './lib/guest.js';
 import { type HostState, hostState, withinMs } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
@@ -14,6 +15,7 @@ describe('Three machines, when the orchestrator is killed', () => {
   let cloud: Cloud;
   let guests: Guest[];
   let uptimes: number[];
+  let counters: Counter[];
   let running: HostState;
 
   before(async () => {
@@ -23,6 +25,8 @@ describe('Three machines, when the orchestrator is killed', () => {
     const network = { interfaces: [{ name: 'eth0', network: 'default' }], commandLine: 'flotilla.net=dhcp' };
     guests = await Promise.all(names.map((name) => cloud.boot(name, network)));
     uptimes = await Promise.all(guests.map(uptime));
+    counters = await Promise.all(guests.map((guest) => Counter.start(guest)));
+    await Promise.all(counters.map((counter) => counter.read(5)));
     running = hostState();
     await cloud.kill();
   });
@@ -39,20 +43,27 @@ describe('Three machines, when the orchestrator is killed', () => {
     expect(performance.now() - listened).to.be.lessThan(adoptionLimitMs);
   });
 
-  it('went on all the while, and lost nothing of their consoles', async () => {
-    for (const [index, old] of guests.entries()) {
-      const again = await Guest.reattach(await cloud.machine(names[index] ?? ''), old.console.offset);
-      expect(again.console.offset).to.equal(old.console.offset);
+  it('went on all the while, and of their consoles not a byte is lost or told twice', async () => {
+    for (const [index, counter] of counters.entries()) {
+      const again = await Guest.reattach(await cloud.machine(names[index] ?? ''), guests[index]?.console.offset ?? Number.NaN);
+      counter.goOn(again);
+      const printed = await printedNumber(again.machine);
+      expect(printed, 'printed while nobody listened').to.be.greaterThan(counter.last);
+      await counter.readBeyond(printed);
+      await counter.stop();
       expect(await uptime(again)).to.be.greaterThan(uptimes[index] ?? Infinity);
       again.close();
     }
   });
 
-  it('hold exactly what they held: no tap, rule, bridge or process is doubled or gone', () => {
+  it('hold exactly what they held: no tap, address, route, rule, bridge or process is doubled or gone', () => {
     const now = hostState();
     expect(now.workers).to.deep.equal(running.workers);
     expect(now.links).to.deep.equal(running.links);
-    expect(now.tables).to.deep.equal(running.tables);
+    expect(now.addresses).to.deep.equal(running.addresses);
+    expect(now.routes).to.deep.equal(running.routes);
+    expect(now.rules).to.deep.equal(running.rules);
+    expect(now.rules.join('')).to.contain('masquerade');
     expect(now.dnsmasq).to.have.length(running.dnsmasq.length);
   });
 

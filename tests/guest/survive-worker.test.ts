@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
+import { Guest } from './lib/guest.js';
 import { eventually, hostState, withinMs } from './lib/host.js';
 import { machineTraces, useCloud } from './lib/suite.js';
 
 describe('A machine whose worker is killed', () => {
   const cloud = useCloud();
 
-  it('is failed with the cause soon, and holds nothing any more', async () => {
+  it('is failed with the cause soon, holds nothing any more, and can be started again', async () => {
     const before = machineTraces(hostState());
-    const guest = await cloud().boot('victim', { restartPolicy: { mode: 'never' }, interfaces: [{ name: 'eth0', network: 'default' }] });
+    const guest = await cloud().boot('victim', {
+      restartPolicy: { mode: 'never' },
+      disks: [{ name: 'data', sizeMiB: 8 }],
+      interfaces: [{ name: 'eth0', network: 'default' }],
+    });
+    await guest.sh("echo 'still here' | dd of=/dev/vda conv=fsync 2>/dev/null");
     const pid = (await guest.machine.refresh()).data.observed.workerPid ?? 0;
     process.kill(pid, 'SIGKILL');
     await eventually('the machine is failed', withinMs(1_000), async () => (await guest.machine.refresh()).state === 'failed');
@@ -17,7 +23,11 @@ describe('A machine whose worker is killed', () => {
     expect(failed.data.observed.reason?.remedy).to.be.a('string').and.not.equal('');
     await eventually('its tap is gone', 5000, () => machineTraces(hostState()).links.length === before.links.length);
     expect(machineTraces(hostState())).to.deep.equal(before);
-    await failed.delete();
+    // The next worker takes the lock of the disk, which the dead one held.
+    const again = await Guest.attach(await failed.start());
+    expect(await again.sh('head -c 10 /dev/vda')).to.equal('still here');
+    await again.machine.delete({ force: true });
+    expect(machineTraces(hostState())).to.deep.equal(before);
   });
 
   it('is started again by its restart policy, later each time', async () => {

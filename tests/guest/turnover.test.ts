@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'chai';
 import { smallMachine } from './lib/cloud.js';
-import { type HostState, hostState } from './lib/host.js';
+import { eventually, type HostState, hostState } from './lib/host.js';
+import { machineFiles } from './lib/leftovers.js';
 import { machineTraces, useCloud } from './lib/suite.js';
 
 describe('Twenty machines, one after the other', () => {
@@ -10,14 +12,26 @@ describe('Twenty machines, one after the other', () => {
   it('leave nothing on the host', async function () {
     this.timeout(900_000);
     const network = { interfaces: [{ name: 'eth0', network: 'default' }], disks: [{ name: 'data', sizeMiB: 8 }] };
-    let after: HostState | undefined;
+    const before = hostState();
+    let used: Partial<HostState> | undefined;
     for (let round = 0; round < 20; round++) {
       const machine = await cloud().client.machines.create(smallMachine(`turn-${round}`, 'flotilla.then=idle', network));
       expect(machine.state).to.equal('running');
+      expect(kinds(machineFiles(cloud().places))).to.deep.equal(['run', 'tap', 'volume']);
+      const { rules, addresses, routes } = hostState();
+      used ??= { rules, addresses, routes };
+      expect({ rules, addresses, routes }, `the network of round ${round}`).to.deep.equal(used);
       await machine.delete({ force: true });
-      after ??= machineTraces(hostState());
-      expect(machineTraces(hostState()), `after round ${round}`).to.deep.equal(after);
+      expect(machineTraces(hostState()), `after round ${round}`).to.deep.equal(machineTraces(before));
+      expect(machineFiles(cloud().places), `after round ${round}`).to.deep.equal([]);
     }
+    // Of a network only the name of its table is known beforehand, which another cloud's may have had.
+    const all = (): HostState => ({ ...hostState(), rules: [] });
+    await eventually('the network that nobody uses is gone too', 60_000, () => isDeepStrictEqual(all(), { ...before, rules: [] }));
     expect(await cloud().client.volumes.list().all()).to.have.length(0);
   });
 });
+
+function kinds(files: readonly string[]): string[] {
+  return files.map((file) => file.split('/')[0] ?? '');
+}

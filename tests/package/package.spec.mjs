@@ -37,6 +37,7 @@ describe('The packed packages', () => {
     });
     const url = await listening(server);
     env = { ...process.env, FLOTILLA_URL: url, FLOTILLA_API_KEY: readFileSync(join(data, 'admin.key'), 'utf8').trim() };
+    await upload(env, 'kernel', kernel());
   });
 
   after(async () => {
@@ -71,7 +72,7 @@ describe('The packed packages', () => {
   });
 
   for (const kind of readdirSync(projects)) {
-    it(`serve a project of kind ${kind}`, () => {
+    it(`serve a project of kind ${kind}: machine, console, events`, () => {
       const project = join(folder, kind);
       cpSync(join(projects, kind), project, { recursive: true });
       install(
@@ -83,6 +84,14 @@ describe('The packed packages', () => {
       }
     });
   }
+
+  it('give a CommonJS project in TypeScript the types of CommonJS', () => {
+    const project = join(folder, 'typescript-commonjs');
+    const files = execFileSync('npx', ['tsc', '--listFilesOnly'], { cwd: project, encoding: 'utf8' }).split('\n');
+    const ours = files.filter((path) => path.includes('@flotilla/sdk'));
+    expect(ours.length).to.be.greaterThan(5);
+    expect(ours.filter((path) => !path.includes('/dist/cjs/'))).to.deep.equal([]);
+  });
 
   function install(project, packages) {
     execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
@@ -110,6 +119,27 @@ describe('The packed packages', () => {
     }
   }
 });
+
+/** Uploads the kernel that the projects boot their machines from. */
+async function upload({ FLOTILLA_URL: url, FLOTILLA_API_KEY: key }, name, content) {
+  const answer = await fetch(`${url}/v1/images/${name}/content?kind=kernel&format=elf`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/octet-stream' },
+    body: content,
+  });
+  expect(answer.status).to.equal(201);
+}
+
+/** The header of a 64-bit x86 ELF file: enough for the fake. */
+function kernel() {
+  const header = Buffer.alloc(4096);
+  header.write('\x7fELF', 0, 'latin1');
+  header.set([2, 1], 4);
+  header.writeUInt16LE(62, 18);
+  header.writeBigUInt64LE(64n, 32);
+  header.writeUInt16LE(56, 54);
+  return header;
+}
 
 function listening(child) {
   return new Promise((resolve, reject) => {

@@ -13,7 +13,9 @@ import { guestTier } from './guest-tier.mjs';
 /** The TypeScript packages that need no addon to be tested. */
 const packages = ['sdk', 'cli', 'orchestrator'];
 
-/** @type {Array<{ name: string, what: string, commands: () => Command[] | Promise<Command[]> }>} */
+/** @typedef {{ name: string, what: string, commands: () => Command[] | Promise<Command[]> }} Tier */
+
+/** @type {Tier[]} */
 export const tiers = [
   {
     name: 'style',
@@ -26,7 +28,7 @@ export const tiers = [
     commands: () => [
       { argv: ['cargo', 'test', '--workspace', '--locked', '--no-fail-fast', '--', '--show-output'], counts: 'cargo' },
       mocha(packages.map((name) => `packages/${name}/dist/src/**/*.spec.js`)),
-      mocha(['tests/runner/*.spec.mjs', 'lab/*.spec.mjs', 'guest/*.spec.mjs', 'scripts/**/*.spec.mjs']),
+      mocha(['tests/runner/*.spec.mjs', 'lab/*.spec.mjs', 'guest/*.spec.mjs', 'bench/**/*.spec.mjs', 'scripts/**/*.spec.mjs']),
     ],
   },
   {

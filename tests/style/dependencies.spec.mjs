@@ -71,7 +71,7 @@ describe('Crates we depend on', () => {
   });
 
   it('pass cargo-deny', function () {
-    if (!isInstalled('cargo-deny')) skip(this, 'cargo install cargo-deny --version 0.20.2 --locked');
+    if (!isInstalled('cargo-deny')) skip(this, 'cargo install cargo-deny --version 0.20.2 --locked', { tool: 'cargo-deny' });
     run('cargo-deny', ['--all-features', 'check', 'bans', 'licenses', 'sources']);
   });
 });

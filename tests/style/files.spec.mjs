@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect } from 'chai';
 
-import { isHandWritten, ourFiles, read, top } from './lib.mjs';
+import { isHandWritten, ourFiles, read, run, top } from './lib.mjs';
 
 const sources = ourFiles((path) => /\.(rs|ts|mjs|cjs|sh)$/.test(path) && isHandWritten(path));
 
@@ -24,6 +24,15 @@ describe('Source files', () => {
       .map((path) => [path, linesWithoutTests(path)])
       .filter(([path, lines]) => lines > limit(path));
     expect(long).to.deep.equal([]);
+  });
+
+  it('are not below a folder that a build writes', () => {
+    const built = (paths) => paths.filter((path) => /(^|\/)(target|dist|node_modules)\//.test(path));
+    expect(built(['lab/init/target/debug/a', 'dist/a', 'a/target.rs', 'a/distance/b'])).to.deep.equal([
+      'lab/init/target/debug/a',
+      'dist/a',
+    ]);
+    expect(built(run('git', ['ls-files', '-z', '--cached']).split('\0'))).to.deep.equal([]);
   });
 
   it('name no package registry in the npm lock file', () => {

@@ -5,7 +5,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { hasGo, missingTools } from '../../scripts/setup/tools.mjs';
+import { PURPOSES } from '../../scripts/setup/system-packages.mjs';
+
 export const top = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+const installedByGo = missingTools(PURPOSES, () => false).map(({ name }) => name);
 
 /** Every file that is ours: tracked, or new and not ignored. */
 export function ourFiles(filter = () => true) {
@@ -33,10 +38,18 @@ export function isInstalled(program) {
   return spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined;
 }
 
-/** Skips the running test and says why: a skip is never silent. */
-export function skip(test, why) {
+/**
+ * Skips the running test and says why: a skip is never silent. Where the tool that it wants is required it fails instead:
+ * `REQUIRE_TOOLS=1` requires what the set-up installs on this host, `REQUIRE_TOOLS=all` every tool.
+ */
+export function skip(test, why, { tool, required = isRequired(tool) }) {
+  if (required) throw new Error(`${tool} is missing and REQUIRE_TOOLS is set: ${why}`);
   console.log(`SKIPPED: ${test.test.fullTitle()}: ${why}`);
   test.skip();
+}
+
+export function isRequired(tool, wanted = process.env.REQUIRE_TOOLS, installable = hasGo() ? installedByGo : []) {
+  return wanted === 'all' || (wanted === '1' && installable.includes(tool));
 }
 
 /** Source that people wrote: not generated, not a lock file. */

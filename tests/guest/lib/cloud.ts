@@ -6,7 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type CreateMachine, Flotilla, type MachineHandle } from '@flotilla/sdk';
+import { expect } from 'chai';
 import { Guest } from './guest.js';
+import { imageFiles, machineFiles, type Places } from './leftovers.js';
 
 const top = fileURLToPath(new URL('../../../../', import.meta.url));
 const orchestratorEntry = fileURLToPath(import.meta.resolve('@flotilla/orchestrator'));
@@ -16,12 +18,6 @@ const running = new Set<ChildProcess>();
 after(() => {
   for (const child of running) child.kill('SIGKILL');
 });
-
-/** Where one cloud keeps its things; two orchestrators after each other share it. */
-export interface Places {
-  readonly dataDir: string;
-  readonly runtimeDir: string;
-}
 
 export function newPlaces(): Places {
   return { dataDir: mkdtempSync(join(tmpdir(), 'flotilla-data-')), runtimeDir: mkdtempSync(join(tmpdir(), 'flotilla-run-')) };
@@ -86,11 +82,14 @@ export class Cloud {
     await this.exited();
   }
 
-  /** Deletes every machine, ends the orchestrator and removes its files. */
+  /** Deletes every machine, ends the orchestrator and removes its files; no machine may have left one, and an image just its own. */
   async destroy(): Promise<void> {
     for await (const machine of this.client.machines.list()) await machine.delete({ force: true });
+    const images = (await this.client.images.list().all()).map(({ id }) => id);
     await this.stop();
+    const left = { machines: machineFiles(this.places), images: imageFiles(this.places) };
     removePlaces(this.places);
+    expect(left, 'files left').to.deep.equal({ machines: [], images: images.sort() });
   }
 
   /** A machine with the small guest, and its shell. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the host holds: processes, links, tables, mounts. Compared before and after, nothing may be left.
+// What the host holds: processes, links, addresses, routes, rules, mounts. Compared before and after, nothing may be left.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
@@ -8,8 +8,15 @@ export interface HostState {
   readonly workers: readonly string[];
   readonly dnsmasq: readonly string[];
   readonly links: readonly string[];
-  readonly tables: readonly string[];
+  /** `link address/prefix`. */
+  readonly addresses: readonly string[];
+  /** As `ip` shows them, of all routing tables. */
+  readonly routes: readonly string[];
+  /** Whole nftables tables with all their rules, without counts and handles; each begins with `table family name {`. */
+  readonly rules: readonly string[];
   readonly mounts: readonly string[];
+  /** Flotilla makes none. */
+  readonly cgroups: readonly string[];
 }
 
 export function hostState(): HostState {
@@ -17,12 +24,37 @@ export function hostState(): HostState {
     workers: processes((command) => command.includes('flotilla-vmm')),
     dnsmasq: processes((command) => command.includes('dnsmasq')),
     links: readdirSync('/sys/class/net').sort(),
-    tables: run('nft', ['list', 'tables']).split('\n').filter(Boolean).sort(),
+    addresses: addresses(),
+    routes: [...routes('-4'), ...routes('-6')].sort(),
+    rules: run('nft', ['-s', '-n', 'list', 'ruleset'])
+      .split(/^(?=table )/m)
+      .filter(Boolean)
+      .sort(),
     mounts: readFileSync('/proc/mounts', 'utf8')
       .split('\n')
       .map((line) => line.split(' ').slice(0, 3).join(' '))
       .sort(),
+    cgroups: readdirSync('/sys/fs/cgroup').filter((name) => name.includes('flotilla')),
   };
+}
+
+/** What the kernel gives each link by itself, when it sees fit, and takes with it. */
+const linkLocal = /\b(?:fe80:|ff00::)/;
+
+function addresses(): string[] {
+  const links = JSON.parse(run('ip', ['-j', 'address'])) as { ifname: string; addr_info: { local: string; prefixlen: number }[] }[];
+  return links
+    .flatMap(({ ifname, addr_info }) => addr_info.map(({ local, prefixlen }) => `${ifname} ${local}/${prefixlen}`))
+    .filter((address) => !linkLocal.test(address))
+    .sort();
+}
+
+/** Whether a link has a carrier says nothing about what is left. */
+function routes(family: '-4' | '-6'): string[] {
+  return run('ip', [family, 'route', 'show', 'table', 'all'])
+    .split('\n')
+    .map((line) => line.replace(/ (?:linkdown|dead)\b/g, '').trim())
+    .filter((line) => line !== '' && !linkLocal.test(line));
 }
 
 /** Command lines of live processes; a zombie counts, because nobody has collected it. */

@@ -31,13 +31,14 @@ export function expectNothingLeft(held: HostState): void {
   expect(machineTraces(hostState()), 'left on the host').to.deep.equal(machineTraces(held));
 }
 
-/** The default network outlives an orchestrator, as machines do: its bridge, table and dnsmasq belong to the host. */
+/** Without networks, which go some time after their last machine, and never when the orchestrator ends before. */
 export function machineTraces(state: HostState): HostState {
-  const ofNetwork = (name: string): boolean => /^flo-|\bflotilla/.test(name);
   return {
     ...state,
     dnsmasq: [],
-    links: state.links.filter((name) => !ofNetwork(name)),
-    tables: state.tables.filter((name) => !ofNetwork(name)),
+    links: state.links.filter((name) => !/^flo-/.test(name)),
+    addresses: state.addresses.filter((address) => !/^flo-/.test(address)),
+    routes: state.routes.filter((route) => !/ dev flo-/.test(route)),
+    rules: state.rules.filter((table) => !/^table \w+ flotilla/.test(table)),
   };
 }

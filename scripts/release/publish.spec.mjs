@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// publish.mjs with the real npm and a registry of our own.
+import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const program = fileURLToPath(new URL('publish.mjs', import.meta.url));
+const names = ['native-linux-x64-gnu', 'native', 'sdk', 'orchestrator', 'cli'].map((part) => `@flotilla/${part}`);
+
+describe('scripts/release/publish.mjs', function () {
+  this.timeout(120_000);
+  let folder;
+  let registry;
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'flotilla-publish-'));
+    mkdirSync(join(folder, 'packed'));
+    mkdirSync(join(folder, 'home'));
+    registry = await startRegistry();
+  });
+
+  afterEach(async () => {
+    await registry.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('publishes with the token, the parts before the whole, and passes over what is there when it is run again', async () => {
+    for (const name of [...names].reverse()) makeTarball(name);
+    registry.published.set('@flotilla/sdk', '1.0.0');
+    registry.refused = '@flotilla/orchestrator';
+    const stopped = await publish('--no-provenance');
+    assert.equal(stopped.status, 1);
+    assert.deepEqual(registry.puts, names.slice(0, 2).concat('@flotilla/orchestrator'));
+    assert.match(stopped.said, /@flotilla\/sdk@1\.0\.0 is published already/);
+
+    registry.refused = undefined;
+    registry.puts.length = 0;
+    assert.equal((await publish('--no-provenance')).status, 0);
+    assert.deepEqual(registry.puts, names.slice(3));
+    assert.deepEqual(new Set(registry.tokens), new Set(['Bearer secret']));
+  });
+
+  it('publishes a new version of a package that the registry knows', async () => {
+    makeTarball('@flotilla/sdk');
+    registry.published.set('@flotilla/sdk', '0.9.0');
+    assert.equal((await publish('--no-provenance')).status, 0);
+    assert.deepEqual(registry.puts, ['@flotilla/sdk']);
+  });
+
+  it('sends nothing with --dry-run', async () => {
+    makeTarball('@flotilla/sdk');
+    const { status, said } = await publish('--dry-run', '--no-provenance');
+    assert.equal(status, 0, said);
+    assert.match(said, /\+ @flotilla\/sdk@1\.0\.0/);
+    assert.deepEqual(registry.puts, []);
+  });
+
+  it('asks for a statement of provenance, and first for what that needs', async () => {
+    makeTarball('@flotilla/sdk');
+    const bare = await publish();
+    assert.match(bare.said, /No repository is named by @flotilla\/sdk\n.*GITHUB_REPOSITORY=/);
+    makeTarball('@flotilla/sdk', { repository: { type: 'git', url: 'git+https://example.org/a/b.git' } });
+    // npm makes one only where a workflow runs.
+    const { status, said } = await publish();
+    assert.equal(status, 1);
+    assert.match(said, /provenance/i);
+    assert.deepEqual(registry.puts, []);
+  });
+
+  it('does not take a registry that is out of order for one without the package', async () => {
+    makeTarball('@flotilla/sdk');
+    registry.broken = true;
+    const { status, said } = await publish('--no-provenance');
+    assert.equal(status, 1);
+    assert.match(said, /The registry did not say whether it has @flotilla\/sdk@1\.0\.0/);
+    assert.deepEqual(registry.puts, []);
+  });
+
+  it('says how to fill an empty folder', async () => {
+    assert.match((await publish()).said, /holds no tarball\n.*npm run pack -- --output/);
+  });
+
+  function makeTarball(name, more = {}) {
+    mkdirSync(join(folder, 'package'), { recursive: true });
+    writeFileSync(join(folder, 'package', 'package.json'), JSON.stringify({ name, version: '1.0.0', ...more }));
+    const file = `${name.replace('@', '').replace('/', '-')}-1.0.0.tgz`;
+    execFileSync('tar', ['-czf', join(folder, 'packed', file), '-C', folder, 'package']);
+  }
+
+  /** In an environment that is no workflow's and knows this registry alone. */
+  function publish(...options) {
+    const foreign = /^(npm_|GITHUB_|ACTIONS_|CI$)/i;
+    const env = {
+      ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name))),
+      HOME: join(folder, 'home'),
+      NODE_AUTH_TOKEN: 'secret',
+      npm_config_registry: registry.url,
+      npm_config_fetch_retries: '0',
+      npm_config_update_notifier: 'false',
+    };
+    return new Promise((resolve) => {
+      execFile(process.execPath, [program, join(folder, 'packed'), ...options], { env, cwd: folder }, (error, stdout, stderr) => {
+        resolve({ status: error?.code ?? 0, said: stdout + stderr });
+      });
+    });
+  }
+});
+
+/** As much of a registry as npm needs for `view` and `publish`. */
+async function startRegistry() {
+  const state = { published: new Map(), puts: [], tokens: [], refused: undefined, broken: false };
+  const server = createServer((request, response) => {
+    const name = decodeURIComponent(request.url.slice(1));
+    const answer = (status, body) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    request.resume().on('end', () => {
+      if (state.broken) return answer(503, {});
+      if (request.method === 'PUT') {
+        state.puts.push(name);
+        state.tokens.push(request.headers.authorization);
+        if (name === state.refused) return answer(403, { error: 'not now' });
+        state.published.set(name, '1.0.0');
+        return answer(201, { ok: true });
+      }
+      const version = state.published.get(name);
+      if (version === undefined) return answer(404, { error: 'not found' });
+      const manifest = { name, version, dist: { tarball: `http://localhost/${name}.tgz`, shasum: '0' } };
+      return answer(200, { name, 'dist-tags': { latest: version }, versions: { [version]: manifest } });
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return Object.assign(state, {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
+  });
+}
