@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ConnectionError, FlotillaError } from './errors.js';
+import { Collected } from '../internal/collected.js';
 import { openSocket, type SocketEvents } from '../internal/socket.js';
 import type { Transport } from '../internal/transport.js';
 
@@ -96,24 +97,43 @@ export class Console implements AsyncIterable<Uint8Array> {
     }
   }
 
-  /** Reads until the output holds `pattern`, and returns everything read up to then. Ends with an error after `timeoutMs` (30,000). */
+  /**
+   * Reads until the output holds `pattern`, and returns what was read up to the end of the match; what follows is read next. Ends with
+   * an error after `timeoutMs` (30,000); then nothing was read.
+   */
   async expect(pattern: string | RegExp, options: { readonly timeoutMs?: number } = {}): Promise<string> {
     const timeoutMs = options.timeoutMs ?? 30_000;
     const deadline = Date.now() + timeoutMs;
-    const decoder = new TextDecoder();
-    let seen = '';
-    for (;;) {
-      if (typeof pattern === 'string' ? seen.includes(pattern) : pattern.test(seen)) return seen;
-      const bytes = await this.#queue.take(deadline - Date.now());
-      if (bytes === undefined)
-        throw new FlotillaError(`The console did not show ${String(pattern)} within ${timeoutMs} ms. It showed: ${seen.slice(-500)}`, {
-          code: 'console.timeout',
-          remedy: 'Look at the whole output with machine.logs(), or allow more time with timeoutMs',
-        });
-      this.offset += bytes.length;
-      seen += decoder.decode(bytes, { stream: true });
+    const collected = new Collected();
+    let unread: Uint8Array[] | undefined;
+    try {
+      for (;;) {
+        const end = collected.endOf(pattern);
+        if (end !== undefined) {
+          unread = collected.after(end);
+          return collected.text.slice(0, end);
+        }
+        const bytes = await this.#queue.take(deadline - Date.now());
+        if (bytes === undefined) throw notShown(pattern, timeoutMs, collected.text);
+        this.offset += bytes.length;
+        collected.push(bytes);
+      }
+    } finally {
+      this.#giveBack(unread ?? collected.bytes);
     }
   }
+
+  #giveBack(chunks: Uint8Array[]): void {
+    this.#queue.unread(chunks);
+    for (const bytes of chunks) this.offset -= bytes.length;
+  }
+}
+
+function notShown(pattern: string | RegExp, timeoutMs: number, seen: string): FlotillaError {
+  return new FlotillaError(`The console did not show ${String(pattern)} within ${timeoutMs} ms. It showed: ${seen.slice(-500)}`, {
+    code: 'console.timeout',
+    remedy: 'Look at the whole output with machine.logs(), or allow more time with timeoutMs',
+  });
 }
 
 function closeError(code: number, reason: string): Error | undefined {
@@ -137,6 +157,11 @@ class Queue {
   push(bytes: Uint8Array): void {
     this.#items.push(bytes);
     this.#wake?.();
+  }
+
+  /** Puts bytes before all others. */
+  unread(chunks: Uint8Array[]): void {
+    this.#items.unshift(...chunks);
   }
 
   end(error: Error | undefined): void {
