@@ -49,12 +49,15 @@ function addresses(): string[] {
     .sort();
 }
 
+/** How `ip` calls a link that went between its look at the routes and its look at the names: the routes are gone with it. */
+const linkThatWent = / dev if\d+\b/;
+
 /** Whether a link has a carrier says nothing about what is left. */
 function routes(family: '-4' | '-6'): string[] {
   return run('ip', [family, 'route', 'show', 'table', 'all'])
     .split('\n')
     .map((line) => line.replace(/ (?:linkdown|dead)\b/g, '').trim())
-    .filter((line) => line !== '' && !linkLocal.test(line));
+    .filter((line) => line !== '' && !linkLocal.test(line) && !linkThatWent.test(line));
 }
 
 /** Command lines of live processes; a zombie counts, because nobody has collected it. */
