@@ -72,7 +72,7 @@ function printCreatePath({ 'worker alone': worker, 'through the API': api }) {
  */
 function measureHypervisor(host) {
   if (host.kvm === 'hardware') return run([], []);
-  const counted = run(lab('--clock', 'instructions'), ['boot']);
+  const counted = run(lab('--clock', 'instructions', '--timeout', '300'), ['boot']);
   return { ...run(lab(), []), counted: counted.boot };
 }
 
