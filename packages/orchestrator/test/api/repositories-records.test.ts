@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { IdempotencyStore, KEEP_IDEMPOTENCY_HOURS } from '../../src/api/idempotency/idempotency.store.js';
 import { KyselyKeyRepository, type StoredKey } from '../../src/api/keys/key.repository.js';
@@ -9,33 +6,17 @@ import type { Operation } from '../../src/api/operations/operation.js';
 import { KyselyOperationRepository } from '../../src/api/operations/operation.repository.js';
 import type { OperationsService } from '../../src/api/operations/operations.service.js';
 import { newId } from '../../src/common/ids.js';
-import { Database, isUniqueViolation } from '../../src/database/database.js';
+import type { Database } from '../../src/database/database.js';
 import { onEachDatabase } from '../support/databases.js';
-
-const NOW = '2026-01-02T03:04:05.678Z';
-/** More than 32 bits hold. */
-const LARGE = 5 * 2 ** 40;
+import { everything, isTaken, LARGE, NOW } from '../support/repositories.js';
+import { useDatabase } from '../support/spec-database.js';
 
 onEachDatabase('repositories of operations, keys and idempotency', (makeDatabase) => {
-  const directory = mkdtempSync(join(tmpdir(), 'flotilla-repositories-'));
   let database: Database;
 
-  before(async () => {
-    const url = await makeDatabase();
-    database = url === undefined ? Database.openSqlite(join(directory, 'db')) : await Database.openPostgres(url);
-    await database.migrate();
+  useDatabase(makeDatabase, (opened) => {
+    database = opened;
   });
-  after(async () => {
-    await database?.close();
-    rmSync(directory, { recursive: true, force: true });
-  });
-
-  const everything = { limit: 100, labels: {} };
-  const taken = async (attempt: Promise<unknown>): Promise<boolean> =>
-    attempt.then(
-      () => false,
-      (error: unknown) => isUniqueViolation(error),
-    );
 
   describe('operations', () => {
     const operations = () => new KyselyOperationRepository(database);
@@ -121,7 +102,7 @@ onEachDatabase('repositories of operations, keys and idempotency', (makeDatabase
       expect(await keys().find(admin.id)).to.deep.equal(admin);
       expect(await keys().find('guest')).to.deep.equal(viewer);
       expect(await keys().countAdmins()).to.equal(1);
-      expect(await taken(keys().insert(make('boss', 'viewer')))).to.equal(true);
+      expect(await isTaken(keys().insert(make('boss', 'viewer')))).to.equal(true);
       expect((await keys().page({ ...everything, after: admin.id })).map((one) => one.name)).to.deep.equal(['guest']);
       await database.write((tx) => keys().remove(admin.id, tx.db));
       expect(await keys().countAdmins()).to.equal(0);

@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Image } from '../../src/api/images/image.js';
 import { KyselyImageRepository } from '../../src/api/images/image.repository.js';
@@ -10,33 +7,17 @@ import { KyselyNetworkRepository } from '../../src/api/networks/network.reposito
 import type { Volume } from '../../src/api/volumes/volume.js';
 import { KyselyVolumeRepository } from '../../src/api/volumes/volume.repository.js';
 import { newId } from '../../src/common/ids.js';
-import { Database, isUniqueViolation } from '../../src/database/database.js';
+import type { Database } from '../../src/database/database.js';
 import { onEachDatabase } from '../support/databases.js';
-
-const NOW = '2026-01-02T03:04:05.678Z';
-/** More than 32 bits hold. */
-const LARGE = 5 * 2 ** 40;
+import { everything, isTaken, LARGE, NOW } from '../support/repositories.js';
+import { useDatabase } from '../support/spec-database.js';
 
 onEachDatabase('repositories of images, volumes and networks', (makeDatabase) => {
-  const directory = mkdtempSync(join(tmpdir(), 'flotilla-repositories-'));
   let database: Database;
 
-  before(async () => {
-    const url = await makeDatabase();
-    database = url === undefined ? Database.openSqlite(join(directory, 'db')) : await Database.openPostgres(url);
-    await database.migrate();
+  useDatabase(makeDatabase, (opened) => {
+    database = opened;
   });
-  after(async () => {
-    await database?.close();
-    rmSync(directory, { recursive: true, force: true });
-  });
-
-  const everything = { limit: 100, labels: {} };
-  const taken = async (attempt: Promise<unknown>): Promise<boolean> =>
-    attempt.then(
-      () => false,
-      (error: unknown) => isUniqueViolation(error),
-    );
 
   describe('images', () => {
     const make = (name: string, more: Partial<Image> = {}): Image => ({
@@ -62,7 +43,7 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
       await database.write((tx) => images().markReady(image.id, { sizeBytes: LARGE, sha256: 'f'.repeat(64) }, tx.db));
       const ready = { ...image, state: 'ready', sizeBytes: LARGE, sha256: 'f'.repeat(64) };
       expect(await images().find(image.id)).to.deep.equal(ready);
-      expect(await taken(database.write((tx) => images().insert(make('stored'), tx.db)))).to.equal(true);
+      expect(await isTaken(database.write((tx) => images().insert(make('stored'), tx.db)))).to.equal(true);
     });
 
     it('are listed in order, from where the page before ended, by name and by labels, and go with their labels', async () => {
@@ -155,7 +136,7 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
       expect(await networks().page({ ...everything, name: 'blue' })).to.have.length(1);
       expect(await networks().page({ ...everything, after: network.id })).to.deep.equal([]);
       expect(await networks().page({ ...everything, labels: { a: 'b' } })).to.deep.equal([]);
-      expect(await taken(networks().insert({ ...network, id: newId('net') }))).to.equal(true);
+      expect(await isTaken(networks().insert({ ...network, id: newId('net') }))).to.equal(true);
     });
 
     it('give each address once, in the order of numbers and not of texts, and take back those of a machine', async () => {
@@ -166,8 +147,8 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
         [8, 9, 10].map((last) => 10 * 2 ** 24 + 77 * 2 ** 16 + 256 + last),
       );
       expect(await networks().addressesOf('mac-2')).to.deep.equal([address(8, { machine: 'mac-2' })]);
-      expect(await taken(reserve(address(9, { mac: '02:00:00:00:00:99' }))), 'the same IP').to.equal(true);
-      expect(await taken(reserve(address(11, { mac: address(9).mac }))), 'the same MAC').to.equal(true);
+      expect(await isTaken(reserve(address(9, { mac: '02:00:00:00:00:99' }))), 'the same IP').to.equal(true);
+      expect(await isTaken(reserve(address(11, { mac: address(9).mac }))), 'the same MAC').to.equal(true);
       await database.write((tx) => networks().releaseAll('mac-1', tx.db));
       expect((await networks().addresses(network.id)).map((one) => one.ip)).to.deep.equal(['10.77.1.8']);
     });

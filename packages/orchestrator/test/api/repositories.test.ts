@@ -1,32 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import { KyselyMachineRepository } from '../../src/api/machines/kysely-machine.repository.js';
 import type { Machine } from '../../src/api/machines/machine.js';
 import { EventRepository } from '../../src/api/events/event.repository.js';
 import { newId } from '../../src/common/ids.js';
-import { Database, isUniqueViolation } from '../../src/database/database.js';
+import { type Database, isUniqueViolation } from '../../src/database/database.js';
 import { onEachDatabase } from '../support/databases.js';
+import { useDatabase } from '../support/spec-database.js';
 
 onEachDatabase('repositories', (makeDatabase) => {
-  const directory = mkdtempSync(join(tmpdir(), 'flotilla-repositories-'));
   let database: Database;
   let machines: KyselyMachineRepository;
 
-  before(async () => {
-    const url = await makeDatabase();
-    database = url === undefined ? Database.openSqlite(join(directory, 'db')) : await Database.openPostgres(url);
-    await database.migrate();
-    await database.migrate(); // a second time changes nothing
+  useDatabase(makeDatabase, (opened) => {
+    database = opened;
     machines = new KyselyMachineRepository(database);
   });
 
-  after(async () => {
-    await database?.close();
-    rmSync(directory, { recursive: true, force: true });
-  });
+  it('may be migrated a second time, which changes nothing', () => database.migrate());
 
   it('give back a machine as it was stored', async () => {
     const stored = sample('stored', { team: 'red', run: '1' });

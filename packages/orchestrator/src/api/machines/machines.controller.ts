@@ -3,7 +3,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req
 import type { Request, Response } from 'express';
 import { ListQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
-import { Route } from '../../common/route.js';
+import { Route, type RouteDeclaration } from '../../common/route.js';
 import type { Operation } from '../operations/operation.js';
 import { OperationDto } from '../operations/dto/operation.dto.js';
 import { ACTION_ERRORS, CREATE_ERRORS, MACHINE_PARAM } from './machine.errors.js';
@@ -17,6 +17,18 @@ const ACCEPTED = {
   200: { type: OperationDto, description: 'The operation ended within the time of `Prefer: wait`.' },
   202: { type: OperationDto, description: 'Accepted; the operation goes on.' },
 };
+
+/** The description of what changes a machine that is there. */
+const action = (summary: string, input: Pick<RouteDeclaration, 'body' | 'query'>): RouteDeclaration => ({
+  summary,
+  permission: 'machines:write',
+  operation: true,
+  params: MACHINE_PARAM,
+  etag: 'checks',
+  ...input,
+  answers: ACCEPTED,
+  errors: ACTION_ERRORS,
+});
 
 @Controller('v1/machines')
 export class MachinesController {
@@ -81,112 +93,49 @@ export class MachinesController {
 
   @Delete(':machine')
   @HttpCode(202)
-  @Route({
-    summary: 'Delete a machine and its disks',
-    permission: 'machines:write',
-    operation: true,
-    params: MACHINE_PARAM,
-    etag: 'checks',
-    query: DeleteMachineQuery,
-    answers: ACCEPTED,
-    errors: ACTION_ERRORS,
-  })
+  @Route(action('Delete a machine and its disks', { query: DeleteMachineQuery }))
   remove(@Param('machine') machine: string, @Query() query: DeleteMachineQuery, @Req() request: Request): Promise<Operation> {
     return this.actions.remove(machine, query.force ?? false, request.headers['if-match']);
   }
 
   @Post(':machine/start')
   @HttpCode(202)
-  @Route({
-    summary: 'Start a machine',
-    permission: 'machines:write',
-    operation: true,
-    params: MACHINE_PARAM,
-    etag: 'checks',
-    body: NoBody,
-    answers: ACCEPTED,
-    errors: ACTION_ERRORS,
-  })
+  @Route(action('Start a machine', { body: NoBody }))
   start(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.start(machine, request.headers['if-match']);
   }
 
   @Post(':machine/stop')
   @HttpCode(202)
-  @Route({
-    summary: 'Press the power button, then kill',
-    permission: 'machines:write',
-    operation: true,
-    params: MACHINE_PARAM,
-    etag: 'checks',
-    body: StopMachine,
-    answers: ACCEPTED,
-    errors: ACTION_ERRORS,
-  })
+  @Route(action('Press the power button, then kill', { body: StopMachine }))
   stop(@Param('machine') machine: string, @Body() body: StopMachine, @Req() request: Request): Promise<Operation> {
     return this.actions.stop(machine, body, request.headers['if-match']);
   }
 
   @Post(':machine/restart')
   @HttpCode(202)
-  @Route({
-    summary: 'Stop and start again',
-    permission: 'machines:write',
-    operation: true,
-    params: MACHINE_PARAM,
-    etag: 'checks',
-    body: StopMachine,
-    answers: ACCEPTED,
-    errors: ACTION_ERRORS,
-  })
+  @Route(action('Stop and start again', { body: StopMachine }))
   restart(@Param('machine') machine: string, @Body() body: StopMachine, @Req() request: Request): Promise<Operation> {
     return this.actions.restart(machine, body, request.headers['if-match']);
   }
 
   @Post(':machine/kill')
   @HttpCode(202)
-  @Route({
-    summary: 'End a machine at once',
-    permission: 'machines:write',
-    operation: true,
-    params: MACHINE_PARAM,
-    etag: 'checks',
-    body: NoBody,
-    answers: ACCEPTED,
-    errors: ACTION_ERRORS,
-  })
+  @Route(action('End a machine at once', { body: NoBody }))
   kill(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.kill(machine, request.headers['if-match']);
   }
 
   @Post(':machine/pause')
   @HttpCode(202)
-  @Route({
-    summary: 'Stop the CPUs, keep the memory',
-    permission: 'machines:write',
-    operation: true,
-    params: MACHINE_PARAM,
-    etag: 'checks',
-    body: NoBody,
-    answers: ACCEPTED,
-    errors: ACTION_ERRORS,
-  })
+  @Route(action('Stop the CPUs, keep the memory', { body: NoBody }))
   pause(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.pause(machine, request.headers['if-match']);
   }
 
   @Post(':machine/resume')
   @HttpCode(202)
-  @Route({
-    summary: 'Let a paused machine go on',
-    permission: 'machines:write',
-    operation: true,
-    params: MACHINE_PARAM,
-    etag: 'checks',
-    body: NoBody,
-    answers: ACCEPTED,
-    errors: ACTION_ERRORS,
-  })
+  @Route(action('Let a paused machine go on', { body: NoBody }))
   resume(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.resume(machine, request.headers['if-match']);
   }

@@ -9,6 +9,21 @@ import type { Step } from './operation-definition.js';
 import { KyselyOperationRepository } from './operation.repository.js';
 import { OperationRunner } from './operation-runner.js';
 
+/** An operation that restarts a machine, as it is accepted. */
+const restart = (id: string, machine: string, more: Partial<Operation> = {}): Operation => ({
+  id,
+  kind: 'machine.restart',
+  target: { kind: 'machine', id: machine },
+  state: 'pending',
+  phase: 'forward',
+  input: {},
+  cancelRequested: false,
+  createdAt: '',
+  requestedBy: 'test',
+  steps: [],
+  ...more,
+});
+
 describe('operation runner', () => {
   let database: Database;
   let repository: KyselyOperationRepository;
@@ -28,18 +43,9 @@ describe('operation runner', () => {
     runner.register({ kind: 'machine.restart', steps: () => steps, finish });
     count += 1;
     const id = `op-${count}`;
-    await repository.insert({
-      id,
-      kind: 'machine.restart',
-      target: { kind: 'machine', id: `mac-${count}` },
-      state: 'pending',
-      phase: 'forward',
-      input: {},
-      cancelRequested: cancelled,
-      createdAt: '',
-      requestedBy: 'test',
-      steps: steps.map((step) => ({ name: step.name, state: 'pending' })),
-    });
+    await repository.insert(
+      restart(id, `mac-${count}`, { cancelRequested: cancelled, steps: steps.map((step) => ({ name: step.name, state: 'pending' })) }),
+    );
     runner.enqueue(id, `mac-${count}`, resumed);
     await runner.waitFor(id, 5000);
     return repository.find(id);
@@ -126,18 +132,7 @@ describe('operation runner', () => {
     });
     const targets = [...Array.from({ length: 40 }, (_one, index) => `mac-deaf-${index}`), 'mac-quick'];
     for (const target of targets) {
-      await repository.insert({
-        id: `op-of-${target}`,
-        kind: 'machine.restart',
-        target: { kind: 'machine', id: target },
-        state: 'pending',
-        phase: 'forward',
-        input: {},
-        cancelRequested: false,
-        createdAt: '',
-        requestedBy: 'test',
-        steps: [],
-      });
+      await repository.insert(restart(`op-of-${target}`, target));
       runner.enqueue(`op-of-${target}`, target);
     }
     await runner.waitFor('op-of-mac-quick', 5000);
@@ -160,18 +155,7 @@ describe('operation runner', () => {
       },
     };
     runner.register({ kind: 'machine.restart', steps: () => [forever], finish: () => Promise.resolve() });
-    await repository.insert({
-      id: 'op-twice',
-      kind: 'machine.restart',
-      target: { kind: 'machine', id: 'mac-twice' },
-      state: 'pending',
-      phase: 'forward',
-      input: {},
-      cancelRequested: false,
-      createdAt: '',
-      requestedBy: 'test',
-      steps: [],
-    });
+    await repository.insert(restart('op-twice', 'mac-twice'));
     runner.enqueue('op-twice', 'mac-twice');
     while (runs === 0)
       await new Promise((resolve) => {
@@ -186,18 +170,7 @@ describe('operation runner', () => {
   it('has clients wait for what is interrupted before it goes on', async () => {
     const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
     runner.register({ kind: 'machine.restart', steps: () => [step('one', [])], finish: () => Promise.resolve() });
-    await repository.insert({
-      id: 'op-later',
-      kind: 'machine.restart',
-      target: { kind: 'machine', id: 'mac-later' },
-      state: 'running',
-      phase: 'forward',
-      input: {},
-      cancelRequested: false,
-      createdAt: '',
-      requestedBy: 'test',
-      steps: [],
-    });
+    await repository.insert(restart('op-later', 'mac-later', { state: 'running' }));
     runner.expect('op-later');
     const waited = runner.waitFor('op-later', 5000).then(() => repository.find('op-later'));
     await new Promise((resolve) => {
