@@ -19,13 +19,7 @@ const common = 'console=ttyS0 quiet reboot=k panic=-1';
 console.error('start of process to guest user land to power-off (ms)');
 const poweroff = bootCommands(images, `${common} flotilla.then=poweroff`);
 const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
-const inMemory = mapValues(poweroff, (argv) => staged(argv, folder));
-const boot = await alternate(
-  mapValues(inMemory, (argv) => () => timeToExit(argv)),
-  Number(runs),
-  say,
-);
-rmSync(folder, { recursive: true });
+const boot = await measureBoot().finally(() => rmSync(folder, { recursive: true }));
 
 const memory = only === 'boot' ? undefined : await measureAllMemory();
 
@@ -34,6 +28,15 @@ const versions = {
   kernel: spawnSync('uname', ['-sr'], { encoding: 'utf8' }).stdout.trim(),
 };
 writeFileSync(resultFile, JSON.stringify({ boot, memory, versions }));
+
+async function measureBoot() {
+  const inMemory = mapValues(poweroff, (argv) => staged(argv, folder));
+  return alternate(
+    mapValues(inMemory, (argv) => () => timeToExit(argv)),
+    Number(runs),
+    say,
+  );
+}
 
 async function measureAllMemory() {
   console.error('resident memory beside guest memory, idle (KiB)');
