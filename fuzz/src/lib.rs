@@ -7,6 +7,9 @@ use std::sync::Arc;
 use flotilla_boot::{PlanOptions, Protocol, Sources, plan};
 use flotilla_memory::{Backing, GuestAddress, GuestMemory, allocate};
 
+/// Bytes of guest memory.
+const RAM: u64 = 32 << 20;
+
 thread_local! {
     /// One memory for all runs: allocating it anew would take most of the time.
     static MEMORY: OnceCell<Arc<GuestMemory>> = const { OnceCell::new() };
@@ -16,7 +19,7 @@ thread_local! {
 pub fn with_memory(work: impl FnOnce(&Arc<GuestMemory>)) {
     MEMORY.with(|memory| {
         work(memory.get_or_init(|| {
-            allocate(&[(GuestAddress(0), 32 << 20)], Backing::Anonymous).expect("32 MiB of memory")
+            allocate(&[(GuestAddress(0), RAM)], Backing::Anonymous).expect("32 MiB of memory")
         }));
     });
 }
@@ -28,6 +31,8 @@ pub fn boot(kernel: &Vec<u8>) {
             let options = PlanOptions { protocol, cpus: 1, acpi: false, pci_window_64: None };
             let sources = Sources { kernel, initrd: None };
             if let Ok(plan) = plan(&sources, "console=ttyS0", memory, &options) {
+                let work: u64 = plan.pieces.iter().map(|piece| piece.range().len).sum();
+                assert!(work <= RAM, "a load writes {work} bytes into {RAM} bytes of memory");
                 plan.apply(&sources, memory).expect("a plan can be carried out");
             }
         }

@@ -112,6 +112,9 @@ export declare function createTap(name: string, owner?: number | undefined | nul
 /** Deletes a tap; one that does not exist is no error. */
 export declare function deleteTap(name: string): Promise<void>
 
+/** Ends a worker that does not answer, by what its record says of the process; what it leaves stays. */
+export declare function endWorker(runtimeDirectory: string, id: string): Promise<void>
+
 /** The SHA-256 of a file in hexadecimal. */
 export declare function hashFile(path: string, cancel: CancelToken, onProgress: OnProgress): Promise<string>
 

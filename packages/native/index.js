@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createTap, deleteTap, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
+const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createTap, deleteTap, endWorker, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
 export { CancelToken }
 export { NativeMachine }
 export { adoptMachine }
@@ -782,6 +782,7 @@ export { copyFile }
 export { createMachine }
 export { createTap }
 export { deleteTap }
+export { endWorker }
 export { hashFile }
 export { inspectImage }
 export { lastConsole }

@@ -10,7 +10,7 @@ export const crateEdges = {
   block: ['device-model', 'memory'],
   net: ['device-model', 'memory'],
   devices: ['device-model', 'memory'],
-  boot: ['memory'],
+  boot: ['device-model', 'memory'],
   vmm: ['block', 'boot', 'device-model', 'devices', 'hypervisor', 'memory', 'net', 'spec'],
   sandbox: [],
   control: ['spec'],

@@ -2,15 +2,16 @@
 //! Raw disks: the bytes of a file or block device, one to one.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use flotilla_device_model::block::{BlockBackend, BlockQueue};
 
+use crate::disk::Disk;
 use crate::engine::direct::DirectQueue;
 use crate::engine::uring::UringQueue;
 use crate::transfer::Limits;
-use crate::{BlockError, lock, size};
+use crate::{BlockError, size};
 
 /// Which engine to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,34 +39,6 @@ pub struct RawOptions {
     pub read_only: bool,
     /// Which engine to use.
     pub engine: EngineChoice,
-}
-
-/// An open disk and its lock, shared by the queues on it.
-pub(crate) struct Disk {
-    file: OwnedFd,
-    limits: Limits,
-}
-
-impl Disk {
-    pub(crate) fn new(file: OwnedFd, limits: Limits) -> Self {
-        Self { file, limits }
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    pub(crate) fn as_raw_fd(&self) -> RawFd {
-        self.file.as_raw_fd()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // The kernel lets go of a ring's files some time after the ring is closed, and with them of the lock. The
-        // next machine must not find the disk in use that long. There is nothing to do about a failure.
-        let _ = lock::unlock(&self.file);
-    }
 }
 
 /// A raw disk.
@@ -108,11 +81,11 @@ impl RawFile {
 
 impl BlockBackend for RawFile {
     fn size(&self) -> u64 {
-        self.disk.limits.size
+        self.disk.limits().size
     }
 
     fn read_only(&self) -> bool {
-        self.disk.limits.read_only
+        self.disk.limits().read_only
     }
 
     fn open_queue(&self, depth: u16) -> io::Result<Box<dyn BlockQueue>> {

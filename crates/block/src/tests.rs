@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use vm_memory::bitmap::Bitmap;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
+use crate::disk::Disk;
 use crate::engine::direct::DirectQueue;
 use crate::engine::uring::UringQueue;
-use crate::file::Disk;
 use crate::transfer::Limits;
 use crate::{BlockError, EngineChoice, EngineKind, LockKind, RawFile, RawOptions, lock};
 

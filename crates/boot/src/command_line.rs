@@ -3,7 +3,7 @@
 
 use crate::error::{BootError, CommandLineProblem};
 use crate::layout::COMMAND_LINE;
-use crate::plan::Piece;
+use crate::piece::Piece;
 
 /// The longest command line of a kernel that does not state its own limit (x86 `COMMAND_LINE_SIZE`, less the end).
 pub(crate) const DEFAULT_MAX: u64 = 2047;

@@ -9,7 +9,7 @@ const HEADER_LEN: usize = 64;
 const PROGRAM_HEADER_LEN: usize = 56;
 /// More than any kernel has; bounds what a damaged file makes us read.
 const MAX_PROGRAM_HEADERS: u16 = 256;
-/// More than any kernel's notes take; bounds what a damaged file makes us read.
+/// More than all notes of any kernel take; bounds what a damaged file makes us read.
 const MAX_NOTES_LEN: u64 = 1 << 20;
 
 const CLASS_64: u8 = 2;
@@ -72,11 +72,13 @@ impl Elf {
         let mut table = vec![0; usize::from(count) * PROGRAM_HEADER_LEN];
         read(image, start, &mut table, "its program headers lie beyond the end of the file")?;
 
-        let (mut segments, mut pvh_entry) = (Vec::new(), None);
+        let (mut segments, mut pvh_entry, mut notes) = (Vec::new(), None, MAX_NOTES_LEN);
         for program in table.chunks_exact(PROGRAM_HEADER_LEN) {
             match u32_at(program, 0) {
                 Some(LOAD) => segments.extend(segment(program, size)?),
-                Some(NOTE) if pvh_entry.is_none() => pvh_entry = find_pvh_entry(image, program, size)?,
+                Some(NOTE) if pvh_entry.is_none() => {
+                    pvh_entry = find_pvh_entry(image, program, size, &mut notes)?;
+                }
                 _ => {}
             }
         }
@@ -129,12 +131,18 @@ fn segment(program: &[u8], size: u64) -> Result<Option<Segment>, BootError> {
 }
 
 /// Looks for the PVH entry in a segment of notes: a list of (name length, description length, type, name,
-/// description), the last two padded to 4 bytes.
-fn find_pvh_entry(image: &dyn Image, program: &[u8], size: u64) -> Result<Option<u32>, BootError> {
+/// description), the last two padded to 4 bytes. Takes its length from `left`, what notes may still take.
+fn find_pvh_entry(
+    image: &dyn Image,
+    program: &[u8],
+    size: u64,
+    left: &mut u64,
+) -> Result<Option<u32>, BootError> {
     let (offset, len) = (u64_at(program, 8).unwrap_or(0), u64_at(program, 32).unwrap_or(0));
-    if len > MAX_NOTES_LEN || offset.checked_add(len).is_none_or(|end| end > size) {
+    if offset.checked_add(len).is_none_or(|end| end > size) {
         return Err(malformed("its notes lie beyond the end of the file"));
     }
+    *left = left.checked_sub(len).ok_or_else(|| malformed("its notes are larger than any kernel's"))?;
     let mut notes = vec![0; usize::try_from(len).unwrap_or(0)];
     read(image, offset, &mut notes, "its notes lie beyond the end of the file")?;
 

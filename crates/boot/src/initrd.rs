@@ -9,7 +9,7 @@ use crate::e820;
 use crate::error::BootError;
 use crate::image::{FileKind, Image};
 use crate::layout::Window;
-use crate::plan::Piece;
+use crate::piece::Piece;
 
 const PAGE: u64 = 4096;
 /// The highest address for kernels that do not state one: Linux' own value.

@@ -10,11 +10,34 @@ use crate::entry::EntryState;
 use crate::error::BootError;
 use crate::image::{FileKind, Image};
 use crate::layout::HIMEM_START;
-use crate::plan::{BootProtocol, Piece, Protocol};
+use crate::piece::Piece;
 use crate::{command_line, e820, initrd, linux, pvh};
 
 /// Enough of the file to recognize it.
 const START_LEN: usize = 0x210;
+
+/// Which boot protocol to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// PVH where the kernel has the note for it, the 64-bit Linux protocol otherwise.
+    #[default]
+    Auto,
+    /// PVH only.
+    Pvh,
+    /// The 64-bit Linux protocol only.
+    Linux,
+}
+
+/// The protocol a plan uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootProtocol {
+    /// ELF entered in 32-bit protected mode at its PVH note's address.
+    Pvh,
+    /// ELF entered in 64-bit mode with a zero page.
+    LinuxElf,
+    /// bzImage entered in 64-bit mode with its own setup header in the zero page.
+    LinuxBzImage,
+}
 
 /// A kernel whose headers are sound.
 #[derive(Debug)]

@@ -29,10 +29,13 @@ mod initrd;
 mod kernel;
 pub mod layout;
 mod linux;
+mod piece;
 mod plan;
 mod pvh;
 
 pub use entry::{EntryState, SegmentState, TableState};
 pub use error::{BootError, CommandLineProblem};
 pub use image::{FileKind, Image};
-pub use plan::{BootPlan, BootProtocol, Piece, PlanOptions, Protocol, Sources, plan};
+pub use kernel::{BootProtocol, Protocol};
+pub use piece::Piece;
+pub use plan::{BootPlan, PlanOptions, Sources, plan};

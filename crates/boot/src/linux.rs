@@ -12,7 +12,7 @@ use crate::entry::{
 };
 use crate::error::BootError;
 use crate::layout::{BOOT_STACK, COMMAND_LINE, GDT, IDT, PAGE_TABLES, Window, ZERO_PAGE};
-use crate::plan::Piece;
+use crate::piece::Piece;
 
 const BOOT_FLAG: u16 = 0xaa55;
 const HEADER_MAGIC: u32 = 0x5372_6448;

@@ -9,13 +9,11 @@ use crate::acpi::AcpiOptions;
 use crate::entry::EntryState;
 use crate::error::BootError;
 use crate::image::{FileKind, Image};
-use crate::kernel::Kernel;
+use crate::kernel::{BootProtocol, Kernel, Protocol};
 use crate::layout::{ACPI, HIMEM_START, Window};
 use crate::linux::ZeroPage;
+use crate::piece::Piece;
 use crate::{acpi, command_line, e820, initrd, linux, pvh};
-
-/// Bytes cleared at once.
-const ZEROS: usize = 64 << 10;
 
 /// The files a guest is booted from.
 #[derive(Clone, Copy)]
@@ -24,29 +22,6 @@ pub struct Sources<'a> {
     pub kernel: &'a dyn Image,
     /// The initial RAM disk.
     pub initrd: Option<&'a dyn Image>,
-}
-
-/// Which boot protocol to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// PVH where the kernel has the note for it, the 64-bit Linux protocol otherwise.
-    #[default]
-    Auto,
-    /// PVH only.
-    Pvh,
-    /// The 64-bit Linux protocol only.
-    Linux,
-}
-
-/// The protocol a plan uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BootProtocol {
-    /// ELF entered in 32-bit protected mode at its PVH note's address.
-    Pvh,
-    /// ELF entered in 64-bit mode with a zero page.
-    LinuxElf,
-    /// bzImage entered in 64-bit mode with its own setup header in the zero page.
-    LinuxBzImage,
 }
 
 /// What a plan needs to know about the machine.
@@ -60,48 +35,6 @@ pub struct PlanOptions {
     pub acpi: bool,
     /// The 64-bit PCI window, if the machine has one.
     pub pci_window_64: Option<Window>,
-}
-
-/// One step that prepares guest memory. Steps are carried out in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// Clears memory.
-    Zero {
-        /// First guest address.
-        address: u64,
-        /// Length in bytes.
-        len: u64,
-    },
-    /// Writes bytes.
-    Bytes {
-        /// What they are.
-        what: &'static str,
-        /// First guest address.
-        address: u64,
-        /// The bytes.
-        data: Vec<u8>,
-    },
-    /// Copies a part of a file.
-    File {
-        /// Which file.
-        file: FileKind,
-        /// First byte in the file.
-        offset: u64,
-        /// First guest address.
-        address: u64,
-        /// Length in bytes.
-        len: u64,
-    },
-}
-
-impl Piece {
-    /// The guest memory this step writes.
-    pub fn range(&self) -> Window {
-        match *self {
-            Self::Zero { address, len } | Self::File { address, len, .. } => Window { start: address, len },
-            Self::Bytes { address, ref data, .. } => Window { start: address, len: data.len() as u64 },
-        }
-    }
 }
 
 /// Everything a guest finds when it starts.
@@ -151,7 +84,18 @@ pub fn plan(
     }
     pieces.extend(loaded.pieces);
     pieces.extend(initrd);
+    check_apart(&pieces)?;
     Ok(BootPlan { protocol: loaded.protocol, pieces, entry: loaded.entry })
+}
+
+/// Refuses a plan that writes a byte twice: a small kernel of many segments on top of each other would make a load, and each
+/// reset, cost many times the machine's memory. All but the kernel's own segments have places that are apart.
+fn check_apart(pieces: &[Piece]) -> Result<(), BootError> {
+    let mut ranges: Vec<Window> = pieces.iter().map(Piece::range).filter(|range| range.len > 0).collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    let apart = ranges.iter().zip(ranges.iter().skip(1)).all(|(range, next)| range.end() <= next.start);
+    let detail = "two of its segments lie at the same place in memory";
+    if apart { Ok(()) } else { Err(BootError::Malformed { detail }) }
 }
 
 fn acpi_pieces(options: &PlanOptions) -> Result<Vec<Piece>, BootError> {
@@ -190,14 +134,11 @@ impl BootPlan {
 }
 
 fn clear(memory: &GuestMemory, address: u64, len: u64) -> Result<(), BootError> {
-    let zeros = vec![0; ZEROS.min(usize::try_from(len).unwrap_or(ZEROS))];
-    let mut done = 0;
-    while done < len {
-        let count = usize::try_from(len - done).unwrap_or(ZEROS).min(ZEROS);
-        write(memory, address.saturating_add(done), zeros.get(..count).unwrap_or_default())?;
-        done += count as u64;
-    }
-    Ok(())
+    flotilla_memory::clear(memory, GuestAddress(address), len).map_err(|source| BootError::Write {
+        address,
+        len,
+        source,
+    })
 }
 
 fn write(memory: &GuestMemory, address: u64, data: &[u8]) -> Result<(), BootError> {

@@ -9,7 +9,7 @@ use crate::e820::Entry;
 use crate::entry::EntryState;
 use crate::layout::{COMMAND_LINE, PVH_MEMORY_MAP, PVH_MODULES, PVH_START_INFO, Window};
 use crate::linux;
-use crate::plan::Piece;
+use crate::piece::Piece;
 
 const MAGIC: u32 = 0x336e_c578;
 const VERSION: u32 = 1;

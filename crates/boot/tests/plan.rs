@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flotilla_boot::layout::{COMMAND_LINE, PVH_START_INFO, ZERO_PAGE};
 use flotilla_boot::{BootPlan, BootProtocol, Piece, PlanOptions, Protocol, Sources, plan};
 use flotilla_memory::{Backing, Bytes, GuestAddress, GuestMemory, allocate};
+use vm_memory::GuestMemoryBackend;
 
 #[allow(dead_code, reason = "shared with another test")]
 mod support;
@@ -97,6 +98,26 @@ fn clears_what_a_previous_run_left_behind_the_kernels_bytes() {
         assert!(loaded[ELF_BYTES..0x3000].iter().all(|&byte| byte == 0));
         assert_eq!(loaded[0x3000], 0xaa, "wrote beyond the kernel");
         memory.write_slice(&vec![0xaa; 0x3000], GuestAddress(0x100_0000)).unwrap();
+    }
+}
+
+/// A guest that resets itself without end must not cost its host the clearing of all its memory each time.
+#[test]
+fn a_load_commits_no_memory_that_it_only_clears() {
+    let memory = allocate(&[(GuestAddress(0), 512 << 20)], Backing::Anonymous).unwrap();
+    let kernel = elf(&Elf { memory_len: 480 << 20, ..Elf::default() });
+    let sources = Sources { kernel: &kernel, initrd: None };
+    let plan = plan(&sources, "", &memory, &options(Protocol::Auto)).unwrap();
+    for _ in 0..2 {
+        memory.write_slice(&vec![0xaa; 8 << 20], GuestAddress(64 << 20)).unwrap();
+        plan.apply(&sources, &memory).unwrap();
+        assert_eq!(read::<u64>(&memory, 64 << 20), 0);
+        let start = format!("{:x}-", memory.iter().next().unwrap().as_ptr().addr());
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&start));
+        let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        let kibibytes: u64 = rss.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kibibytes < 16 << 10, "{kibibytes} KiB of 512 MiB are committed");
     }
 }
 

@@ -69,8 +69,12 @@ pub struct Server {
     accepting: Option<JoinHandle<()>>,
 }
 
+/// Starts a thread with a name. The host may refuse it.
+type Spawn = fn(&str, Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
+
 struct Shared {
     listener: UnixListener,
+    spawn: Spawn,
     service: Arc<dyn Service>,
     events: Arc<EventLog>,
     limits: Limits,
@@ -102,8 +106,19 @@ impl Server {
         events: Arc<EventLog>,
         limits: Limits,
     ) -> io::Result<Self> {
+        Self::start_with(listener, service, events, limits, |name, work| named(name).spawn(work))
+    }
+
+    fn start_with(
+        listener: UnixListener,
+        service: Arc<dyn Service>,
+        events: Arc<EventLog>,
+        limits: Limits,
+        spawn: Spawn,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             listener,
+            spawn,
             service,
             events,
             limits,
@@ -116,7 +131,7 @@ impl Server {
             finishing: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
-        let thread = named("control").spawn(move || accept(&accepting))?;
+        let thread = spawn("control", Box::new(move || accept(&accepting)))?;
         Ok(Self { shared, accepting: Some(thread) })
     }
 
@@ -167,6 +182,13 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn forget(&self, connection: &Arc<Connection>) {
+        connection.close();
+        lock(&self.connections).retain(|other| !Arc::ptr_eq(other, connection));
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
@@ -210,15 +232,15 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     });
     lock(&shared.connections).push(Arc::clone(&connection));
     shared.came.fetch_add(1, Ordering::AcqRel);
-    let owner = Arc::clone(shared);
+    let (owner, served) = (Arc::clone(shared), Arc::clone(&connection));
     let serve = move || {
-        serve(&owner, &connection);
-        connection.close();
-        lock(&owner.connections).retain(|other| !Arc::ptr_eq(other, &connection));
+        serve(&owner, &served);
+        owner.forget(&served);
     };
-    if let Err(error) = named("control-client").spawn(serve) {
+    if let Err(error) = (shared.spawn)("control-client", Box::new(serve)) {
         shared.handshakes.fetch_sub(1, Ordering::AcqRel);
-        tracing::warn!(%error, "cannot start a thread for a control connection");
+        connection.give_up(shared, &error);
+        shared.forget(&connection);
     }
 }
 
@@ -228,14 +250,18 @@ fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     let Some(after) = greeted else { return };
     let events = {
         let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
-        named("control-events").spawn(move || send_events(&shared, &connection, after))
+        (shared.spawn)("control-events", Box::new(move || send_events(&shared, &connection, after)))
     };
-    answer_calls(shared, connection);
-    connection.close();
-    // The next client may come only when nothing of this one is under way any more.
-    shared.events.wake();
-    if let Ok(thread) = events {
-        let _ = thread.join();
+    match events {
+        Ok(events) => {
+            answer_calls(shared, connection);
+            connection.close();
+            // The next client may come only when nothing of this one is under way any more.
+            shared.events.wake();
+            let _ = events.join();
+        }
+        // A client that never hears of an event would take its machine for alive.
+        Err(error) => connection.give_up(shared, &error),
     }
     shared.tell(|controller| *controller = None);
 }
@@ -356,6 +382,14 @@ impl Connection {
         }
     }
 
+    /// Ends the connection for want of a thread.
+    fn give_up(&self, shared: &Shared, error: &io::Error) {
+        tracing::warn!(%error, "cannot start a thread for a control connection");
+        let message = format!("This worker cannot start a thread for the connection: {error}");
+        self.answer(shared, None, Err(Failure::new(ErrorCode::HostNoMemory, message)));
+        self.close();
+    }
+
     /// Sends one frame; a peer that does not take it is cut off.
     fn send(&self, shared: &Shared, payload: &[u8]) -> bool {
         let _turn = lock(&self.sending);
@@ -375,3 +409,6 @@ impl Connection {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

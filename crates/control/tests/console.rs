@@ -235,6 +235,77 @@ fn a_server_that_finishes_waits_for_readers_and_not_for_ever() {
 }
 
 #[test]
+fn a_server_that_finishes_serves_everybody_whom_the_kernel_let_in_and_nobody_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("console.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let early: Vec<UnixStream> = (0..20)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            stream.write_all(&hello(0, false).encode()).unwrap();
+            stream
+        })
+        .collect();
+    let ring = Arc::new(Ring { kept: 64, ..Ring::default() });
+    ring.say(b"reboot: Power down\n");
+    ring.end();
+    let server = ConsoleServer::start(listener, ring).unwrap();
+    assert!(server.finish(Duration::from_secs(10)));
+    assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    drop(server);
+    for mut stream in early {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer.get(16..), Some(b"reboot: Power down\n".as_slice()));
+    }
+}
+
+#[test]
+fn what_was_typed_last_holds_up_no_end() {
+    let lab = lab(64);
+    lab.ring.deaf.store(true, Ordering::Relaxed);
+    let mut writer = lab.open(0, true).unwrap();
+    writer.write_all(b"never taken").unwrap();
+    // Until the thread of the server has it and tries to hand it on.
+    std::thread::sleep(Duration::from_millis(100));
+    lab.ring.end();
+    assert!(lab.server.finish(Duration::from_secs(5)));
+}
+
+#[test]
+fn readers_in_all_their_places_keep_no_writer_out_and_the_next_one_is_told() {
+    let lab = lab(64);
+    lab.ring.say(b"login: ");
+    let mut readers: Vec<ConsoleClient> = (0..32).map(|_| lab.open(LIVE, false).unwrap()).collect();
+    for _ in 0..3 {
+        assert_eq!(lab.open(LIVE, false).map(drop).unwrap_err().kind(), ErrorKind::ResourceBusy);
+    }
+    let mut writer = lab.open(0, true).expect("a writer has a place of its own");
+    let mut shown = [0; 7];
+    writer.read_exact(&mut shown).unwrap();
+    assert_eq!(&shown, b"login: ");
+    assert_eq!(lab.open(LIVE, true).map(drop).unwrap_err().kind(), ErrorKind::AddrInUse);
+    // Who leaves makes place at once.
+    readers.pop();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while let Err(error) = lab.open(LIVE, false) {
+        assert!(Instant::now() < deadline, "{error}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_client_that_comes_to_a_crowd_is_told() {
+    let lab = lab(64);
+    let silent: Vec<UnixStream> = (0..40).map(|_| UnixStream::connect(&lab.path).unwrap()).collect();
+    let mut late = UnixStream::connect(&lab.path).unwrap();
+    let mut answer = [0; 16];
+    late.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[0], 3);
+    drop(silent);
+}
+
+#[test]
 fn another_protocol_is_refused() {
     let lab = lab(64);
     for hello in [[0; 16], *b"GET / HTTP/1.1\r\n", *b"FCON\xff\0\0\0\0\0\0\0\0\0\0\0"] {

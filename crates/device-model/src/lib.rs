@@ -20,6 +20,7 @@
 
 pub mod block;
 pub mod bus;
+pub mod entry;
 pub mod interrupt;
 pub mod lifecycle;
 pub mod metrics;

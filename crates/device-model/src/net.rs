@@ -32,8 +32,11 @@ pub trait PacketBackend: Send + Sync {
     fn set_guest_offloads(&self, offloads: Offloads) -> io::Result<()>;
     /// Readable when a frame waits.
     fn receive_event(&self) -> BorrowedFd<'_>;
-    /// Receives one frame into the segments; `Ok(None)` when none waits. A frame that does not fit is cut.
+    /// Receives one frame into the segments and gives its length, `Ok(None)` when none waits. A frame that does not fit
+    /// is cut; the length is then more than the segments have, if not all of it.
     fn receive(&self, memory: &GuestMemory, segments: &[Segment]) -> io::Result<Option<usize>>;
+    /// Throws away the frames that wait: they are not for the driver that comes next.
+    fn discard(&self) -> io::Result<()>;
     /// Sends one frame from the segments. `WouldBlock` means it was dropped because the back-end is full.
     fn send(&self, memory: &GuestMemory, segments: &[Segment]) -> io::Result<usize>;
 }

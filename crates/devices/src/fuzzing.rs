@@ -27,7 +27,8 @@ use crate::pci::memory::{PciMemory, Placement};
 use crate::pci::ranges::RangeAllocator;
 use crate::pci::root::{Bdf, ConfigPorts, PciRoot};
 use crate::transport::pci::device::{VirtioPci, VirtioPciParts};
-use crate::virtio::rng::device::{EntropySource, Rng};
+use crate::virtio::rng::device::Rng;
+use crate::virtio::rng::source::EntropySource;
 
 /// RAM of the fuzzed machine in bytes.
 const RAM: usize = 1 << 20;
@@ -193,7 +194,7 @@ pub fn fuzz_legacy(data: &[u8]) {
     }
     let serial = Arc::new(Serial::new("serial0", line(), Box::new(io::sink()), Box::new(|| ())));
     let reset = Arc::new(ResetControl::new(signals.clone()));
-    let rtc = Rtc::new(clock, NvramSizes { below_4g: 1 << 30, above_4g: 0, cpus: 1 });
+    let rtc = Rtc::new(clock, line(), NvramSizes { below_4g: 1 << 30, above_4g: 0, cpus: 1 });
     let devices: [Arc<dyn BusDevice>; 8] = [
         serial.clone(),
         Arc::new(I8042::new(line(), signals.clone())),

@@ -1,89 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The registers of the first vCPU when the guest starts.
 
+pub use flotilla_device_model::entry::{EntryState, SegmentState, TableState};
 use kvm_bindings::{kvm_dtable, kvm_fpu, kvm_lapic_state, kvm_regs, kvm_segment, kvm_sregs};
 
-/// A segment register with its hidden part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SegmentState {
-    /// Visible selector.
-    pub selector: u16,
-    /// Base address.
-    pub base: u64,
-    /// Limit in bytes, already scaled.
-    pub limit: u32,
-    /// Access byte (bits 0 to 7) and flags nibble (bits 12 to 15), as in a descriptor's second word shifted by 8.
-    pub access: u16,
-}
-
-/// A descriptor table register.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TableState {
-    /// Guest address of the table.
-    pub base: u64,
-    /// Length in bytes minus 1.
-    pub limit: u16,
-}
-
-/// The registers of the first vCPU when the guest starts. Registers that are not named are zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EntryState {
-    /// Instruction pointer.
-    pub rip: u64,
-    /// Stack pointer; the base pointer gets the same value.
-    pub rsp: u64,
-    /// PVH: address of the start information.
-    pub rbx: u64,
-    /// Linux: address of the zero page.
-    pub rsi: u64,
-    /// Flags.
-    pub rflags: u64,
-    /// Control register 0.
-    pub cr0: u64,
-    /// Address of the top page table.
-    pub cr3: u64,
-    /// Control register 4.
-    pub cr4: u64,
-    /// Extended feature enable register.
-    pub efer: u64,
-    /// Code segment.
-    pub code: SegmentState,
-    /// All data segments.
-    pub data: SegmentState,
-    /// Task register.
-    pub task: SegmentState,
-    /// Global descriptor table.
-    pub gdt: TableState,
-    /// Interrupt descriptor table.
-    pub idt: TableState,
-}
-
-impl EntryState {
-    pub(crate) fn regs(&self) -> kvm_regs {
-        kvm_regs {
-            rip: self.rip,
-            rsp: self.rsp,
-            rbp: self.rsp,
-            rbx: self.rbx,
-            rsi: self.rsi,
-            rflags: self.rflags,
-            ..Default::default()
-        }
+/// The general registers.
+pub(crate) fn regs(entry: &EntryState) -> kvm_regs {
+    kvm_regs {
+        rip: entry.rip,
+        rsp: entry.rsp,
+        rbp: entry.rsp,
+        rbx: entry.rbx,
+        rsi: entry.rsi,
+        rflags: entry.rflags,
+        ..Default::default()
     }
+}
 
-    /// Puts the state into `sregs`, keeping the APIC base.
-    pub(crate) fn apply(&self, sregs: &mut kvm_sregs) {
-        let data = segment(self.data);
-        sregs.cs = segment(self.code);
-        (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
-        sregs.tr = segment(self.task);
-        sregs.gdt = table(self.gdt);
-        sregs.idt = table(self.idt);
-        sregs.cr0 = self.cr0;
-        sregs.cr3 = self.cr3;
-        sregs.cr4 = self.cr4;
-        sregs.efer = self.efer;
-    }
+/// Puts the state into `sregs`, keeping the APIC base.
+pub(crate) fn apply(entry: &EntryState, sregs: &mut kvm_sregs) {
+    let data = segment(entry.data);
+    sregs.cs = segment(entry.code);
+    (sregs.ds, sregs.es, sregs.fs, sregs.gs, sregs.ss) = (data, data, data, data, data);
+    sregs.tr = segment(entry.task);
+    sregs.gdt = table(entry.gdt);
+    sregs.idt = table(entry.idt);
+    sregs.cr0 = entry.cr0;
+    sregs.cr3 = entry.cr3;
+    sregs.cr4 = entry.cr4;
+    sregs.efer = entry.efer;
 }
 
 fn segment(state: SegmentState) -> kvm_segment {

@@ -76,10 +76,10 @@ impl Vcpu {
         }
         msr::write(self, &msr::boot())?;
         let Some(entry) = entry else { return self.set_local_interrupts() };
-        self.fd.set_regs(&entry.regs()).map_err(refused("set the registers of a vCPU"))?;
+        self.fd.set_regs(&entry::regs(entry)).map_err(refused("set the registers of a vCPU"))?;
         self.fd.set_fpu(&entry::fpu()).map_err(refused("set the floating point unit of a vCPU"))?;
         let mut sregs = self.fd.get_sregs().map_err(refused("read the system registers of a vCPU"))?;
-        entry.apply(&mut sregs);
+        entry::apply(entry, &mut sregs);
         self.fd.set_sregs(&sregs).map_err(refused("set the system registers of a vCPU"))?;
         self.set_local_interrupts()
     }

@@ -13,7 +13,7 @@ use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use crate::doorbell::IoEventDoorbells;
 use crate::error::{HypervisorError, refused};
-use crate::interrupt::Line;
+use crate::interrupt::{EdgeLine, Line};
 use crate::msi::Vectors;
 use crate::routing::Routes;
 use crate::{Kvm, Vcpu};
@@ -42,7 +42,7 @@ pub(crate) struct VmInner {
 
 impl Vm {
     pub(crate) fn create(kvm: &Kvm) -> Result<Self, HypervisorError> {
-        let fd = kvm.fd.create_vm().map_err(refused("create a virtual machine"))?;
+        let fd = create(&kvm.fd).map_err(refused("create a virtual machine"))?;
         let inner = VmInner {
             fd,
             kvm: kvm.clone(),
@@ -103,6 +103,15 @@ impl Vm {
         Arc::new(Line::new(self.clone(), gsi))
     }
 
+    /// The same for a device that interrupts by rising edges, from a thread that may make no request of KVM. After
+    /// the interrupt controllers.
+    pub fn edge_line(&self, gsi: u32) -> Result<Arc<dyn InterruptLine>, HypervisorError> {
+        let line = EdgeLine::new(self.clone(), gsi);
+        Ok(Arc::new(
+            line.map_err(|source| HypervisorError::Refused { step: "attach an interrupt line", source })?,
+        ))
+    }
+
     /// Hands out MSI-X vectors, delivered by irqfd without leaving the kernel.
     pub fn msi_vectors(&self) -> Arc<dyn MsiVectors> {
         Arc::new(Vectors::new(self.clone()))
@@ -121,5 +130,16 @@ impl Vm {
     /// How many interrupts KVM refused to take.
     pub fn interrupt_errors(&self) -> u64 {
         self.inner.interrupt_errors.get()
+    }
+}
+
+/// The kernel gives up a creation (EINTR) when it sees a signal while it takes the locks of the whole address space. It
+/// is asked again until it is through: a signal that was handled does not come twice.
+fn create(kvm: &kvm_ioctls::Kvm) -> Result<VmFd, kvm_ioctls::Error> {
+    loop {
+        match kvm.create_vm() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            done => return done,
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use flotilla_hypervisor::probe::{KvmKind, kvm_kind};
-use flotilla_hypervisor::{Exit, HypervisorError, Kvm};
+use flotilla_hypervisor::{Exit, HypervisorError, Kvm, Vm};
 use flotilla_memory::{Bytes, GuestAddress};
 use support::{Guest, MMIO, kernel_mode, kvm, user_mode};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
@@ -295,5 +295,29 @@ fn a_message_reaches_the_local_apic_only_while_unmasked() {
     while !guest.vcpu.interrupt_requested(VECTOR).unwrap() {
         assert!(start.elapsed() < Duration::from_secs(5), "the message did not arrive");
         std::thread::yield_now();
+    }
+}
+
+/// Requests that wait at the second PIC, whose first input is line 8.
+fn waiting(vm: &Vm) -> u8 {
+    let state = serde_json::to_value(vm.save().unwrap()).unwrap();
+    // `struct kvm_irqchip` begins with eight bytes of its own, `struct kvm_pic_state` with `last_irr` and `irr`.
+    let bytes: Vec<u8> = serde_json::from_value(state["pic_slave"].clone()).unwrap();
+    bytes[9]
+}
+
+#[test]
+fn a_rising_edge_reaches_the_interrupt_controllers_and_a_falling_one_is_none() {
+    let Some(kvm) = kvm() else { return };
+    let vm = kvm.create_vm().unwrap();
+    vm.create_interrupt_controllers().unwrap();
+    let line = vm.edge_line(8).unwrap();
+    line.set_level(false);
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(waiting(&vm) & 1, 0);
+    line.set_level(true);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while waiting(&vm) & 1 == 0 {
+        assert!(Instant::now() < deadline, "no interrupt within five seconds");
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_boot as boot;
 use flotilla_hypervisor::probe::{KvmKind, kvm_kind};
-use flotilla_hypervisor::{CpuTopology, EntryState, Exit, Kvm, SegmentState, TableState, Vcpu, Vm};
+use flotilla_hypervisor::{CpuTopology, Exit, Kvm, Vcpu, Vm};
 use flotilla_memory::{Backing, GuestMemory, allocate};
 
 const CPUS: u32 = 2;
@@ -33,30 +33,6 @@ fn hardware() -> Kvm {
     match kvm_kind(&kvm) {
         KvmKind::Hardware => kvm,
         KvmKind::Software(reason) | KvmKind::None(reason) => panic!("No hardware virtualization: {reason}"),
-    }
-}
-
-fn segment(state: boot::SegmentState) -> SegmentState {
-    SegmentState { selector: state.selector, base: state.base, limit: state.limit, access: state.access }
-}
-
-fn entry(state: &boot::EntryState) -> EntryState {
-    let table = |table: boot::TableState| TableState { base: table.base, limit: table.limit };
-    EntryState {
-        rip: state.rip,
-        rsp: state.rsp,
-        rbx: state.rbx,
-        rsi: state.rsi,
-        rflags: state.rflags,
-        cr0: state.cr0,
-        cr3: state.cr3,
-        cr4: state.cr4,
-        efer: state.efer,
-        code: segment(state.code),
-        data: segment(state.data),
-        task: segment(state.task),
-        gdt: table(state.gdt),
-        idt: table(state.idt),
     }
 }
 
@@ -133,8 +109,7 @@ fn boots(variable: &str, protocol: boot::Protocol, expected: boot::BootProtocol)
     let vcpus = (0..CPUS).map(|index| {
         let mut vcpu = vm.create_vcpu(index).unwrap();
         vcpu.configure_cpuid(&CpuTopology { cpus: CPUS }).unwrap();
-        let entry = entry(&plan.entry);
-        vcpu.set_boot_state((index == 0).then_some(&entry)).unwrap();
+        vcpu.set_boot_state((index == 0).then_some(&plan.entry)).unwrap();
         vcpu
     });
     let wanted = "Run /init as init process";

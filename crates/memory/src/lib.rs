@@ -17,6 +17,7 @@
 mod advice;
 mod allocate;
 mod buffers;
+mod clear;
 mod error;
 mod files;
 mod mapping;
@@ -25,6 +26,7 @@ use vm_memory::bitmap::AtomicBitmap;
 
 pub use allocate::{Backing, allocate};
 pub use buffers::{mark_dirty, push_iovecs};
+pub use clear::clear;
 pub use error::MemoryError;
 pub use files::read_file_at;
 pub use vm_memory::{Address, Bytes, GuestAddress};

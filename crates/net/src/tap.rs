@@ -13,6 +13,10 @@ use crate::{TapError, sys};
 /// Everything that Linux taps have done since 2.6.27.
 const ALL_OFFLOADS: Offloads = Offloads { checksum: true, tso4: true, tso6: true, ecn: true };
 
+/// Most frames that are thrown away at once: more than a tap holds (`TUN_READQ_SIZE` is 500), so that a flood cannot
+/// keep whoever discards.
+const MAX_DISCARDED: usize = 2048;
+
 /// An open tap interface with one queue.
 ///
 /// ```no_run
@@ -69,8 +73,11 @@ impl PacketBackend for Tap {
     }
 
     fn receive(&self, memory: &GuestMemory, segments: &[Segment]) -> io::Result<Option<usize>> {
-        let buffers = host_buffers(memory, segments)?;
-        // SAFETY: the buffers lie in guest memory, which is borrowed through the call.
+        let mut buffers = host_buffers(memory, segments)?;
+        // The kernel does not say that it cut a frame. One that reaches into this byte did not fit.
+        let mut beyond = [0_u8];
+        buffers.push(iovec(&mut beyond));
+        // SAFETY: the buffers lie in guest memory, which is borrowed through the call, and in our own byte.
         let result = unsafe { sys::read(self.descriptor.as_fd(), &buffers) };
         match result {
             Ok(len) => {
@@ -80,6 +87,20 @@ impl PacketBackend for Tap {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn discard(&self) -> io::Result<()> {
+        // The kernel wants room for the header and cuts the rest.
+        let mut header = [0; FRAME_HEADER_LEN];
+        for _ in 0..MAX_DISCARDED {
+            // SAFETY: the buffer is our own.
+            match unsafe { sys::read(self.descriptor.as_fd(), &[iovec(&mut header)]) } {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn send(&self, memory: &GuestMemory, segments: &[Segment]) -> io::Result<usize> {
@@ -157,6 +178,10 @@ fn host_buffers(memory: &GuestMemory, segments: &[Segment]) -> io::Result<Vec<li
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     }
     Ok(buffers)
+}
+
+fn iovec(bytes: &mut [u8]) -> libc::iovec {
+    libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() }
 }
 
 fn mark_received(memory: &GuestMemory, segments: &[Segment], len: usize) {

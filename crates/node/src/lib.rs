@@ -22,4 +22,5 @@ mod host;
 mod job;
 mod machine;
 mod panic;
+mod provoke;
 mod workers;

@@ -34,6 +34,16 @@ pub fn remove_stale(env: &Env, runtime_directory: String, id: String) -> napi::R
     job::run(env, work, |()| ())
 }
 
+/// Ends a worker that does not answer, by what its record says of the process; what it leaves stays.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn end_worker(env: &Env, runtime_directory: String, id: String) -> napi::Result<PromiseRaw<'_, ()>> {
+    let work = move || {
+        let id = machine_id(&id)?;
+        Ok(run::end_worker(&PathBuf::from(runtime_directory), &id)?)
+    };
+    job::run(env, work, |()| ())
+}
+
 /// Console output that was kept.
 #[napi(object)]
 pub struct ConsoleRecord {

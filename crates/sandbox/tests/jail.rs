@@ -53,10 +53,23 @@ const SCENARIOS: &[Scenario] = &[
     well("lets each kind of thread do its work", false, filters_let_work),
     well("answers an attempt to open a file with an error", false, filters_refuse_files),
     well("survives a panic with its backtrace", false, filters_let_panics),
+    well("lets threads signal each other and read their limits", false, filters_let_signal),
+    well("lets the control side make a ring, and answers a vCPU with an error", false, filters_refuse_rings),
     killed("no thread executes a program", || forbidden(ThreadKind::Control, execute)),
     killed("the control side opens no socket", || forbidden(ThreadKind::Control, open_socket)),
     killed("the control side makes no process", || forbidden(ThreadKind::Control, fork)),
     killed("the control side signals no other process", || forbidden(ThreadKind::Control, signal_init)),
+    killed("the control side signals no thread of another process", || {
+        forbidden(ThreadKind::Control, signal_thread);
+    }),
+    killed("the control side limits no other process", || forbidden(ThreadKind::Control, limit_other)),
+    killed("the control side places no process", || forbidden(ThreadKind::Control, place_other)),
+    killed("no descriptor signals another process", || forbidden(ThreadKind::Control, own_descriptor)),
+    killed("no socket signals another process", || forbidden(ThreadKind::Control, own_socket)),
+    killed("the control side pairs only local sockets", || forbidden(ThreadKind::Control, pair_netlink)),
+    killed("a ring gets no other setting", || forbidden(ThreadKind::Control, extend_ring)),
+    killed("a vCPU signals no thread of another process", || forbidden(ThreadKind::Vcpu, signal_thread)),
+    killed("an I/O thread signals no thread of another process", || forbidden(ThreadKind::Io, signal_thread)),
     killed("a vCPU executes no program", || forbidden(ThreadKind::Vcpu, execute)),
     killed("a vCPU passes no descriptors", || forbidden(ThreadKind::Vcpu, pass_descriptors)),
     killed("a vCPU makes no request of a terminal", || forbidden(ThreadKind::Vcpu, inject_input)),
@@ -306,6 +319,50 @@ fn filters_let_panics() {
     }
 }
 
+/// Signal 0 reaches nobody.
+fn tgkill(process: libc::pid_t, thread: libc::pid_t) -> libc::c_long {
+    // SAFETY: takes no memory.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) }
+}
+
+fn filters_let_signal() {
+    // SAFETY: takes no argument and cannot fail.
+    let first = unsafe { libc::gettid() };
+    let process = libc::pid_t::try_from(std::process::id()).unwrap();
+    filters::apply(ThreadKind::Control).unwrap();
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: writes one rlimit.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_STACK, &raw mut limit) }, 0);
+    for kind in [ThreadKind::Vcpu, ThreadKind::Io] {
+        let other = std::thread::spawn(move || {
+            filters::apply(kind).unwrap();
+            tgkill(process, first)
+        });
+        assert_eq!(other.join().unwrap(), 0);
+    }
+    assert_eq!(tgkill(process, first), 0);
+}
+
+/// Asks for a ring of one entry. The error, if there is one.
+fn ring() -> Option<i32> {
+    // `struct io_uring_params` has 120 bytes; all zero asks for nothing special.
+    let mut parameters = [0_u64; 15];
+    // SAFETY: reads and writes one io_uring_params.
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) };
+    (ring < 0).then(|| io::Error::last_os_error().raw_os_error()).flatten()
+}
+
+fn filters_refuse_rings() {
+    let allowed = ring();
+    filters::apply(ThreadKind::Control).unwrap();
+    assert_eq!(ring(), allowed);
+    let vcpu = std::thread::spawn(|| {
+        filters::apply(ThreadKind::Vcpu).unwrap();
+        ring()
+    });
+    assert_eq!(vcpu.join().unwrap(), Some(libc::EACCES));
+}
+
 fn forbidden(kind: ThreadKind, act: fn()) {
     filters::apply(kind).unwrap();
     act();
@@ -340,6 +397,41 @@ fn fork() {
 fn signal_init() {
     // SAFETY: takes no memory, and signal 0 does nothing.
     unsafe { libc::kill(1, 0) };
+}
+
+fn signal_thread() {
+    tgkill(1, 1);
+}
+
+fn limit_other() {
+    // SAFETY: null pointers neither set nor read a limit.
+    unsafe { libc::prlimit(1, libc::RLIMIT_CORE, std::ptr::null(), std::ptr::null_mut()) };
+}
+
+fn place_other() {
+    // SAFETY: a null mask of length 0 is not read.
+    unsafe { libc::sched_setaffinity(1, 0, std::ptr::null()) };
+}
+
+fn own_descriptor() {
+    // SAFETY: takes no memory.
+    unsafe { libc::fcntl(0, libc::F_SETOWN, 1) };
+}
+
+fn own_socket() {
+    // FIOSETOWN
+    request(0, 0x8901);
+}
+
+fn pair_netlink() {
+    let mut pair = [0; 2];
+    // SAFETY: writes at most two descriptors.
+    unsafe { libc::socketpair(libc::AF_NETLINK, libc::SOCK_RAW, 0, pair.as_mut_ptr()) };
+}
+
+fn extend_ring() {
+    // SAFETY: IORING_REGISTER_BUFFERS of no ring and no buffers.
+    unsafe { libc::syscall(libc::SYS_io_uring_register, -1, 0, std::ptr::null::<u8>(), 0) };
 }
 
 fn pass_descriptors() {

@@ -127,10 +127,14 @@ codes! {
     WorkerGone = "worker.gone", "Look into worker.log in the run directory of the machine, then start it again";
     /// Another connection writes to the console.
     ConsoleBusy = "console.busy", "Close the other connection first, or open this one for reading only";
+    /// As many connections read from the console as may.
+    ConsoleFull = "console.full", "Close another connection first: 32 may read from a console at once";
     /// A message broke the control protocol.
     WorkerProtocol = "worker.protocol", "Use a client and a worker of the same release, or at most two versions apart";
     /// The machine is in a state that does not allow this.
     MachineState = "machine.state", "Ask for the state of the machine and do what it allows";
+    /// A device hangs and keeps a virtual CPU, or the thread that drives the machine, so that it does not stop in time.
+    MachineStuck = "machine.stuck", "Look at what the disks and interfaces of the machine are on, then try again, or end the machine";
     /// A file system is full.
     HostNoSpace = "host.no_space", "Free space on the file system, or use another one";
     /// The host lacks memory or another resource.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod assembler;
+mod basics;
 mod catalogue;
 pub mod disk;
 mod elf;

@@ -5,7 +5,7 @@
 //! The list is data behind a small loop, so a script may have many thousands of steps.
 
 use crate::assembler::{Assembler, Register};
-use crate::catalogue::{power_off, print};
+use crate::basics::{power_off, print};
 use crate::{elf, smp};
 
 const IN_STRING_TARGET: u32 = 0x20_0000;

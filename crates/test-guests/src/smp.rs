@@ -2,7 +2,7 @@
 //! Guests that start the other CPUs (Intel SDM vol. 3, "MP initialization protocol").
 
 use crate::assembler::{Assembler, Register};
-use crate::catalogue::{power_off, print};
+use crate::basics::{power_off, print};
 
 const LAPIC_COMMAND_LOW: u32 = 0xfee0_0300;
 const ALL_BUT_SELF: u32 = 3 << 18;

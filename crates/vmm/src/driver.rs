@@ -195,7 +195,9 @@ impl Driver {
             GuestSignal::PowerOff => self.end(MachineExit::plain(ExitReason::PoweredOff)),
             GuestSignal::Reset => self.on_guest_reset(),
             GuestSignal::Panic => {
-                self.quiesce();
+                if self.quiesce().is_err() {
+                    return;
+                }
                 let registers = self.parts.registers(0).map(|registers| cpu_report(0, &registers));
                 self.on_panic(registers);
             }
@@ -243,19 +245,19 @@ impl Driver {
             CrashPolicy::Stop => self.end(exit),
             CrashPolicy::Restart => drop(self.restart()),
             CrashPolicy::Pause => {
-                self.quiesce();
-                if self.state == MachineState::Running {
+                if self.quiesce().is_ok() && self.state == MachineState::Running {
                     self.enter(MachineState::Paused);
                 }
             }
         }
     }
 
-    /// Stops vCPUs and devices of a running machine, without a change of its state: the change follows.
-    fn quiesce(&mut self) {
-        if self.state == MachineState::Running {
-            // What fails here has ended the machine.
-            let _ = self.or_end(Parts::stop);
+    /// Stops vCPUs and devices of a running machine, without a change of its state: the change follows. A failure has
+    /// been dealt with and leaves nothing to do: mostly it has ended the machine.
+    fn quiesce(&mut self) -> Result<(), MachineError> {
+        match self.state {
+            MachineState::Running => self.or_end(Parts::stop),
+            MachineState::Configured | MachineState::Paused | MachineState::Stopped => Ok(()),
         }
     }
 

@@ -43,19 +43,13 @@ pub enum MachineError {
         cpu: u32,
     },
     /// A vCPU did not stop in time: a device keeps it.
-    #[error(
-        "vCPU {cpu} hangs in a device and cannot be stopped now: look at what the disks and interfaces are on, \
-         then try again, or end the machine"
-    )]
+    #[error("vCPU {cpu} hangs in a device and cannot be stopped now")]
     VcpuStuck {
         /// Number of the vCPU.
         cpu: u32,
     },
     /// The machine did not answer in time: a device keeps the thread that drives it.
-    #[error(
-        "The machine does not answer: a device hangs. Look at what the disks and interfaces are on; the request is \
-         carried out once it goes on, or end the machine"
-    )]
+    #[error("The machine does not answer: a device hangs. The request is carried out once it goes on")]
     NoAnswer,
     /// The state of a device could not be saved or taken over.
     #[error("Cannot save or restore device {device}")]
@@ -83,7 +77,8 @@ impl MachineError {
         match self {
             Self::State { .. } => ErrorCode::MachineState,
             Self::Boot(error) => boot_code(error),
-            Self::Hypervisor { .. } | Self::VcpuStuck { .. } | Self::NoAnswer => ErrorCode::Io,
+            Self::VcpuStuck { .. } | Self::NoAnswer => ErrorCode::MachineStuck,
+            Self::Hypervisor { .. } => ErrorCode::Io,
             Self::Device { .. } | Self::Snapshot { .. } => ErrorCode::SpecInvalidValue,
             Self::VcpuGone { .. } | Self::DriverGone => ErrorCode::CorePanic,
         }

@@ -69,8 +69,10 @@ struct Queue<C> {
     crashes: VecDeque<CrashReport>,
     abandoned: bool,
     closed: bool,
-    /// Whether the owner is next, if it wants something.
-    owner_next: bool,
+    /// Whether the guest had the last turn.
+    guest_had_turn: bool,
+    /// How many commands come before the guest's next news.
+    owner_turns: usize,
 }
 
 /// The queue. `C` is a command.
@@ -90,7 +92,8 @@ impl<C> Default for Inbox<C> {
             crashes: VecDeque::new(),
             abandoned: false,
             closed: false,
-            owner_next: false,
+            guest_had_turn: false,
+            owner_turns: 0,
         };
         Self { queue: Mutex::new(queue), filled: Condvar::new(), signalled: AtomicBool::new(false) }
     }
@@ -121,7 +124,8 @@ impl<C> Inbox<C> {
         self.filled.notify_all();
     }
 
-    /// Waits for what is next: the guest's news and the owner's commands in turn, the guest first.
+    /// Waits for what is next: the guest's news and the owner's commands in turn, the guest first. The owner's turn is all
+    /// that it wants at that moment.
     pub fn next(&self) -> Message<C> {
         let mut queue = self.lock();
         loop {
@@ -174,15 +178,21 @@ impl<C> Inbox<C> {
 }
 
 impl<C> Queue<C> {
-    /// Takes turns, so that a guest that resets itself without end cannot keep its owner from stopping it.
+    /// Takes turns, so that a guest that resets itself without end cannot keep its owner from stopping it: no command waits
+    /// for more than the one piece of news that is being dealt with.
     fn take(&mut self) -> Option<Message<C>> {
-        let (first, second) = if self.owner_next {
+        if std::mem::take(&mut self.guest_had_turn) {
+            self.owner_turns = self.commands.len().max(1);
+        }
+        let owners = self.owner_turns > 0;
+        self.owner_turns = self.owner_turns.saturating_sub(1);
+        let (first, second) = if owners {
             (self.take_owner(), Self::take_guest as fn(&mut Self) -> _)
         } else {
             (self.take_guest(), Self::take_owner as fn(&mut Self) -> _)
         };
         let message = first.or_else(|| second(self))?;
-        self.owner_next = matches!(message, Message::Signal(_) | Message::Crash(_));
+        self.guest_had_turn = matches!(message, Message::Signal(_) | Message::Crash(_));
         Some(message)
     }
 
@@ -226,18 +236,33 @@ mod tests {
         let inbox = Inbox::<u32>::default();
         inbox.abandon();
         inbox.send(1).unwrap();
-        inbox.send(2).unwrap();
         inbox.report_crash(crash());
         inbox.signal(GuestSignal::PowerOff);
         assert!(matches!(inbox.next(), Message::Signal(GuestSignal::PowerOff)));
         inbox.signal(GuestSignal::Reset);
         assert!(matches!(inbox.next(), Message::Command(1)));
+        inbox.send(2).unwrap();
         assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Reset)));
         inbox.signal(GuestSignal::Reset);
         assert!(matches!(inbox.next(), Message::Command(2)));
         assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Reset)));
         assert!(matches!(inbox.next(), Message::Abandoned));
         assert!(matches!(inbox.next(), Message::Crash(_)));
+    }
+
+    #[test]
+    fn no_command_waits_for_more_than_one_reset_of_a_guest_that_resets_without_end() {
+        let inbox = Inbox::<u32>::default();
+        inbox.signal(GuestSignal::Reset);
+        inbox.next();
+        // While the guest is loaded again its owner asks for counters, three times, and for a pause.
+        (1..=4).for_each(|command| inbox.send(command).unwrap());
+        inbox.signal(GuestSignal::Reset);
+        for wanted in 1..=4 {
+            assert!(matches!(inbox.next(), Message::Command(command) if command == wanted));
+            inbox.send(100 + wanted).unwrap();
+        }
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Reset)), "nor the guest for its owner");
     }
 
     #[test]

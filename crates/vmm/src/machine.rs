@@ -18,41 +18,14 @@ use crate::driver::{Driver, Policies, answer_stopped};
 use crate::error::{BuildError, MachineError};
 use crate::events::MachineEvents;
 use crate::inbox::Inbox;
+use crate::options::MachineOptions;
 use crate::parts::Parts;
 use crate::patience::Patience;
 use crate::resources::Resources;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::Verb;
-use crate::threads::ThreadHook;
 use crate::vcpu::thread::{VcpuHandle, VcpuStopper};
-
-/// What a machine needs beside its specification and files.
-pub struct MachineOptions {
-    /// Takes its events.
-    pub events: Arc<dyn MachineEvents>,
-    /// Its console.
-    pub console: Arc<Console>,
-    /// Boot an operating system even where KVM has no hardware support. It will most likely not get far.
-    pub allow_software_kvm: bool,
-    /// Confines each thread that acts for the guest, as its first act. None in a process that is not all ours.
-    pub on_thread_start: Option<ThreadHook>,
-    /// How long to wait for its threads.
-    pub patience: Patience,
-}
-
-impl MachineOptions {
-    /// The usual options.
-    pub fn new(events: Arc<dyn MachineEvents>, console: Arc<Console>) -> Self {
-        Self {
-            events,
-            console,
-            allow_software_kvm: false,
-            on_thread_start: None,
-            patience: Patience::default(),
-        }
-    }
-}
 
 /// A machine at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,9 @@
 //! goes vCPUs, controllers, devices.
 //!
 //! The guest's clock stands still while the machine does: it is read when the last vCPU has stopped and set again
-//! before the first one starts, so that a guest paused for an hour does not take its watchdogs for late. Its time of
-//! day then lags until something in it looks at a time server.
+//! before the first one starts, so that a guest paused for an hour does not take its watchdogs for late. The ACPI timer
+//! does the same, in its device. The guest's time of day then lags until something in it looks at the CMOS clock, which
+//! goes on, or at a time server.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -88,7 +89,7 @@ impl Parts {
     /// Puts the guest into memory and the vCPUs into their first state. They must be paused.
     pub fn load_guest(&self) -> Result<(), MachineError> {
         self.guest.load(&self.memory)?;
-        let entry = entry_state(&self.guest.plan.entry);
+        let entry = self.guest.plan.entry;
         for (index, vcpu) in self.vcpus.iter().enumerate() {
             let entry = (index == 0).then_some(entry);
             self.on_vcpu(index, vcpu, "put a vCPU into its first state", move |vcpu| {
@@ -257,35 +258,5 @@ fn missed(index: usize) -> impl Fn(Missed) -> MachineError {
     move |missed| match missed {
         Missed::Gone => MachineError::VcpuGone { cpu },
         Missed::Late => MachineError::VcpuStuck { cpu },
-    }
-}
-
-/// The first registers as the hypervisor takes them.
-fn entry_state(entry: &flotilla_boot::EntryState) -> flotilla_hypervisor::EntryState {
-    let segment = |segment: flotilla_boot::SegmentState| flotilla_hypervisor::SegmentState {
-        selector: segment.selector,
-        base: segment.base,
-        limit: segment.limit,
-        access: segment.access,
-    };
-    let table = |table: flotilla_boot::TableState| flotilla_hypervisor::TableState {
-        base: table.base,
-        limit: table.limit,
-    };
-    flotilla_hypervisor::EntryState {
-        rip: entry.rip,
-        rsp: entry.rsp,
-        rbx: entry.rbx,
-        rsi: entry.rsi,
-        rflags: entry.rflags,
-        cr0: entry.cr0,
-        cr3: entry.cr3,
-        cr4: entry.cr4,
-        efer: entry.efer,
-        code: segment(entry.code),
-        data: segment(entry.data),
-        task: segment(entry.task),
-        gdt: table(entry.gdt),
-        idt: table(entry.idt),
     }
 }

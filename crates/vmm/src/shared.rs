@@ -39,7 +39,10 @@ impl Shared {
             return;
         }
         status.state = state;
-        status.booted.get_or_insert_with(Instant::now);
+        // A machine that was restored may wait in a pause for long before it runs.
+        if state == MachineState::Running {
+            status.booted.get_or_insert_with(Instant::now);
+        }
     }
 
     /// Keeps the counters for those who ask after the end.
@@ -105,5 +108,24 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_since_the_start_begins_when_the_guest_first_runs() {
+        let shared = Shared::default();
+        shared.set_state(MachineState::Paused);
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(shared.uptime(), Duration::ZERO, "restored and not yet resumed");
+        shared.set_state(MachineState::Running);
+        let started = shared.uptime();
+        shared.set_state(MachineState::Paused);
+        std::thread::sleep(Duration::from_millis(2));
+        shared.set_state(MachineState::Running);
+        assert!(shared.uptime() >= started + Duration::from_millis(2), "a pause belongs to it");
     }
 }

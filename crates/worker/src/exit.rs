@@ -82,6 +82,7 @@ impl ExitStatus {
             | ErrorCode::WorkerGone
             | ErrorCode::WorkerProtocol
             | ErrorCode::MachineState
+            | ErrorCode::MachineStuck
             | ErrorCode::HostNoSpace
             | ErrorCode::HostNoMemory
             | ErrorCode::Aborted
@@ -127,6 +128,8 @@ mod tests {
         assert_eq!(ExitStatus::of_error(ErrorCode::SpecMemoryTooSmall), ExitStatus::BadSpec);
         assert_eq!(ExitStatus::of_error(ErrorCode::DiskLocked), ExitStatus::BadSpec);
         assert_eq!(ExitStatus::of_error(ErrorCode::KvmDenied), ExitStatus::NoKvm);
-        assert_eq!(ExitStatus::of_error(ErrorCode::Io), ExitStatus::Internal);
+        for code in [ErrorCode::Io, ErrorCode::MachineState, ErrorCode::MachineStuck] {
+            assert_eq!(ExitStatus::of_error(code), ExitStatus::Internal, "{code}");
+        }
     }
 }

@@ -10,7 +10,6 @@
 )]
 
 mod args;
-mod events;
 mod exit;
 mod host;
 mod jail;

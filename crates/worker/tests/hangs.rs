@@ -1,39 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A worker one of whose threads hangs ends nevertheless, in time. A debugger's stop stands for the hang: the thread
-//! neither goes on nor takes notice of anything.
+//! A worker one of whose threads hangs ends nevertheless, in time.
 
 mod support;
 
 use std::time::{Duration, Instant};
 
-use nix::sys::ptrace;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use support::trace::{hang, thread};
 use support::{Running, guest, has_kvm, run_command, skip};
 
 /// The limits of a machine's waiting, and as much again for a busy host.
 const LIMIT: Duration = Duration::from_secs(40);
-
-/// The worker's thread of that name.
-fn thread(process: u32, name: &str) -> Option<Pid> {
-    let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
-    let found = threads.flatten().find(|thread| {
-        std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
-    })?;
-    Some(Pid::from_raw(found.file_name().to_str()?.parse().ok()?))
-}
-
-/// Stops one thread for good.
-fn hang(thread: Pid) -> bool {
-    if ptrace::seize(thread, ptrace::Options::empty()).is_err() {
-        return false;
-    }
-    ptrace::interrupt(thread).unwrap();
-    let stopped = waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
-    assert!(matches!(stopped, WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..)), "{stopped:?}");
-    true
-}
 
 /// Ends a worker whose thread of that name hangs, by two signals, and gives what it says.
 fn ends_without(name: &str) -> Option<String> {

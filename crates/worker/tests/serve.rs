@@ -4,10 +4,10 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,10 @@ use flotilla_spec::MachineSpec;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{ExitReason, MachineEvent, MachineExit, MachineState};
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde_json::{Value, json};
-use support::{BINARY, Running, guest, has_kvm, text, wait_until};
+use support::trace::{hang, thread};
+use support::{BINARY, Running, guest, has_kvm, skip, text, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -166,6 +168,68 @@ fn a_machine_is_configured_booted_and_its_end_reported() {
     assert_eq!(output, "hello\n");
     assert_eq!(worker.process.wait(SOON).code(), Some(0));
     assert!(matches!(client.next_event(SOON), Err(ClientError::Gone)));
+}
+
+#[test]
+fn a_pause_that_a_hanging_vcpu_does_not_follow_has_a_code_of_its_own_and_the_guest_runs_on() {
+    if !has_kvm() {
+        return;
+    }
+    let worker = Worker::start();
+    let client = worker.client();
+    worker.configure(&client, "spin");
+    client.boot().unwrap();
+    read_until(&mut worker.console(0, false), "ready\n");
+    let vcpu = thread(worker.process.0.id(), "vcpu0").unwrap();
+    if !hang(vcpu) {
+        return skip("threads cannot be traced here");
+    }
+    let failure = refused(client.pause());
+    let state = client.info().unwrap().state;
+    worker.process.signal(Signal::SIGKILL);
+    // What is traced is gone only when its tracer has heard of it.
+    let _ = waitpid(vcpu, Some(WaitPidFlag::__WALL));
+    assert_eq!((failure.code.text(), state), ("machine.stuck", MachineState::Running), "{failure}");
+    assert!(failure.remedy.contains("disks and interfaces"), "{}", failure.remedy);
+}
+
+/// What each connection to a console gives, one after the other.
+fn outputs_until_refused(path: &Path, first: ConsoleClient) -> Vec<String> {
+    let (mut outputs, mut console) = (Vec::new(), first);
+    loop {
+        let mut output = String::new();
+        console.read_to_string(&mut output).unwrap();
+        outputs.push(output);
+        console = match ConsoleClient::connect(path, hello(0, false)) {
+            Ok(next) => next,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return outputs,
+            Err(error) => panic!("after {} connections: {error}", outputs.len()),
+        };
+    }
+}
+
+#[test]
+fn whoever_gets_into_the_console_of_a_guest_that_ends_at_once_gets_all_of_it() {
+    if !has_kvm() {
+        return;
+    }
+    let mut worker = Worker::start();
+    let client = worker.client();
+    worker.configure(&client, "hello");
+    // Each from before the start, and then again and again until nobody is let in any more.
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (path, first) = (worker.path("console.sock"), worker.console(0, false));
+            std::thread::spawn(move || outputs_until_refused(&path, first))
+        })
+        .collect();
+    client.boot().unwrap();
+    assert_eq!(reason(&events_to_the_end(&client)), ExitReason::PoweredOff);
+    for reader in readers {
+        let outputs = reader.join().unwrap();
+        assert!(outputs.iter().all(|output| output == "hello\n"), "{outputs:?}");
+    }
+    assert_eq!(worker.process.wait(SOON).code(), Some(0));
 }
 
 /// How many system call filters each thread of a process has, by the name of the thread.

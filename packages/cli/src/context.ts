@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { Flotilla } from '@flotilla/sdk';
+import { type ClientOptions, Flotilla } from '@flotilla/sdk';
 import type { Command } from 'commander';
+import { trustedFetch } from './local/trusted-fetch.js';
 import type { OutputFormat } from './output/render.js';
 
 /** Options that every command takes. */
@@ -24,16 +25,30 @@ export interface Context {
 /** The client and the options for a command. On the orchestrator's own host, its address and first key are read from its data directory. */
 export function contextOf(command: Command): Context {
   const options = command.optsWithGlobals<GlobalOptions>();
-  const baseUrl = options.url ?? process.env['FLOTILLA_URL'] ?? localUrl();
-  const apiKey = options.apiKey ?? process.env['FLOTILLA_API_KEY'] ?? (isHere(baseUrl) ? localKey() : undefined);
-  const client = new Flotilla({ ...(baseUrl === undefined ? {} : { baseUrl }), ...(apiKey === undefined ? {} : { apiKey }) });
-  return { client, output: options.output, signal: interrupted() };
+  return { client: new Flotilla(clientOptions(options)), output: options.output, signal: interrupted() };
+}
+
+/**
+ * Whom to talk to, and with which key. Who gives both, by options or environment, has chosen. Where we found one of them, nobody has said
+ * who may have the key: it goes to a process of this host that may read it, and to no other (`trustedFetch`).
+ */
+export function clientOptions(given: Pick<GlobalOptions, 'url' | 'apiKey'>): ClientOptions {
+  const givenUrl = given.url ?? setting('FLOTILLA_URL');
+  const givenKey = given.apiKey ?? setting('FLOTILLA_API_KEY');
+  const baseUrl = givenUrl ?? localUrl();
+  const local = localKey();
+  const apiKey = givenKey ?? (isHere(baseUrl) ? local?.key : undefined);
+  return {
+    ...(baseUrl === undefined ? {} : { baseUrl }),
+    ...(apiKey === undefined ? {} : { apiKey }),
+    ...(apiKey === undefined || (givenUrl !== undefined && givenKey !== undefined) ? {} : { fetch: trustedFetch(local?.owner) }),
+  };
 }
 
 /** Where an orchestrator of this user keeps its data. */
 export function dataDirectory(): string {
-  const chosen = process.env['FLOTILLA_DATA_DIR'];
-  if (chosen !== undefined && chosen !== '') return chosen;
+  const chosen = setting('FLOTILLA_DATA_DIR');
+  if (chosen !== undefined) return chosen;
   if (process.getuid?.() === 0) return '/var/lib/flotilla';
   return join(process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'flotilla');
 }
@@ -48,14 +63,26 @@ function localUrl(): string | undefined {
   }
 }
 
-/** Whether an address is on this host. The administrator's key that lies here is shown to no other. */
+/** Whether an address is on this host, where no TLS is spoken. The administrator's key that lies here is shown to no other. */
 function isHere(url: string | undefined): boolean {
   if (url === undefined || url === localUrl()) return true;
-  return URL.canParse(url) && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'http:' && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }
 
-function localKey(): string | undefined {
-  return readIfThere('admin.key')?.trim();
+/** The key, and the user to whom its file belongs: who can read it there may be sent it. */
+function localKey(): { readonly key: string; readonly owner: number } | undefined {
+  try {
+    const file = openSync(join(dataDirectory(), 'admin.key'), 'r');
+    try {
+      return { key: readFileSync(file, 'utf8').trim(), owner: fstatSync(file).uid };
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return undefined;
+  }
 }
 
 function readIfThere(name: string): string | undefined {
@@ -64,6 +91,11 @@ function readIfThere(name: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A variable of the environment; an empty one is none. */
+function setting(name: string): string | undefined {
+  return process.env[name] || undefined;
 }
 
 function interrupted(): AbortSignal {

@@ -13,7 +13,13 @@ import { outputFormats } from './output/render.js';
 
 const help = `
 Exit status: 0 done, 1 failed, 2 wrong use, 3 no orchestrator answers, 4 key refused, 5 no such thing, 130 interrupted.
-Environment: FLOTILLA_URL, FLOTILLA_API_KEY; on the orchestrator's own host both are found by themselves.`;
+Environment:
+  FLOTILLA_URL, FLOTILLA_API_KEY  as --url and --api-key. On the orchestrator's own host both are found by themselves, in its data
+                                  directory; unless both are given, the key is sent only to a process of root, of yours, or of who
+                                  owns the data directory's key (else: connection.untrusted, 3).
+  FLOTILLA_DATA_DIR               that data directory (/var/lib/flotilla for root, else ~/.local/share/flotilla)
+  FLOTILLA_PATIENCE               seconds (60) that "machine console", "event watch" and "operation watch" wait for an orchestrator
+                                  that goes away while they run; then they end with 3. They go on where they were.`;
 
 /** The whole command line: nouns, then verbs. */
 export function makeProgram(): Command {

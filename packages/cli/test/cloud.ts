@@ -39,9 +39,9 @@ export class Cloud {
     this.#up = await this.up(['--import-root', this.folder, ...options]);
   }
 
-  /** `flotilla up` until it listens. Its end is the caller's business. */
-  async up(options: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
-    const child = this.spawn(['up', ...options], env);
+  /** `flotilla up` until it listens, leading a process group of its own if `detached`. Its end is the caller's business. */
+  async up(options: readonly string[], env: NodeJS.ProcessEnv = {}, detached = false): Promise<ChildProcess> {
+    const child = this.spawn(['up', ...options], env, detached);
     child.stderr?.resume();
     for await (const chunk of child.stdout ?? []) {
       if (String(chunk).includes('listening on')) return child;
@@ -73,8 +73,8 @@ export class Cloud {
   }
 
   /** Starts a command that somebody talks to or ends. */
-  spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-    return spawn(process.execPath, [cli, ...args], { env: { ...this.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}, detached = false): ChildProcess {
+    return spawn(process.execPath, [cli, ...args], { env: { ...this.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'], detached });
   }
 
   /** A shell's way to `flotilla`: a folder for the PATH. */

@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-import { once } from 'node:events';
-import { type FileHandle, open } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
 
+import { connected, gone, hello, Received, welcome } from './console-socket.js';
 import { abortedError, FlotillaError, settled } from './errors.js';
 import * as native from './native.js';
 import { requireBytes, requireText } from './validate.js';
 
-const MAGIC = 0x4e4f4346;
 const WRITER = 1;
 const SNAPSHOT = 2;
 const LIVE = 0xffff_ffff_ffff_ffffn;
-/** Bytes of the hello of either end. */
-const HELLO = 16;
 const OK = 0;
 const WRITER_TAKEN = 1;
+const FULL = 3;
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Most bytes of output that a machine keeps; a worker that promises more is not believed. */
 const RING = 1 << 20;
 /** How long a worker may keep a snapshot waiting before the file it leaves is read instead. */
 const SNAPSHOT_MILLISECONDS = 5000;
-/** The longest path of a UNIX socket. */
-const MAX_SOCKET_PATH = 107;
 
 export interface OpenConsoleOptions {
   /** `machine.consolePath`. */
@@ -93,7 +88,7 @@ async function snapshot(path: string, signal: AbortSignal | undefined): Promise<
     if (status !== OK || ring > RING || start > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
     const bytes = Buffer.alloc(ring);
     let length = rest.copy(bytes);
-    for await (const chunk of chunks(socket)) {
+    for await (const chunk of new Received(socket).read()) {
       if (length === ring) break;
       length += Buffer.from(chunk).copy(bytes, length);
     }
@@ -106,7 +101,11 @@ async function snapshot(path: string, signal: AbortSignal | undefined): Promise<
   }
 }
 
-/** Connects to the console of a machine, in whichever process it runs. */
+/**
+ * Connects to the console of a machine, in whichever process it runs. Who gets in is given everything from `offset` on, to the
+ * last byte, also of a guest that ends at once. A worker that has ended is `worker.gone`: `readConsole` has what it kept.
+ * 32 may read at once, one more is `console.full`; a writer has a place of its own.
+ */
 export async function openConsole(options: OpenConsoleOptions): Promise<ConsoleConnection> {
   const { signal, write = false } = options;
   const path = requireText(options.path, '$.path');
@@ -138,7 +137,7 @@ class SocketConsole implements ConsoleConnection {
     readonly ringBytes: number,
     private readonly mayWrite: boolean,
   ) {
-    this.data = chunks(socket);
+    this.data = new Received(socket).read();
   }
 
   async write(bytes: Uint8Array | string): Promise<void> {
@@ -155,70 +154,12 @@ class SocketConsole implements ConsoleConnection {
   }
 }
 
-async function* chunks(socket: Socket): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of socket) yield chunk as Uint8Array;
-  } catch (error) {
-    // Closing our own end in the middle of a read is an end like any other.
-    if (!isClose(error)) throw gone(error);
-  }
-}
-
-function hello(flags: number, offset: bigint): Buffer {
-  const message = Buffer.alloc(HELLO);
-  message.writeUInt32LE(MAGIC, 0);
-  message.writeUInt32LE(flags, 4);
-  message.writeBigUInt64LE(offset, 8);
-  return message;
-}
-
-/** Reads exactly the answer; what came after it is output already. */
-async function welcome(socket: Socket): Promise<{ status: number; ring: number; start: bigint; rest: Buffer }> {
-  let answer = Buffer.alloc(0);
-  while (answer.length < HELLO) {
-    const chunk = socket.read() as Buffer | null;
-    if (chunk !== null) answer = Buffer.concat([answer, chunk]);
-    else if (socket.destroyed || socket.readableEnded) throw gone(undefined);
-    else await Promise.race([once(socket, 'readable'), once(socket, 'close')]);
-  }
-  return { status: answer.readUInt32LE(0), ring: answer.readUInt32LE(4), start: answer.readBigUInt64LE(8), rest: answer.subarray(HELLO) };
-}
-
-async function connected(path: string): Promise<Socket> {
-  const directory = path.length > MAX_SOCKET_PATH ? await opened(dirname(path)) : undefined;
-  try {
-    const short = directory === undefined ? path : join('/proc/self/fd', String(directory.fd), basename(path));
-    const socket = connect({ path: short });
-    await once(socket, 'connect').catch((error: unknown) => {
-      throw gone(error, path);
-    });
-    // Later errors end the data, or reject what is under way.
-    socket.on('error', () => {});
-    return socket;
-  } finally {
-    await directory?.close();
-  }
-}
-
-async function opened(directory: string): Promise<FileHandle> {
-  return open(directory, 'r').catch((error: unknown) => {
-    throw gone(error, directory);
-  });
-}
-
 function refused(status: number): FlotillaError {
   if (status === WRITER_TAKEN) {
     return new FlotillaError({ code: 'console.busy', message: 'Another connection writes to this console' });
   }
+  if (status === FULL) {
+    return new FlotillaError({ code: 'console.full', message: 'As many connections read from this console as may' });
+  }
   return new FlotillaError({ code: 'worker.protocol', message: `The console refused the connection with status ${status}` });
-}
-
-function gone(cause: unknown, path?: string): FlotillaError {
-  const message = path === undefined ? 'The console connection has ended' : `Nothing listens at the console ${path}`;
-  return new FlotillaError({ code: 'worker.gone', message, cause });
-}
-
-function isClose(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ABORT_ERR';
 }

@@ -15,4 +15,4 @@ export type * from './generated/spec.js';
 export * from './host.js';
 export { type AdoptOptions, type CreateOptions, type Isolation, Machine } from './machine.js';
 export { resolveWorkerPath } from './worker-path.js';
-export { listWorkers, readExit, removeStale, type WorkerRecord } from './workers.js';
+export { endWorker, listWorkers, readExit, removeStale, type WorkerRecord } from './workers.js';

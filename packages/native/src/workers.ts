@@ -37,6 +37,16 @@ export async function readExit(runtimeDirectory: string, id: string): Promise<Ma
   return (await settled<MachineExit | null>(() => native.lastExit(directory, machine))) ?? undefined;
 }
 
+/**
+ * Ends the worker of a machine by what its record says of the process (`SIGKILL`), for one that cannot be adopted. What it leaves
+ * stays until `removeStale`. No worker, or one that has ended, is no error; an in-process machine is left alone.
+ */
+export async function endWorker(runtimeDirectory: string, id: string): Promise<void> {
+  const directory = requireText(runtimeDirectory, '$.runtimeDirectory');
+  const machine = requireText(id, '$.id');
+  return settled(() => native.endWorker(directory, machine));
+}
+
 /** Removes what a dead worker left. A live one is `worker.busy`, an absent directory no error. */
 export async function removeStale(runtimeDirectory: string, id: string): Promise<void> {
   const directory = requireText(runtimeDirectory, '$.runtimeDirectory');

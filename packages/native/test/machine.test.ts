@@ -345,6 +345,26 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
       expect(rest).to.equal('button\n');
     });
 
+    it('of a guest that ends at once is whole for who attached before, and for who asks afterwards', async () => {
+      for (let turn = 0; turn < 5; turn += 1) {
+        const machine = await bench.create('hello');
+        const place = { id: machine.id, runtimeDirectory: bench.runtimeDirectory };
+        const console = await openConsole({ path: machine.consolePath, write: true });
+        await machine.boot();
+        await eventOf(machine, 'stopped');
+        // Typing when nobody is there any more takes nothing away.
+        while (
+          await console.write('x').then(
+            () => true,
+            () => false,
+          )
+        )
+          await sleep(5);
+        expect(await readUntil(console, 'hello\n')).to.equal('hello\n');
+        expect(Buffer.from((await readConsole(place))?.bytes ?? []).toString('latin1')).to.equal('hello\n');
+      }
+    });
+
     it('ends for a reader that closes or aborts', async () => {
       const machine = await bench.boot('idle');
       await outputUntil(machine, 'ready\n');

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync 
 import { join } from 'node:path';
 import { expect } from 'chai';
 
-import { listWorkers, Machine, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
+import { endWorker, listWorkers, Machine, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
 import { isRunning, packageEntry } from './support/host.js';
 import { benchForEach, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
@@ -40,6 +40,20 @@ describe('A worker', function () {
     expect(record?.alive).to.equal(false);
     await removeStale(bench.runtimeDirectory, machine.id);
     expect(await listWorkers(bench.runtimeDirectory)).to.deep.equal([]);
+  });
+
+  it('can be ended by its record alone, and nothing else can be ended so', async () => {
+    const machine = await bench.boot('spin');
+    await endWorker(bench.runtimeDirectory, 'another');
+    expect(isRunning(machine.pid)).to.equal(true);
+    await endWorker(bench.runtimeDirectory, machine.id);
+    expect(isRunning(machine.pid)).to.equal(false);
+    expect((await eventOf(machine, 'worker-exited')).signal).to.equal(9);
+    const [record] = await listWorkers(bench.runtimeDirectory);
+    expect(record?.alive, 'what it leaves stays').to.equal(false);
+    await endWorker(bench.runtimeDirectory, machine.id);
+    await removeStale(bench.runtimeDirectory, machine.id);
+    await rejects(endWorker(bench.runtimeDirectory, '../etc'), 'spec.id_invalid');
   });
 
   it('is reported dead even by its exit status when its machine ends', async () => {

@@ -13,12 +13,16 @@ import { IdempotencyStore } from './api/idempotency/idempotency.store.js';
 import { ImageDelete, ImageImport } from './api/images/image.operations.js';
 import { KeysService } from './api/keys/keys.service.js';
 import { MACHINE_OPERATIONS, MachineOperations } from './api/machines/machine.operations.js';
+import { UnseenMachines } from './api/machines/unseen-machines.js';
 import { OperationRunner } from './api/operations/operation-runner.js';
 import { Reconcilers } from './api/reconcilers.service.js';
 import { StartUp } from './api/start-up.service.js';
 import { AppModule, type Outside } from './app.module.js';
+import { keyBeforeBody } from './http/auth.guard.js';
+import { requireObject } from './http/body-checks.js';
 import { allowLongUploads, requestLimits } from './http/request-limits.js';
-import { requestContext, requireJson, requireObject } from './http/request-context.js';
+import { afterFirstLook, requestContext, requireJson } from './http/request-context.js';
+import { requirePlainTarget, takeTargetsInAnyForm } from './http/request-target.js';
 
 const BODY_LIMIT = '1mb';
 const STOP_MILLISECONDS = 5_000;
@@ -30,7 +34,7 @@ export interface RunningApi {
   stop(): Promise<void>;
 }
 
-/** Starts the api role: listens first, adopts what runs right after. */
+/** Starts the api role: listens first, adopts what runs right after. Requests wait a moment for that. */
 export async function startApi(outside: Outside): Promise<RunningApi> {
   const { config, log, database, agent } = outside;
   const app = await NestFactory.create<NestExpressApplication>(AppModule.with(outside), {
@@ -48,12 +52,17 @@ export async function startApi(outside: Outside): Promise<RunningApi> {
   await app.get(IdempotencyStore).settleInterrupted();
   app.get(ConsoleGateway).attach(app.getHttpServer());
   await app.get(StartUp).collect();
+  const unseen = app.get(UnseenMachines);
+  await unseen.collect();
   await app.listen(config.listen.port, config.listen.host);
   const url = urlOf(app.getHttpServer().address() as AddressInfo);
   await announce(config.dataDirectory, url);
   const reconcilers = app.get(Reconcilers);
   const starting = reconcilers.start().then(
-    () => app.get(HealthService).markStarted(),
+    () => {
+      app.get(HealthService).markStarted();
+      unseen.endFirstLook();
+    },
     (error: unknown) => log.error({ err: error }, 'the reconcilers do not run'),
   );
   return {
@@ -77,7 +86,9 @@ function configure(app: NestExpressApplication): void {
   app.disable('x-powered-by');
   app.disable('etag');
   allowLongUploads(app.getHttpServer());
-  app.use(requestLimits(), requestContext, requireJson);
+  takeTargetsInAnyForm(app.getHttpServer());
+  app.use(requestLimits(), afterFirstLook(app.get(UnseenMachines)), requestContext, requirePlainTarget);
+  app.use(keyBeforeBody(app.get(KeysService)), requireJson);
   app.useBodyParser('json', { limit: BODY_LIMIT, strict: true, type: ['application/json', 'application/*+json'] });
   app.use(requireObject);
 }

@@ -14,6 +14,7 @@ import { IdempotencyStore } from './api/idempotency/idempotency.store.js';
 import { ImageDelete, ImageImport } from './api/images/image.operations.js';
 import { ImageRepository, KyselyImageRepository } from './api/images/image.repository.js';
 import { ImageUploads } from './api/images/image-uploads.service.js';
+import { OpenUploads } from './api/images/open-uploads.js';
 import { ImagesService } from './api/images/images.service.js';
 import { KeyRepository, KyselyKeyRepository } from './api/keys/key.repository.js';
 import { KeysService } from './api/keys/keys.service.js';
@@ -27,10 +28,10 @@ import { MachinePlanner } from './api/machines/machine-plan.service.js';
 import { MachineRepository } from './api/machines/machine.repository.js';
 import { MachineStates } from './api/machines/machine-states.service.js';
 import { MachineSteps } from './api/machines/machine-steps.service.js';
-import { MachineServices } from './api/machines/machine-services.service.js';
 import { MachineStores } from './api/machines/machine-stores.service.js';
 import { MachinesReconciler } from './api/machines/machines.reconciler.js';
 import { MachinesService } from './api/machines/machines.service.js';
+import { UnseenMachines } from './api/machines/unseen-machines.js';
 import { AddressHolders } from './api/networks/address-holders.js';
 import { KyselyNetworkRepository, NetworkRepository } from './api/networks/network.repository.js';
 import { NetworksService } from './api/networks/networks.service.js';
@@ -38,6 +39,7 @@ import { KyselyOperationRepository, OperationRepository } from './api/operations
 import { OperationRunner } from './api/operations/operation-runner.js';
 import { OperationsService } from './api/operations/operations.service.js';
 import { PoolsService } from './api/pools/pools.service.js';
+import { Installation } from './api/installation.service.js';
 import { OrphansReconciler } from './api/orphans.reconciler.js';
 import { ReconcilerRuns } from './api/reconciler-runs.service.js';
 import { Reconcilers } from './api/reconcilers.service.js';
@@ -79,6 +81,7 @@ const REPOSITORIES: Provider[] = [
 const SERVICES: Provider[] = [
   { provide: AddressHolders, useClass: MachineAddressHolders },
   MachinesService,
+  UnseenMachines,
   MachineStores,
   MachinePlanner,
   MachineActions,
@@ -86,11 +89,11 @@ const SERVICES: Provider[] = [
   MachineStates,
   MachineSteps,
   MachineOperations,
-  MachineServices,
   MachinesReconciler,
   LeasesReconciler,
   ImagesService,
   ImageUploads,
+  OpenUploads,
   ImageImport,
   ImageDelete,
   PoolsService,
@@ -107,6 +110,7 @@ const SERVICES: Provider[] = [
   HealthService,
   Metrics,
   ConsoleGateway,
+  Installation,
   OrphansReconciler,
   StartUp,
   Housekeeping,

@@ -5,6 +5,21 @@ export type ClientOptions = {
     baseUrl: 'http://127.0.0.1:7070' | (string & {});
 };
 
+export type AddressLease = {
+    /**
+     * IPv4 address.
+     */
+    ip: string;
+    /**
+     * When the lease ends unless the guest renews it.
+     */
+    expiresAt: string;
+    /**
+     * Name that the guest gave itself; not to be trusted.
+     */
+    hostname?: string;
+};
+
 export type Audit = {
     /**
      * Id; sorts by time.
@@ -214,7 +229,7 @@ export type FieldProblem = {
     /**
      * Stable code of the fault.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.console_unavailable' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * JSON path of the field, for example `disks[0].image`.
      */
@@ -371,7 +386,7 @@ export type Image = {
 
 export type ImageOrigin = {
     /**
-     * Path of the file on the host.
+     * Path of the file on the host; shown to administrators alone.
      */
     path?: string;
     /**
@@ -546,15 +561,11 @@ export type MachineAddress = {
     /**
      * IPv4 address that is reserved for it: DHCP gives it this one and no other machine.
      */
-    reservedIp?: string;
+    address?: string;
     /**
-     * IPv4 address that the guest has taken by DHCP; absent until it has asked, and after its lease ended.
+     * What the guest has taken; absent until it has asked, and after its lease ended.
      */
-    ip?: string;
-    /**
-     * When that lease ends unless the guest renews it.
-     */
-    leaseExpiresAt?: string;
+    lease?: AddressLease;
 };
 
 export type MachineDisk = {
@@ -715,7 +726,7 @@ export type NoBody = {
 
 export type Observed = {
     /**
-     * State it is in.
+     * State it is in; `unknown`: the host was not looked at since the orchestrator was started.
      */
     state: 'creating' | 'stopped' | 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'failed' | 'deleting' | 'unknown';
     /**
@@ -881,7 +892,7 @@ export type Pool = {
      */
     allocatedBytes: number;
     /**
-     * Bytes that are free.
+     * Bytes that new images and volumes may take: what is free, less a part kept back for the database.
      */
     availableBytes: number;
     /**
@@ -914,7 +925,7 @@ export type Problem = {
     /**
      * Stable code; decide by it, never by the texts.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.console_unavailable' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * What went wrong in this case.
      */
@@ -1317,7 +1328,7 @@ export type EventsFollowError = EventsFollowErrors[keyof EventsFollowErrors];
 
 export type EventsFollowResponses = {
     /**
-     * A stream: `id` is the sequence number, `event` the kind, `data` an Event as JSON. A comment comes every 15 s. A listener that cannot keep up is disconnected.
+     * A stream: `id` is the sequence number, `event` the kind, `data` an Event as JSON. A message of an `id` alone comes first and every 15 s: the place to resume from. A listener that does not read for 60 s while events wait is disconnected. Events of API keys (`key.*`) are told to administrators alone.
      */
     200: string;
 };
@@ -1472,7 +1483,7 @@ export type HostsDoctorError = HostsDoctorErrors[keyof HostsDoctorErrors];
 
 export type HostsDoctorResponses = {
     /**
-     * A fresh report.
+     * A report, at most 2 s old.
      */
     200: HostReport;
 };
@@ -1492,13 +1503,13 @@ export type ImagesListData = {
          */
         cursor?: string;
         /**
-         * Only rows that have all these labels: `key=value,key2=value2`.
-         */
-        labels?: string;
-        /**
          * Only the row of this name.
          */
         name?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
     };
     url: '/v1/images';
 };
@@ -1572,6 +1583,7 @@ export type ImagesImportErrors = {
     403: Problem;
     /**
      * `image.name_taken`: An image of this name exists.
+     * `operation.cancelled`: The operation was cancelled.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -1636,6 +1648,10 @@ export type ImagesRemoveData = {
          * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
          */
         Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
     };
     path: {
         /**
@@ -1669,8 +1685,13 @@ export type ImagesRemoveErrors = {
     /**
      * `image.in_use`: The image is in use.
      * `image.not_ready`: The image is not ready.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
+    /**
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
     /**
      * `internal`: Something went wrong inside Flotilla.
      */
@@ -1786,6 +1807,7 @@ export type ImagesUploadErrors = {
     403: Problem;
     /**
      * `image.name_taken`: An image of this name exists.
+     * `operation.cancelled`: The operation was cancelled.
      */
     409: Problem;
     /**
@@ -1948,6 +1970,12 @@ export type KeysCreateResponse = KeysCreateResponses[keyof KeysCreateResponses];
 
 export type KeysRemoveData = {
     body?: never;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
     path: {
         /**
          * Id or name of the key.
@@ -1961,6 +1989,7 @@ export type KeysRemoveData = {
 export type KeysRemoveErrors = {
     /**
      * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
      */
     400: Problem;
     /**
@@ -1978,8 +2007,13 @@ export type KeysRemoveErrors = {
     404: Problem;
     /**
      * `key.last_admin`: The last admin key cannot be deleted.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
+    /**
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
     /**
      * `internal`: Something went wrong inside Flotilla.
      */
@@ -2010,13 +2044,13 @@ export type MachinesListData = {
          */
         cursor?: string;
         /**
-         * Only rows that have all these labels: `key=value,key2=value2`.
-         */
-        labels?: string;
-        /**
          * Only the row of this name.
          */
         name?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
     };
     url: '/v1/machines';
 };
@@ -2171,6 +2205,10 @@ export type MachinesRemoveData = {
          */
         Prefer?: string;
         /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
          * ETag the machine must still have.
          */
         'If-Match'?: string;
@@ -2211,12 +2249,17 @@ export type MachinesRemoveErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
     /**
      * `precondition.failed`: The resource has changed.
      */
     412: Problem;
+    /**
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
     /**
      * `internal`: Something went wrong inside Flotilla.
      */
@@ -2293,6 +2336,10 @@ export type MachinesUpdateData = {
     body?: UpdateMachine;
     headers?: {
         /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
          * ETag the machine must still have.
          */
         'If-Match'?: string;
@@ -2310,6 +2357,7 @@ export type MachinesUpdateData = {
 export type MachinesUpdateErrors = {
     /**
      * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
      */
     400: Problem;
     /**
@@ -2325,6 +2373,10 @@ export type MachinesUpdateErrors = {
      * `machine.not_found`: There is no such machine.
      */
     404: Problem;
+    /**
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
     /**
      * `precondition.failed`: The resource has changed.
      */
@@ -2343,6 +2395,7 @@ export type MachinesUpdateErrors = {
      * `request.invalid_type`: A field has the wrong type.
      * `request.invalid_value`: A field has a value that is not allowed.
      * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
      */
     422: Problem;
     /**
@@ -3097,10 +3150,6 @@ export type NetworksListData = {
          */
         cursor?: string;
         /**
-         * Only rows that have all these labels: `key=value,key2=value2`.
-         */
-        labels?: string;
-        /**
          * Only the row of this name.
          */
         name?: string;
@@ -3491,10 +3540,6 @@ export type VolumesListData = {
          * The `nextCursor` of the page before.
          */
         cursor?: string;
-        /**
-         * Only rows that have all these labels: `key=value,key2=value2`.
-         */
-        labels?: string;
         /**
          * Only the row of this name.
          */

@@ -176,6 +176,11 @@ describe('The SDK, against an orchestrator', () => {
     const denied = (await rejection(reader.machines.create(machine('denied')))) as PermissionError;
     expect(denied).to.be.instanceOf(PermissionError);
     expect(denied.message).to.contain('machines:write');
+    const shown = await client.machines.create(machine('shown'));
+    const console = await rejection((await reader.machines.get('shown')).console());
+    expect(console).to.be.instanceOf(PermissionError).and.to.include({ code: 'auth.forbidden' });
+    (await (await reader.machines.get('shown')).console({ write: false })).close();
+    await shown.delete({ force: true });
     const kept = await client.machines.create(machine('kept', { start: false }));
     expect(await rejection(client.machines.create(machine('kept')))).to.be.instanceOf(ConflictError);
     await kept.update({ labels: { changed: 'yes' } });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use flotilla_device_model::block::{BlockQueue, Completion, Request};
 
-use crate::file::Disk;
+use crate::disk::Disk;
 use crate::transfer::{Direction, Transfer};
 
 /// A queue whose requests run one after the other.

@@ -19,7 +19,7 @@ use io_uring::squeue::Flags;
 use io_uring::{IoUring, opcode, squeue, types};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
-use crate::file::Disk;
+use crate::disk::Disk;
 use crate::transfer::{Direction, Transfer};
 
 /// The disk is the only registered file.

@@ -46,6 +46,40 @@ pub fn elf(kernel: &Elf) -> Vec<u8> {
     file
 }
 
+/// A program header of a made ELF file.
+#[derive(Clone, Copy)]
+pub struct Part {
+    pub kind: u32,
+    /// From the end of the program headers.
+    pub offset: u64,
+    pub address: u64,
+    pub len: u64,
+    pub memory_len: u64,
+}
+
+/// An ELF file of these parts, and `bytes` bytes 0xcc that they take from.
+pub fn elf_of(parts: &[Part], entry: u64, bytes: u64) -> Vec<u8> {
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    file.extend(entry.to_le_bytes());
+    file.extend(64_u64.to_le_bytes());
+    file.extend([0; 14]);
+    file.extend(56_u16.to_le_bytes());
+    file.extend(u16::try_from(parts.len()).unwrap().to_le_bytes());
+    file.resize(64, 0);
+    let start = 64 + 56 * parts.len() as u64;
+    for part in parts {
+        file.extend(part.kind.to_le_bytes());
+        file.extend([7, 0, 0, 0]);
+        for field in [start + part.offset, part.address, part.address, part.len, part.memory_len, 0x1000] {
+            file.extend(field.to_le_bytes());
+        }
+    }
+    file.resize(file.len() + usize::try_from(bytes).unwrap(), 0xcc);
+    file
+}
+
 /// What a made bzImage holds.
 pub struct Bz {
     pub init_size: u32,

@@ -19,7 +19,7 @@ impl ConsoleClient {
     /// Connects to the console socket at `path`.
     ///
     /// # Errors
-    /// `AddrInUse` when another client is the writer, otherwise what the socket says.
+    /// `AddrInUse` when another client is the writer, `ResourceBusy` when as many read as may, otherwise what the socket says.
     pub fn connect(path: &Path, hello: Hello) -> io::Result<Self> {
         let mut stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -34,6 +34,10 @@ impl ConsoleClient {
             Status::WriterTaken => {
                 Err(io::Error::new(io::ErrorKind::AddrInUse, "Another client is the writer"))
             }
+            Status::Full => Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "As many clients as may are connected: close another one first",
+            )),
             Status::BadHello => Err(io::Error::other("Console does not know this protocol")),
         }
     }

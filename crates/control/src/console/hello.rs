@@ -39,6 +39,8 @@ pub enum Status {
     WriterTaken,
     /// It did not speak this protocol.
     BadHello,
+    /// As many clients read as may.
+    Full,
 }
 
 /// What the server answers.
@@ -83,6 +85,7 @@ impl Welcome {
             Status::Ok => 0,
             Status::WriterTaken => 1,
             Status::BadHello => 2,
+            Status::Full => 3,
         };
         join(status, self.ring, self.offset)
     }
@@ -94,6 +97,7 @@ impl Welcome {
             0 => Status::Ok,
             1 => Status::WriterTaken,
             2 => Status::BadHello,
+            3 => Status::Full,
             _ => return None,
         };
         Some(Self { status, ring, offset })

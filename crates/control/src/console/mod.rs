@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   client ──▶ magic u32 'FCON' · flags u32 (0, 1 writer, 2 snapshot) · offset u64 (all ones: from now on, 0: oldest)
-//!          ◀── status u32 (0 ok, 1 writer taken, 2 bad hello) · ring u32 (bytes) · offset u64 (of the first byte)
+//!          ◀── status u32 (0 ok, 1 writer taken, 2 bad hello, 3 full) · ring u32 (bytes) · offset u64 (of the first byte)
 //!          ◀──▶ raw bytes; what a reader sends is dropped
 //! ```
 //!

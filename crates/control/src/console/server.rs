@@ -3,6 +3,10 @@
 //!
 //! Each connection has two threads of its own: one takes output from the endpoint, one brings input. A reader that
 //! does not read blocks only its own thread.
+//!
+//! A server that finishes first shuts its listening socket down. From then on the kernel refuses connections, and still
+//! hands out those that it took before: each of them is served to its end. So a client that gets in gets everything,
+//! and one that comes too late learns so at once and reads what the machine left behind.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -18,8 +22,10 @@ use super::writer::{Turn, Writer};
 use super::{Chunk, Endpoint};
 use crate::thread::named;
 
-/// How many connections a console has at once; more are closed.
-const MAX_CONNECTIONS: usize = 32;
+/// How many readers a console has at once; more are refused.
+const MAX_READERS: usize = 32;
+/// How many connections it has at once. Readers cannot take the places of a writer, and of those who look at what is kept.
+const MAX_CONNECTIONS: usize = MAX_READERS + 8;
 /// How long a client may take to say hello, and a blocked step may take before it looks around.
 const STEP: Duration = Duration::from_secs(2);
 const CHUNK: usize = 16 << 10;
@@ -27,16 +33,25 @@ const CHUNK: usize = 16 << 10;
 /// A running console server. Dropping it closes the connections and ends its threads.
 pub struct ConsoleServer {
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
     listener: UnixListener,
     endpoint: Arc<dyn Endpoint>,
+    /// No more connections come: an accept that fails is the last one.
+    finishing: AtomicBool,
+    /// Threads end at the next step, whatever they have still to send.
     stopping: AtomicBool,
     writer: Writer,
-    connections: Mutex<Vec<Arc<UnixStream>>>,
+    connections: Mutex<Vec<Connection>>,
     fewer: Condvar,
+}
+
+struct Connection {
+    stream: Arc<UnixStream>,
+    /// Whether it takes the place of a reader.
+    reads: bool,
 }
 
 impl ConsoleServer {
@@ -48,6 +63,7 @@ impl ConsoleServer {
         let shared = Arc::new(Shared {
             listener,
             endpoint,
+            finishing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             writer: Writer::default(),
             connections: Mutex::default(),
@@ -55,38 +71,58 @@ impl ConsoleServer {
         });
         let accepting = Arc::clone(&shared);
         let thread = named("console").spawn(move || accept(&accepting))?;
-        Ok(Self { shared, accepting: Some(thread) })
+        Ok(Self { shared, accepting: Mutex::new(Some(thread)) })
     }
 
-    /// Waits until every reader of a console that has ended was given the last output. One that does not read is
-    /// waited for up to `limit`. Whether all have it.
+    /// Takes no more connections and waits until every reader of a console that has ended was given the last output,
+    /// also one that had connected and was not yet let in. One that does not read is waited for up to `limit`.
+    /// Whether all have it.
     pub fn finish(&self, limit: Duration) -> bool {
-        let busy = |connections: &mut Vec<Arc<UnixStream>>| !connections.is_empty();
-        let waited = self.shared.fewer.wait_timeout_while(self.shared.lock(), limit, busy);
+        self.end_accepting();
+        let busy = |connections: &mut Vec<Connection>| !connections.is_empty();
+        let waited = self.shared.fewer.wait_timeout_while(lock(&self.shared.connections), limit, busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Returns once every connection that the kernel took has been let in, or closed because there are too many.
+    fn end_accepting(&self) {
+        self.shared.finishing.store(true, Ordering::Release);
+        let _ = rustix::net::shutdown(self.shared.listener.as_fd(), rustix::net::Shutdown::Both);
+        if let Some(thread) = lock(&self.accepting).take() {
+            let _ = thread.join();
+        }
     }
 }
 
 impl Drop for ConsoleServer {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
-        let _ = rustix::net::shutdown(self.shared.listener.as_fd(), rustix::net::Shutdown::Both);
-        if let Some(thread) = self.accepting.take() {
-            let _ = thread.join();
-        }
-        for stream in self.shared.lock().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        self.end_accepting();
+        for connection in lock(&self.shared.connections).drain(..) {
+            let _ = connection.stream.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<UnixStream>>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the connection is still on the list.
+    fn serves(&self, stream: &Arc<UnixStream>) -> bool {
+        lock(&self.connections).iter().any(|other| Arc::ptr_eq(&other.stream, stream))
+    }
+
+    /// Gives a connection the place of a reader, if one is left.
+    fn take_place(&self, stream: &Arc<UnixStream>) -> bool {
+        let mut connections = lock(&self.connections);
+        if connections.iter().filter(|other| other.reads).count() >= MAX_READERS {
+            return false;
+        }
+        let own = connections.iter_mut().filter(|other| Arc::ptr_eq(&other.stream, stream));
+        own.for_each(|own| own.reads = true);
+        true
     }
 
     fn forget(&self, stream: &Arc<UnixStream>) {
-        self.lock().retain(|other| !Arc::ptr_eq(other, stream));
+        lock(&self.connections).retain(|other| !Arc::ptr_eq(&other.stream, stream));
         self.fewer.notify_all();
     }
 
@@ -96,10 +132,10 @@ impl Shared {
 }
 
 fn accept(shared: &Arc<Shared>) {
-    while !shared.stopping() {
+    loop {
         match shared.listener.accept() {
             Ok((stream, _)) => admit(shared, stream),
-            Err(_) if shared.stopping() => return,
+            Err(_) if shared.finishing.load(Ordering::Acquire) => return,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a console connection");
                 thread::sleep(Duration::from_millis(100));
@@ -111,12 +147,15 @@ fn accept(shared: &Arc<Shared>) {
 fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     let stream = Arc::new(stream);
     {
-        let mut connections = shared.lock();
+        let mut connections = lock(&shared.connections);
         if connections.len() >= MAX_CONNECTIONS {
             tracing::warn!("a console connection is refused: {MAX_CONNECTIONS} are open");
+            drop(connections);
+            // Takes no time: nothing was sent over it.
+            let _ = answer(shared, &stream, Status::Full, 0);
             return;
         }
-        connections.push(Arc::clone(&stream));
+        connections.push(Connection { stream: Arc::clone(&stream), reads: false });
     }
     let (owner, served) = (Arc::clone(shared), Arc::clone(&stream));
     let serve = move || {
@@ -141,7 +180,8 @@ fn serve(shared: &Arc<Shared>, stream: &Arc<UnixStream>) -> io::Result<()> {
     };
     let turn = match hello.purpose {
         Purpose::Snapshot => return send_snapshot(shared, stream, hello.offset),
-        Purpose::Read => None,
+        Purpose::Read if shared.take_place(stream) => None,
+        Purpose::Read => return answer(shared, stream, Status::Full, 0),
         Purpose::Write => match shared.writer.claim(stream) {
             Some(turn) => Some(turn),
             None => return answer(shared, stream, Status::WriterTaken, 0),
@@ -178,6 +218,8 @@ fn stream_both(
     })?;
     let sent = send_output(shared, stream, offset);
     let _ = stream.shutdown(Shutdown::Both);
+    // Its client has everything. What it typed last may wait for a guest that takes nothing any more.
+    shared.forget(stream);
     let _ = input.join();
     sent
 }
@@ -189,8 +231,7 @@ fn answer(shared: &Shared, mut stream: &UnixStream, status: Status, offset: u64)
 fn send_output(shared: &Shared, stream: &Arc<UnixStream>, mut offset: u64) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     // The input thread takes the connection off the list when its client is gone.
-    let connected = || shared.lock().iter().any(|other| Arc::ptr_eq(other, stream));
-    while !shared.stopping() && connected() {
+    while !shared.stopping() && shared.serves(stream) {
         match shared.endpoint.read(offset, &mut buffer, Duration::from_millis(500)) {
             Chunk::Bytes(len) => {
                 let bytes = buffer.get(..len).unwrap_or_default();
@@ -217,10 +258,10 @@ fn send_all(shared: &Shared, mut stream: &UnixStream, mut bytes: &[u8]) -> io::R
     Ok(())
 }
 
-fn bring_input(shared: &Shared, mut stream: &UnixStream, turn: Option<&Turn>) {
+fn bring_input(shared: &Shared, stream: &Arc<UnixStream>, turn: Option<&Turn>) {
     let mut buffer = [0; 4096];
     while !shared.stopping() {
-        let len = match stream.read(&mut buffer) {
+        let len = match (&**stream).read(&mut buffer) {
             Ok(0) => return,
             Ok(len) => len,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
@@ -228,9 +269,14 @@ fn bring_input(shared: &Shared, mut stream: &UnixStream, turn: Option<&Turn>) {
         };
         let mut bytes = buffer.get(..len).unwrap_or_default();
         // A writer that went while the guest took nothing may have been followed by another one.
-        while turn.is_some_and(Turn::lasts) && !bytes.is_empty() && !shared.stopping() {
+        let lasts = || turn.is_some_and(Turn::lasts) && shared.serves(stream) && !shared.stopping();
+        while !bytes.is_empty() && lasts() {
             let taken = shared.endpoint.write(bytes, Duration::from_millis(200));
             bytes = bytes.get(taken..).unwrap_or_default();
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,9 @@
 //! ```
 //!
 //! The SCI is high while `SCI_EN` is set and a status bit and its enable bit both are.
+//!
+//! The timer counts while the machine runs (ACPI 6.4 §4.8.3.3: in the working state S0) and stands still in a pause, with
+//! the guest's other clock.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,8 +61,11 @@ struct Registers {
     smi_enable: u32,
     smi_command: u8,
     smi_status: u8,
-    /// Value of the timer at nanosecond 0 of the clock. In a saved state: at the moment of saving.
+    /// Value of the timer at nanosecond 0 of the clock while it counts, otherwise its value. So it is in a saved state.
     timer_start: u32,
+    /// Whether the timer counts: from each `resume` to the next `pause`.
+    #[serde(skip)]
+    timer_counts: bool,
 }
 
 /// The power management block.
@@ -123,10 +129,18 @@ impl AcpiPm {
         u32::try_from(ticks & 0xffff_ffff).unwrap_or_default()
     }
 
+    fn timer(&self, registers: &Registers) -> u32 {
+        if registers.timer_counts {
+            registers.timer_start.wrapping_add(self.ticks())
+        } else {
+            registers.timer_start
+        }
+    }
+
     /// The register file as bytes from +0 to +0x38.
     fn image(&self) -> [u8; 0x38] {
         let registers = *self.registers();
-        let timer = registers.timer_start.wrapping_add(self.ticks());
+        let timer = self.timer(&registers);
         let mut image = [0; 0x38];
         let fields: [(usize, u64, usize); 7] = [
             (0x00, registers.pm1_status.into(), 2),
@@ -205,20 +219,33 @@ impl Lifecycle for AcpiPm {
         KIND
     }
 
+    fn pause(&self) {
+        let mut registers = self.registers();
+        registers.timer_start = self.timer(&registers);
+        registers.timer_counts = false;
+    }
+
+    fn resume(&self) {
+        let mut registers = self.registers();
+        registers.timer_start = self.timer(&registers).wrapping_sub(self.ticks());
+        registers.timer_counts = true;
+    }
+
     fn reset(&self) {
         let mut registers = self.registers();
-        *registers = Registers { timer_start: registers.timer_start, ..Registers::default() };
+        let Registers { timer_start, timer_counts, .. } = *registers;
+        *registers = Registers { timer_start, timer_counts, ..Registers::default() };
         self.update_sci(&registers);
     }
 
     fn save(&self) -> Result<DeviceState, StateError> {
         let mut registers = *self.registers();
-        registers.timer_start = registers.timer_start.wrapping_add(self.ticks());
+        registers.timer_start = self.timer(&registers);
         DeviceState::pack(KIND, VERSION, &registers)
     }
 
     fn restore(&self, state: &DeviceState) -> Result<(), StateError> {
-        let mut saved: Registers = state.unpack(KIND, VERSION)?;
+        let saved: Registers = state.unpack(KIND, VERSION)?;
         let impossible = |field| Err(StateError::Impossible { kind: KIND, field });
         if saved.pm1_status & !PM1_STATUS != 0 {
             return impossible("pm1_status");
@@ -229,7 +256,6 @@ impl Lifecycle for AcpiPm {
         if saved.pm1_control & !(PM1_CONTROL | SCI_EN) != 0 {
             return impossible("pm1_control");
         }
-        saved.timer_start = saved.timer_start.wrapping_sub(self.ticks());
         let mut registers = self.registers();
         *registers = saved;
         self.update_sci(&registers);
@@ -338,8 +364,49 @@ mod tests {
     #[test]
     fn counts_at_three_and_a_half_megahertz() {
         let Bench { pm, clock, .. } = bench();
+        pm.resume();
         clock.nanoseconds.store(2_000_000_000, Ordering::SeqCst);
         assert_eq!(read32(&*pm, 8), 2 * 3_579_545);
+    }
+
+    #[test]
+    fn stands_still_until_the_machine_starts_and_in_each_pause() {
+        const SECOND: u32 = 3_579_545;
+        let Bench { pm, clock, .. } = bench();
+        let after = |seconds: u64| {
+            clock.nanoseconds.fetch_add(seconds * 1_000_000_000, Ordering::SeqCst);
+            read32(&*pm, 8) / SECOND
+        };
+        assert_eq!(after(3), 0, "not started");
+        pm.resume();
+        assert_eq!(after(2), 2);
+        pm.pause();
+        assert_eq!(after(100), 2, "paused");
+        pm.pause();
+        pm.reset();
+        assert_eq!(after(100), 2, "reset in a pause");
+        pm.resume();
+        assert_eq!(after(1), 3);
+        pm.resume();
+        assert_eq!(after(1), 4, "resumed twice");
+    }
+
+    #[test]
+    fn goes_on_where_it_was_saved_once_it_is_resumed() {
+        let first = bench();
+        first.pm.resume();
+        first.clock.nanoseconds.store(1_000_000_000, Ordering::SeqCst);
+        first.pm.pause();
+        first.clock.nanoseconds.store(9_000_000_000, Ordering::SeqCst);
+        let state = first.pm.save().unwrap();
+        let second = bench();
+        second.clock.nanoseconds.store(77_000_000_000, Ordering::SeqCst);
+        second.pm.restore(&state).unwrap();
+        second.clock.nanoseconds.store(78_000_000_000, Ordering::SeqCst);
+        assert_eq!(second.pm.save().unwrap(), state, "restored and not yet resumed");
+        second.pm.resume();
+        second.clock.nanoseconds.store(80_000_000_000, Ordering::SeqCst);
+        assert_eq!(read32(&*second.pm, 8), 3 * 3_579_545);
     }
 
     #[test]
@@ -360,6 +427,7 @@ mod tests {
         first.pm.smi_command().write(0, &[ACPI_ENABLE]);
         first.pm.write(2, &PWRBTN.to_le_bytes());
         first.pm.press_power_button();
+        first.pm.resume();
         first.clock.nanoseconds.store(1_000_000_000, Ordering::SeqCst);
         let mut state = first.pm.save().unwrap();
         let second = bench();

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Time as devices see it.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time. Cheap, from any thread.
 pub trait Clock: Send + Sync {
-    /// Seconds since 1970-01-01 00:00 UTC.
-    fn unix_seconds(&self) -> u64;
+    /// Time since 1970-01-01 00:00 UTC.
+    fn unix_time(&self) -> Duration;
+    /// The same in whole seconds.
+    fn unix_seconds(&self) -> u64 {
+        self.unix_time().as_secs()
+    }
     /// Nanoseconds since some moment in the past; never goes back.
     fn nanoseconds(&self) -> u64;
 }
@@ -29,8 +33,8 @@ impl Default for HostClock {
 }
 
 impl Clock for HostClock {
-    fn unix_seconds(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     fn nanoseconds(&self) -> u64 {
@@ -41,6 +45,7 @@ impl Clock for HostClock {
 #[cfg(test)]
 pub(crate) mod fake {
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use super::Clock;
 
@@ -52,8 +57,8 @@ pub(crate) mod fake {
     }
 
     impl Clock for FakeClock {
-        fn unix_seconds(&self) -> u64 {
-            self.seconds.load(Ordering::SeqCst)
+        fn unix_time(&self) -> Duration {
+            Duration::from_secs(self.seconds.load(Ordering::SeqCst))
         }
 
         fn nanoseconds(&self) -> u64 {

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`serial`] | 0x3f8 + 8 | 16550A: console |
 //! | [`i8042`] | 0x60 + 5 | keyboard controller without a keyboard: reset |
-//! | [`rtc`] | 0x70 + 2 | MC146818: time of day, 128 bytes of NVRAM |
+//! | [`rtc`] | 0x70 + 2 | MC146818: time of day, alarm and ticks, 128 bytes of NVRAM |
 //! | [`acpi_pm`] | 0x600 + 128, 0xb2 + 2 | ACPI fixed hardware: power button, soft-off, timer, GPE0 |
 //! | [`reset`] | 0xcf9 | reset control |
 //! | [`pvpanic`] | 0x505 | the guest kernel reports a panic |

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The MC146818 real-time clock with 128 bytes of NVRAM. Ports 0x70 (index) and 0x71 (data).
 //!
-//! Time is that of the host (UTC) plus what the guest set it off by. There are no interrupts: no alarm, no periodic
-//! tick, and an update is never in progress.
+//! Time is that of the host (UTC) plus what the guest set it off by. It goes on while the machine is paused or saved, as
+//! a clock on a battery does: a guest that comes back finds the time of day here. An update is never in
+//! progress. For the alarm and the other interrupts see [`interrupts`].
+
+mod alarm;
+mod interrupts;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flotilla_device_model::bus::BusDevice;
+use flotilla_device_model::interrupt::InterruptLine;
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::metrics::Counter;
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_device_model::threads::DeviceThreads;
 use serde::{Deserialize, Serialize};
 
+use self::alarm::Alarm;
+use self::interrupts::{Interrupts, Seen, Setting};
 use super::clock::Clock;
 
 /// Ports of the device.
@@ -19,8 +27,11 @@ pub const RTC_LEN: u64 = 2;
 const NVRAM_LEN: usize = 128;
 
 const SECONDS: u8 = 0x00;
+const SECONDS_ALARM: u8 = 0x01;
 const MINUTES: u8 = 0x02;
+const MINUTES_ALARM: u8 = 0x03;
 const HOURS: u8 = 0x04;
+const HOURS_ALARM: u8 = 0x05;
 const WEEKDAY: u8 = 0x06;
 const DAY: u8 = 0x07;
 const MONTH: u8 = 0x08;
@@ -37,6 +48,8 @@ const A_DEFAULT: u8 = 0x26;
 const A_UIP: u8 = 1 << 7;
 /// Register B: the guest is setting the time.
 const B_SET: u8 = 1 << 7;
+/// Register B: an interrupt each second.
+const B_UPDATE: u8 = 1 << 4;
 /// Register B: binary instead of BCD.
 const B_BINARY: u8 = 1 << 2;
 /// Register B: 24 hours.
@@ -175,10 +188,14 @@ struct RtcState {
     nvram: Vec<u8>,
     shift: i64,
     latched: Option<Calendar>,
+    /// None in states from before there were interrupts.
+    #[serde(default)]
+    seen: Option<Seen>,
 }
 
 /// The clock.
 pub struct Rtc {
+    interrupts: Interrupts,
     registers: Mutex<Registers>,
     initial: [u8; NVRAM_LEN],
     clock: Arc<dyn Clock>,
@@ -186,11 +203,19 @@ pub struct Rtc {
 }
 
 impl Rtc {
-    /// A clock that shows the time of `clock`, with `sizes` in its NVRAM.
-    pub fn new(clock: Arc<dyn Clock>, sizes: NvramSizes) -> Self {
+    /// A clock that shows the time of `clock` and interrupts on `line`, with `sizes` in its NVRAM.
+    pub fn new(clock: Arc<dyn Clock>, line: Arc<dyn InterruptLine>, sizes: NvramSizes) -> Self {
+        let interrupts = Interrupts::new(KIND, Arc::clone(&clock), line);
         let initial = initial_nvram(sizes);
         let registers = Registers { index: 0, nvram: initial, shift: 0, latched: None };
-        Self { registers: Mutex::new(registers), initial, clock, settings: Counter::default() }
+        Self { interrupts, registers: Mutex::new(registers), initial, clock, settings: Counter::default() }
+    }
+
+    /// This device, with the thread of its interrupts watched by `threads`.
+    #[must_use]
+    pub fn watched_by(mut self, threads: Arc<dyn DeviceThreads>) -> Self {
+        self.interrupts.watch(threads);
+        self
     }
 
     fn registers(&self) -> MutexGuard<'_, Registers> {
@@ -219,8 +244,7 @@ impl Rtc {
             MONTH => encode(now.month, mode),
             YEAR => encode(low_byte(i64::from(now.year % 100)), mode),
             CENTURY => encode(century, mode),
-            // No flag is ever set.
-            REGISTER_C => 0,
+            REGISTER_C => self.interrupts.take(),
             index => registers.byte(index),
         }
     }
@@ -231,7 +255,7 @@ impl Rtc {
             WEEKDAY | REGISTER_C | REGISTER_D => {}
             REGISTER_A => registers.set_byte(value & !A_UIP),
             REGISTER_B => {
-                registers.set_byte(value);
+                registers.set_byte(if value & B_SET == 0 { value } else { value & !B_UPDATE });
                 let now = self.now(registers);
                 if value & B_SET != 0 {
                     registers.latched = Some(now);
@@ -240,6 +264,9 @@ impl Rtc {
                 }
             }
             _ => registers.set_byte(value),
+        }
+        if registers.index <= REGISTER_B || registers.index == CENTURY {
+            self.interrupts.set(registers.setting());
         }
     }
 
@@ -273,6 +300,17 @@ impl Rtc {
 impl Registers {
     fn byte(&self, index: u8) -> u8 {
         self.nvram.get(usize::from(index)).copied().unwrap_or(0xff)
+    }
+
+    /// What the interrupts depend on.
+    fn setting(&self) -> Setting {
+        let alarm = Alarm {
+            hour: self.byte(HOURS_ALARM),
+            minute: self.byte(MINUTES_ALARM),
+            second: self.byte(SECONDS_ALARM),
+            mode: self.byte(REGISTER_B),
+        };
+        Setting { rate: self.byte(REGISTER_A), alarm, shift: self.shift, stopped: self.latched.is_some() }
     }
 
     fn set_byte(&mut self, value: u8) {
@@ -337,13 +375,22 @@ impl Lifecycle for Rtc {
         KIND
     }
 
-    /// The battery keeps time and NVRAM; a reset ends only a setting of the time that was under way.
+    fn pause(&self) {
+        self.interrupts.pause();
+    }
+
+    fn resume(&self) {
+        self.interrupts.resume();
+    }
+
+    /// The battery keeps time and NVRAM; a reset ends only a setting of the time that was under way, and interrupts.
     fn reset(&self) {
         let mut registers = self.registers();
         registers.index = REGISTER_B;
         registers.set_byte(B_24_HOURS);
         registers.latched = None;
         registers.index = 0;
+        self.interrupts.reset(registers.setting());
     }
 
     fn save(&self) -> Result<DeviceState, StateError> {
@@ -353,6 +400,7 @@ impl Lifecycle for Rtc {
             nvram: registers.nvram.to_vec(),
             shift: registers.shift,
             latched: registers.latched,
+            seen: Some(self.interrupts.save()),
         };
         DeviceState::pack(KIND, VERSION, &state)
     }
@@ -373,13 +421,19 @@ impl Lifecycle for Rtc {
         }) {
             return Err(impossible("nvram"));
         }
-        *self.registers() =
-            Registers { index: saved.index, nvram, shift: saved.shift, latched: saved.latched };
+        let seen = saved.seen.unwrap_or_else(|| self.interrupts.save());
+        if !seen.is_possible() {
+            return Err(impossible("seen"));
+        }
+        let restored = Registers { index: saved.index, nvram, shift: saved.shift, latched: saved.latched };
+        let mut registers = self.registers();
+        *registers = restored;
+        self.interrupts.restore(seen, registers.setting());
         Ok(())
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {
-        vec![("time_settings", self.settings.get())]
+        vec![("time_settings", self.settings.get()), ("interrupts", self.interrupts.raised())]
     }
 }
 
@@ -387,6 +441,7 @@ impl Lifecycle for Rtc {
 mod tests {
     use std::sync::atomic::Ordering;
 
+    use flotilla_testing::interrupts::FakeLine;
     use proptest::prelude::*;
 
     use super::*;
@@ -397,7 +452,7 @@ mod tests {
     fn bench(seconds: u64) -> (Rtc, Arc<FakeClock>) {
         let clock = Arc::new(FakeClock::default());
         clock.seconds.store(seconds, Ordering::SeqCst);
-        (Rtc::new(clock.clone(), SIZES), clock)
+        (Rtc::new(clock.clone(), Arc::new(FakeLine::default()), SIZES), clock)
     }
 
     fn read(rtc: &Rtc, index: u8) -> u8 {
@@ -448,7 +503,7 @@ mod tests {
         write(&rtc, REGISTER_B, B_24_HOURS);
         clock.seconds.fetch_add(3, Ordering::SeqCst);
         assert_eq!(fields(&rtc)[..7], [0x20, 0x32, 0x01, 0x01, 0x00, 0x00, 0x01]);
-        assert_eq!(rtc.metrics(), [("time_settings", 1)]);
+        assert_eq!(rtc.metrics(), [("time_settings", 1), ("interrupts", 0)]);
     }
 
     #[test]
@@ -488,6 +543,54 @@ mod tests {
         write(&other, REGISTER_B, 0);
         other.reset();
         assert_eq!((read(&other, 0x40), read(&other, REGISTER_B)), (0x77, B_24_HOURS));
+    }
+
+    #[test]
+    fn interrupts_as_the_registers_say() {
+        let clock = Arc::new(FakeClock::default());
+        let line = Arc::new(FakeLine::default());
+        let rtc = Rtc::new(clock.clone(), line.clone(), SIZES);
+        rtc.resume();
+        for (index, value) in [(SECONDS_ALARM, 0x09), (MINUTES_ALARM, 0xff), (HOURS_ALARM, 0xff)] {
+            write(&rtc, index, value);
+        }
+        write(&rtc, REGISTER_B, B_24_HOURS | 1 << 5);
+        clock.seconds.store(9, Ordering::SeqCst);
+        write(&rtc, REGISTER_B, B_24_HOURS | 1 << 5);
+        assert!(line.is_high());
+        let saved = rtc.save().unwrap();
+        assert_eq!((read(&rtc, REGISTER_C), line.is_high(), read(&rtc, REGISTER_C)), (0xb0, false, 0));
+        write(&rtc, REGISTER_B, B_SET | B_UPDATE | B_24_HOURS);
+        assert_eq!(read(&rtc, REGISTER_B), B_SET | B_24_HOURS, "no update while the time is set");
+        rtc.restore(&saved).unwrap();
+        rtc.resume();
+        assert!(line.is_high());
+        rtc.reset();
+        assert_eq!((read(&rtc, REGISTER_C), line.is_high()), (0, false));
+        for (field, value) in
+            [("seen", serde_json::json!({ "flags": 0x80, "second": 0 })), ("seen", 7.into())]
+        {
+            let mut bad = saved.clone();
+            bad.fields[field] = value;
+            assert!(rtc.restore(&bad).is_err(), "{field}");
+        }
+        let mut old = saved;
+        old.fields.as_object_mut().unwrap().remove("seen");
+        rtc.restore(&old).unwrap();
+    }
+
+    #[test]
+    fn goes_on_while_the_machine_is_paused_or_saved() {
+        let (rtc, clock) = bench(0);
+        let minute = |rtc: &Rtc| read(rtc, MINUTES);
+        rtc.pause();
+        clock.seconds.fetch_add(5 * 60, Ordering::SeqCst);
+        rtc.resume();
+        assert_eq!(minute(&rtc), 0x05);
+        let (other, _) = bench(7 * 60);
+        other.restore(&rtc.save().unwrap()).unwrap();
+        other.resume();
+        assert_eq!(minute(&other), 0x07);
     }
 
     proptest! {

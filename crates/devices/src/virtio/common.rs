@@ -11,8 +11,8 @@ use super::worker::{Service, Sources, Worker};
 
 /// Name, features, queue sizes and I/O threads of a device.
 ///
-/// A device holds one of these and forwards: `name`, `device_features`, `queue_max_sizes`, `pause`, `resume`,
-/// `deactivate`, `queues`. It calls [`VirtioCommon::start`] in `activate`, once per I/O thread.
+/// [`super::device::Device`] holds one of these. A model calls [`VirtioCommon::start`] when it is activated, once per
+/// I/O thread.
 pub struct VirtioCommon<S: Service> {
     name: String,
     features: u64,

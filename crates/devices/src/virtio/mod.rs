@@ -3,11 +3,13 @@
 //!
 //! - [`queue`]: a virtqueue as a device sees it: validated chains in, used ring out.
 //! - [`worker`]: the I/O thread of a device: doorbells, back-end descriptors, pause and stop.
-//! - [`common`]: what every device would otherwise retype: name, features, queue sizes, workers.
+//! - [`device`]: what a device says of itself, and everything that follows from it, for all of them alike.
+//! - [`common`]: what that stands on: name, features, queue sizes, I/O threads.
 
 pub mod block;
 pub mod chain;
 pub mod common;
+pub mod device;
 pub mod net;
 pub mod queue;
 pub mod rng;

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flotilla_control::black_box::{self, BlackBoxError, ConsoleRecord};
 use flotilla_spec::code::ErrorCode;
@@ -15,11 +16,14 @@ use flotilla_spec::report::MachineExit;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::process::ProcessIdentity;
-use super::record::{WorkerRecord, WorkerStatus};
+use super::record::{Isolation, WorkerRecord, WorkerStatus};
 use crate::{HostError, file};
 
 /// The longest path of a UNIX socket (`sun_path` without its NUL).
 const MAX_SOCKET_PATH: usize = 107;
+
+/// How long a killed process may take to end: the kernel takes its memory apart before.
+const END_LIMIT: Duration = Duration::from_secs(30);
 
 /// The file that outlives the worker.
 const BLACK_BOX: &str = "black.box";
@@ -231,6 +235,23 @@ pub fn remove_stale(root: &Path, id: &MachineId) -> Result<(), HostError> {
     RunDirectory::of(root, id).remove()
 }
 
+/// Ends the worker of a machine by what its record says of the process, for one that does not answer on its control
+/// socket. What it leaves stays. One that has ended, or never was, is no error; a machine in a process that does other
+/// things too is left alone.
+pub fn end_worker(root: &Path, id: &MachineId) -> Result<(), HostError> {
+    let record = RunDirectory::of(root, id).record()?.filter(|record| record.isolation == Isolation::Process);
+    let Some(process) = record.and_then(|record| record.process()) else { return Ok(()) };
+    process.kill();
+    // Whoever started it and is there still learns how it ended; for us a zombie has ended too.
+    if process.wait(END_LIMIT) {
+        return Ok(());
+    }
+    let pid = process.identity().pid;
+    let message =
+        format!("Process {pid} of machine {id} was killed and does not end: look at what its disks are on");
+    Err(HostError::Worker { code: ErrorCode::WorkerBusy, message })
+}
+
 /// Connects to a socket, however long its path is.
 pub fn connect(path: &Path) -> Result<UnixStream, HostError> {
     let (_directory, short) = short_path(path)?;
@@ -250,7 +271,7 @@ fn short_path(path: &Path) -> Result<(Option<File>, PathBuf), HostError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Isolation, Process};
+    use super::super::Process;
     use super::*;
 
     fn id(text: &str) -> MachineId {
@@ -284,6 +305,33 @@ mod tests {
         let gone = root.path().join("gone");
         remove_stale(&gone, &id("a")).unwrap();
         assert!(!gone.exists(), "removing makes nothing");
+    }
+
+    #[test]
+    fn ends_the_very_process_of_the_record_and_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = RunDirectory::of(root.path(), &id("a"));
+        end_worker(root.path(), &id("a")).unwrap();
+        directory.create().unwrap();
+        end_worker(root.path(), &id("a")).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let process = Process::open(child.id()).unwrap();
+        let record = WorkerRecord::new("a", &process, Isolation::Process);
+        for other in [
+            WorkerRecord { start_time: record.start_time + 1, ..record.clone() },
+            WorkerRecord { boot_id: "another".to_owned(), ..record.clone() },
+            WorkerRecord { isolation: Isolation::InProcess, ..record.clone() },
+        ] {
+            directory.write_record(&other).unwrap();
+            end_worker(root.path(), &id("a")).unwrap();
+            assert!(!process.wait(Duration::ZERO), "{other:?}");
+        }
+        directory.write_record(&record).unwrap();
+        end_worker(root.path(), &id("a")).unwrap();
+        assert!(process.wait(Duration::ZERO));
+        assert_eq!(child.wait().unwrap().code(), None, "a signal ended it");
+        assert!(directory.path().exists(), "what it leaves stays");
+        end_worker(root.path(), &id("a")).unwrap();
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod record;
 mod spawn;
 mod watch;
 
-pub use directory::{RunDirectory, connect, list, remove_stale};
+pub use directory::{RunDirectory, connect, end_worker, list, remove_stale};
 pub use process::{Process, ProcessIdentity, WorkerExit};
 pub use record::{Isolation, WorkerRecord, WorkerStatus};
 pub use spawn::{Spawned, spawn};

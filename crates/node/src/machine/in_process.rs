@@ -50,7 +50,7 @@ pub fn create(
     let listening = scratch.fill(id.as_str(), &spec)?;
     let black_box = Arc::new(start_black_box(&scratch.directory)?);
     let (log, life) = (Arc::new(EventLog::new()), Arc::new(Life::default()));
-    let (taker, hook) = crate::panic::prepare(Arc::new(ToBlackBox(Arc::clone(&black_box))));
+    let (taker, hook) = crate::provoke::prepare(Arc::new(ToBlackBox(Arc::clone(&black_box))));
     let output = Console::logged(taker);
     let recorder = Arc::new(Recorder { log: Arc::clone(&log), black_box: Some(Arc::clone(&black_box)) });
     let options =

@@ -23,6 +23,10 @@ pub(super) enum Only {
         mask: u64,
         value: u64,
     },
+    /// The argument is the id of the calling process.
+    OwnProcess {
+        argument: u8,
+    },
 }
 
 const fn any(call: i64) -> Allowed {
@@ -37,17 +41,31 @@ const fn bits(call: i64, argument: u8, mask: u64, value: u64) -> Allowed {
     Allowed { call, only: Only::Bits { argument, mask, value } }
 }
 
+const fn own_process(call: i64, argument: u8) -> Allowed {
+    Allowed { call, only: Only::OwnProcess { argument } }
+}
+
 /// The type of all KVM requests (`KVMIO` of linux/kvm.h), which stands in bits 8 to 15.
 const KVM_TYPE: u64 = 0xae00;
 const TYPE_MASK: u64 = 0xff00;
 /// What devices and the standard library ask of other descriptors: `TUNSETOFFLOAD` and `FIONBIO`.
 const OTHER_REQUESTS: &[u64] = &[0x4004_54d0, 0x5421];
 
-/// `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, `F_DUPFD_CLOEXEC`, and `F_OFD_SETLK` for the lock of a disk.
+/// `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, `F_DUPFD_CLOEXEC`, and `F_OFD_SETLK` for the lock of a disk. None that
+/// names a process to be signalled (`F_SETOWN`), here or among the requests of ioctl(2).
 const DESCRIPTOR_COMMANDS: &[u64] = &[1, 2, 3, 4, 1030, 37];
 
 const PR_SET_NAME: u64 = 15;
 const PR_SET_NO_NEW_PRIVS: u64 = 38;
+
+/// What a ring for a disk is set up with: its files, its eventfd, what it may do, and its start
+/// (`IORING_REGISTER_FILES`, `_EVENTFD`, `_RESTRICTIONS` and `_ENABLE_RINGS`).
+const RING_SETUP: &[u64] = &[2, 4, 11, 12];
+
+/// `AF_UNIX`.
+const LOCAL_SOCKETS: &[u64] = &[1];
+/// The calling process, for calls in which 0 stands for it.
+const MYSELF: &[u64] = &[0];
 
 /// Flags of clone(2) that make a thread and not a process (`CLONE_VM | CLONE_SIGHAND | CLONE_THREAD`).
 const THREAD: u64 = 0x0001_0900;
@@ -99,11 +117,13 @@ pub(super) const IO: &[Allowed] = &[
     any(libc::SYS_rt_sigprocmask),
     any(libc::SYS_rt_sigaction),
     any(libc::SYS_rt_sigreturn),
+    // Of any thread: the C library gives the id of the calling one. It reads and changes nothing.
     any(libc::SYS_sched_getaffinity),
     any(libc::SYS_gettid),
     any(libc::SYS_getpid),
-    // An abort after a panic signals the thread itself.
-    any(libc::SYS_tgkill),
+    // An abort after a panic signals the thread itself, and a vCPU is signalled to leave its guest. Workers of other
+    // machines run as the same user and must be out of reach.
+    own_process(libc::SYS_tgkill, 0),
     // Its name, and a narrower filter.
     values(libc::SYS_prctl, 0, &[PR_SET_NAME, PR_SET_NO_NEW_PRIVS]),
     any(libc::SYS_seccomp),
@@ -119,9 +139,6 @@ pub(super) const VCPU: &[Allowed] = &[
     any(libc::SYS_timerfd_create),
     any(libc::SYS_timerfd_settime),
     any(libc::SYS_dup),
-    // A ring for a device that was started again after a failure.
-    any(libc::SYS_io_uring_setup),
-    any(libc::SYS_io_uring_register),
     any(libc::SYS_membarrier),
 ];
 
@@ -135,7 +152,7 @@ pub(super) const CONTROL: &[Allowed] = &[
     any(libc::SYS_setsockopt),
     any(libc::SYS_getsockname),
     any(libc::SYS_getpeername),
-    any(libc::SYS_socketpair),
+    values(libc::SYS_socketpair, 0, LOCAL_SOCKETS),
     any(libc::SYS_pipe2),
     any(libc::SYS_memfd_create),
     any(libc::SYS_ftruncate),
@@ -149,10 +166,12 @@ pub(super) const CONTROL: &[Allowed] = &[
     any(libc::SYS_getuid),
     any(libc::SYS_geteuid),
     any(libc::SYS_getrusage),
-    any(libc::SYS_prlimit64),
-    any(libc::SYS_sched_setaffinity),
+    values(libc::SYS_prlimit64, 0, MYSELF),
     any(libc::SYS_rt_sigtimedwait),
     any(libc::SYS_signalfd4),
+    // Rings for disks. No filter sees what a ring does, so the threads that a guest drives make none; see `REFUSED`.
+    any(libc::SYS_io_uring_setup),
+    values(libc::SYS_io_uring_register, 1, RING_SETUP),
     // BLKGETSIZE64 of a disk; the tap requests of its opening; whether output is a terminal; bytes that wait.
     values(libc::SYS_ioctl, 1, &[0x8008_1272, 0x8004_54d2, 0x4004_54d8, 0x5401, 0x541b]),
     // Files, of which there are none: libraries ask for configuration and do without.
@@ -164,7 +183,8 @@ pub(super) const CONTROL: &[Allowed] = &[
 ];
 
 /// Calls that libraries try and do without, and the answer they get where a list does not allow them: the C library
-/// makes threads by `clone`, whose flags a filter can see, when there is no `clone3`; a backtrace looks for files.
+/// makes threads by `clone`, whose flags a filter can see, when there is no `clone3`; a backtrace looks for files; a disk
+/// that a vCPU starts again after a failure does without a ring.
 pub(super) const REFUSED: &[(i64, i32)] = &[
     (libc::SYS_clone3, libc::ENOSYS),
     (libc::SYS_openat, libc::EACCES),
@@ -175,6 +195,8 @@ pub(super) const REFUSED: &[(i64, i32)] = &[
     (libc::SYS_faccessat2, libc::EACCES),
     (libc::SYS_getcwd, libc::EACCES),
     (libc::SYS_lseek, libc::EACCES),
+    (libc::SYS_io_uring_setup, libc::EACCES),
+    (libc::SYS_io_uring_register, libc::EACCES),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_open, libc::EACCES),
     #[cfg(target_arch = "x86_64")]

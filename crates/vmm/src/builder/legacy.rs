@@ -19,7 +19,7 @@ use flotilla_devices::legacy::rtc::{NvramSizes, Rtc};
 use flotilla_devices::legacy::serial::{SERIAL_LEN, Serial};
 use flotilla_spec::{SerialSpec, ValidSpec};
 
-use super::{Frame, layout_fault};
+use super::{Frame, hypervisor, layout_fault};
 use crate::console::{Console, InputSink};
 use crate::error::BuildError;
 use crate::inbox::Inbox;
@@ -53,7 +53,9 @@ pub fn add(
     let serial = add_serial(frame, spec, serial_file, console)?;
     let keyboard = frame.vm.interrupt_line(irq::KEYBOARD);
     insert(frame, port::I8042, I8042_LEN, Arc::new(I8042::new(keyboard, Arc::clone(&signals))))?;
-    insert(frame, port::RTC, RTC_LEN, Arc::new(Rtc::new(Arc::clone(&clock), nvram(spec))))?;
+    let alarm = frame.vm.edge_line(irq::RTC).map_err(hypervisor("wire the clock"))?;
+    let rtc = Rtc::new(Arc::clone(&clock), alarm, nvram(spec)).watched_by(Arc::clone(&frame.threads));
+    insert(frame, port::RTC, RTC_LEN, Arc::new(rtc))?;
     insert(frame, port::PVPANIC, 1, Arc::new(PvPanic::new(Arc::clone(&signals))))?;
     insert(frame, POST, 1, Arc::new(PostCode::default()))?;
     let pm = Arc::new(AcpiPm::new(frame.vm.interrupt_line(irq::SCI), Arc::clone(&signals), clock));

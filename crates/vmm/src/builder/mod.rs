@@ -25,7 +25,7 @@ use flotilla_spec::{BootProtocol, ValidSpec};
 
 use crate::error::BuildError;
 use crate::inbox::Inbox;
-use crate::machine::MachineOptions;
+use crate::options::MachineOptions;
 use crate::parts::Parts;
 use crate::resources::Resources;
 use crate::threads::{IoThreads, ThreadHook};

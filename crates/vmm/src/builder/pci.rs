@@ -19,7 +19,8 @@ use flotilla_devices::pci::root::{Bdf, ConfigPorts, PciRoot};
 use flotilla_devices::transport::pci::device::{VirtioPci, VirtioPciParts};
 use flotilla_devices::virtio::block::device::Block;
 use flotilla_devices::virtio::net::device::Net;
-use flotilla_devices::virtio::rng::device::{HostEntropy, Rng};
+use flotilla_devices::virtio::rng::device::Rng;
+use flotilla_devices::virtio::rng::source::HostEntropy;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{DiskSpec, InterfaceSpec, MacAddress, ValidSpec, Violation};
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use flotilla_device_model::bus::BusDevice;
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_spec::CrashPolicy;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{ExitReason, MachineEvent, MachineState};
 use tempfile::TempDir;
@@ -97,16 +98,17 @@ impl Lifecycle for Hanging {
 }
 
 /// A running machine to whose parts `change` added something.
-fn boot(guest: &str, cpus: u32, change: impl FnOnce(&mut Parts)) -> Fixture {
+pub(super) fn boot(guest: &str, cpus: u32, change: impl FnOnce(&mut Parts)) -> Fixture {
     let fixture = build(guest, cpus, None, change);
     fixture.machine.boot().unwrap();
     fixture
 }
 
-/// The same before it boots; each of its threads calls `hook` first.
+/// The same before it boots; each of its threads calls `hook` first. A guest that panics would be restarted.
 fn build(guest: &str, cpus: u32, hook: Option<ThreadHook>, change: impl FnOnce(&mut Parts)) -> Fixture {
     let (mut spec, directory): (_, TempDir) = spec_of(guest);
     spec.cpus = cpus;
+    spec.on_panic = CrashPolicy::Restart;
     let spec = valid(spec);
     let (sender, events) = mpsc::channel();
     let console = Console::new();
@@ -164,7 +166,7 @@ fn a_vcpu_that_hangs_in_a_device_cannot_be_paused_and_the_machine_runs_on() {
     let (fixture, gate) = with_hanging_port(2);
     for refused in [fixture.machine.pause(), fixture.machine.reset()] {
         let error = refused.unwrap_err();
-        assert_eq!(error.code(), ErrorCode::Io);
+        assert_eq!(error.code(), ErrorCode::MachineStuck);
         assert!(error.to_string().contains("vCPU 0 hangs in a device"), "{error}");
         assert_eq!(fixture.machine.info().state, MachineState::Running);
     }
@@ -230,12 +232,36 @@ fn a_machine_with_a_device_that_never_drains_ends_without_it() {
 }
 
 #[test]
+fn a_panic_while_a_vcpu_hangs_ends_the_machine_and_restarts_nothing() {
+    if !kvm_is_there() {
+        return;
+    }
+    let gate = Arc::new(Gate::default());
+    let port = Arc::new(HangingPort(Arc::clone(&gate)));
+    let device = Arc::new(Hanging { gate: Arc::clone(&gate), call: "reset" });
+    let mut ports = None;
+    let fixture = boot("hostile", 2, |parts| {
+        parts.routes.ports.insert(0x510, 1, port).expect("the port is free");
+        parts.devices.push(device);
+        ports = Some(Arc::clone(&parts.routes.ports));
+    });
+    gate.wait_until_somebody_hangs();
+    // What the kernel of the guest writes when it panics.
+    assert!(ports.unwrap().write(flotilla_boot::layout::port::PVPANIC.into(), &[1]));
+    let exit = fixture.machine.wait(Some(PATIENCE.end() + LIMIT / 4)).expect("the machine ends");
+    assert_eq!((exit.reason, exit.code), (ExitReason::Error, Some(ErrorCode::MachineStuck)));
+    assert!(!fixture.events.try_iter().any(|event| event == MachineEvent::GuestReset));
+    gate.open();
+}
+
+#[test]
 fn a_pause_that_a_device_holds_up_is_answered_and_comes_true_later() {
     if !kvm_is_there() {
         return;
     }
     let (fixture, gate) = with_hanging_device("ticker", "pause");
     let error = fixture.machine.pause().unwrap_err();
+    assert_eq!(error.code(), ErrorCode::MachineStuck);
     assert!(error.to_string().contains("does not answer"), "{error}");
     gate.open();
     fixture.event(|event| *event == MachineEvent::State { state: MachineState::Paused });

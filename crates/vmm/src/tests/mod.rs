@@ -3,6 +3,7 @@
 //!
 //! Without /dev/kvm they say so and do nothing; with `REQUIRE_KVM=1` in the environment they fail.
 
+mod alarm;
 mod clock;
 mod disks;
 mod faults;

@@ -14,6 +14,8 @@
 //! The worker opens nothing by path and writes only to its descriptors. It leads a session of its own, so that it
 //! outlives whoever started it.
 
+mod events;
+mod message;
 mod service;
 
 use std::io;
@@ -34,6 +36,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::exit::ExitStatus;
 use crate::{jail, log, signals};
+use message::Message;
 use service::Worker;
 
 const FIRST_CLIENT: Duration = Duration::from_secs(30);
@@ -46,13 +49,6 @@ const LAST_CALLS: Duration = Duration::from_secs(10);
 /// The longest wait for a reader of the console that does not read. It is shorter than the patience of who ends us.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(100);
-
-/// What the main thread is told.
-pub(crate) enum Message {
-    Configured(Machine),
-    Stopped(MachineExit),
-    Signal,
-}
 
 /// Serves until the machine has stopped.
 pub fn serve() -> ExitStatus {

@@ -19,8 +19,8 @@ use flotilla_vmm::{Console, Machine, MachineError, MachineOptions, Resources};
 use rustix::net::sockopt::socket_acceptconn;
 use serde_json::{Value, json};
 
-use super::Message;
-use crate::events::Teller;
+use super::events::Teller;
+use super::message::Message;
 use crate::{host, jail};
 
 /// The worker's one machine and who is told about it.

@@ -2,6 +2,8 @@
 //! The real binary, and small guests for it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod trace;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};

@@ -3,6 +3,7 @@ import { AbortedError, type Event } from '@flotilla/sdk';
 import type { Command } from 'commander';
 import { contextOf } from '../context.js';
 import { print } from '../output/render.js';
+import { patientRetries } from '../patience.js';
 import { collect, SuggestingOption, wholeNumber } from '../values.js';
 
 /** A kind that is not here yet, or is no more, does not compile. */
@@ -33,7 +34,7 @@ export function addEventCommands(program: Command): void {
   const event = program.command('event').description('what happens');
   event
     .command('watch')
-    .description('print events as they happen, until ^C; with -o json one object on each line')
+    .description('print events as they happen, until ^C; with -o json one object on each line; a lost orchestrator is waited for')
     .addOption(
       new SuggestingOption(
         '--kind <kind>',
@@ -47,7 +48,9 @@ export function addEventCommands(program: Command): void {
       const { client, output, signal } = contextOf(command);
       const { kind, ...rest } = options;
       try {
-        for await (const one of client.events({ ...rest, ...(kind === undefined ? {} : { kinds: kind }) }, { signal })) {
+        const filter = { ...rest, ...(kind === undefined ? {} : { kinds: kind }) };
+        const events = await client.events(filter, { signal, maxRetries: patientRetries() }).opened();
+        for await (const one of events) {
           print(output === 'json' ? JSON.stringify(one) : describe(one));
         }
       } catch (error) {

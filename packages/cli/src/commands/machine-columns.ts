@@ -6,8 +6,8 @@ import { age } from '../output/table.js';
 type Address = Machine['observed']['addresses'][number];
 
 /** The address that a guest has taken, or the one that waits for it. */
-function addressOf({ ip, reservedIp }: Address): string | undefined {
-  return ip ?? (reservedIp === undefined ? undefined : `${reservedIp} (reserved)`);
+function addressOf({ address, lease }: Address): string | undefined {
+  return lease?.ip ?? (address === undefined ? undefined : `${address} (reserved)`);
 }
 
 /** A machine on one line. */

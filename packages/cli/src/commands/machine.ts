@@ -129,7 +129,7 @@ async function confirm(question: string, yes: boolean): Promise<void> {
 function addConsole(machine: Command): void {
   machine
     .command('console <machine>')
-    .description('attach to the serial console; ^] leaves it')
+    .description('attach to the serial console until ^] or the end of the machine; a lost orchestrator is waited for')
     .option('--read-only', 'watch without typing')
     .option('--from <offset>', 'begin at this byte of the output', wholeNumber)
     .action(async (name: string, options: { readOnly?: boolean; from?: number }, command: Command) => {

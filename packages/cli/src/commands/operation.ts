@@ -5,6 +5,7 @@ import { contextOf } from '../context.js';
 import { showProgress } from '../output/progress.js';
 import { type Columns, printList, printOne } from '../output/render.js';
 import { age } from '../output/table.js';
+import { patientRetries } from '../patience.js';
 
 const columns: Columns<Operation> = [
   ['id', ({ id }) => id],
@@ -46,10 +47,11 @@ export function addOperationCommands(program: Command): void {
     });
   operation
     .command('watch <operation>')
-    .description('follow an operation to its end; the exit status is its outcome')
+    .description('follow an operation to its end; the exit status is its outcome; a lost orchestrator is waited for')
     .action(async (id: string, _options: unknown, command: Command) => {
       const { client, output, signal } = contextOf(command);
-      const ended = await client.operations.wait(id, { signal, onProgress: showProgress() });
+      await client.operations.get(id, { signal }); // who is not there at first is not waited for
+      const ended = await client.operations.wait(id, { signal, maxRetries: patientRetries(), onProgress: showProgress() });
       printOne(ended, columns, output);
     });
 }

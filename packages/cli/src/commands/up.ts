@@ -10,6 +10,7 @@ interface UpOptions {
   readonly runtimeDir?: string;
   readonly databaseUrl?: string;
   readonly importRoot?: string[];
+  readonly adoptData?: boolean;
   readonly role: string;
 }
 
@@ -18,6 +19,10 @@ export function addUpCommand(program: Command): void {
   program
     .command('up')
     .description('run the orchestrator on this host, in the foreground; machines go on when it ends')
+    .addHelpText(
+      'after',
+      '\n^C, SIGTERM and SIGHUP stop it in order, which takes up to 5 s while operations run. Again after 3 s, they end it at once.',
+    )
     .option('--listen <host:port>', 'address of the API (default: 127.0.0.1:7070)')
     .option('--data-dir <path>', 'where the database, images and volumes live')
     .option('--runtime-dir <path>', 'where sockets and worker records live')
@@ -26,6 +31,10 @@ export function addUpCommand(program: Command): void {
       '--import-root <directory>',
       'only files below this directory may be imported by path, by operators too (may be repeated)',
       collectRoot,
+    )
+    .option(
+      '--adopt-data',
+      'take over a data directory of another database, this once: machines that this database does not know are ended, images and volumes set aside',
     )
     .addOption(
       new Option('--role <role>', 'the API, the host agent, or both in one process').choices(['all', 'api', 'agent']).default('all'),
@@ -51,7 +60,9 @@ function runOrchestrator(options: UpOptions): Promise<number> {
     FLOTILLA_IMPORT_ROOTS: options.importRoot?.join(':'),
   };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  const child = spawn(process.execPath, [entry, '--role', options.role], { stdio: 'inherit', env: { ...process.env, ...given } });
+  const args = ['--role', options.role, ...(options.adoptData === true ? ['--adopt-data'] : [])];
+  const child = spawn(process.execPath, [entry, ...args], { stdio: 'inherit', env: { ...process.env, ...given } });
+  // In a terminal or a unit of systemd the child gets the signal twice, and takes both for one.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.on('error', reject);

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { KeyedQueue } from '../common/async.js';
 import type { Log } from '../common/log.js';
 import {
+  type ClaimCommand,
   type CollectReport,
   type CommandControl,
   type ConsoleLog,
@@ -30,9 +31,11 @@ import { currentBootId } from './boot-id.js';
 import type { ConsoleArchive } from './console-archive.js';
 import { Generations } from './generations.js';
 import type { Hypervisor, HypervisorSpec } from './hypervisor/hypervisor.js';
+import type { InstallationMark } from './installation-mark.js';
 import type { NetworkDriver } from './network/network-driver.js';
 import { tapName } from './network/tap-name.js';
 import type { DirPool } from './storage/dir/dir-pool.js';
+import { KEPT_DAYS } from './storage/dir/set-aside.js';
 import { Touched } from './touched.js';
 
 /** What a host agent is made of. */
@@ -41,6 +44,7 @@ export interface HostParts {
   network: NetworkDriver;
   pool: DirPool;
   consoles: ConsoleArchive;
+  mark: InstallationMark;
   log: Log;
 }
 
@@ -54,6 +58,10 @@ export class LocalHostAgent extends HostAgent {
 
   constructor(private readonly parts: HostParts) {
     super();
+  }
+
+  override claim(command: ClaimCommand): Promise<void> {
+    return this.parts.mark.claim(command, () => this.parts.pool.holdsData());
   }
 
   override async describe(): Promise<HostDescription> {
@@ -202,8 +210,9 @@ export class LocalHostAgent extends HostAgent {
   }
 
   override async collectGarbage(owned: Ownership): Promise<CollectReport> {
+    await this.parts.mark.require(owned.installation);
     await this.adopted();
-    if (!this.touched.knows(owned.epoch)) return { removed: [] };
+    if (!this.touched.knows(owned.epoch)) return { removed: [], setAside: [] };
     const keep = (ids: string[]) => this.touched.keeping(ids, owned.epoch);
     const machines = keep(owned.machines);
     const removed: string[] = [];
@@ -214,10 +223,13 @@ export class LocalHostAgent extends HostAgent {
       removed.push(`worker of ${found.id}`);
     }
     removed.push(...(await this.parts.network.collect({ machines, networks: keep(owned.networks) })));
-    removed.push(...(await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) })));
-    removed.push(...(await this.parts.consoles.collect(machines)));
+    const files = await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) });
+    removed.push(...files.removed, ...(await this.parts.consoles.collect(machines)));
     if (removed.length > 0) this.parts.log.info({ removed }, 'removed what no resource owns');
-    return { removed };
+    const { setAside } = files;
+    if (setAside.length > 0)
+      this.parts.log.warn({ setAside, days: KEPT_DAYS }, 'set aside images or volumes that the database does not know');
+    return { removed, setAside };
   }
 
   override async readConsole(command: { id: string; offset?: number; tailBytes?: number }): Promise<ConsoleLog> {
@@ -237,9 +249,8 @@ export class LocalHostAgent extends HostAgent {
   }
 
   override watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {
-    this.parts.hypervisor.watch((event) => {
-      if (!signal.aborted) listener(event);
-    });
+    if (signal.aborted) return;
+    this.parts.hypervisor.watch(listener, signal);
     const leave = this.parts.network.onLeases(() => listener({ kind: 'leases' }));
     signal.addEventListener('abort', leave, { once: true });
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Log } from '../common/log.js';
 import type { Config } from '../config/config.js';
 import { ConsoleArchive } from './console-archive.js';
+import { InstallationMark } from './installation-mark.js';
 import { LocalHostAgent } from './local-host-agent.js';
 import { DirPool } from './storage/dir/dir-pool.js';
 
@@ -14,6 +15,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   chmodSync(config.runtimeDirectory, 0o711);
   const host = join(config.dataDirectory, 'host');
   const consoles = new ConsoleArchive(join(host, 'consoles'));
+  const mark = new InstallationMark(host);
   const poolDirectory = join(host, 'pools', 'default');
   if (config.hypervisor === 'fake') {
     const { FakeHypervisor } = await import('./hypervisor/fake/fake-hypervisor.js');
@@ -24,6 +26,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
       network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
       pool: new DirPool(poolDirectory, new NodeFileTools(), config.importRoots),
       consoles,
+      mark,
       log,
     });
   }
@@ -42,6 +45,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
     }),
     pool: new DirPool(poolDirectory, new NativeFileTools(native), config.importRoots),
     consoles,
+    mark,
     log,
   });
 }

@@ -34,10 +34,12 @@ export class ReconcilerRuns {
   }
 
   /** The first look of this process at the machines, after the host was settled; tried until it succeeds or the signal is aborted. */
-  async adoptMachines(settleHost: () => Promise<{ rebooted: boolean }>, signal: AbortSignal): Promise<void> {
+  async adoptMachines(settleHost: () => Promise<{ rebooted: boolean; settled: () => Promise<void> }>, signal: AbortSignal): Promise<void> {
     const attempt = async () => {
-      if ((await settleHost()).rebooted) this.machines.noteHostReboot();
+      const { rebooted, settled } = await settleHost();
+      if (rebooted) this.machines.noteHostReboot(settled);
       await this.machinesRun.trigger();
+      if (!rebooted) await settled();
     };
     await untilDone(attempt, signal, (error) => {
       if (!signal.aborted) this.log.warn({ err: error }, 'what ran before could not be adopted; the next attempt comes soon');
@@ -57,6 +59,11 @@ export class ReconcilerRuns {
       this.soon = false;
       this.runMachines();
     });
+  }
+
+  /** An operation on a machine has ended: looks at the machines when one was left to it that needs a look. */
+  machineOperationEnded(): void {
+    if (this.machines.operationEnded()) this.runMachinesOnce();
   }
 
   /** Looks at the addresses that guests have taken soon. */

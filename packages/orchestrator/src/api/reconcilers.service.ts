@@ -33,6 +33,7 @@ export class Reconcilers {
     await this.hub.listen((events) => {
       if (events.some((event) => event.kind === 'machine.deleted')) runs.runOrphans();
       if (events.some(isFailedDelete)) runs.runMachines(); // sets the alarm for the next attempt
+      if (events.some(isEndOfMachineOperation)) runs.machineOperationEnded();
     });
     if (!this.stopped.signal.aborted) runs.repeat(this.config);
   }
@@ -41,6 +42,11 @@ export class Reconcilers {
     this.stopped.abort();
     this.runs.stop();
   }
+}
+
+function isEndOfMachineOperation({ kind, data }: FlotillaEvent): boolean {
+  if (kind !== 'operation.updated' || !('kind' in data) || !('state' in data)) return false;
+  return data.kind.startsWith('machine.') && data.state !== 'pending' && data.state !== 'running';
 }
 
 function isFailedDelete({ kind, data }: FlotillaEvent): boolean {

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { useSqlite } from '../../test/support/spec-database.js';
 import type { Database } from '../database/database.js';
+import { Installation } from './installation.service.js';
 import { StartUp } from './start-up.service.js';
 
 describe('the start', () => {
@@ -33,11 +34,16 @@ describe('the start', () => {
           return Promise.resolve();
         },
       },
-      agent: { describe },
+      agent: { describe, claim: () => Promise.resolve() },
     };
     return {
       done,
-      service: new StartUp(database, parts.operations as never, parts.images as never, parts.uploads as never, parts.agent as never),
+      service: new StartUp(
+        new Installation(database, parts.agent as never),
+        parts.operations as never,
+        parts.images as never,
+        parts.uploads as never,
+      ),
     };
   }
 
@@ -47,7 +53,9 @@ describe('the start', () => {
     await service.collect();
     stored.images.push('img-new');
     stored.operations.push({ id: 'op-new' });
-    expect(await service.settleHost()).to.deep.equal({ rebooted: false });
+    const { rebooted, settled } = await service.settleHost();
+    expect(rebooted).to.equal(false);
+    await settled();
     expect(done).to.deep.equal({ discarded: ['img-old'], resumed: ['op-old'] });
   });
 
@@ -56,7 +64,17 @@ describe('the start', () => {
     await service.collect();
     expect(await service.settleHost().catch((error: unknown) => String(error))).to.contain('not there');
     expect(done.resumed).to.deep.equal([]);
-    expect(await service.settleHost()).to.deep.equal({ rebooted: true });
-    expect(await service.settleHost(), 'what came after it failed').to.deep.equal({ rebooted: true });
+    expect((await service.settleHost()).rebooted).to.equal(true);
+    expect((await service.settleHost()).rebooted, 'what came after it failed').to.equal(true);
+  });
+
+  it('tells of a host that was restarted until what ended with it is stored, also to a process after this one', async () => {
+    const killed = start({ images: [], operations: [] }, 'boot-3').service;
+    expect((await killed.settleHost()).rebooted).to.equal(true);
+    const next = start({ images: [], operations: [] }, 'boot-3').service;
+    const { rebooted, settled } = await next.settleHost();
+    expect(rebooted).to.equal(true);
+    await settled();
+    expect((await start({ images: [], operations: [] }, 'boot-3').service.settleHost()).rebooted).to.equal(false);
   });
 });

@@ -107,13 +107,14 @@ export class ApiError extends Error {
   }
 }
 
-/** Runs what needs space in the pool; that there is none is told about the field that asked for it. */
-export async function needingSpace<T>(field: string, run: () => Promise<T>): Promise<T> {
+/** Runs what needs space in the pool; that there is none, or no file so long, is told about the field that asked for it. */
+export async function needingSpace<T>(field: string, run: () => Promise<T>, lengthField: string = field): Promise<T> {
   try {
     return await run();
   } catch (error) {
     const known = ApiError.from(error);
-    throw known.code === 'pool.full' ? known.at(field) : error;
+    if (known.code === 'pool.full') throw known.at(field);
+    throw known.code === 'spec.disk_invalid' ? known.at(lengthField) : error;
   }
 }
 

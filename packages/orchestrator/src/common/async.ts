@@ -34,8 +34,9 @@ export class Semaphore {
 
   constructor(private readonly limit: number) {}
 
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    await this.enter();
+  /** Rejects with the reason of the signal when it is aborted before the task has begun. */
+  async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.enter(signal);
     try {
       return await task();
     } finally {
@@ -53,9 +54,25 @@ export class Semaphore {
     }
   }
 
-  private async enter(): Promise<void> {
-    if (this.running >= this.limit) await new Promise<void>((resolve) => this.waiting.push(resolve));
+  private async enter(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.running >= this.limit) await this.wait(signal);
     else this.running += 1;
+  }
+
+  private wait(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const enter = () => {
+        signal?.removeEventListener('abort', giveUp);
+        resolve();
+      };
+      const giveUp = () => {
+        this.waiting.splice(this.waiting.indexOf(enter), 1);
+        reject(signal?.reason as Error);
+      };
+      this.waiting.push(enter);
+      signal?.addEventListener('abort', giveUp, { once: true });
+    });
   }
 
   private leave(): void {

@@ -113,8 +113,10 @@ describe('labels and errors', () => {
       isLabels([]),
       isLabels({ 'bad key': 'x' }),
       isLabels({ a: 1 }),
+      isLabels({ constructor: 'x' }),
+      isLabels({ prototype: 'x' }),
       isLabels(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, 'v']))),
-    ]).to.deep.equal([true, true, false, false, false, false]);
+    ]).to.deep.equal([true, true, false, false, false, false, false, false]);
   });
 
   it('keep inner texts inside', () => {

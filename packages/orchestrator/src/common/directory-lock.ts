@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
+import { makePrivate } from './private-directory.js';
 
 /** Another process holds the directory. */
 export class DirectoryLocked extends Error {
@@ -20,6 +21,7 @@ export class DirectoryLock {
 
   static take(directory: string, name: string): DirectoryLock {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makePrivate(join(directory, name)); // who may read it may hold a lock on it
     const handle = new SqliteDatabase(join(directory, name), { timeout: 0 });
     try {
       handle.pragma('journal_mode = DELETE');

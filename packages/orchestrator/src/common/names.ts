@@ -26,8 +26,13 @@ export function isLabels(value: unknown): value is Labels {
   const entries = Object.entries(value);
   return (
     entries.length <= MAX_LABELS &&
-    entries.every(([key, text]) => LABEL_KEY.test(key) && typeof text === 'string' && LABEL_VALUE.test(text))
+    entries.every(([key, text]) => LABEL_KEY.test(key) && !isPrototypeKey(key) && typeof text === 'string' && LABEL_VALUE.test(text))
   );
+}
+
+/** Whether a key is one that JavaScript's own objects have, and that Nest and class-transformer therefore leave out without a word. */
+export function isPrototypeKey(key: string): boolean {
+  return key === '__proto__' || key === 'constructor' || key === 'prototype';
 }
 
 /** Whether a MAC address may belong to one machine: not multicast, not all zero. */

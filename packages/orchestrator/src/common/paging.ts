@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ApiError } from './api-error.js';
-import type { ListQuery, PageQuery } from './dto/list.dto.js';
+import type { LabelledQuery, NamedQuery, PageQuery } from './dto/list.dto.js';
 import { isLabels, type Labels } from './names.js';
 
 /** One page of a list. */
@@ -14,21 +14,34 @@ export interface Page<T> {
 export interface PageRequest {
   limit: number;
   after?: string;
-  labels: Labels;
+}
+/** A page of named resources. */
+export interface NamedPage extends PageRequest {
   name?: string;
+}
+/** A page of named resources that carry labels: all of these. */
+export interface LabelledPage extends NamedPage {
+  labels: Labels;
 }
 
 const DEFAULT_LIMIT = 50;
 
 /** Reads the paging part of a query. */
-export function pageRequest(query: PageQuery | ListQuery): PageRequest {
-  const labels = 'labels' in query && query.labels !== undefined ? parseLabels(query.labels) : {};
+export function pageRequest(query: PageQuery): PageRequest {
   return {
     limit: query.limit ?? DEFAULT_LIMIT,
-    labels,
     ...(query.cursor === undefined ? {} : { after: decodeCursor(query.cursor) }),
-    ...('name' in query && query.name !== undefined ? { name: query.name } : {}),
   };
+}
+
+/** Reads the query of a list of named resources. */
+export function namedPage(query: NamedQuery): NamedPage {
+  return { ...pageRequest(query), ...(query.name === undefined ? {} : { name: query.name }) };
+}
+
+/** Reads the query of a list of labelled resources. */
+export function labelledPage(query: LabelledQuery): LabelledPage {
+  return { ...namedPage(query), labels: query.labels === undefined ? {} : parseLabels(query.labels) };
 }
 
 /** Makes a page of rows that were read with `limit + 1`. */

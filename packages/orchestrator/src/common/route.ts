@@ -50,7 +50,14 @@ export interface RouteDeclaration {
 }
 
 /** Shape of an answer. */
-export type Answer = { type?: DtoClass; page?: boolean; media?: string; description: string };
+export type Answer = {
+  type?: DtoClass;
+  page?: boolean;
+  media?: string;
+  description: string;
+  /** Facts for programs that read the document. */
+  extensions?: Record<`x-${string}`, unknown>;
+};
 
 export const ROUTE = Symbol('flotilla:route');
 

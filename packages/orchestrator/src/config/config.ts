@@ -35,6 +35,10 @@ export class Config {
   housekeepingMilliseconds: number;
   /** Events kept for resume. */
   eventWindow: number;
+  /** A listener of events that takes in too little for so many milliseconds is disconnected. */
+  eventStallMilliseconds: number;
+  /** Milliseconds between two pings of a console's client; one that answers none is ended. */
+  consolePingMilliseconds: number;
   /** How many ended operations are kept, and for how long. */
   keepOperations: RetentionBounds;
   /** How many audit records of each outcome are kept, and for how long. */
@@ -72,6 +76,8 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     reconcileMilliseconds: number(get('FLOTILLA_RECONCILE_MS') ?? '10000', 50, 3_600_000, 'FLOTILLA_RECONCILE_MS'),
     housekeepingMilliseconds: number(get('FLOTILLA_HOUSEKEEPING_MS') ?? '60000', 50, 3_600_000, 'FLOTILLA_HOUSEKEEPING_MS'),
     eventWindow: number(get('FLOTILLA_EVENT_WINDOW') ?? '20000', 10, 10_000_000, 'FLOTILLA_EVENT_WINDOW'),
+    eventStallMilliseconds: number(get('FLOTILLA_EVENT_STALL_MS') ?? '60000', 50, 3_600_000, 'FLOTILLA_EVENT_STALL_MS'),
+    consolePingMilliseconds: number(get('FLOTILLA_CONSOLE_PING_MS') ?? '30000', 50, 3_600_000, 'FLOTILLA_CONSOLE_PING_MS'),
     keepOperations: retention(get, 'FLOTILLA_KEEP_OPERATIONS', 10_000, 30),
     keepAudit: retention(get, 'FLOTILLA_KEEP_AUDIT', 100_000, 365),
     importRoots: (get('FLOTILLA_IMPORT_ROOTS') ?? '')

@@ -6,13 +6,14 @@ import SqliteDatabase from 'better-sqlite3';
 import { type Insertable, Kysely, Migrator, PostgresDialect, sql, type Transaction } from 'kysely';
 import { currentContext } from '../common/context.js';
 import type { NewEvent } from '../common/event.js';
+import { makePrivate } from '../common/private-directory.js';
+import type { DialectName } from './dialect.js';
 import { type BatchTarget, type Durability, GroupCommit, type Part } from './group-commit.js';
 import { MIGRATIONS } from './migrations/index.js';
 import type { Schema } from './schema.js';
 import { EmbeddedDialect } from './sqlite.js';
 import { WalSync } from './wal-sync.js';
 
-export type DialectName = 'sqlite' | 'postgres';
 /** Reads with or without a transaction. */
 export type Executor = Kysely<Schema>;
 
@@ -66,6 +67,7 @@ export class Database {
    */
   static openSqlite(path: string): Database {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makePrivate(path); // its log gets the same mode
     const handle = new SqliteDatabase(path);
     handle.pragma('journal_mode = WAL');
     handle.pragma('synchronous = FULL');

@@ -14,6 +14,7 @@ import { SocketHostAgent } from './socket-client.js';
 import { serveHostAgent } from './socket-server.js';
 
 const image = newId('img');
+const installation = newId('ins');
 const mac = '02:f1:00:00:00:01';
 const upload = { id: image, kind: 'disk', format: 'raw' };
 const network: EnsureNetworkCommand = {
@@ -47,7 +48,8 @@ const GOOD: [CommandName, unknown][] = [
   ['killMachine', { id: launch.id, generation: 3 }],
   ['forgetMachine', { id: launch.id }],
   ['listMachines', null],
-  ['collectGarbage', { epoch: 1, machines: [launch.id], volumes: [], images: [image], networks: [network.id] }],
+  ['claim', { installation, knowsNothing: false, adopt: true }],
+  ['collectGarbage', { installation, epoch: 1, machines: [launch.id], volumes: [], images: [image], networks: [network.id] }],
 ];
 const BAD: [CommandName, unknown, string][] = [
   ['removeImage', { id: '../../../../etc/cron.d/x' }, 'id'],
@@ -87,7 +89,9 @@ const BAD: [CommandName, unknown, string][] = [
     'interfaces[0].bridge',
   ],
   ['bootMachine', { id: launch.id, generation: '1' }, 'generation'],
-  ['collectGarbage', { epoch: 1, machines: ['x'], volumes: [], images: [], networks: [] }, 'machines[0]'],
+  ['claim', { installation: '../x', knowsNothing: false, adopt: true }, 'installation'],
+  ['collectGarbage', { epoch: 1, machines: [], volumes: [], images: [], networks: [] }, 'installation'],
+  ['collectGarbage', { installation, epoch: 1, machines: ['x'], volumes: [], images: [], networks: [] }, 'machines[0]'],
 ];
 
 describe('commands at the border of the agent', () => {

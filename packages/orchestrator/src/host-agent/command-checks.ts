@@ -18,6 +18,7 @@ import {
   text,
 } from './checks.js';
 import type {
+  ClaimCommand,
   EnsureNetworkCommand,
   EnsureVolumeCommand,
   ImportImageCommand,
@@ -69,6 +70,7 @@ const launch = object<LaunchCommand>({
 });
 
 const CALLS: Record<CommandName, Check> = {
+  claim: object<ClaimCommand>({ installation: id('ins'), knowsNothing: bool, adopt: bool }),
   describe: nothing,
   report: nothing,
   poolUsage: nothing,
@@ -101,6 +103,7 @@ const CALLS: Record<CommandName, Check> = {
   forgetMachine: byId('mac'),
   machineMetrics: byId('mac'),
   collectGarbage: object<Ownership>({
+    installation: id('ins'),
     epoch: generation,
     machines: list(MAX_IDS, id('mac')),
     volumes: list(MAX_IDS, id('vol')),

@@ -118,7 +118,8 @@ export interface MachineExitFacts {
 /** What the host sees of a machine. */
 export interface MachineObservation {
   id: string;
-  state: 'configured' | 'running' | 'paused' | 'stopped';
+  /** `unreached`: its worker lives and cannot be asked; it runs or is paused. */
+  state: 'configured' | 'running' | 'paused' | 'stopped' | 'unreached';
   pid?: number;
   exit?: MachineExitFacts;
 }
@@ -136,8 +137,20 @@ export interface HostLease {
 /** Something happened on the host without having been asked for. `leases`: look at them; `lost` = events were dropped: look at everything. */
 export type HostEvent = { kind: 'machine'; machine: MachineObservation } | { kind: 'leases' } | { kind: 'lost' };
 
-/** Ids that are owned; what is on the host and not in here is removed. */
+/** Takes hold of what the host keeps, in the name of a database. */
+export interface ClaimCommand {
+  /** Id of the installation: that of its database. */
+  installation: string;
+  /** The database has neither images nor volumes. */
+  knowsNothing: boolean;
+  /** Takes over what belongs to another installation. */
+  adopt: boolean;
+}
+
+/** Ids that are owned; what is on the host and not in here is removed, whole images and volumes are set aside. */
 export interface Ownership {
+  /** Whose ids these are; refused unless the host was claimed for it. */
+  installation: string;
   /** From `beginCollect`, taken before the ids were read: what was made since is left alone. */
   epoch: number;
   machines: string[];
@@ -147,6 +160,8 @@ export interface Ownership {
 }
 export interface CollectReport {
   removed: string[];
+  /** Images and volumes that no resource owns, where they are now. */
+  setAside: string[];
 }
 
 export interface ByteProgress {
@@ -179,10 +194,12 @@ export interface OpenConsoleCommand {
   write: boolean;
 }
 /** Why a console cannot be attached; travels as the code of the error. */
-export const CONSOLE_WRITER_TAKEN: ErrorCode = 'machine.console_unavailable';
+export const CONSOLE_WRITER_TAKEN: ErrorCode = 'console.writer_taken';
 
 /** Commands that take a JSON value and answer one; the transports carry exactly these. */
 export interface HostCommands {
+  /** Fails with `host.data_foreign` when what the host keeps belongs to another installation. */
+  claim(command: ClaimCommand): Promise<void>;
   describe(): Promise<HostDescription>;
   report(): Promise<HostReport>;
   poolUsage(): Promise<PoolUsage>;
@@ -220,6 +237,7 @@ export interface HostCommands {
 
 /** A host as the api role sees it. */
 export abstract class HostAgent implements HostCommands {
+  abstract claim(command: ClaimCommand): Promise<void>;
   abstract describe(): Promise<HostDescription>;
   abstract report(): Promise<HostReport>;
   abstract poolUsage(): Promise<PoolUsage>;

@@ -7,6 +7,7 @@ import type { ByteProgress, HostCommands } from './host-agent.js';
 
 /** Commands that travel as JSON. The compiler proves that none is forgotten. */
 export const COMMANDS = {
+  claim: true,
   describe: true,
   report: true,
   poolUsage: true,

@@ -44,7 +44,13 @@ abstract class SocketTransport extends HostAgent {
     });
     const answered = this.answer(request);
     answered.catch(() => undefined); // looked at below, after the upload
-    await pipeline(content, request);
+    let agentLeft = false;
+    request.once('error', () => {
+      agentLeft = content.errored === null; // else the content broke off, and took the request with it
+    });
+    await pipeline(content, request).catch((error: unknown) => {
+      if (!agentLeft) throw error;
+    });
     return readResult(await answered, control) as Promise<ImageFacts>;
   }
 

@@ -19,6 +19,8 @@ import {
 } from './protocol.js';
 
 const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
+/** Events that may wait for a client that takes none: it is told of everything that is when it comes back. */
+const MAX_WAITING_EVENT_BYTES = 1024 * 1024;
 /** Console input that may wait for a guest before no more of it is read. */
 const MAX_INPUT_BYTES = 1024 * 1024;
 
@@ -70,7 +72,11 @@ async function serve(agent: HostAgent, request: IncomingMessage, response: Serve
   const send = (line: AnswerLine | object) => void response.write(`${JSON.stringify(line)}\n`);
   if (kind === 'events') {
     response.flushHeaders();
-    agent.watch(send, AbortSignal.any([gone.signal, closing]));
+    const tell = (event: object) => {
+      if (response.writableLength > MAX_WAITING_EVENT_BYTES) response.destroy();
+      else send(event);
+    };
+    agent.watch(tell, AbortSignal.any([gone.signal, closing]));
     send({ kind: 'lost' }); // a new listener looks at everything first
     return;
   }

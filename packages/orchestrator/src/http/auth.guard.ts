@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
-import type { Request } from 'express';
+import type { NextFunction, Request, Response } from 'express';
 import { KeysService } from '../api/keys/keys.service.js';
 import { roleAllows } from '../api/auth/roles.js';
 import { ApiError } from '../common/api-error.js';
-import { currentContext } from '../common/context.js';
+import { currentContext, type Principal } from '../common/context.js';
 import { ROUTE, type RouteDeclaration } from '../common/route.js';
+import { hasBody } from './request-limits.js';
 
 const REMEDY = 'Send the header Authorization: Bearer <key>; the first admin key is in admin.key of the data directory.';
 
@@ -19,11 +20,7 @@ export class AuthGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<Request & { permission?: string }>();
     if (permission === 'none') return true;
     if (permission !== undefined) request.permission = permission;
-    const header = request.headers.authorization;
-    if (header === undefined) throw new ApiError('auth.missing', { detail: 'The request carries no API key.', remedy: REMEDY });
-    const principal = await this.keys.authenticate(/^Bearer (.+)$/i.exec(header)?.[1] ?? '');
-    if (principal === undefined)
-      throw new ApiError('auth.invalid', { detail: 'The API key is unknown or its secret is wrong.', remedy: REMEDY });
+    const principal = await principalOf(request, this.keys);
     const current = currentContext();
     if (current !== undefined) current.principal = principal;
     if (permission === undefined || !roleAllows(principal.role, permission)) {
@@ -34,6 +31,33 @@ export class AuthGuard implements CanActivate {
     }
     return true;
   }
+}
+
+/**
+ * Refuses a body of who has no valid key before any of it is read: it would be held until it is whole. The guard looks at the key
+ * again when the route is known, since it may be deleted while the body comes.
+ */
+export function keyBeforeBody(keys: KeysService) {
+  return (request: Request, _response: Response, next: NextFunction): void => {
+    if (!hasBody(request)) {
+      next();
+      return;
+    }
+    principalOf(request, keys).then((principal) => {
+      const current = currentContext();
+      if (current !== undefined) current.principal = principal; // the audit names them also when the body is refused
+      next();
+    }, next);
+  };
+}
+
+async function principalOf(request: Request, keys: KeysService): Promise<Principal> {
+  const header = request.headers.authorization;
+  if (header === undefined) throw new ApiError('auth.missing', { detail: 'The request carries no API key.', remedy: REMEDY });
+  const principal = await keys.authenticate(/^Bearer (.+)$/i.exec(header)?.[1] ?? '');
+  if (principal === undefined)
+    throw new ApiError('auth.invalid', { detail: 'The API key is unknown or its secret is wrong.', remedy: REMEDY });
+  return principal;
 }
 
 /** What the route of a request declared. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { catchError, from, mergeMap, type Observable, of } from 'rxjs';
-import { IdempotencyStore, type Known } from '../api/idempotency/idempotency.store.js';
+import { IdempotencyStore, type Known, takesIdempotencyKey } from '../api/idempotency/idempotency.store.js';
 import type { Operation } from '../api/operations/operation.js';
 import { OperationsService } from '../api/operations/operations.service.js';
 import { ApiError } from '../common/api-error.js';
@@ -12,7 +12,7 @@ import { declarationOf } from './auth.guard.js';
 
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
-/** `Idempotency-Key` on POST: a repeat answers as the first request did. */
+/** `Idempotency-Key` on whatever changes something: a repeat answers as the first request did. */
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
   constructor(
@@ -24,7 +24,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const request = context.switchToHttp().getRequest<Request>();
     const key = request.headers['idempotency-key'];
     const current = currentContext();
-    if (request.method !== 'POST' || key === undefined || current?.principal === undefined) return next.handle();
+    if (!takesIdempotencyKey(request.method) || key === undefined || current?.principal === undefined) return next.handle();
     if (typeof key !== 'string' || !KEY.test(key)) {
       throw new ApiError('request.invalid_header', {
         detail: 'Idempotency-Key must have 1 to 255 printable characters.',
@@ -60,7 +60,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
   private async repeat(context: ExecutionContext, known: Exclude<Known, { state: 'new' }>, fingerprint: string): Promise<unknown> {
     if (known.fingerprint !== fingerprint) {
       throw new ApiError('idempotency.mismatch', {
-        detail: 'This Idempotency-Key was used for a request with another path or body.',
+        detail: 'This Idempotency-Key was used for a request with another path, query or body.',
         remedy: 'Use a new key for a new request.',
         field: 'Idempotency-Key',
       });
@@ -106,7 +106,7 @@ function secretShownOnce({ id, name }: Secretive): ApiError {
 
 function fingerprintOf(request: Request): string {
   return createHash('sha256')
-    .update(`${request.method} ${request.path}\n${canonical(request.body)}`)
+    .update(`${request.method} ${request.originalUrl}\n${canonical(request.body)}`)
     .digest('hex');
 }
 

@@ -30,6 +30,7 @@ export class ProblemFilter implements ExceptionFilter {
       return;
     }
     if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer realm="flotilla"');
+    if (error.code === 'idempotency.in_flight') response.setHeader('Retry-After', '1');
     response
       .status(error.status)
       .type('application/problem+json')

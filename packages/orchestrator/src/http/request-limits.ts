@@ -13,20 +13,37 @@ export interface RequestLimits {
 
 const LIMITS: RequestLimits = { body: 60_000, idle: 60_000, rest: 5_000 };
 
+/** The one route whose body is no JSON and may take its time. */
+const UPLOAD = /^\/v1\/images\/[^/]+\/content(\?|$)/;
+
 /** Takes away the bound that Node sets on whole requests, uploads too; the one on headers stays, and `requestLimits` does the rest. */
 export function allowLongUploads(server: Server): void {
   server.requestTimeout = 0;
 }
 
-/** Ends the connection of a client that is too slow. */
+/** Whether a body comes with a request. Express reads nothing of one that has none, and Node tells the end only to who reads. */
+export function hasBody(request: IncomingMessage): boolean {
+  return request.headers['transfer-encoding'] !== undefined || (request.headers['content-length'] ?? '0') !== '0';
+}
+
+/** Whether the body is the content of an image. Any other is held in memory until it is whole, so no client may take long with it. */
+function isUpload({ method, url = '', headers }: IncomingMessage): boolean {
+  return method === 'PUT' && UPLOAD.test(url) && headers['content-type'] === 'application/octet-stream';
+}
+
+/** Ends the connection of a client that is too slow with its body; how long the answer takes is not its fault. */
 export function requestLimits(
   limits: RequestLimits = LIMITS,
 ): (request: IncomingMessage, response: ServerResponse, next: () => void) => void {
   return (request, response, next) => {
+    if (!hasBody(request)) {
+      next();
+      return;
+    }
     const end = () => {
       request.destroy();
     };
-    const timer = request.method === 'PUT' ? setInterval(idleCheck(request, end), limits.idle) : setTimeout(end, limits.body);
+    const timer = isUpload(request) ? setInterval(idleCheck(request, end), limits.idle) : setTimeout(end, limits.body);
     const clear = () => clearTimeout(timer);
     request.once('end', clear).once('close', clear);
     response.once('finish', () => {

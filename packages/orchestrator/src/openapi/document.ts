@@ -3,7 +3,7 @@ import { METHOD_METADATA, PATH_METADATA } from '@nestjs/common/constants.js';
 import { RequestMethod } from '@nestjs/common';
 import 'reflect-metadata';
 import { CONTROLLERS } from '../api/controllers.js';
-import { KEEP_IDEMPOTENCY_HOURS } from '../api/idempotency/idempotency.store.js';
+import { KEEP_IDEMPOTENCY_HOURS, takesIdempotencyKey } from '../api/idempotency/idempotency.store.js';
 import { EventDto } from '../api/events/dto/event.dto.js';
 import { type DtoClass, type JsonSchema, propertiesOf } from '../common/dto/schema.js';
 import { Problem } from '../common/dto/problem.dto.js';
@@ -113,7 +113,7 @@ export class DocumentBuilder {
           example: 'wait=30',
         }),
       );
-    if (method === 'post')
+    if (takesIdempotencyKey(method))
       list.push(
         header('Idempotency-Key', `Makes a repeat of this request answer as the first one did; kept for ${KEEP_IDEMPOTENCY_HOURS} hours.`, {
           type: 'string',
@@ -140,6 +140,7 @@ export class DocumentBuilder {
           description: answer.description,
           headers: this.answerHeaders(Number(status), route),
           ...this.content(answer),
+          ...answer.extensions,
         },
       ]),
     );
@@ -183,7 +184,7 @@ export class DocumentBuilder {
       ...(route.errors ?? []),
     ]);
     if (method === 'post' || method === 'patch') for (const code of WITH_BODY) codes.add(code);
-    if (method === 'post') for (const code of WITH_KEY) codes.add(code);
+    if (takesIdempotencyKey(method)) for (const code of WITH_KEY) codes.add(code);
     if (route.operation === true) codes.add('request.invalid_header');
     const byStatus = new Map<number, ErrorCode[]>();
     const put = (status: number, code: ErrorCode) => byStatus.set(status, [...(byStatus.get(status) ?? []), code]);

@@ -128,7 +128,7 @@ onEachDatabase('the audit log', (makeDatabase) => {
     await consoleOf('nobody', 'write=true');
     expect(await found()).to.deep.equal([
       ['admin', path, 'done', '101', 'undefined'],
-      ['admin', path, 'refused', '409', 'machine.console_unavailable'],
+      ['admin', path, 'refused', '409', 'console.writer_taken'],
       ['viewer', path, 'denied', '403', 'auth.forbidden'],
       ['anonymous', path, 'denied', '401', 'auth.invalid'],
       ['admin', '/v1/machines/nobody/console', 'refused', '404', 'machine.not_found'],
@@ -137,6 +137,17 @@ onEachDatabase('the audit log', (makeDatabase) => {
       expect(one).to.include({ method: 'GET', permission: 'machines:write' });
       expect(one['requestId']).to.match(/^req-/);
     }
+  });
+
+  it('has a few of very many requests without a key, and every one of who has one', async () => {
+    const began = Date.now();
+    for (let i = 0; i < 400; i += 1) await flotilla.call('DELETE', '/v1/machines/flooded', { key: null });
+    const seconds = (Date.now() - began) / 1000;
+    await flotilla.call('DELETE', '/v1/machines/flooded', { key: viewer });
+    const found = (await records()).filter((one) => one['path'] === '/v1/machines/flooded').map((one) => String(one['actor']));
+    expect(found.at(-1)).to.equal('viewer');
+    expect(found.filter((actor) => actor === 'anonymous')).to.have.length.within(50, 101 + 10 * seconds);
+    expect(flotilla.log).to.contain('so many more were refused but not audited');
   });
 
   /** Opens a console and waits for its first frame or its end. */

@@ -103,9 +103,68 @@ describe('bad input', () => {
       );
   });
 
-  it('outlives upgrades to what is no console', async () => {
-    for (const target of ['//', '/v1/nothing']) expect(await upgrade(flotilla.url, target), target).to.contain('HTTP/1.1 404 Not Found');
-    expect((await flotilla.call('GET', '/health/live', { key: null })).status).to.equal(200);
+  it('refuses keys of objects that JavaScript keeps for itself, and texts with NUL', async () => {
+    const send = async (text: string) => {
+      const raw = JSON.stringify(machine('own', { start: false, extra: 0 })).replace('"extra":0', text);
+      const { status, body } = await flotilla.call('POST', '/v1/machines', { raw });
+      return [status, body['code'], body['field']];
+    };
+    for (const key of ['__proto__', 'constructor', 'prototype']) {
+      expect(await send(`"${key}":{"cpus":7}`)).to.deep.equal([422, 'request.unknown_field', key]);
+      expect(await send(`"disks":[{"name":"a","${key}":1}]`)).to.deep.equal([422, 'request.unknown_field', `disks[0].${key}`]);
+      expect(await send(`"labels":{"a":"b","${key}":"c"}`)).to.deep.equal([422, 'request.invalid_labels', 'labels']);
+      expect((await flotilla.call('GET', `/v1/machines?${key}=1`)).body).to.include({ code: 'request.unknown_field', field: key });
+    }
+    expect(await send('"boot":{"kernel":"k\\u0000"}')).to.deep.equal([422, 'request.invalid_type', 'boot.kernel']);
+  });
+
+  it('reads nothing of a body without a valid key', async () => {
+    const expectRefusal = async (method: string, authorization: string, code: string) => {
+      const head = `${method} /v1/machines/x HTTP/1.1\r\nHost: x\r\n${authorization}Content-Type: application/json\r\n`;
+      // The rest never comes: there is an answer nevertheless, and the connection ends soon.
+      const answer = await exchange(flotilla.url, `${head}Content-Length: 1000000\r\n\r\n{`);
+      expect(answer, method).to.contain('HTTP/1.1 401 ').and.to.contain(code);
+    };
+    await Promise.all([
+      expectRefusal('POST', '', 'auth.missing'),
+      expectRefusal('PUT', '', 'auth.missing'),
+      expectRefusal('PATCH', 'Authorization: Bearer flo_wrong\r\n', 'auth.invalid'),
+    ]);
+    expect((await flotilla.call('POST', '/v1/machines', { raw: '{', key: null })).body['code']).to.equal('auth.missing');
+  });
+
+  it('takes only WebSockets for upgrades, and only of consoles', async () => {
+    const headers = (offer: string, more = '') =>
+      `Host: x\r\nAuthorization: Bearer ${flotilla.key}\r\nConnection: Upgrade${more === '' ? ', close' : ''}\r\nUpgrade: ${offer}\r\n${more}\r\n`;
+    const ask = (line: string, offer = 'h2c') => exchange(flotilla.url, `${line} HTTP/1.1\r\n${headers(offer)}`);
+    for (const target of ['//', '/v1/nothing']) {
+      const answer = await ask(`GET ${target}`, 'websocket');
+      expect(answer, target).to.contain('HTTP/1.1 404 Not Found').and.to.contain('request.not_found');
+    }
+    expect(await ask('GET /health/live'))
+      .to.contain('HTTP/1.1 200 ')
+      .and.to.contain('{"status":"ok"}');
+    expect(await ask('GET /v1/machines/x/console'))
+      .to.contain('HTTP/1.1 400 ')
+      .and.to.contain('request.malformed');
+    expect(await ask('DELETE /v1/machines/upgraded'))
+      .to.contain('HTTP/1.1 404 ')
+      .and.to.contain('machine.not_found');
+    const audited = [...((await flotilla.call('GET', '/v1/audit?limit=200')).body['items'] ?? [])].map((one) => one['path']);
+    expect(audited).to.include('/v1/machines/upgraded');
+    const body = JSON.stringify({ name: 'upgraded', role: 'viewer' });
+    const post = headers('h2c', `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n`);
+    const both = await exchange(flotilla.url, `POST /v1/keys HTTP/1.1\r\n${post}${body}GET /health/ready HTTP/1.1\r\n${headers('h2c')}`);
+    expect(both, 'with its body').to.contain('HTTP/1.1 201 ').and.to.contain('HTTP/1.1 200 ');
+  });
+
+  it('finds the path in targets of any form', async () => {
+    const ask = (target: string) => exchange(flotilla.url, `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    expect(await ask('http://x/health/live?')).to.contain('HTTP/1.1 200 ');
+    for (const target of ['http://', 'http://x', 'http://x?a=b', '*']) {
+      const answer = await ask(target);
+      expect(answer, target).to.contain('HTTP/1.1 404 ').and.to.contain('request.not_found');
+    }
   });
 
   it('checks the body of every route that takes one', async () => {
@@ -173,14 +232,12 @@ function expectProblem(answer: Answer, status: number, code: string): void {
   expect(answer.body['remedy']).to.have.length.above(5);
 }
 
-/** Asks for an upgrade without a key and never closes; answers what came until the other side did. */
-function upgrade(url: string, target: string): Promise<string> {
+/** Sends a text and never closes; answers what came until the other side did. */
+function exchange(url: string, text: string): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     let answer = '';
-    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () =>
-      socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`),
-    );
+    const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }, () => socket.write(text));
     socket
       .on('data', (bytes) => {
         answer += bytes.toString();

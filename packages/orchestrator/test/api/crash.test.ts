@@ -2,6 +2,8 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { sql } from 'kysely';
+import { Database } from '../../src/database/database.js';
 import { onEachDatabase } from '../support/databases.js';
 import { machine, Orchestrator } from '../support/orchestrator.js';
 
@@ -16,9 +18,11 @@ const points = (operation: string, steps: string[]) => [
 
 onEachDatabase('kill -9', (makeDatabase, database) => {
   let flotilla: Orchestrator;
+  let url = '';
 
   beforeEach(async () => {
-    flotilla = await new Orchestrator(await makeDatabase()).start();
+    url = (await makeDatabase()) ?? '';
+    flotilla = await new Orchestrator(url === '' ? undefined : url).start();
     await flotilla.importImages();
   });
 
@@ -136,6 +140,30 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
       async () => (await flotilla.call('GET', '/v1/machines/rests')).body['observed']?.['state'] === 'failed',
     );
   });
+
+  if (database === 'PostgreSQL') {
+    it('does not matter to the lock: one orchestrator per database, also after the server ended its sessions', async () => {
+      const direct = await Database.openPostgres(url);
+      const second = new Orchestrator(url);
+      try {
+        for (const lost of [false, true]) {
+          if (lost) {
+            const ended = sql`select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'`;
+            await ended.execute(direct.db);
+          }
+          const { status, errors } = await second.expectExit();
+          expect(status, errors).to.equal(2);
+          expect(errors).to.contain('FLOTILLA_DATABASE_URL');
+        }
+        await flotilla.killHard();
+        await second.start();
+        expect((await second.call('GET', '/v1/images', { key: flotilla.key })).body['items']).to.have.length(2);
+      } finally {
+        await direct.close();
+        await second.dispose();
+      }
+    });
+  }
 
   if (database === 'SQLite') {
     it('does not matter to the lock: one orchestrator per data directory', async () => {

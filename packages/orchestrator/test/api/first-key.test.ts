@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Database } from '../../src/database/database.js';
@@ -27,6 +27,8 @@ onEachDatabase('the first key', (makeDatabase) => {
   it('lies where its owner alone can read it', () => {
     expect(mode(data())).to.equal('700');
     expect(mode(data('admin.key'))).to.equal('600');
+    expect(mode(data('orchestrator.lock'))).to.equal('600');
+    if (url === undefined) for (const ending of ['', '-wal', '-shm']) expect(mode(data(`flotilla.db${ending}`)), ending).to.equal('600');
     expect(readdirSync(data()).filter((name) => name.startsWith('admin.key'))).to.deep.equal(['admin.key']);
   });
 
@@ -50,11 +52,28 @@ onEachDatabase('the first key', (makeDatabase) => {
     expect(flotilla.log).not.to.contain(secret);
   });
 
-  it('stays the same when the orchestrator starts again', async () => {
+  it('stays the same when the orchestrator starts again, and is kept from others though they were let in meanwhile', async () => {
     const { key } = flotilla;
     await flotilla.stop();
+    chmodSync(data(), 0o755);
     await flotilla.start();
+    expect(mode(data())).to.equal('700');
+    expect(flotilla.log).to.contain('was open to other users');
     expect(flotilla.key).to.equal(key);
     expect((await flotilla.call('GET', '/v1/keys')).body['items']).to.have.length(1);
+  });
+
+  it('is not written where somebody else may do anything', async function () {
+    if (process.getuid?.() !== 0) this.skip(); // giving away needs root
+    await flotilla.stop();
+    chownSync(data(), 65_534, 65_534);
+    try {
+      const { status, errors } = await flotilla.expectExit();
+      expect([status, errors]).to.satisfy(
+        ([code, text]: [number, string]) => code === 2 && text.includes(`chown 0 ${data('').replace(/\/$/, '')}`),
+      );
+    } finally {
+      chownSync(data(), 0, 0);
+    }
   });
 });

@@ -27,6 +27,8 @@ import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
 const MEBIBYTE = 1024 * 1024;
 /** The database has its place in it too. */
 const DISK_BYTES = 8 * MEBIBYTE;
+/** What no image may take of it. */
+const KEPT_BYTES = DISK_BYTES / 16;
 const REMEDY = 'Free space on the file system of the data directory, or delete images and machines that are no longer needed.';
 
 for (const hypervisor of ['fake', 'native']) {
@@ -111,11 +113,37 @@ function whenFull(hypervisor: string): void {
     await nothingLeft();
   });
 
+  it('can be managed while an upload has taken all that it may', async () => {
+    const made = await flotilla.call('POST', '/v1/keys', { body: { name: 'filler', role: 'operator' } });
+    const stop = new AbortController();
+    let least = Infinity;
+    const { status } = await fetch(`${flotilla.url}/v1/images/endless/content?kind=disk&format=raw`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${made.body['secret']}`, 'content-type': 'application/octet-stream' },
+      signal: stop.signal,
+      duplex: 'half',
+      body: (async function* () {
+        for (let sent = 0; sent < 2 * DISK_BYTES; sent += 64 * 1024) {
+          const { bavail, bsize } = statfsSync(data);
+          least = Math.min(least, bavail * bsize);
+          yield Buffer.alloc(64 * 1024, 5);
+        }
+      })(),
+    } as RequestInit);
+    expect(status).to.equal(507);
+    expect(least, 'bytes free at the worst moment').to.be.above(KEPT_BYTES / 2);
+    fill(KEPT_BYTES * 0.75);
+    expect((await put('tiny', 512)).status, 'nothing more is taken').to.equal(507);
+    expect((await flotilla.call('DELETE', '/v1/keys/filler')).status, 'and the administrator can act').to.equal(204);
+    rmSync(join(data, 'filler'));
+    await nothingLeft();
+  });
+
   it('refuses a machine whose disk has no place, and takes back what it had made', async () => {
     const disk = { name: 'three', kind: 'disk', format: 'raw', source: { path: file('three', MEBIBYTE) } };
     await flotilla.change('POST', '/v1/images', disk);
     try {
-      fill(MEBIBYTE * 1.5);
+      fill(KEPT_BYTES + MEBIBYTE * 1.5);
       const disks = ['one', 'two'].map((name) => ({ name, image: 'three' }));
       const error = await failed('/v1/machines', machine('fat', { disks }));
       expect(error).to.include({ code: 'pool.full', status: 507, field: 'disks[1].image', remedy: REMEDY });
@@ -160,6 +188,31 @@ function whenFull(hypervisor: string): void {
     await nothingLeft();
   });
 }
+
+describe('a disk that is longer than the file system has files', () => {
+  const flotilla = new Orchestrator();
+  before(async () => {
+    flotilla.through = ['sh', '-c', 'ulimit -f 204800; exec "$@"', 'sh']; // 100 MiB
+    await flotilla.start();
+    await flotilla.importImages();
+  });
+  after(() => flotilla.dispose());
+
+  for (const disk of [
+    { name: 'root', sizeMiB: 200 },
+    { name: 'root', image: 'd', sizeMiB: 200 },
+  ]) {
+    it(`is told at its length, ${'image' in disk ? 'from an image' : 'empty'}`, async () => {
+      const answer = await flotilla.call('POST', '/v1/machines', {
+        body: machine('long', { disks: [disk] }),
+        headers: { prefer: 'wait=60' },
+      });
+      expect(answer.body['error']).to.include({ code: 'spec.disk_invalid', status: 422, field: 'disks[0].sizeMiB' });
+      expect(answer.body['error']?.['detail']).to.contain(String(200 * MEBIBYTE));
+      expect(flotilla.leftovers()).to.deep.equal([]);
+    });
+  }
+});
 
 describe('a disk that fills while a file is copied to it', () => {
   let root: string;
@@ -217,4 +270,28 @@ describe('a disk that fills while a file is copied to it', () => {
       await pool.removeImage('img-1');
     });
   }
+
+  it('ends the copy before what is kept back is gone', async () => {
+    const slow: FileTools = {
+      hash: () => Promise.resolve(''),
+      copy: async (_source, _target, { signal, onProgress }) => {
+        const { bavail, bsize, blocks } = statfsSync(data);
+        writeFileSync(join(data, 'other'), Buffer.alloc(bavail * bsize - (blocks * bsize) / 32, 1));
+        for (let bytes = 0; bytes < 500; bytes += 1) {
+          signal?.throwIfAborted();
+          onProgress?.({ bytes, totalBytes: 500 });
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+      },
+    };
+    const path = join(root, 'source');
+    writeFileSync(path, Buffer.alloc(MEBIBYTE, 7));
+    const command = { id: 'img-2', path, anywhere: true, kind: 'disk', format: 'raw' } as const;
+    const error: unknown = await new DirPool(data, slow).importImage(command, {}).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    rmSync(join(data, 'other'));
+    expect(ApiError.from(error).toProblem()).to.include({ code: 'pool.full', status: 507, remedy: REMEDY });
+  });
 });

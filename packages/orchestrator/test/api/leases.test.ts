@@ -19,29 +19,29 @@ onEachDatabase('leases', (makeDatabase, name) => {
   it('are shown once the guest has taken its address, with events for taken, renewed and ended', async () => {
     await flotilla.change('POST', '/v1/machines', machine('guest'));
     const reserved = await address('guest');
-    expect(reserved['reservedIp']).to.match(/^10\.77\./);
-    expect(reserved).to.not.have.any.keys('ip', 'leaseExpiresAt');
+    expect(reserved['address']).to.match(/^10\.77\./);
+    expect(reserved).to.not.have.any.keys('lease');
     expect(await lease())
-      .to.include({ state: 'reserved', ip: String(reserved['reservedIp']) })
+      .to.include({ state: 'reserved', ip: String(reserved['address']) })
       .and.to.not.have.property('expiresAt');
 
     const first = Math.floor(Date.now() / 1000) + 3600;
-    writeLeases(`${first} ${reserved['mac']} ${reserved['reservedIp']} itself *\n`);
+    writeLeases(`${first} ${reserved['mac']} ${reserved['address']} itself *\n`);
     const taken = await flotilla.waitFor<Body>('the lease', async () => {
       const found = await address('guest');
-      return found['ip'] === undefined ? undefined : found;
+      return found['lease'];
     });
-    expect(taken).to.include({ ip: String(reserved['reservedIp']), leaseExpiresAt: new Date(first * 1000).toISOString() });
-    expect(await lease()).to.include({ state: 'taken', expiresAt: String(taken['leaseExpiresAt']) });
+    expect(taken).to.deep.equal({ ip: reserved['address'], expiresAt: new Date(first * 1000).toISOString(), hostname: 'itself' });
+    expect(await lease()).to.include({ state: 'taken', expiresAt: String(taken['expiresAt']) });
 
-    writeLeases(`${first + 60} ${reserved['mac']} ${reserved['reservedIp']} itself *\n`);
+    writeLeases(`${first + 60} ${reserved['mac']} ${reserved['address']} itself *\n`);
     await flotilla.waitFor(
       'the renewal',
-      async () => (await address('guest'))['leaseExpiresAt'] === new Date((first + 60) * 1000).toISOString(),
+      async () => (await address('guest'))['lease']?.['expiresAt'] === new Date((first + 60) * 1000).toISOString(),
     );
 
     await flotilla.change('POST', '/v1/machines/guest/kill', {});
-    expect(await address('guest')).to.not.have.any.keys('ip', 'leaseExpiresAt');
+    expect(await address('guest')).to.not.have.any.keys('lease');
     expect((await lease())['state']).to.equal('reserved');
 
     const events = await leaseEvents(3);
@@ -53,7 +53,7 @@ onEachDatabase('leases', (makeDatabase, name) => {
       machineName: 'guest',
       interface: 'eth0',
       mac: reserved['mac'],
-      ip: reserved['reservedIp'],
+      ip: reserved['address'],
       expiresAt: new Date(first * 1000).toISOString(),
       hostname: 'itself',
     });
@@ -62,15 +62,15 @@ onEachDatabase('leases', (makeDatabase, name) => {
 
   it('of the guest before are not those of a machine that was started again', async () => {
     await new Promise((resolve) => setTimeout(resolve, 1100)); // leases count in seconds
-    const { mac, reservedIp } = (await address('guest')) as unknown as Record<string, string>;
-    writeLeases(`${Math.floor(Date.now() / 1000) + 3598} ${mac} ${reservedIp} * *\n`);
+    const { mac, address: ip } = (await address('guest')) as unknown as Record<string, string>;
+    writeLeases(`${Math.floor(Date.now() / 1000) + 3598} ${mac} ${ip} * *\n`);
     await new Promise((resolve) => setTimeout(resolve, 1100));
     await flotilla.change('POST', '/v1/machines/guest/start', {});
-    writeLeases(`${Math.floor(Date.now() / 1000) + 3590} ${mac} ${reservedIp} * *\n`);
+    writeLeases(`${Math.floor(Date.now() / 1000) + 3590} ${mac} ${ip} * *\n`);
     await new Promise((resolve) => setTimeout(resolve, 400));
-    expect(await address('guest')).to.not.have.any.keys('ip', 'leaseExpiresAt');
-    writeLeases(`${Math.floor(Date.now() / 1000) + 3600} ${mac} ${reservedIp} * *\n`);
-    await flotilla.waitFor('the new lease', async () => (await address('guest'))['ip'] !== undefined);
+    expect(await address('guest')).to.not.have.any.keys('lease');
+    writeLeases(`${Math.floor(Date.now() / 1000) + 3600} ${mac} ${ip} * *\n`);
+    await flotilla.waitFor('the new lease', async () => (await address('guest'))['lease'] !== undefined);
   });
 
   async function address(machineName: string): Promise<Body> {

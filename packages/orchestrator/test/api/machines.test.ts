@@ -26,7 +26,7 @@ onEachDatabase('machines', (makeDatabase) => {
       .with.lengthOf(6);
     const shown = await flotilla.call('GET', '/v1/machines/whole');
     expect(shown.body['observed']?.['state']).to.equal('running');
-    expect(shown.body['observed']?.['addresses']?.[0]?.['reservedIp']).to.match(/^10\.77\./);
+    expect(shown.body['observed']?.['addresses']?.[0]?.['address']).to.match(/^10\.77\./);
     await flotilla.change('POST', '/v1/machines/whole/pause', {});
     expect((await flotilla.call('GET', '/v1/machines/whole')).body['observed']?.['state']).to.equal('paused');
     await flotilla.change('POST', '/v1/machines/whole/resume', {});

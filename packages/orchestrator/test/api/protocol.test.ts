@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import WebSocket from 'ws';
 import { onEachDatabase } from '../support/databases.js';
+import { documentedOperations } from '../support/api-document.js';
 import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
 
 onEachDatabase('protocol', (makeDatabase) => {
@@ -32,13 +33,38 @@ onEachDatabase('protocol', (makeDatabase) => {
     );
     const codes = pair.map((answer) => answer.status);
     expect(codes).to.include(202);
-    for (const answer of pair) if (answer.status !== 202) expect(answer.body['code']).to.equal('idempotency.in_flight');
+    for (const answer of pair) {
+      if (answer.status === 202) continue;
+      expect([answer.body['code'], answer.headers.get('retry-after')]).to.deep.equal(['idempotency.in_flight', '1']);
+    }
     const refused = await flotilla.call('POST', '/v1/machines', { body: { name: 'x' }, headers: { 'idempotency-key': 'mended' } });
     expect(refused.status).to.equal(422);
     expect(
       (await flotilla.call('POST', '/v1/machines', { body: machine('mended', { start: false }), headers: { 'idempotency-key': 'mended' } }))
         .status,
     ).to.equal(202);
+  });
+
+  it('answers the repeat of a change or delete as the first time too, whose answer was lost', async () => {
+    const twice = async (method: string, path: string, key: string, body?: unknown) => {
+      const ask = () => flotilla.call(method, path, { headers: { 'idempotency-key': key }, ...(body === undefined ? {} : { body }) });
+      return [await ask(), await ask()] as const;
+    };
+    await flotilla.change('POST', '/v1/machines', machine('lost', { start: false }));
+    const changed = await twice('PATCH', '/v1/machines/lost', 'change', { labels: { a: 'b' } });
+    expect(changed.map(({ status, body }) => [status, body['generation']])).to.deep.equal([
+      [200, 2],
+      [200, 2],
+    ]);
+    expect(changed[1].headers.get('etag')).to.equal('W/"2"');
+    const deleted = await twice('DELETE', '/v1/machines/lost', 'remove');
+    expect(deleted.map(({ status }) => status)).to.deep.equal([202, 202]);
+    expect(deleted[1].body['id']).to.equal(deleted[0].body['id']);
+    const other = await flotilla.call('DELETE', '/v1/machines/lost?force=true', { headers: { 'idempotency-key': 'remove' } });
+    expect(other.body['code'], 'another query is another request').to.equal('idempotency.mismatch');
+    await flotilla.call('POST', '/v1/keys', { body: { name: 'brief', role: 'viewer' } });
+    expect((await twice('DELETE', '/v1/keys/brief', 'forget')).map(({ status }) => status)).to.deep.equal([204, 204]);
+    expect((await flotilla.call('DELETE', '/v1/keys/brief')).status).to.equal(404);
   });
 
   it('pages lists by cursor and filters them by labels', async () => {
@@ -62,6 +88,20 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect((await flotilla.call('GET', '/v1/machines?cursor=nonsense')).body['code']).to.equal('request.invalid_cursor');
     for (const query of ['limit=0', 'limit=201', 'limit=x', 'labels=broken', 'unknown=1'])
       expect((await flotilla.call('GET', `/v1/machines?${query}`)).status, query).to.be.within(400, 422);
+  });
+
+  it('takes labels for what can carry them, and refuses them for the rest', async () => {
+    for (const list of ['machines', 'images'])
+      expect((await flotilla.call('GET', `/v1/${list}?labels=a=b`)).body['items']).to.have.length(0);
+    for (const list of ['networks', 'volumes', 'pools', 'hosts', 'operations', 'keys', 'audit']) {
+      const { status, body } = await flotilla.call('GET', `/v1/${list}?labels=a=b`);
+      expect([status, body['field']], list).to.deep.equal([422, 'labels']);
+    }
+    expect(
+      documentedOperations()
+        .filter(({ parameters }) => parameters.includes('labels'))
+        .map(({ path }) => path),
+    ).to.have.members(['/v1/machines', '/v1/images', '/v1/images/{image}/content']);
   });
 
   it('holds the answer for Prefer: wait, and answers as it stands when the time is over', async () => {
@@ -172,6 +212,21 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect(again.body['remedy']).to.contain(`DELETE /v1/keys/${first.body['id']}`);
     expect((await make('other')).body['code']).to.equal('idempotency.mismatch');
     expect((await flotilla.call('GET', '/v1/whoami', { key: String(first.body['secret']) })).status).to.equal(200);
+  });
+
+  it('finds no resource by a text that no database keeps', async () => {
+    const routes = documentedOperations().filter(({ method, path }) => method === 'GET' && path.includes('{') && path.startsWith('/v1/'));
+    expect(routes).to.have.length.above(8);
+    for (const target of [
+      ...routes.map(({ path }) => path.replace(/\{\w+\}/g, 'a%00b')),
+      '/v1/operations?target=%00',
+      '/v1/events?target=a%1f',
+    ]) {
+      const { status, body } = await flotilla.call('GET', target);
+      expect([status, body['code']], target).to.deep.equal([400, 'request.malformed']);
+    }
+    const { status, body } = await flotilla.call('POST', '/v1/machines', { body: machine('nul', { boot: { kernel: 'k\0' } }) });
+    expect([status, body['code'], body['field']]).to.deep.equal([422, 'request.invalid_type', 'boot.kernel']);
   });
 
   it('answers what the host and its pool are', async () => {

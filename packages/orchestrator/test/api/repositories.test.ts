@@ -5,6 +5,7 @@ import type { Machine } from '../../src/api/machines/machine.js';
 import { EventRepository } from '../../src/api/events/event.repository.js';
 import { newId } from '../../src/common/ids.js';
 import { type Database, isUniqueViolation } from '../../src/database/database.js';
+import { MIGRATIONS } from '../../src/database/migrations/index.js';
 import { onEachDatabase } from '../support/databases.js';
 import { useDatabase } from '../support/spec-database.js';
 
@@ -26,6 +27,23 @@ onEachDatabase('repositories', (makeDatabase) => {
     expect(await machines.find(stored.id)).to.deep.equal(stored);
     expect(await machines.page({ limit: 10, labels: { team: 'red', run: '1' } })).to.have.length(1);
     expect(await machines.page({ limit: 10, labels: { team: 'blue' } })).to.have.length(0);
+  });
+
+  it('name the address of an interface as they do now, also of machines stored before', async () => {
+    const old = sample('old');
+    await database.write((tx) => machines.insert(old, [], tx.db));
+    const observed = { ...old.observed, addresses: [{ interface: 'eth0', mac: '02:00:00:00:00:01', ip: '10.77.0.2' }] };
+    await database.db
+      .updateTable('machines')
+      .set({ observed: JSON.stringify(observed) })
+      .where('id', '=', old.id)
+      .execute();
+    for (const round of ['once', 'twice']) {
+      await MIGRATIONS.find(({ name }) => name === '0002-addresses')?.up(database.db as never, database.dialect);
+      expect((await machines.find('old'))?.observed.addresses, round).to.deep.equal([
+        { interface: 'eth0', mac: '02:00:00:00:00:01', address: '10.77.0.2' },
+      ]);
+    }
   });
 
   it('tell a name that is taken from other errors', async () => {

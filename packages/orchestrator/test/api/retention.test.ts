@@ -64,6 +64,26 @@ onEachDatabase('retention', (makeDatabase) => {
     expect(rows.map((row) => `${row.count} ${row.outcome}`)).to.deep.equal(['50 denied', '20 done', '50 failed', '50 refused']);
   });
 
+  it('keeps what was denied to somebody, however much was denied to nobody', async () => {
+    await fill('audit', 300, (index) => ({
+      age: DAY - index * 1000,
+      outcome: index % 2 === 0 ? 'denied' : 'refused',
+      ...(index < 20 ? { actor: 'key-insider' } : {}),
+    }));
+    await prune({ FLOTILLA_KEEP_AUDIT: '50' });
+    const rows = await database.db
+      .selectFrom('audit')
+      .select(['outcome', 'actor_id', (w) => w.fn.countAll().as('count')])
+      .groupBy(['outcome', 'actor_id'])
+      .execute();
+    expect(rows.map((row) => `${row.count} ${row.outcome} ${row.actor_id}`).sort()).to.deep.equal([
+      '10 denied key-insider',
+      '10 refused key-insider',
+      '50 denied null',
+      '50 refused null',
+    ]);
+  });
+
   it('drops what is too old, however few there are', async () => {
     await fill('operations', 4, (index) => ({ age: (index + 1) * 10 * DAY, state: 'failed' }));
     await fill('audit', 4, (index) => ({ age: (index + 1) * 10 * DAY }));
@@ -95,17 +115,17 @@ onEachDatabase('retention', (makeDatabase) => {
   async function fill(
     table: 'operations' | 'audit',
     rows: number,
-    make: (index: number) => { age: number; state?: string; outcome?: string },
+    make: (index: number) => { age: number; state?: string; outcome?: string; actor?: string },
   ): Promise<void> {
     await database.db.transaction().execute(async (db) => {
       for (let index = 0; index < rows; index += 1) {
-        const { age, state = 'succeeded', outcome = 'done' } = make(index);
+        const { age, state = 'succeeded', outcome = 'done', actor = null } = make(index);
         const time = new Date(Date.now() - age).toISOString();
         const suffix = String(index).padStart(16, '0');
         if (table === 'audit')
           await db
             .insertInto('audit')
-            .values({ ...AUDIT, id: `${firstIdAt('req', Date.now() - age)}${suffix}`, time, outcome })
+            .values({ ...AUDIT, actor_id: actor, id: `${firstIdAt('req', Date.now() - age)}${suffix}`, time, outcome })
             .execute();
         else {
           await db

@@ -59,6 +59,21 @@ describe('api and agent as two processes', () => {
     });
     expect(response.status).to.equal(201);
   });
+
+  it('frees the name of an upload that the agent has left', async () => {
+    const upload = () =>
+      fetch(`${flotilla.url}/v1/images/again/content?kind=disk&format=raw`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${flotilla.key}`, 'content-type': 'application/octet-stream' },
+        body: Buffer.alloc(4096, 3),
+      });
+    await flotilla.stopAgent();
+    const refused = await upload();
+    expect([refused.status, ((await refused.json()) as { code: string }).code]).to.deep.equal([503, 'host.unavailable']);
+    expect((await flotilla.call('GET', '/v1/images/again')).status).to.equal(404);
+    await flotilla.startAgent();
+    expect((await upload()).status).to.equal(201);
+  });
 });
 
 describe('an api that is there before its agent', () => {

@@ -51,15 +51,15 @@ export class Orchestrator {
     return this.errors;
   }
 
-  async start(environment: Record<string, string> = {}): Promise<this> {
+  async start(environment: Record<string, string> = {}, more: string[] = []): Promise<this> {
     if (this.split && this.agent === undefined) this.agent = await this.launch(['--role', 'agent'], environment);
-    this.child = await this.launch(this.split ? ['--role', 'api'] : [], environment);
+    this.child = await this.launch([...(this.split ? ['--role', 'api'] : []), ...more], environment);
     return this;
   }
 
   /** Starts the api role while there is no agent yet. */
-  async startWithoutAgent(): Promise<this> {
-    this.child = await this.launch(['--role', 'api'], {});
+  async startWithoutAgent(environment: Record<string, string> = {}): Promise<this> {
+    this.child = await this.launch(['--role', 'api'], environment);
     return this;
   }
 
@@ -69,8 +69,12 @@ export class Orchestrator {
   }
 
   /** Starts a process that is expected to end by itself, or by `signal` as soon as it has its lock; answers its exit status and stderr. */
-  async expectExit(environment: Record<string, string> = {}, signal?: NodeJS.Signals): Promise<{ status: number | null; errors: string }> {
-    const child = this.spawn([], environment);
+  async expectExit(
+    environment: Record<string, string> = {},
+    signal?: NodeJS.Signals,
+    args: string[] = [],
+  ): Promise<{ status: number | null; errors: string }> {
+    const child = this.spawn(args, environment);
     let errors = '';
     child.stderr?.on('data', (text: Buffer) => {
       errors += text.toString();
@@ -81,6 +85,12 @@ export class Orchestrator {
       child.kill(signal);
     }
     return { status: await ended, errors };
+  }
+
+  /** Ends the agent role alone. */
+  async stopAgent(): Promise<void> {
+    await end(this.agent, 'SIGTERM');
+    this.agent = undefined;
   }
 
   async stop(): Promise<number | null> {
@@ -153,7 +163,16 @@ export class Orchestrator {
       ...['machines', 'taps', 'networks'].flatMap((name) => list(join(fake, name)).map((one) => `${name}/${one}`)),
       ...list(join(host, 'pools/default/volumes')),
       ...list(join(host, 'consoles')),
+      ...this.setAside(),
     ];
+  }
+
+  /** Files of images and volumes that no resource owned and that were not deleted for it. */
+  setAside(): string[] {
+    const directory = join(this.directory, 'data/host/pools/default/set-aside');
+    if (!existsSync(directory)) return [];
+    const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   }
 
   /** Ids of the fake workers that live. */

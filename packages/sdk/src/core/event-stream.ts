@@ -17,8 +17,9 @@ export interface EventFilter {
 }
 
 /**
- * Events as they happen. A broken connection is taken up again after the last event seen, so nothing is lost; when the
- * server no longer has what was missed, iteration fails with `events.too_old` and the caller lists anew.
+ * Events as they happen. A broken connection is taken up again after the last event seen, or after where the server said the
+ * stream begins, so nothing is lost; when the server no longer has what was missed, iteration fails with `events.too_old` and the
+ * caller lists anew. A loop that leaves events unread for a minute is disconnected by the server, and goes on where it was.
  */
 export class EventStream<E extends { readonly id: number }> implements AsyncIterable<E> {
   readonly #transport: Transport;
@@ -54,10 +55,9 @@ export class EventStream<E extends { readonly id: number }> implements AsyncIter
           opened = undefined;
           failures = 0;
           if (response.body === null) return;
-          for await (const message of readMessages(response.body)) {
-            const event = JSON.parse(message.data) as E;
-            after = event.id;
-            yield event;
+          for await (const { id, data } of readMessages(response.body)) {
+            if (id !== undefined) after = Number(id);
+            if (data !== undefined) yield JSON.parse(data) as E;
           }
         } catch (error) {
           if (this.#options.signal?.aborted === true) throw new AbortedError(this.#options.signal.reason);

@@ -8,7 +8,7 @@ export interface ClientOptions {
   readonly apiKey?: string;
   /** Milliseconds until a request without an answer is given up; a wait asked of the server is added. Default 30,000. */
   readonly timeoutMs?: number;
-  /** How often a request is repeated when no answer came or the server asked to (429, 502, 503, 504). Default 2. */
+  /** How often a request is repeated when no answer came or the server asked to (409 with Retry-After, 429, 502, 503, 504). Uploads never are. Default 2. */
   readonly maxRetries?: number;
   /** A `fetch` of your own. */
   readonly fetch?: typeof globalThis.fetch;
@@ -22,7 +22,7 @@ export interface RequestOptions {
   readonly timeoutMs?: number;
   /** See {@link ClientOptions.maxRetries}. */
   readonly maxRetries?: number;
-  /** Repeats of one logical request carry the same key; made by the SDK when not given. At most 255 characters. */
+  /** Repeats of one logical change (POST, PATCH, DELETE) carry the same key; made by the SDK when not given. At most 255 characters. */
   readonly idempotencyKey?: string;
   /** Only act if the resource still has this entity tag (`If-Match`). */
   readonly ifMatch?: string;

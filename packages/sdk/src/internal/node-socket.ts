@@ -42,10 +42,12 @@ function attach(socket: NetSocket, head: Uint8Array, events: SocketEvents): Sock
     if (closed) return;
     closed = true;
     socket.end();
+    socket.resume(); // a paused one would never see the other end close, and keep the process alive
     events.close(code, reason);
   };
   const reader = new FrameReader();
   const take = (bytes: Uint8Array): void => {
+    if (closed) return;
     try {
       for (const { opcode, payload } of reader.read(bytes)) {
         if (opcode === Opcode.Text) events.text(new TextDecoder().decode(payload));
@@ -70,6 +72,8 @@ function attach(socket: NetSocket, head: Uint8Array, events: SocketEvents): Sock
       socket.write(encodeFrame(Opcode.Close, new Uint8Array([0x03, 0xe8])));
       finish(1000, '');
     },
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
   };
 }
 

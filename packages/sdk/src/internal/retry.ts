@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { AbortedError } from '../core/errors.js';
 
-/** Worth repeating: no answer at all, or an answer that says "later". The idempotency key makes a repeat harmless. */
+/**
+ * Worth repeating: no answer at all, or an answer that says "later", as 409 does while the first request under the same key goes on.
+ * The idempotency key makes a repeat harmless.
+ */
 export function isRetryable(outcome: Response | Error): boolean {
+  if (outcome instanceof Response && outcome.status === 409) return outcome.headers.has('retry-after');
   if (outcome instanceof Response) return [429, 502, 503, 504].includes(outcome.status) && !isProblem(outcome);
   return outcome.name !== 'AbortError';
 }

@@ -19,6 +19,12 @@ describe('readMessages', () => {
     expect(messages).to.deep.equal([{ id: '7', event: 'machine.state', data: '{"a":\n1}' }]);
   });
 
+  it('tells an id without data: only the place to resume from', async () => {
+    const messages = [];
+    for await (const message of readMessages(streamOf(': heartbeat\nid: 9\n\n: nothing\n\n'))) messages.push(message);
+    expect(messages).to.deep.equal([{ id: '9', event: 'message', data: undefined }]);
+  });
+
   it('drops a message that the connection cut off', async () => {
     const messages = [];
     for await (const message of readMessages(streamOf('data: whole\n\ndata: ha'))) messages.push(message.data);

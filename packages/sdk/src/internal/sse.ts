@@ -4,15 +4,17 @@
 export interface ServerSentMessage {
   readonly id: string | undefined;
   readonly event: string;
-  readonly data: string;
+  /** Absent when the message only moves the place to resume from. */
+  readonly data: string | undefined;
 }
 
-/** Splits a byte stream into messages. Comments (heartbeats) vanish. */
+/** Splits a byte stream into messages. Comments vanish. */
 export async function* readMessages(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerSentMessage> {
   let fields: { id?: string; event?: string; data: string[] } = { data: [] };
   for await (const line of readLines(body)) {
     if (line === '') {
-      if (fields.data.length > 0) yield { id: fields.id, event: fields.event ?? 'message', data: fields.data.join('\n') };
+      const data = fields.data.length > 0 ? fields.data.join('\n') : undefined;
+      if (data !== undefined || fields.id !== undefined) yield { id: fields.id, event: fields.event ?? 'message', data };
       fields = { data: [] };
       continue;
     }

@@ -33,6 +33,27 @@ describe('Transport', () => {
     expect(keys[0]).to.be.a('string').and.equal(keys[1]);
   });
 
+  for (const method of ['POST', 'PATCH', 'DELETE'] as const) {
+    it(`repeats ${method} under its key also while the first request goes on, and without a body`, async () => {
+      const later = Response.json(
+        { status: 409, code: 'idempotency.in_flight' },
+        { status: 409, headers: { 'content-type': 'application/problem+json', 'retry-after': '0.01' } },
+      );
+      const { requests, transport } = answers(new TypeError('connection reset'), later, new Response(null, { status: 204 }));
+      await transport.send({ method, path: '/v1/x' });
+      const keys = requests.map(({ headers }) => headers.get('idempotency-key'));
+      expect(new Set(keys)).to.have.property('size', 1);
+      expect(keys).to.have.length(3).and.not.to.include(null);
+    });
+  }
+
+  it('never repeats an upload, which carries no key', async () => {
+    const { requests, transport } = answers(new TypeError('connection reset'), Response.json({}));
+    const error = await rejection(transport.send({ method: 'PUT', path: '/v1/x', body: new Uint8Array(1) }));
+    expect(error).to.be.instanceOf(ConnectionError);
+    expect(requests.map(({ headers }) => headers.get('idempotency-key'))).to.deep.equal([null]);
+  });
+
   it('makes a problem document an error of its class, with code, field and remedy', async () => {
     const problem = { status: 404, code: 'machine.not_found', detail: 'No machine web', remedy: 'List them' };
     const { transport } = answers(Response.json(problem, { status: 404, headers: { 'x-request-id': 'r1' } }));

@@ -55,7 +55,7 @@ export class Transport {
 
   async send(call: Call, options: RequestOptions = {}): Promise<Response> {
     const headers = this.#headers(call, options);
-    const attempts = call.body === undefined ? (options.maxRetries ?? this.#maxRetries) : 0;
+    const attempts = call.method === 'GET' || takesKey(call) ? (options.maxRetries ?? this.#maxRetries) : 0;
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#attempt(call, headers, options);
       if (outcome instanceof Response && outcome.ok) return outcome;
@@ -68,7 +68,7 @@ export class Transport {
   #headers(call: Call, options: RequestOptions): Record<string, string> {
     const headers: Record<string, string> = { accept: 'application/json', ...this.authorization(), ...call.headers };
     if (call.json !== undefined) headers['content-type'] = 'application/json';
-    if (call.method === 'POST') headers['idempotency-key'] = options.idempotencyKey ?? idempotencyKey();
+    if (takesKey(call)) headers['idempotency-key'] = options.idempotencyKey ?? idempotencyKey();
     if (options.ifMatch !== undefined) headers['if-match'] = options.ifMatch;
     if (call.waitSeconds !== undefined && call.waitSeconds > 0) headers['prefer'] = `wait=${Math.ceil(call.waitSeconds)}`;
     return headers;
@@ -117,6 +117,11 @@ export class Transport {
       cause: outcome,
     });
   }
+}
+
+/** Whatever changes something carries a key, so that a repeat is answered as the first one was; uploads cannot, and are not repeated. */
+function takesKey({ method, body }: Call): boolean {
+  return method !== 'GET' && method !== 'PUT' && body === undefined;
 }
 
 async function readProblem(response: Response): Promise<Problem> {

@@ -6,7 +6,7 @@ import type { RequestOptions } from '../core/options.js';
 import type { OperationOptions, Pending } from '../core/pending.js';
 import { query } from '../internal/query.js';
 import type { Transport } from '../internal/transport.js';
-import type { Event, Machine, MachineMetrics, StopMachine, UpdateMachine } from '../schema.gen.js';
+import type { AddressLease, Event, Machine, MachineMetrics, StopMachine, UpdateMachine } from '../schema.gen.js';
 import type { Machines } from './machines.js';
 
 /** A state a machine can be seen in. */
@@ -38,16 +38,14 @@ export class MachineHandle {
     return this.data.observed.state;
   }
 
-  /** The IPv4 address of its first interface that has one: what DHCP gives it and no other. `lease` tells whether its guest has taken it. */
+  /** The IPv4 address reserved for its first interface that has one: DHCP gives it this one and no other machine. `lease` tells whether its guest has taken it. */
   get address(): string | undefined {
-    const { addresses } = this.data.observed;
-    return addresses.map(({ ip, reservedIp }) => ip ?? reservedIp).find((ip) => ip !== undefined);
+    return this.data.observed.addresses.find(({ address }) => address !== undefined)?.address;
   }
 
   /** The first address that the guest has really taken by DHCP; undefined until it has asked. The event `network.lease` tells when. */
-  get lease(): { ip: string; expiresAt: string } | undefined {
-    const taken = this.data.observed.addresses.find(({ ip, leaseExpiresAt }) => ip !== undefined && leaseExpiresAt !== undefined);
-    return taken === undefined ? undefined : { ip: taken.ip ?? '', expiresAt: taken.leaseExpiresAt ?? '' };
+  get lease(): AddressLease | undefined {
+    return this.data.observed.addresses.find(({ lease }) => lease !== undefined)?.lease;
   }
 
   /** For `ifMatch`: acts only if nobody changed the machine since this handle was made. */

@@ -22,6 +22,7 @@ use super::layout::{
 use super::metrics::PciMetrics;
 use super::negotiation::StatusChange;
 use super::queues::{NO_VECTOR, is_size};
+use super::registers::{Function, Transport};
 use super::state::{KIND, PciState, VERSION, impossible};
 use crate::pci::PciFunction;
 use crate::pci::bar::Bar;
@@ -72,20 +73,6 @@ pub enum VirtioPciError {
         #[source]
         source: io::Error,
     },
-}
-
-/// Configuration space and the mapping it asks for.
-pub(super) struct Function {
-    pub(super) space: ConfigSpace,
-    pub(super) bar: Bar,
-}
-
-/// Registers and whether the device works on them.
-pub(super) struct Transport {
-    pub(super) common: Common,
-    pub(super) active: bool,
-    /// Restored while `DRIVER_OK` was set: activate at the next resume.
-    pub(super) activate_on_resume: bool,
 }
 
 /// A virtio device as a PCI function.
@@ -365,7 +352,11 @@ impl Lifecycle for VirtioPci {
     }
 
     fn save(&self) -> Result<DeviceState, StateError> {
-        DeviceState::pack(KIND, VERSION, &self.state()?)
+        let device = self.device.save()?;
+        let transport = self.transport();
+        let positions = if transport.active { self.device.queues() } else { Vec::new() };
+        let state = PciState::of(&transport, &self.function(), &self.interrupts, &positions, device);
+        DeviceState::pack(KIND, VERSION, &state)
     }
 
     fn restore(&self, state: &DeviceState) -> Result<(), StateError> {
@@ -377,7 +368,7 @@ impl Lifecycle for VirtioPci {
                 reason: "the device is active; restore into a freshly built machine",
             });
         }
-        self.check(&state, &function, &transport.common)?;
+        state.check(&function, &transport.common, &self.interrupts)?;
         let before = function.bar.in_force();
         self.map(&mut function, state.mapped_at).map_err(|_| impossible("mapped_at"))?;
         if let Err(error) = self.device.restore(&state.device) {
@@ -385,7 +376,7 @@ impl Lifecycle for VirtioPci {
             let _ = self.map(&mut function, before);
             return Err(error);
         }
-        self.apply(&state, &mut function, &mut transport);
+        state.apply(&mut function, &mut transport, &self.interrupts);
         Ok(())
     }
 

@@ -30,6 +30,7 @@ mod layout;
 mod metrics;
 mod negotiation;
 mod queues;
+mod registers;
 mod state;
 #[cfg(test)]
 mod tests;

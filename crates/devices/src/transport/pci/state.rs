@@ -3,12 +3,14 @@
 
 use flotilla_device_model::state::{DeviceState, StateError};
 use serde::{Deserialize, Serialize};
+use virtio_queue::QueueState;
 
 use super::common::Common;
-use super::device::{Function, Transport, VirtioPci};
+use super::interrupt::Interrupts;
 use super::layout::{BAR_SIZE, MSIX_CONTROL};
 use super::negotiation::DRIVER_OK;
 use super::queues::{NO_VECTOR, QueueRegisters, is_size};
+use super::registers::{Function, Transport};
 use crate::pci::config::{COMMAND, COMMAND_MEMORY};
 use crate::pci::msix::MsixState;
 
@@ -54,13 +56,16 @@ pub fn impossible(field: &'static str) -> StateError {
     StateError::Impossible { kind: KIND, field }
 }
 
-impl VirtioPci {
-    /// The function as it stands. Call while paused.
-    pub(super) fn state(&self) -> Result<PciState, StateError> {
-        let device = self.device.save()?;
-        let transport = self.transport();
+impl PciState {
+    /// The function as it stands, paused, with the saved device and the positions of its queues while it is active.
+    pub(super) fn of(
+        transport: &Transport,
+        function: &Function,
+        interrupts: &Interrupts,
+        positions: &[Option<QueueState>],
+        device: DeviceState,
+    ) -> Self {
         let mut queues = transport.common.queues.clone();
-        let positions = if transport.active { self.device.queues() } else { Vec::new() };
         for (queue, position) in queues.iter_mut().zip(positions) {
             if let Some(position) = position {
                 queue.next_available = position.next_avail;
@@ -68,82 +73,81 @@ impl VirtioPci {
             }
         }
         for (index, queue) in queues.iter_mut().enumerate() {
-            queue.vector = self.interrupts.queue_vector(u16::try_from(index).unwrap_or(NO_VECTOR));
+            queue.vector = interrupts.queue_vector(u16::try_from(index).unwrap_or(NO_VECTOR));
         }
         let common = &transport.common;
-        let function = self.function();
-        Ok(PciState {
+        Self {
             config: function.space.save(),
             mapped_at: function.bar.in_force(),
-            msix: self.interrupts.msix().save(),
+            msix: interrupts.msix().save(),
             status: common.negotiation.status(),
-            needs_reset: self.interrupts.is_reset_needed(),
+            needs_reset: interrupts.is_reset_needed(),
             driver_features: common.negotiation.accepted(),
             device_feature_select: common.device_feature_select,
             driver_feature_select: common.driver_feature_select,
             queue_select: common.queue_select,
-            config_vector: self.interrupts.config_vector(),
-            isr: self.interrupts.isr(),
-            generation: self.interrupts.generation(),
+            config_vector: interrupts.config_vector(),
+            isr: interrupts.isr(),
+            generation: interrupts.generation(),
             queues,
             device,
-        })
+        }
     }
 
     /// Checks every field that can be checked without changing anything.
     pub(super) fn check(
         &self,
-        state: &PciState,
         function: &Function,
         common: &Common,
+        interrupts: &Interrupts,
     ) -> Result<(), StateError> {
         let mut space = function.space.clone();
-        if !space.accepts(&state.config) {
+        if !space.accepts(&self.config) {
             return Err(impossible("config"));
         }
-        space.restore(&state.config);
-        let mapped = state.mapped_at;
+        space.restore(&self.config);
+        let mapped = self.mapped_at;
         let decodes = space.word(COMMAND) & COMMAND_MEMORY != 0;
         if mapped.is_some_and(|at| !decodes || !at.is_multiple_of(BAR_SIZE)) {
             return Err(impossible("mapped_at"));
         }
-        let msix = self.interrupts.msix();
-        let control = msix.control_of(&state.msix);
-        if !msix.accepts(&state.msix) || space.word(MSIX_CONTROL) != control {
+        let msix = interrupts.msix();
+        let control = msix.control_of(&self.msix);
+        if !msix.accepts(&self.msix) || space.word(MSIX_CONTROL) != control {
             return Err(impossible("msix"));
         }
         drop(msix);
-        if !common.negotiation.clone().restore(state.status, state.driver_features) {
+        if !common.negotiation.clone().restore(self.status, self.driver_features) {
             return Err(impossible("status"));
         }
-        let sizes = state.queues.iter().enumerate();
+        let sizes = self.queues.iter().enumerate();
         let sound = |(index, queue): (usize, &QueueRegisters)| {
-            is_size(queue.size, common.max_size(index)) && self.interrupts.is_vector(queue.vector)
+            is_size(queue.size, common.max_size(index)) && interrupts.is_vector(queue.vector)
         };
-        if state.queues.len() != common.queues.len() || !sizes.into_iter().all(sound) {
+        if self.queues.len() != common.queues.len() || !sizes.into_iter().all(sound) {
             return Err(impossible("queues"));
         }
-        if !self.interrupts.is_vector(state.config_vector) {
+        if !interrupts.is_vector(self.config_vector) {
             return Err(impossible("config_vector"));
         }
         Ok(())
     }
 
-    /// Takes over a state that was checked.
-    pub(super) fn apply(&self, state: &PciState, function: &mut Function, transport: &mut Transport) {
-        function.space.restore(&state.config);
+    /// Puts a state that was checked into the registers.
+    pub(super) fn apply(&self, function: &mut Function, transport: &mut Transport, interrupts: &Interrupts) {
+        function.space.restore(&self.config);
         let common = &mut transport.common;
-        common.negotiation.restore(state.status, state.driver_features);
-        common.device_feature_select = state.device_feature_select;
-        common.driver_feature_select = state.driver_feature_select;
-        common.queue_select = state.queue_select;
-        common.queues.clone_from(&state.queues);
-        for (index, queue) in (0..).zip(&state.queues) {
-            self.interrupts.set_queue_vector(index, queue.vector);
+        common.negotiation.restore(self.status, self.driver_features);
+        common.device_feature_select = self.device_feature_select;
+        common.driver_feature_select = self.driver_feature_select;
+        common.queue_select = self.queue_select;
+        common.queues.clone_from(&self.queues);
+        for (index, queue) in (0..).zip(&self.queues) {
+            interrupts.set_queue_vector(index, queue.vector);
         }
-        self.interrupts.set_config_vector(state.config_vector);
-        self.interrupts.restore(state.isr, state.generation, state.needs_reset);
-        self.interrupts.msix().restore(&state.msix);
-        transport.activate_on_resume = state.status & DRIVER_OK != 0 && !state.needs_reset;
+        interrupts.set_config_vector(self.config_vector);
+        interrupts.restore(self.isr, self.generation, self.needs_reset);
+        interrupts.msix().restore(&self.msix);
+        transport.activate_on_resume = self.status & DRIVER_OK != 0 && !self.needs_reset;
     }
 }

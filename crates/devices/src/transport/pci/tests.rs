@@ -22,7 +22,8 @@ use super::layout::{BAR_SIZE, DEVICE, ISR, NOTIFY, PENDING, TABLE};
 use crate::pci::PciFunction;
 use crate::pci::memory::{PciMemory, Placement};
 use crate::pci::ranges::RangeAllocator;
-use crate::virtio::rng::device::{EntropySource, Rng};
+use crate::virtio::rng::device::Rng;
+use crate::virtio::rng::source::EntropySource;
 
 const WINDOW: u64 = 0x80_0000_0000;
 const ELSEWHERE: u64 = WINDOW + 0x100_0000;

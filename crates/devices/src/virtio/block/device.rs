@@ -6,11 +6,8 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_device_model::block::{BlockBackend, BlockQueue};
-use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::{DeviceState, StateError};
-use flotilla_device_model::threads::DeviceThreads;
-use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
-use virtio_queue::QueueState;
+use flotilla_device_model::virtio::{ActivateError, Activation};
 
 use super::config::{self, VIRTIO_BLK_F_RO};
 use super::metrics::BlockMetrics;
@@ -18,6 +15,7 @@ use super::queue::{BlockService, Setting};
 use super::request::{Geometry, ID_LEN};
 use super::state::BlockState;
 use crate::virtio::common::VirtioCommon;
+use crate::virtio::device::{Device, Model};
 use crate::virtio::queue::{DeviceQueue, RING_FEATURES};
 use crate::virtio::worker::Sources;
 
@@ -50,8 +48,10 @@ const COMPLETIONS: u32 = 0;
 /// assert_eq!(u64::from_le_bytes(capacity), 8);
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub struct Block {
-    common: VirtioCommon<BlockService>,
+pub type Block = Device<Disk>;
+
+/// What is particular about it.
+pub struct Disk {
     backend: Arc<dyn BlockBackend>,
     /// The back-end's queue between activations. Opened before the machine runs, when the host's resources are
     /// within reach: an activation comes from a vCPU thread, which may be locked in.
@@ -75,23 +75,18 @@ impl Block {
         for (place, byte) in padded.iter_mut().zip(serial.bytes()) {
             *place = byte;
         }
-        Ok(Self {
-            common: VirtioCommon::new(name, features, vec![QUEUE_MAX_SIZE]),
+        let disk = Disk {
             idle: Mutex::new(Some(backend.open_queue(QUEUE_MAX_SIZE)?)),
             size: backend.size(),
             backend,
             serial: padded,
             metrics: Arc::new(BlockMetrics::default()),
-        })
+        };
+        Ok(Self::with(VirtioCommon::new(name, features, vec![QUEUE_MAX_SIZE]), disk))
     }
+}
 
-    /// This device, with its I/O threads watched by `threads`.
-    #[must_use]
-    pub fn watched_by(mut self, threads: Arc<dyn DeviceThreads>) -> Self {
-        self.common.watch(threads);
-        self
-    }
-
+impl Disk {
     fn take_idle(&self) -> io::Result<Box<dyn BlockQueue>> {
         match self.idle.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(queue) => Ok(queue),
@@ -99,40 +94,25 @@ impl Block {
         }
     }
 
-    fn stop(&self) {
-        for service in self.common.deactivate() {
-            *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(service.into_disk());
-        }
-    }
-
-    fn state(&self) -> BlockState {
-        BlockState { features: self.common.features(), size: self.size }
+    fn state(&self, features: u64) -> BlockState {
+        BlockState { features, size: self.size }
     }
 }
 
-impl VirtioDevice for Block {
-    fn device_type(&self) -> u32 {
-        VIRTIO_ID_BLOCK
+impl Model for Disk {
+    type Service = BlockService;
+
+    const DEVICE_TYPE: u32 = VIRTIO_ID_BLOCK;
+
+    fn config(&self) -> Vec<u8> {
+        config::space(self.size).to_vec()
     }
 
-    fn device_features(&self) -> u64 {
-        self.common.features()
-    }
-
-    fn queue_max_sizes(&self) -> &[u16] {
-        self.common.queue_max_sizes()
-    }
-
-    fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let space = config::space(self.size);
-        let rest = usize::try_from(offset).ok().and_then(|offset| space.get(offset..)).unwrap_or_default();
-        data.fill(0);
-        for (place, byte) in data.iter_mut().zip(rest) {
-            *place = *byte;
-        }
-    }
-
-    fn activate(&self, activation: Activation) -> Result<(), ActivateError> {
+    fn activate(
+        &self,
+        common: &VirtioCommon<BlockService>,
+        activation: Activation,
+    ) -> Result<(), ActivateError> {
         let Activation { memory, features, queues, interrupt } = activation;
         let active =
             queues.into_iter().next().flatten().ok_or(ActivateError::QueueMissing { index: REQUESTQ })?;
@@ -148,42 +128,22 @@ impl VirtioDevice for Block {
         let event = disk.completion_event().map(|event| event.try_clone_to_owned()).transpose()?;
         let descriptors = event.iter().map(|event| (COMPLETIONS, event.as_fd())).collect();
         let sources = Sources { doorbells: vec![(REQUESTQ, doorbell)], descriptors };
-        self.common.start("virtio-block", BlockService::new(queue, disk, setting), sources)?;
+        common.start("virtio-block", BlockService::new(queue, disk, setting), sources)?;
         Ok(())
     }
 
-    fn deactivate(&self) {
-        self.stop();
+    fn stopped(&self, services: Vec<BlockService>) {
+        for service in services {
+            *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(service.into_disk());
+        }
     }
 
-    fn queues(&self) -> Vec<Option<QueueState>> {
-        self.common.queues()
-    }
-}
-
-impl Lifecycle for Block {
-    fn name(&self) -> &str {
-        self.common.name()
+    fn save(&self, features: u64) -> Result<DeviceState, StateError> {
+        self.state(features).pack()
     }
 
-    fn pause(&self) {
-        self.common.pause();
-    }
-
-    fn resume(&self) {
-        self.common.resume();
-    }
-
-    fn reset(&self) {
-        self.stop();
-    }
-
-    fn save(&self) -> Result<DeviceState, StateError> {
-        self.state().pack()
-    }
-
-    fn restore(&self, state: &DeviceState) -> Result<(), StateError> {
-        BlockState::check(state, &self.state())
+    fn check(&self, features: u64, state: &DeviceState) -> Result<(), StateError> {
+        BlockState::check(state, &self.state(features))
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {

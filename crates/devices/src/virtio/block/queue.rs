@@ -44,7 +44,7 @@ struct Pending {
 }
 
 /// Serves the request queue.
-pub(super) struct BlockService {
+pub struct BlockService {
     queue: DeviceQueue,
     disk: Box<dyn BlockQueue>,
     setting: Setting,

@@ -3,28 +3,22 @@
 
 use std::sync::Arc;
 
-use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::net::{Offloads, PacketBackend};
 use flotilla_device_model::state::{DeviceState, StateError};
-use flotilla_device_model::threads::DeviceThreads;
-use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
+use flotilla_device_model::virtio::{ActivateError, Activation};
 use thiserror::Error;
-use virtio_queue::QueueState;
 
 use super::metrics::NetMetrics;
 use super::receive::{Agreement, Receiver};
-use super::service::{BACKEND, NetService};
+use super::service::{BACKEND, NetService, RECEIVEQ, TRANSMITQ};
 use super::state::NetState;
 use crate::virtio::common::VirtioCommon;
+use crate::virtio::device::{Device, Model};
 use crate::virtio::queue::{DeviceQueue, RING_FEATURES};
 use crate::virtio::worker::Sources;
 
 /// Device type of virtio 1.2 §5.1.
 const VIRTIO_ID_NET: u32 = 1;
-/// Index of the receive queue (virtio 1.2 §5.1.2).
-pub(super) const RECEIVEQ: u16 = 0;
-/// Index of the transmit queue.
-const TRANSMITQ: u16 = 1;
 const QUEUE_MAX_SIZE: u16 = 256;
 
 const VIRTIO_NET_F_CSUM: u64 = 1 << 0;
@@ -64,8 +58,10 @@ pub struct MacError {
 /// assert_eq!(net.device_type(), 1);
 /// # Ok::<(), flotilla_devices::virtio::net::device::MacError>(())
 /// ```
-pub struct Net {
-    common: VirtioCommon<NetService>,
+pub type Net = Device<Interface>;
+
+/// What is particular about it.
+pub struct Interface {
     backend: Arc<dyn PacketBackend>,
     mac: [u8; 6],
     metrics: Arc<NetMetrics>,
@@ -87,27 +83,18 @@ impl Net {
             | VIRTIO_NET_F_STATUS
             | VIRTIO_NET_F_MRG_RXBUF
             | offload_features(backend.offloads());
-        Ok(Self {
-            common: VirtioCommon::new(name, features, vec![QUEUE_MAX_SIZE; 2]),
-            backend,
-            mac,
-            metrics: Arc::new(NetMetrics::default()),
-        })
+        let common = VirtioCommon::new(name, features, vec![QUEUE_MAX_SIZE; 2]);
+        Ok(Self::with(common, Interface { backend, mac, metrics: Arc::new(NetMetrics::default()) }))
     }
+}
 
-    /// This device, with its I/O threads watched by `threads`.
-    #[must_use]
-    pub fn watched_by(mut self, threads: Arc<dyn DeviceThreads>) -> Self {
-        self.common.watch(threads);
-        self
-    }
-
-    fn state(&self) -> NetState {
-        NetState { features: self.common.features(), mac: self.mac }
+impl Interface {
+    fn state(&self, features: u64) -> NetState {
+        NetState { features, mac: self.mac }
     }
 
     /// The configuration space (virtio 1.2 §5.1.4): address, link status, one pair of queues.
-    fn config(&self) -> [u8; 10] {
+    fn space(&self) -> [u8; 10] {
         let [m0, m1, m2, m3, m4, m5] = self.mac;
         let [s0, s1] = LINK_UP.to_le_bytes();
         let [p0, p1] = 1_u16.to_le_bytes();
@@ -143,29 +130,20 @@ fn guest_offloads(features: u64) -> Offloads {
     }
 }
 
-impl VirtioDevice for Net {
-    fn device_type(&self) -> u32 {
-        VIRTIO_ID_NET
+impl Model for Interface {
+    type Service = NetService;
+
+    const DEVICE_TYPE: u32 = VIRTIO_ID_NET;
+
+    fn config(&self) -> Vec<u8> {
+        self.space().to_vec()
     }
 
-    fn device_features(&self) -> u64 {
-        self.common.features()
-    }
-
-    fn queue_max_sizes(&self) -> &[u16] {
-        self.common.queue_max_sizes()
-    }
-
-    fn read_config(&self, offset: u64, data: &mut [u8]) {
-        let space = self.config();
-        let rest = usize::try_from(offset).ok().and_then(|offset| space.get(offset..)).unwrap_or_default();
-        data.fill(0);
-        for (place, byte) in data.iter_mut().zip(rest) {
-            *place = *byte;
-        }
-    }
-
-    fn activate(&self, activation: Activation) -> Result<(), ActivateError> {
+    fn activate(
+        &self,
+        common: &VirtioCommon<NetService>,
+        activation: Activation,
+    ) -> Result<(), ActivateError> {
         let Activation { memory, features, queues, interrupt } = activation;
         let mut queues = queues.into_iter();
         let mut next = |index| queues.next().flatten().ok_or(ActivateError::QueueMissing { index });
@@ -173,11 +151,8 @@ impl VirtioDevice for Net {
         let doorbells = vec![(RECEIVEQ, Arc::clone(&rx.doorbell)), (TRANSMITQ, Arc::clone(&tx.doorbell))];
         let offloads = guest_offloads(features);
         self.backend.set_guest_offloads(offloads)?;
-        let receiver = Receiver::new(Agreement {
-            mergeable: features & VIRTIO_NET_F_MRG_RXBUF != 0,
-            checksum: offloads.checksum,
-            segments: offloads.tso4 || offloads.tso6,
-        });
+        let receiver =
+            Receiver::new(Agreement { mergeable: features & VIRTIO_NET_F_MRG_RXBUF != 0, offloads });
         let service = NetService {
             rx: DeviceQueue::new(RECEIVEQ, rx, Arc::clone(&memory), features, Arc::clone(&interrupt)),
             tx: DeviceQueue::new(TRANSMITQ, tx, memory, features, interrupt),
@@ -187,42 +162,25 @@ impl VirtioDevice for Net {
             listening: Some(true),
         };
         let descriptors = vec![(BACKEND, self.backend.receive_event())];
-        self.common.start("virtio-net", service, Sources { doorbells, descriptors })?;
+        common.start("virtio-net", service, Sources { doorbells, descriptors })?;
         Ok(())
     }
 
-    fn deactivate(&self) {
-        self.common.deactivate();
+    /// The next driver may take less than the last one, and what waits was not sent to it.
+    fn stopped(&self, _services: Vec<NetService>) {
+        let forgotten =
+            self.backend.set_guest_offloads(Offloads::default()).and_then(|()| self.backend.discard());
+        if let Err(error) = forgotten {
+            tracing::debug!(%error, "network back-end keeps what it had for the last driver");
+        }
     }
 
-    fn queues(&self) -> Vec<Option<QueueState>> {
-        self.common.queues()
-    }
-}
-
-impl Lifecycle for Net {
-    fn name(&self) -> &str {
-        self.common.name()
+    fn save(&self, features: u64) -> Result<DeviceState, StateError> {
+        self.state(features).pack()
     }
 
-    fn pause(&self) {
-        self.common.pause();
-    }
-
-    fn resume(&self) {
-        self.common.resume();
-    }
-
-    fn reset(&self) {
-        self.common.deactivate();
-    }
-
-    fn save(&self) -> Result<DeviceState, StateError> {
-        self.state().pack()
-    }
-
-    fn restore(&self, state: &DeviceState) -> Result<(), StateError> {
-        NetState::check(state, &self.state())
+    fn check(&self, features: u64, state: &DeviceState) -> Result<(), StateError> {
+        NetState::check(state, &self.state(features))
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {

@@ -9,17 +9,16 @@ use std::collections::VecDeque;
 use std::io;
 
 use flotilla_device_model::block::Segment;
-use flotilla_device_model::net::PacketBackend;
+use flotilla_device_model::net::{Offloads, PacketBackend};
+use flotilla_memory::{Bytes, GuestMemory};
 
 use super::metrics::NetMetrics;
 use super::transmit::HEADER_LEN;
-use crate::virtio::chain::{Chain, QueueError};
+use crate::virtio::chain::{Chain, QueueError, pieces};
 use crate::virtio::queue::DeviceQueue;
 
 /// The longest frame with its header: a segment of 64 KiB (virtio 1.2 §5.1.6.3.1).
 const MAX_FRAME: u32 = 65_562;
-/// The longest frame of a link with the usual MTU of 1500, with its header and a VLAN tag.
-const USUAL_FRAME: u32 = HEADER_LEN + 18 + 1500;
 
 /// Most segments that a back-end gets at once; the kernel takes 1024 buffers in one call.
 const MAX_SEGMENTS: usize = 1000;
@@ -28,9 +27,16 @@ const BATCH: usize = 64;
 /// Failures in a row after which the back-end counts as gone.
 const MAX_FAILURES: u32 = 16;
 
-/// Offset of `flags` and `num_buffers` in the header.
+/// Offsets of `flags`, `gso_type` and `num_buffers` in the header.
 const FLAGS: u32 = 0;
+const GSO_TYPE: u32 = 1;
 const NUM_BUFFERS: u32 = 10;
+
+/// `gso_type`: no segment (`VIRTIO_NET_HDR_GSO_NONE`), TCP over IPv4 or IPv6, and the bit for ECN.
+const GSO_NONE: u8 = 0;
+const GSO_TCPV4: u8 = 1;
+const GSO_TCPV6: u8 = 4;
+const GSO_ECN: u8 = 0x80;
 
 /// What the receiver wants next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +54,21 @@ pub(super) enum Next {
 pub(super) struct Agreement {
     /// A frame may be spread over several chains (`VIRTIO_NET_F_MRG_RXBUF`).
     pub(super) mergeable: bool,
-    /// The driver takes checksum flags (`VIRTIO_NET_F_GUEST_CSUM`).
-    pub(super) checksum: bool,
-    /// The driver takes segments larger than the MTU.
-    pub(super) segments: bool,
+    /// What the driver takes beside plain frames.
+    pub(super) offloads: Offloads,
+}
+
+impl Agreement {
+    /// Whether a frame with this `gso_type` may reach the driver (virtio 1.2 §5.1.6.4.1).
+    fn allows(self, gso_type: u8) -> bool {
+        let segment = match gso_type & !GSO_ECN {
+            GSO_NONE => true,
+            GSO_TCPV4 => self.offloads.tso4,
+            GSO_TCPV6 => self.offloads.tso6,
+            _ => false,
+        };
+        segment && (gso_type & GSO_ECN == 0 || self.offloads.ecn)
+    }
 }
 
 /// Serves the receive queue.
@@ -162,10 +179,8 @@ impl Receiver {
         queue: &mut DeviceQueue,
         metrics: &NetMetrics,
     ) -> Result<(), QueueError> {
-        // A frame that fills buffers shorter than the longest frame has probably been cut. Its buffers wait for the
-        // next one.
-        let longest = if self.agreement.segments { MAX_FRAME } else { USUAL_FRAME };
-        if len < u64::from(HEADER_LEN) || (len >= capacity && capacity < u64::from(longest)) {
+        // Too short, cut, or queued for an earlier driver that took more. Its buffers wait for the next frame.
+        if len < u64::from(HEADER_LEN) || len > capacity || !self.may_pass(queue.memory()) {
             metrics.rx_dropped.increment();
             return Ok(());
         }
@@ -184,6 +199,13 @@ impl Receiver {
         Ok(())
     }
 
+    /// Whether the driver agreed to what the header of the frame in the held buffers asks of it.
+    fn may_pass(&self, memory: &GuestMemory) -> bool {
+        let first = self.held.front().map(|chain| pieces(&chain.writable, GSO_TYPE, 1)).unwrap_or_default();
+        let gso_type = first.first().and_then(|place| memory.read_obj(place.address).ok());
+        gso_type.is_some_and(|gso_type| self.agreement.allows(gso_type))
+    }
+
     /// Fills in what the back-end does not know: how many chains the frame is spread over (1 without merging), and
     /// that a driver which takes no checksum flags must see none.
     fn complete_header(&self, len: u64, queue: &DeviceQueue) -> Result<(), QueueError> {
@@ -196,7 +218,7 @@ impl Receiver {
         let count = u16::try_from(chains.count()).unwrap_or(u16::MAX);
         let Some(first) = self.held.front() else { return Ok(()) };
         first.write(queue.memory(), NUM_BUFFERS, &count.to_le_bytes())?;
-        if !self.agreement.checksum {
+        if !self.agreement.offloads.checksum {
             first.write(queue.memory(), FLAGS, &[0])?;
         }
         Ok(())

@@ -9,18 +9,21 @@ use std::sync::Arc;
 use flotilla_device_model::net::PacketBackend;
 use virtio_queue::QueueState;
 
-use super::device::RECEIVEQ;
 use super::metrics::NetMetrics;
 use super::receive::{Next, Receiver};
 use super::transmit;
 use crate::virtio::queue::DeviceQueue;
 use crate::virtio::worker::{Service, Watches};
 
+/// Index of the receive queue (virtio 1.2 §5.1.2).
+pub(super) const RECEIVEQ: u16 = 0;
+/// Index of the transmit queue.
+pub(super) const TRANSMITQ: u16 = 1;
 /// Token of the back-end.
 pub(super) const BACKEND: u32 = 0;
 
 /// Serves both queues.
-pub(super) struct NetService {
+pub struct NetService {
     pub(super) rx: DeviceQueue,
     pub(super) tx: DeviceQueue,
     pub(super) receiver: Receiver,

@@ -253,6 +253,63 @@ fn drops_a_frame_that_does_not_fit_and_keeps_the_buffer() {
     assert_eq!(bench.rx.wait_used(), (0, 112));
 }
 
+/// The smallest buffer a driver may offer without segments (virtio 1.2 §5.1.6.3.1) takes the longest frame of a link.
+#[test]
+fn gives_a_frame_that_just_fits_and_drops_one_that_is_a_byte_longer() {
+    for features in [0, GUEST_CSUM | GUEST_TSO4] {
+        let mut bench = bench(features);
+        bench.offer(1, 1526);
+        bench.backend.wire.send(&frame(1515)).unwrap();
+        wait_until("dropped", || bench.metric("rx_dropped") == 1);
+        bench.backend.wire.send(&frame(1514)).unwrap();
+        assert_eq!(bench.rx.wait_used(), (0, 1526));
+        assert!(bench.bytes(RX + 12, 1514) == frame(1514)[12..]);
+    }
+}
+
+/// A frame whose header names a kind of segment (`gso_type`).
+fn segment(gso_type: u8) -> Vec<u8> {
+    let mut frame = frame(100);
+    frame[1] = gso_type;
+    frame
+}
+
+#[test]
+fn drops_segments_that_the_driver_did_not_agree_to() {
+    let (tcp4, udp, tcp6, ecn) = (1, 3, 4, 0x80);
+    let cases = [
+        (0, vec![tcp4, tcp6, udp, ecn]),
+        (GUEST_CSUM, vec![tcp4, tcp6]),
+        (GUEST_CSUM | GUEST_TSO4, vec![tcp6, udp, tcp4 | ecn]),
+    ];
+    for (features, kinds) in cases {
+        let mut bench = bench(features);
+        bench.offer(1, 2048);
+        for kind in &kinds {
+            bench.backend.wire.send(&segment(*kind)).unwrap();
+        }
+        wait_until("dropped", || bench.metric("rx_dropped") == kinds.len() as u64);
+        bench.backend.wire.send(&segment(if features & GUEST_TSO4 == 0 { 0 } else { tcp4 })).unwrap();
+        assert_eq!(bench.rx.wait_used(), (0, 112));
+    }
+}
+
+#[test]
+fn a_reset_forgets_what_the_last_driver_took_and_what_waits_for_it() {
+    for reset in [Net::deactivate, Net::reset] {
+        let mut bench = bench(GUEST_CSUM | GUEST_TSO4);
+        bench.backend.wire.send(&frame(100)).unwrap();
+        reset(&bench.device);
+        assert_eq!(bench.backend.accepted(), Some(Offloads::default()));
+        bench.rx = FakeQueue::new(&bench.memory, 0x1000, 64);
+        bench.tx = FakeQueue::new(&bench.memory, 0x4000, 64);
+        bench.activate(0);
+        bench.offer(1, 2048);
+        bench.backend.wire.send(&frame(200)).unwrap();
+        assert_eq!(bench.rx.wait_used(), (0, 212));
+    }
+}
+
 #[test]
 fn waits_without_spinning_when_there_is_no_buffer_and_loses_nothing() {
     for features in [0, F_EVENT_IDX] {
@@ -368,6 +425,10 @@ impl PacketBackend for Gone {
 
     fn receive(&self, _memory: &GuestMemory, _segments: &[Segment]) -> io::Result<Option<usize>> {
         self.1.fetch_add(1, Ordering::SeqCst);
+        Err(io::Error::other("gone"))
+    }
+
+    fn discard(&self) -> io::Result<()> {
         Err(io::Error::other("gone"))
     }
 

@@ -5,6 +5,7 @@
 pub mod device;
 mod metrics;
 mod queue;
+pub mod source;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flotilla_memory::GuestMemory;
 use virtio_queue::QueueState;
 
-use super::device::EntropySource;
 use super::metrics::RngMetrics;
+use super::source::EntropySource;
 use crate::virtio::chain::{Chain, QueueError};
 use crate::virtio::queue::DeviceQueue;
 use crate::virtio::worker::{Service, Watches};
@@ -19,7 +19,7 @@ const MAX_REQUEST: u32 = 64 * 1024;
 const PIECE: u32 = 4096;
 
 /// Serves the request queue.
-pub(super) struct RngService {
+pub struct RngService {
     queue: DeviceQueue,
     source: Arc<dyn EntropySource>,
     metrics: Arc<RngMetrics>,

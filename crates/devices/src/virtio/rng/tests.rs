@@ -11,7 +11,8 @@ use flotilla_testing::interrupts::FakeVirtioInterrupt;
 use flotilla_testing::memory::guest_memory;
 use proptest::prelude::*;
 
-use super::device::{EntropySource, Rng};
+use super::device::Rng;
+use super::source::EntropySource;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 /// Gives 0x5a for ever, or fails.

@@ -38,6 +38,7 @@ export abstract class Hypervisor {
   abstract metrics(id: string): Promise<Record<string, number>>;
   /** Opens the console of a live machine. */
   abstract openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole>;
-  abstract watch(listener: (event: HostEvent) => void): void;
+  /** Listens until the signal. */
+  abstract watch(listener: (event: HostEvent) => void, signal: AbortSignal): void;
   abstract close(): Promise<void>;
 }

@@ -5,14 +5,19 @@ import { Inject, Injectable } from '@nestjs/common';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { ApiError } from '../../common/api-error.js';
 import { bounded } from '../../common/async.js';
+import { CLOSE, closeFor } from '../../common/console-close.js';
 import type { Principal } from '../../common/context.js';
-import { statusOf } from '../../common/error-codes.js';
+import { type ErrorCode, statusOf } from '../../common/error-codes.js';
 import { LOG, type Log } from '../../common/log.js';
+import { Config } from '../../config/config.js';
 import type { HostConsole } from '../../host-agent/host-agent.js';
 import { roleAllows } from '../auth/roles.js';
 import { AuditService } from '../audit/audit.service.js';
 import { KeysService } from '../keys/keys.service.js';
 import { MachineConsole } from '../machines/machine-console.service.js';
+import { ConsolePlaces, READERS_OF_A_KEY } from './console-places.js';
+import { watchHeartbeat } from './heartbeat.js';
+import { takeUpgrades } from './upgrades.js';
 
 const PATH = /^\/v1\/machines\/([A-Za-z0-9-]{1,128})\/console$/;
 const MAX_FRAME_BYTES = 64 * 1024;
@@ -21,8 +26,8 @@ const MAX_BACKLOG_BYTES = 4 * 1024 * 1024;
 /** A writer is not read while so many of its bytes wait for the guest. */
 const MAX_INPUT_BYTES = 1024 * 1024;
 
-/** Close codes of the console, as the API document names them. */
-const CLOSE = { auth: 4001, notFound: 4004, writerTaken: 4009, stopped: 4010, internal: 1011, slow: 1013, leaving: 1001 } as const;
+/** So long a refused client has for the closing handshake. */
+const REFUSED_MILLISECONDS = 1_000;
 
 const SWITCHING_PROTOCOLS = 101;
 
@@ -30,32 +35,30 @@ const SWITCHING_PROTOCOLS = 101;
 @Injectable()
 export class ConsoleGateway {
   private readonly sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_FRAME_BYTES, perMessageDeflate: false });
+  private readonly places = new ConsolePlaces();
 
   constructor(
     private readonly keys: KeysService,
     private readonly console: MachineConsole,
     private readonly audit: AuditService,
+    private readonly config: Config,
     @Inject(LOG) private readonly log: Log,
   ) {}
 
   /** Takes the upgrades of a server; to be called before it listens. */
   attach(server: Server): void {
-    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      socket.on('error', () => socket.destroy()); // Node listens no more: a reset would end this process
-      const url = urlOf(request);
-      const machine = PATH.exec(url?.pathname ?? '')?.[1];
-      if (url === undefined || machine === undefined) {
-        socket.once('finish', () => socket.destroy()); // else a client that never closes holds it for ever
-        socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-        return;
-      }
-      this.sockets.handleUpgrade(request, socket, head, (client) => {
-        this.serve(client, request, url, machine).catch((error: unknown) => {
+    takeUpgrades(
+      server,
+      (request) => consoleOf(request) !== undefined,
+      (request, socket, head) => {
+        const wanted = consoleOf(request);
+        if (wanted === undefined) return;
+        this.greet(request, socket, head, wanted).catch((error: unknown) => {
           this.log.error({ err: error }, 'a console failed');
-          client.close(CLOSE.internal);
+          socket.destroy();
         });
-      });
-    });
+      },
+    );
   }
 
   get count(): number {
@@ -63,50 +66,59 @@ export class ConsoleGateway {
   }
 
   close(): void {
-    for (const client of this.sockets.clients) client.close(CLOSE.leaving, 'the orchestrator stops');
+    for (const client of this.sockets.clients) client.close(CLOSE.leaving.status, 'the orchestrator stops');
     this.sockets.close();
   }
 
-  private async serve(client: WebSocket, request: IncomingMessage, url: URL, machine: string): Promise<void> {
-    const gone = new AbortController();
-    client.on('close', () => gone.abort());
-    client.on('error', () => client.terminate());
-    const early: RawData[] = [];
-    const hold = (data: RawData) => {
-      if (early.length < 64) early.push(data);
-    };
-    client.on('message', hold);
-    const write = url.searchParams.get('write') === 'true';
+  /** Looks at the key first: nothing that a client sends is read before, and who has none is only told so. */
+  private async greet(request: IncomingMessage, socket: Duplex, head: Buffer, wanted: Wanted): Promise<void> {
+    const { url, write } = wanted;
     const principal = await this.keys.authenticate(tokenOf(request, url) ?? '');
-    const role = principal?.role;
-    if (principal === undefined || role === undefined || !roleAllows(role, write ? 'machines:write' : 'machines:read')) {
-      const code = role === undefined ? 'auth.invalid' : 'auth.forbidden';
-      if (write) await this.audit.recordConsole(url.pathname, principal, statusOf(code), code);
-      client.close(
-        CLOSE.auth,
-        role === undefined ? 'a valid API key is needed' : `permission needed: ${write ? 'machines:write' : 'machines:read'}`,
-      );
+    const permission = write ? 'machines:write' : 'machines:read';
+    const allowed = principal !== undefined && roleAllows(principal.role, permission);
+    const code = principal === undefined ? 'auth.invalid' : 'auth.forbidden';
+    if (!allowed && write) await this.audit.recordConsole(url.pathname, principal, statusOf(code), code);
+    this.sockets.handleUpgrade(request, socket, head, (client) => {
+      client.on('error', () => client.terminate());
+      if (!allowed) {
+        refuse(client, code, principal === undefined ? 'a valid API key is needed' : `permission needed: ${permission}`);
+        return;
+      }
+      watchHeartbeat(client, this.config.consolePingMilliseconds);
+      this.serve(client, wanted, principal).catch((error: unknown) => {
+        this.log.error({ err: error }, 'a console failed');
+        client.close(CLOSE.internal.status);
+      });
+    });
+  }
+
+  private async serve(client: WebSocket, { url, machine, write }: Wanted, principal: Principal): Promise<void> {
+    const place = write ? undefined : this.places.take(principal.id, machine);
+    if (!write && place === undefined) {
+      refuse(client, 'console.full', `the API key reads ${READERS_OF_A_KEY} consoles of this machine, or as many as it may in all`);
       return;
     }
+    if (place !== undefined) client.once('close', place);
+    const gone = new AbortController();
+    client.on('close', () => gone.abort());
     client.on(
       'close',
       this.keys.whileValid(principal.id, () => {
-        client.close(CLOSE.auth, 'the API key was deleted');
+        client.close(CLOSE.auth.status, 'the API key was deleted');
         gone.abort(); // nothing more is typed or shown, however long the client takes to close
       }),
     );
     if (gone.signal.aborted) return;
-    const console = await this.open(client, url, machine, { write, principal }, gone.signal);
+    const opening = this.open(client, url, machine, { write, principal }, gone.signal);
+    const take = bounded(client, MAX_INPUT_BYTES, async (bytes) => {
+      const console = await opening; // what is typed meanwhile waits for it
+      if (console?.writer === true && !gone.signal.aborted) await console.write(bytes);
+    });
+    if (write)
+      client.on('message', (data) => void take(toBuffer(data)).catch(() => client.close(CLOSE.stopped.status, 'the machine stopped')));
+    const console = await opening;
     if (console === undefined) return;
     client.send(JSON.stringify({ offset: console.offset, writer: console.writer, size: console.ringBytes }));
-    client.off('message', hold);
-    const take = bounded(client, MAX_INPUT_BYTES, (bytes) => console.write(bytes));
-    const forward = (data: RawData) => {
-      if (!console.writer || gone.signal.aborted) return;
-      take(toBuffer(data)).catch(() => client.close(CLOSE.stopped, 'the machine stopped'));
-    };
-    for (const data of early) forward(data);
-    client.on('message', forward);
     await this.pump(client, console);
   }
 
@@ -131,12 +143,9 @@ export class ConsoleGateway {
       await console?.close();
       const failure = ApiError.from(error);
       if (write && console === undefined) await this.audit.recordConsole(url.pathname, principal, failure.status, failure.code);
-      const code =
-        { 'machine.not_found': CLOSE.notFound, 'machine.console_unavailable': CLOSE.writerTaken, 'worker.gone': CLOSE.stopped }[
-          failure.code as string
-        ] ?? CLOSE.internal;
-      if (code === CLOSE.internal) this.log.error({ err: error }, 'a console could not be opened');
-      client.close(code, failure.message.slice(0, 120));
+      const { status } = closeFor(failure.code);
+      if (status === CLOSE.internal.status) this.log.error({ err: error }, 'a console could not be opened');
+      client.close(status, failure.message.slice(0, 120));
       return undefined;
     }
   }
@@ -147,24 +156,37 @@ export class ConsoleGateway {
         if (client.readyState !== client.OPEN) return;
         client.send(chunk, { binary: true });
         if (client.bufferedAmount > MAX_BACKLOG_BYTES) {
-          client.close(CLOSE.slow, 'the client does not keep up');
+          client.close(CLOSE.slow.status, 'the client does not keep up');
           return;
         }
       }
-      client.close(CLOSE.stopped, 'the machine stopped');
+      client.close(CLOSE.stopped.status, 'the machine stopped');
     } finally {
       await console.close();
     }
   }
 }
 
-/** The address asked for; undefined when it is none. It comes from anybody: no key has been looked at yet. */
-function urlOf(request: IncomingMessage): URL | undefined {
-  try {
-    return new URL(request.url ?? '/', 'http://localhost');
-  } catch {
-    return undefined;
-  }
+/** What a request for a console asks for. */
+interface Wanted {
+  url: URL;
+  machine: string;
+  write: boolean;
+}
+
+/** Reads a request; undefined when it is for no console. It comes from anybody: no key has been looked at yet. */
+function consoleOf({ method, url: target = '/', headers }: IncomingMessage): Wanted | undefined {
+  if (method !== 'GET' || headers.upgrade?.toLowerCase() !== 'websocket' || !URL.canParse(target, 'http://localhost')) return undefined;
+  const url = new URL(target, 'http://localhost');
+  const machine = PATH.exec(url.pathname)?.[1];
+  return machine === undefined ? undefined : { url, machine, write: url.searchParams.get('write') === 'true' };
+}
+
+/** Closes a console that is refused. A client that does not close as well is given no time: each holds memory and a descriptor. */
+function refuse(client: WebSocket, code: ErrorCode, reason: string): void {
+  const timer = setTimeout(() => client.terminate(), REFUSED_MILLISECONDS);
+  client.once('close', () => clearTimeout(timer));
+  client.close(closeFor(code).status, reason);
 }
 
 function tokenOf(request: IncomingMessage, url: URL): string | undefined {

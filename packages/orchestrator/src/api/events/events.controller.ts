@@ -20,7 +20,7 @@ export class EventsController {
       200: {
         media: 'text/event-stream',
         description:
-          'A stream: `id` is the sequence number, `event` the kind, `data` an Event as JSON. A comment comes every 15 s. A listener that cannot keep up is disconnected.',
+          'A stream: `id` is the sequence number, `event` the kind, `data` an Event as JSON. A message of an `id` alone comes first and every 15 s: the place to resume from. A listener that does not read for 60 s while events wait is disconnected. Events of API keys (`key.*`) are told to administrators alone.',
       },
     },
   })

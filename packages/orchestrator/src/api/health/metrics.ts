@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../../database/database.js';
 import { EventStreams } from '../events/event-streams.service.js';
 import { MachineRepository } from '../machines/machine.repository.js';
+import { UnseenMachines } from '../machines/unseen-machines.js';
 
 /** Prometheus metrics; the library is loaded at the first question, not at start. */
 @Injectable()
@@ -13,6 +14,7 @@ export class Metrics {
     private readonly machines: MachineRepository,
     private readonly streams: EventStreams,
     private readonly database: Database,
+    private readonly unseen: UnseenMachines,
   ) {}
 
   async render(): Promise<{ type: string; text: string }> {
@@ -25,7 +27,7 @@ export class Metrics {
     const { Registry, Gauge, collectDefaultMetrics } = await import('prom-client');
     const registry = new Registry();
     collectDefaultMetrics({ register: registry });
-    const { machines, streams, database } = this;
+    const { machines, streams, database, unseen } = this;
     new Gauge({
       name: 'flotilla_machines',
       help: 'Machines by observed state.',
@@ -33,7 +35,7 @@ export class Metrics {
       registers: [registry],
       async collect() {
         this.reset();
-        for (const [state, count] of Object.entries(await machines.countByState())) this.set({ state }, count);
+        for (const [state, count] of Object.entries(unseen.shownCounts(await machines.countByState()))) this.set({ state }, count);
       },
     });
     new Gauge({

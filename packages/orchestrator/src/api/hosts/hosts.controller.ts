@@ -39,7 +39,7 @@ export class HostsController {
     summary: 'Check what a host can do',
     permission: 'hosts:read',
     params: { host: 'Id or name of the host.' },
-    answers: { 200: { type: HostReportDto, description: 'A fresh report.' } },
+    answers: { 200: { type: HostReportDto, description: 'A report, at most 2 s old.' } },
     errors: ['host.not_found', 'host.unavailable'],
   })
   doctor(@Param('host') host: string): Promise<HostReportDto> {

@@ -11,11 +11,15 @@ import type { HostDto, HostReportDto } from './dto/host.dto.js';
 
 /** A report is taken again after this time. */
 const REPORT_MILLISECONDS = 30_000;
+/** And for whoever asks for a fresh one after this: it makes a virtual machine, and anybody who may read may ask. */
+const FRESH_MILLISECONDS = 2_000;
 
 @Injectable()
 export class HostsService {
   private description: HostDescription | undefined;
   private report: { value: HostReport; at: number } | undefined;
+  /** The report that is taken now, for all who wait for one. */
+  private coming: Promise<HostReport> | undefined;
 
   constructor(
     private readonly database: Database,
@@ -37,8 +41,7 @@ export class HostsService {
 
   async doctor(idOrName: string): Promise<HostReportDto> {
     await this.get(idOrName);
-    this.report = undefined;
-    return this.currentReport();
+    return this.reportOf(FRESH_MILLISECONDS);
   }
 
   /** Memory of the host in MiB: the bound of one machine. */
@@ -49,7 +52,7 @@ export class HostsService {
   private async thisHost(): Promise<HostDto> {
     const id = await metaValue(this.database, 'host.id', () => newId('hos'));
     const { name, cpus, memoryMiB, kernel } = await this.describe();
-    const report = await this.currentReport();
+    const report = await this.reportOf(REPORT_MILLISECONDS);
     return { id, name, cpus, memoryMiB, kernel, kvm: report.kvm, report };
   }
 
@@ -58,9 +61,18 @@ export class HostsService {
     return this.description;
   }
 
-  private async currentReport(): Promise<HostReport> {
-    if (this.report === undefined || Date.now() - this.report.at > REPORT_MILLISECONDS)
-      this.report = { value: await this.agent.report(), at: Date.now() };
-    return this.report.value;
+  /** A report that is at most so old; one is taken at a time. */
+  private reportOf(milliseconds: number): Promise<HostReport> {
+    if (this.report !== undefined && performance.now() - this.report.at <= milliseconds) return Promise.resolve(this.report.value);
+    this.coming ??= this.takeReport().finally(() => {
+      this.coming = undefined;
+    });
+    return this.coming;
+  }
+
+  private async takeReport(): Promise<HostReport> {
+    const value = await this.agent.report();
+    this.report = { value, at: performance.now() };
+    return value;
   }
 }

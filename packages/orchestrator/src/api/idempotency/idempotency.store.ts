@@ -6,6 +6,14 @@ import { OperationsService } from '../operations/operations.service.js';
 /** How long the first answer to an idempotency key is given again; the API document tells it. */
 export const KEEP_IDEMPOTENCY_HOURS = 48;
 
+/** The methods that take a key. An upload (PUT) takes none: its content would have to be compared. */
+const METHODS: readonly string[] = ['POST', 'PATCH', 'DELETE'];
+
+/** Whether requests of that method take an `Idempotency-Key`. */
+export function takesIdempotencyKey(method: string): boolean {
+  return METHODS.includes(method.toUpperCase());
+}
+
 /** What is known about a key. */
 export type Known = { state: 'new' } | { state: 'in_flight' | 'done'; fingerprint: string; status: number; body: unknown };
 
@@ -74,7 +82,7 @@ export class IdempotencyStore {
     );
   }
 
-  /** After a crash: requests that got as far as an operation are done, the others never happened. */
+  /** After a crash: requests that got as far as an operation are done; nothing tells of the others, so their keys are free again. */
   async settleInterrupted(): Promise<void> {
     const rows = await this.database.db.selectFrom('idempotency').selectAll().where('state', '=', 'in_flight').execute();
     for (const row of rows) {

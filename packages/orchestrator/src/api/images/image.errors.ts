@@ -18,6 +18,7 @@ export const IMPORT_ERRORS: readonly ErrorCode[] = [
   'pool.full',
   'request.invalid_name',
   'request.invalid_query',
+  'operation.cancelled',
   'host.unavailable',
 ];
 
@@ -56,7 +57,7 @@ export class ImageNotReady extends ApiError {
   constructor(name: string, field?: string) {
     super('image.not_ready', {
       detail: `Image "${name}" is still being imported.`,
-      remedy: 'Wait for the operation of its import.',
+      remedy: 'Wait for the operation of its import, or cancel it.',
       field,
     });
   }

@@ -32,7 +32,8 @@ export class ImageImport implements OperationDefinition {
           };
           const command = { id, path, anywhere: anywhere === true, kind, format, ...(sha256 === undefined ? {} : { sha256 }) };
           const control = { signal: context.signal, onProgress: (progress: Progress) => context.progress(progress) };
-          operation.result = { imageId: id, ...(await needingSpace('source.path', () => this.agent.importImage(command, control))) };
+          const copy = () => context.copying(() => this.agent.importImage(command, control));
+          operation.result = { imageId: id, ...(await needingSpace('source.path', copy)) };
         },
         undo: () => this.agent.removeImage({ id }),
       },

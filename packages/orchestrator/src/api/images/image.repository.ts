@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Selectable } from 'kysely';
 import type { Labels } from '../../common/names.js';
-import type { PageRequest } from '../../common/paging.js';
+import type { LabelledPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
 import { labelFilter, labelsOf, removeLabels, replaceLabels } from '../../database/labels.js';
 import type { ImagesTable } from '../../database/schema.js';
@@ -14,7 +14,7 @@ export abstract class ImageRepository {
   abstract markReady(id: string, facts: { sizeBytes: number; sha256: string }, db: Executor): Promise<void>;
   abstract remove(id: string, db: Executor): Promise<void>;
   abstract find(idOrName: string, db?: Executor): Promise<Image | undefined>;
-  abstract page(request: PageRequest): Promise<Image[]>;
+  abstract page(request: LabelledPage): Promise<Image[]>;
   abstract ids(): Promise<string[]>;
   /** A machine that boots from it, if any. */
   abstract user(id: string, db?: Executor): Promise<string | undefined>;
@@ -57,7 +57,7 @@ export class KyselyImageRepository extends ImageRepository {
     return row === undefined ? undefined : (await this.withLabels([row], db))[0];
   }
 
-  override async page(request: PageRequest): Promise<Image[]> {
+  override async page(request: LabelledPage): Promise<Image[]> {
     let query = this.database.db
       .selectFrom('images')
       .selectAll()

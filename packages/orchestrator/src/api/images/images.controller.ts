@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Put, Query, Req } from '@nestjs/common';
 import type { Request } from 'express';
-import { ListQuery } from '../../common/dto/list.dto.js';
+import { LabelledQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
 import { Route } from '../../common/route.js';
 import type { Operation } from '../operations/operation.js';
@@ -56,11 +56,11 @@ export class ImagesController {
   @Route({
     summary: 'List images',
     permission: 'images:read',
-    query: ListQuery,
+    query: LabelledQuery,
     answers: { 200: { type: ImageDto, page: true, description: 'One page.' } },
     errors: ['request.invalid_cursor', 'request.invalid_query'],
   })
-  list(@Query() query: ListQuery): Promise<Page<ImageDto>> {
+  list(@Query() query: LabelledQuery): Promise<Page<ImageDto>> {
     return this.images.list(query);
   }
 

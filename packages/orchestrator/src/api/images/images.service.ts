@@ -3,8 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { currentContext } from '../../common/context.js';
 import { newId } from '../../common/ids.js';
-import { type Page, pageRequest, toPage } from '../../common/paging.js';
-import type { ListQuery } from '../../common/dto/list.dto.js';
+import { type Page, labelledPage, toPage } from '../../common/paging.js';
+import type { LabelledQuery } from '../../common/dto/list.dto.js';
 import { type Executor, isUniqueViolation } from '../../database/database.js';
 import { Config } from '../../config/config.js';
 import { roleAllows } from '../auth/roles.js';
@@ -14,6 +14,7 @@ import { type ImageDto, type ImportImage, toImageDto } from './dto/image.dto.js'
 import { formatFits, type Image, type ImageKind } from './image.js';
 import { ImageFormatDoesNotFit, ImageInUse, ImageNameTaken, ImageNotFound, ImageNotReady, ImageWrongKind } from './image.errors.js';
 import { ImageRepository } from './image.repository.js';
+import { OpenUploads } from './open-uploads.js';
 
 @Injectable()
 export class ImagesService {
@@ -21,6 +22,7 @@ export class ImagesService {
     private readonly repository: ImageRepository,
     private readonly operations: OperationsService,
     private readonly config: Config,
+    private readonly uploads: OpenUploads,
   ) {}
 
   async import(body: ImportImage): Promise<Operation> {
@@ -42,25 +44,29 @@ export class ImagesService {
     );
   }
 
-  async list(query: ListQuery): Promise<Page<ImageDto>> {
-    const request = pageRequest(query);
-    return toPage(await this.repository.page(request), request.limit, (image) => image.id, toImageDto);
+  async list(query: LabelledQuery): Promise<Page<ImageDto>> {
+    const request = labelledPage(query);
+    return toPage(await this.repository.page(request), request.limit, (image) => image.id, shown);
   }
 
   async get(idOrName: string): Promise<ImageDto> {
-    return toImageDto(await this.load(idOrName));
+    return shown(await this.load(idOrName));
   }
 
+  /** Deletes an image; an upload that is under way is ended. An import is an operation, which can be cancelled. */
   async remove(idOrName: string): Promise<Operation> {
     const image = await this.load(idOrName);
     const target = { kind: 'image' as const, id: image.id, name: image.name };
-    return this.operations.submit({ kind: 'image.delete', target }, async (tx) => {
-      if (image.state === 'importing') throw new ImageNotReady(image.name);
+    const operation = await this.operations.submit({ kind: 'image.delete', target }, async (tx) => {
+      const { state, source } = await this.load(image.id, tx.db);
+      if (state === 'importing' && source.upload !== true) throw new ImageNotReady(image.name);
       const user = await this.repository.user(image.id, tx.db);
       if (user !== undefined) throw new ImageInUse(image.name, user);
       await this.repository.remove(image.id, tx.db);
       tx.emit({ kind: 'image.deleted', target, data: {} });
     });
+    this.uploads.abort(image.id);
+    return operation;
   }
 
   /** An image that a machine may use now; errors name the field that asked for it. */
@@ -88,11 +94,17 @@ export class ImagesService {
     };
   }
 
-  private async load(idOrName: string): Promise<Image> {
-    const image = await this.repository.find(idOrName);
+  private async load(idOrName: string, db?: Executor): Promise<Image> {
+    const image = await this.repository.find(idOrName, db);
     if (image === undefined) throw new ImageNotFound(idOrName);
     return image;
   }
+}
+
+/** Paths tell how the host is laid out: who may name any shall see them, nobody else. */
+function shown(image: Image): ImageDto {
+  const { path, ...source } = image.source;
+  return toImageDto(path === undefined || mayImportAnywhere() ? image : { ...image, source });
 }
 
 function mayImportAnywhere(): boolean {

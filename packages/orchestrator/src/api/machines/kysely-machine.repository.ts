@@ -2,11 +2,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Selectable } from 'kysely';
 import type { Labels } from '../../common/names.js';
-import type { PageRequest } from '../../common/paging.js';
+import type { LabelledPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
 import { labelFilter, labelsOf, removeLabels, replaceLabels } from '../../database/labels.js';
 import type { MachinesTable } from '../../database/schema.js';
-import type { DesiredState, Machine, MachineSpec, Observed } from './machine.js';
+import type { DesiredState, Machine, MachineSpec, MachineState, Observed } from './machine.js';
 import { MachineRepository } from './machine.repository.js';
 
 /** Ids in one query: databases bound the values of a statement. */
@@ -48,7 +48,7 @@ export class KyselyMachineRepository extends MachineRepository {
     return row === undefined ? undefined : (await this.withLabels([row], db))[0];
   }
 
-  override async page(request: PageRequest): Promise<Machine[]> {
+  override async page(request: LabelledPage): Promise<Machine[]> {
     let query = this.database.db
       .selectFrom('machines')
       .selectAll()
@@ -62,6 +62,15 @@ export class KyselyMachineRepository extends MachineRepository {
 
   override async ids(): Promise<string[]> {
     return (await this.database.db.selectFrom('machines').select('id').execute()).map((row) => row.id);
+  }
+
+  override async inStates(states: readonly MachineState[]): Promise<{ id: string; state: MachineState }[]> {
+    const rows = await this.database.db
+      .selectFrom('machines')
+      .select(['id', 'observed_state'])
+      .where('observed_state', 'in', states)
+      .execute();
+    return rows.map((row) => ({ id: row.id, state: row.observed_state as MachineState }));
   }
 
   override async observed(ids: readonly string[]): Promise<Pick<Machine, 'id' | 'name' | 'observed'>[]> {

@@ -10,6 +10,7 @@ import { MachineBusy, MachineNotFound, MachineStateConflict } from './machine.er
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, targetOf } from './machine-states.service.js';
 import { checkGeneration } from './machines.service.js';
+import { UnseenMachines } from './unseen-machines.js';
 
 interface Wish {
   action: MachineAction;
@@ -38,6 +39,7 @@ export class MachineActions {
     private readonly repository: MachineRepository,
     private readonly operations: OperationsService,
     private readonly states: MachineStates,
+    private readonly unseen: UnseenMachines,
   ) {}
 
   start(idOrName: string, ifMatch?: string): Promise<Operation> {
@@ -93,8 +95,9 @@ export class MachineActions {
           throw new MachineNotFound(idOrName);
         }
         checkGeneration(current, ifMatch);
-        if (!mayAct(wish.action, current.observed, wish.force ?? false))
-          throw new MachineStateConflict(current, wish.action, REMEDIES[wish.action]);
+        const shown = this.unseen.shown(current);
+        if (!mayAct(wish.action, shown.observed, wish.force ?? false))
+          throw new MachineStateConflict(shown, wish.action, REMEDIES[wish.action]);
         const again = wish.action === 'start' && wish.byPolicy === true;
         const attempt = wish.action !== 'start' ? current.observed.attempt : again ? current.observed.attempt + 1 : 0;
         await this.states.wish(tx, current, wish.desired, {

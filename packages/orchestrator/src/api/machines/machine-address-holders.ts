@@ -3,17 +3,23 @@ import { Injectable } from '@nestjs/common';
 import { type AddressHolder, AddressHolders } from '../networks/address-holders.js';
 import type { Observed } from './machine.js';
 import { MachineRepository } from './machine.repository.js';
+import { UnseenMachines } from './unseen-machines.js';
 
 /** Machines as their networks see them. */
 @Injectable()
 export class MachineAddressHolders extends AddressHolders {
-  constructor(private readonly machines: MachineRepository) {
+  constructor(
+    private readonly machines: MachineRepository,
+    private readonly unseen: UnseenMachines,
+  ) {
     super();
   }
 
   override async find(machineIds: readonly string[]): Promise<ReadonlyMap<string, AddressHolder>> {
     const machines = await this.machines.observed(machineIds);
-    return new Map(machines.map(({ id, name, observed }) => [id, { name, heldUntil: heldUntil(observed) }]));
+    return new Map(
+      machines.map((machine) => [machine.id, { name: machine.name, heldUntil: heldUntil(this.unseen.shown(machine).observed) }]),
+    );
   }
 }
 

@@ -6,6 +6,7 @@ import { macFor, newId } from '../../common/ids.js';
 import { isUnicastMac } from '../../common/names.js';
 import { roleAllows } from '../auth/roles.js';
 import { HostsService } from '../hosts/hosts.service.js';
+import type { ImageKind } from '../images/image.js';
 import { ImagesService } from '../images/images.service.js';
 import type { Network } from '../networks/network.js';
 import { DEFAULT_NETWORK, NetworksService } from '../networks/networks.service.js';
@@ -17,11 +18,18 @@ import type { DiskSpec, InterfaceSpec, MachineDisk, MachineSpec, RestartPolicy }
 
 const MEBIBYTE = 1024 * 1024;
 
+/** An image that the machine is made from, and the field that asked for it. */
+export interface PlannedImage {
+  id: string;
+  kind: ImageKind;
+  field: string;
+}
+
 /** A wished machine with every reference resolved, before anything is stored. */
 export interface MachinePlan {
   id: string;
   spec: MachineSpec;
-  imageIds: string[];
+  images: PlannedImage[];
   /** Volumes to make, each with the image it is copied from. */
   newVolumes: Volume[];
   disks: MachineDisk[];
@@ -54,7 +62,10 @@ export class MachinePlanner {
     const initrd = body.boot.initrd === undefined ? undefined : await this.images.resolve(body.boot.initrd, 'initrd', 'boot.initrd');
     const plan: MachinePlan = {
       id,
-      imageIds: [kernel.id, ...(initrd === undefined ? [] : [initrd.id])],
+      images: [
+        { id: kernel.id, kind: 'kernel', field: 'boot.kernel' },
+        ...(initrd === undefined ? [] : [{ id: initrd.id, kind: 'initrd' as const, field: 'boot.initrd' }]),
+      ],
       newVolumes: [],
       disks: [],
       networks: new Map(),
@@ -123,7 +134,7 @@ export class MachinePlanner {
     };
     plan.newVolumes.push(volume);
     plan.disks.push({ name: disk.name, volume: volume.id });
-    if (image !== undefined) plan.imageIds.push(image.id);
+    if (image !== undefined) plan.images.push({ id: image.id, kind: 'disk', field: `${field}.image` });
     return { name: disk.name, ...(image === undefined ? {} : { image: image.id }), ...extras };
   }
 

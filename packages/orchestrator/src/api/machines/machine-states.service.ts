@@ -4,9 +4,10 @@ import type { WriteTransaction } from '../../database/database.js';
 import { Database } from '../../database/database.js';
 import type { ApiError } from '../../common/api-error.js';
 import type { Target } from '../../common/event.js';
-import { type Machine, nextDelete, type Observed } from './machine.js';
+import { type Machine, type MachineState, nextDelete, type Observed } from './machine.js';
 import { leaseChange } from './machine-leases.js';
 import { MachineRepository } from './machine.repository.js';
+import { UnseenMachines } from './unseen-machines.js';
 
 /** A change of what is seen; `undefined` removes an optional field. */
 export type ObservedChange = { [K in keyof Observed]?: Observed[K] | undefined };
@@ -17,6 +18,7 @@ export class MachineStates {
   constructor(
     private readonly repository: MachineRepository,
     private readonly database: Database,
+    private readonly unseen: UnseenMachines,
   ) {}
 
   /** Changes what is seen of a machine; nothing happens when it is gone. */
@@ -32,12 +34,21 @@ export class MachineStates {
     const machine = await this.repository.find(id, tx.db);
     const wanted = machine === undefined || typeof change !== 'function' ? change : change(machine);
     if (machine === undefined || wanted === undefined || typeof wanted === 'function') return;
-    const previous = machine.observed.state;
+    const previous = wanted.state === undefined ? machine.observed.state : this.previousState(machine);
     machine.observed = merge(machine.observed, wanted);
     if (machine.observed.state === 'stopped' || machine.observed.state === 'failed') endLeases(tx, machine);
     machine.updatedAt = new Date().toISOString();
     await this.repository.save(machine, tx.db);
     if (machine.observed.state !== previous) emitState(tx, machine, previous);
+  }
+
+  /** Machines were found as they are stored: tells so about those that were shown as unknown. */
+  async confirm(machines: readonly Machine[]): Promise<void> {
+    if (machines.some(({ id }) => this.unseen.has(id)))
+      await this.database.write(async (tx) => {
+        for (const machine of machines) if (this.unseen.seen(machine.id)) emitState(tx, machine, 'unknown');
+        return Promise.resolve();
+      });
   }
 
   /** A delete failed: the machine stays `deleting`, says why, and the reconciler tries again when the back-off is over. */
@@ -62,13 +73,18 @@ export class MachineStates {
 
   /** Changes the wish, and with it the generations. */
   async wish(tx: WriteTransaction, machine: Machine, desired: Machine['desired']['state'], change: ObservedChange): Promise<void> {
-    const previous = machine.observed.state;
+    const previous = this.previousState(machine);
     machine.generation += 1;
     machine.desired = { state: desired, generation: machine.desired.generation + 1 };
     machine.observed = merge(machine.observed, change);
     machine.updatedAt = new Date().toISOString();
     await this.repository.save(machine, tx.db);
     if (machine.observed.state !== previous) emitState(tx, machine, previous);
+  }
+
+  /** The state that clients were told last. */
+  private previousState(machine: Machine): MachineState {
+    return this.unseen.seen(machine.id) ? 'unknown' : machine.observed.state;
   }
 }
 

@@ -2,15 +2,16 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { sleep } from '../../common/async.js';
-import { HostAgent, type LaunchCommand, type MachineCommand } from '../../host-agent/host-agent.js';
+import { HostAgent, type LaunchCommand, type MachineCommand, type MachineObservation } from '../../host-agent/host-agent.js';
 import { NetworksService } from '../networks/networks.service.js';
 import type { Operation } from '../operations/operation.js';
 import type { Step } from '../operations/operation-definition.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import type { Machine } from './machine.js';
 import { MachineNotFound } from './machine.errors.js';
+import { failureChange, powerOffChange, reasonOf } from './machine-failure.js';
 import { MachineRepository } from './machine.repository.js';
-import { MachineStates } from './machine-states.service.js';
+import { MachineStates, type ObservedChange } from './machine-states.service.js';
 
 /** A guest is looked after at first so often, then less and less: many may be waited for at once. */
 const POLL_MILLISECONDS = { least: 50, most: 1000 };
@@ -34,7 +35,7 @@ export class MachineSteps {
   makeVolumes(id: string): Step {
     return {
       name: 'volumes',
-      run: async ({ operation, signal, progress, also }) => {
+      run: async ({ operation, signal, progress, also, copying }) => {
         const machine = await this.load(operation);
         for (const [index, disk] of machine.spec.disks.entries()) {
           const volume = volumeOf(machine, disk.name);
@@ -44,9 +45,11 @@ export class MachineSteps {
             ...(disk.image === undefined ? {} : { imageId: disk.image }),
             ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
           };
-          const facts = await needingSpace(`disks[${index}].${disk.image === undefined ? 'sizeMiB' : 'image'}`, () =>
-            this.agent.ensureVolume(command, { signal, onProgress: progress }),
-          );
+          const make = () => this.agent.ensureVolume(command, { signal, onProgress: progress });
+          const length = `disks[${index}].sizeMiB`;
+          const facts = await (disk.image === undefined
+            ? needingSpace(length, make)
+            : needingSpace(`disks[${index}].image`, () => copying(make), length));
           also((tx) => this.volumes.markReady(volume, facts.sizeBytes, tx.db));
         }
       },
@@ -85,16 +88,7 @@ export class MachineSteps {
         run: async ({ also }) => {
           const found = (await this.agent.listMachines()).find((machine) => machine.id === id);
           const startedAt = new Date().toISOString();
-          also((tx) =>
-            this.states.observeIn(tx, id, (machine) => ({
-              state: 'running',
-              generation: machine.desired.generation,
-              startedAt,
-              workerPid: found?.pid,
-              reason: undefined,
-              nextRestartAt: undefined,
-            })),
-          );
+          also((tx) => this.states.observeIn(tx, id, (machine) => afterBoot(machine, found, startedAt)));
         },
       },
     ];
@@ -142,8 +136,8 @@ export class MachineSteps {
     const interfaces = [];
     for (const link of spec.interfaces) {
       const network = await this.networks.load(link.network);
-      const address = machine.observed.addresses.find((one) => one.interface === link.name);
-      interfaces.push({ name: link.name, networkId: network.id, bridge: network.bridge, mac: link.mac, ip: address?.ip ?? '' });
+      const reserved = machine.observed.addresses.find((one) => one.interface === link.name)?.address;
+      interfaces.push({ name: link.name, networkId: network.id, bridge: network.bridge, mac: link.mac, ip: reserved ?? '' });
     }
     return {
       id,
@@ -216,6 +210,26 @@ export class MachineSteps {
     this.loaded.set(operation, known);
     return known;
   }
+}
+
+/**
+ * What is stored of a machine right after its boot. A guest may have ended by then: that is its end like any later one, and no
+ * failure of the operation, which for a create would take the machine and its console away.
+ */
+function afterBoot(machine: Machine, found: MachineObservation | undefined, startedAt: string): ObservedChange {
+  const { generation } = machine.desired;
+  if (found === undefined || found.state === 'stopped') {
+    const { failed, reason } = reasonOf(found?.exit);
+    return { ...(failed ? failureChange(machine, reason) : powerOffChange(machine, reason)), generation };
+  }
+  return {
+    state: found.state === 'paused' ? 'paused' : 'running',
+    generation,
+    startedAt,
+    workerPid: found.pid,
+    reason: undefined,
+    nextRestartAt: undefined,
+  };
 }
 
 function commandOf(machine: Machine): MachineCommand {

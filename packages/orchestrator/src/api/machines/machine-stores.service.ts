@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
-import { Database, type WriteTransaction } from '../../database/database.js';
+import type { WriteTransaction } from '../../database/database.js';
+import { ImagesService } from '../images/images.service.js';
 import { NetworksService } from '../networks/networks.service.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import { VolumesService } from '../volumes/volumes.service.js';
@@ -11,14 +12,18 @@ import type { MachinePlan } from './machine-plan.service.js';
 @Injectable()
 export class MachineStores {
   constructor(
-    readonly database: Database,
+    private readonly images: ImagesService,
     private readonly volumes: VolumesService,
     private readonly volumeRepository: VolumeRepository,
     private readonly networks: NetworksService,
   ) {}
 
-  /** Stores new volumes, claims given ones and reserves addresses. */
+  /**
+   * Stores new volumes, claims given ones and reserves addresses. Looks at the images again: until the machine is stored nothing
+   * keeps them, so they may have been deleted since the plan was made.
+   */
   async reserve(plan: MachinePlan, tx: WriteTransaction): Promise<MachineAddress[]> {
+    for (const { id, kind, field } of plan.images) await this.images.resolve(id, kind, field, tx.db);
     for (const volume of plan.newVolumes) await this.volumeRepository.insert(volume, tx.db);
     for (const [index, disk] of plan.spec.disks.entries()) {
       if (disk.volume !== undefined) await this.volumes.claim(disk.volume, plan.id, `disks[${index}].volume`, tx.db);
@@ -27,13 +32,13 @@ export class MachineStores {
     for (const [index, link] of plan.spec.interfaces.entries()) {
       const network = plan.networks.get(link.network);
       if (network === undefined) continue;
-      const address = await this.networks.reserve(
+      const reserved = await this.networks.reserve(
         network,
         { machine: plan.id, interface: link.name, mac: link.mac },
         `interfaces[${index}]`,
         tx.db,
       );
-      addresses.push({ interface: link.name, mac: link.mac, ip: address.ip });
+      addresses.push({ interface: link.name, mac: link.mac, address: reserved.ip });
     }
     return addresses;
   }

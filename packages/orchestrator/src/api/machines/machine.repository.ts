@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { PageRequest } from '../../common/paging.js';
+import type { LabelledPage } from '../../common/paging.js';
 import type { Executor } from '../../database/database.js';
-import type { Machine } from './machine.js';
+import type { Machine, MachineState } from './machine.js';
 
 /** Where machines are kept. */
 export abstract class MachineRepository {
@@ -10,8 +10,10 @@ export abstract class MachineRepository {
   abstract save(machine: Machine, db: Executor): Promise<void>;
   abstract remove(id: string, db: Executor): Promise<void>;
   abstract find(idOrName: string, db?: Executor): Promise<Machine | undefined>;
-  abstract page(request: PageRequest): Promise<Machine[]>;
+  abstract page(request: LabelledPage): Promise<Machine[]>;
   abstract ids(): Promise<string[]>;
+  /** Machines that were last seen in one of these states. */
+  abstract inStates(states: readonly MachineState[]): Promise<{ id: string; state: MachineState }[]>;
   /** What was last seen of these machines; those that are gone are left out. */
   abstract observed(ids: readonly string[]): Promise<Pick<Machine, 'id' | 'name' | 'observed'>[]>;
   /** Machines that should run or are seen doing something: those the reconciler looks at. */

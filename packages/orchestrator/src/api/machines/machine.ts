@@ -74,17 +74,19 @@ export interface StateReason {
   registers?: Record<string, string>;
 }
 
-/** An address that the guest has taken by DHCP. */
+/** An IPv4 address that the guest has taken by DHCP, and until when. */
 export interface AddressLease {
   ip: string;
   expiresAt: string;
   hostname?: string;
 }
-/** `ip` is reserved for the interface; `lease` is there once the guest has taken it. */
+/** Address of an interface. */
 export interface MachineAddress {
   interface: string;
   mac: string;
-  ip?: string;
+  /** IPv4 address that its network keeps for it. */
+  address?: string;
+  /** What the guest has taken, once it has. */
   lease?: AddressLease;
 }
 export interface MachineDisk {

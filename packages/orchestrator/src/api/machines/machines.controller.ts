@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req, Res } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { ListQuery } from '../../common/dto/list.dto.js';
+import { closeCodesExtension, closeCodesText } from '../../common/console-close.js';
+import { LabelledQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
 import { Route, type RouteDeclaration } from '../../common/route.js';
 import type { Operation } from '../operations/operation.js';
@@ -56,11 +57,11 @@ export class MachinesController {
   @Route({
     summary: 'List machines',
     permission: 'machines:read',
-    query: ListQuery,
+    query: LabelledQuery,
     answers: { 200: { type: MachineDto, page: true, description: 'One page.' } },
     errors: ['request.invalid_cursor', 'request.invalid_query'],
   })
-  list(@Query() query: ListQuery): Promise<Page<MachineDto>> {
+  list(@Query() query: LabelledQuery): Promise<Page<MachineDto>> {
     return this.machines.list(query);
   }
 
@@ -168,7 +169,7 @@ export class MachinesController {
     errors: ['machine.not_found', 'machine.state_conflict'],
   })
   metrics(@Param('machine') machine: string): Promise<MachineMetrics> {
-    return this.machines.metrics(machine);
+    return this.console.metrics(machine);
   }
 
   @Get(':machine/console')
@@ -180,7 +181,9 @@ export class MachinesController {
       101: {
         media: 'application/octet-stream',
         description:
-          'WebSocket. First frame: JSON text {"offset", "writer", "size"}; then binary frames both ways. Query: `offset`, `write`, `access_token`. Close codes: 4001 not allowed, 4004 no such machine, 4009 another writer, 4010 the machine stopped.',
+          'WebSocket. First frame: JSON text {"offset", "writer", "size"}; then binary frames both ways. Query: `offset`, `write`, ' +
+          `\`access_token\`. Answer pings. ${closeCodesText()}`,
+        extensions: { 'x-close-codes': closeCodesExtension() },
       },
     },
     errors: ['request.malformed', 'machine.not_found'],

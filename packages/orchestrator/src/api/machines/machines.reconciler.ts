@@ -5,11 +5,12 @@ import { ApiError } from '../../common/api-error.js';
 import { LOG, type Log } from '../../common/log.js';
 import { HostAgent, type MachineObservation } from '../../host-agent/host-agent.js';
 import { OperationsService } from '../operations/operations.service.js';
+import { HostReboot } from './host-reboot.js';
 import type { Machine, StateReason } from './machine.js';
+import { MachineActions } from './machine-actions.service.js';
 import { failureChange, powerOffChange, reasonOf } from './machine-failure.js';
 import { MachineRepository } from './machine.repository.js';
-import { MachineServices } from './machine-services.service.js';
-import type { ObservedChange } from './machine-states.service.js';
+import { MachineStates, type ObservedChange } from './machine-states.service.js';
 
 const SETTLED = ['running', 'paused', 'starting', 'pausing', 'stopping', 'unknown'];
 
@@ -19,20 +20,23 @@ const SETTLED = ['running', 'paused', 'starting', 'pausing', 'stopping', 'unknow
  */
 @Injectable()
 export class MachinesReconciler {
-  private hostRebooted = false;
+  private reboot: HostReboot | undefined;
+  /** A machine that had ended or paused by itself was left to its operation, which may not have seen that. */
+  private leftToOperation = false;
   private wakeAt: (time: string) => void = () => undefined;
 
   constructor(
     private readonly repository: MachineRepository,
     private readonly agent: HostAgent,
     private readonly operations: OperationsService,
-    private readonly services: MachineServices,
+    private readonly states: MachineStates,
+    private readonly actions: MachineActions,
     @Inject(LOG) private readonly log: Log,
   ) {}
 
-  /** Told once at start when the boot id of the host is another one than before. */
-  noteHostReboot(): void {
-    this.hostRebooted = true;
+  /** Told at start when the boot id of the host is another one than before; calls `settled` when what ended with it is stored of every machine. */
+  noteHostReboot(settled: () => Promise<void>): void {
+    this.reboot = new HostReboot(settled);
   }
 
   /** Sets who runs this again at a time. */
@@ -40,20 +44,42 @@ export class MachinesReconciler {
     this.wakeAt = wake;
   }
 
+  /** Told that an operation on a machine has ended; answers whether it is time for a look. */
+  operationEnded(): boolean {
+    return this.leftToOperation;
+  }
+
   async reconcile(): Promise<void> {
+    this.leftToOperation = false;
     const machines = await this.repository.active();
-    if (machines.length === 0) return;
+    const { reboot } = this;
+    reboot?.begin(machines);
+    if (machines.length > 0) await this.look(machines);
+    if ((await reboot?.settle(machines)) === true && this.reboot === reboot) this.reboot = undefined;
+  }
+
+  private async look(machines: readonly Machine[]): Promise<void> {
     const seen = new Map((await this.agent.listMachines()).map((machine) => [machine.id, machine]));
     const busy = await this.operations.openTargets();
-    for (const machine of machines) {
-      if (busy.has(machine.id) || asStored(machine, seen.get(machine.id))) continue; // no question to the database for each of a thousand
+    const idle = machines.filter(({ id }) => !busy.has(id));
+    const left = (id: string) => ['stopped', 'paused'].includes(seen.get(id)?.state ?? '');
+    if (machines.some(({ id }) => busy.has(id) && left(id))) this.leftToOperation = true;
+    await this.states.confirm(idle.filter((machine) => asStored(machine, seen.get(machine.id))));
+    for (const machine of idle) {
       try {
-        if (await this.isQuiet(machine)) await this.converge(machine, seen.get(machine.id));
+        // no question to the database for each of a thousand that are as stored
+        if (!asStored(machine, seen.get(machine.id))) {
+          if (!(await this.isQuiet(machine))) {
+            this.leftToOperation ||= left(machine.id);
+            continue;
+          }
+          await this.converge(machine, seen.get(machine.id));
+        }
+        this.reboot?.lookedAt(machine.id);
       } catch (error) {
         this.log.warn({ err: error, machine: machine.id }, 'a machine could not be reconciled; the next run tries again');
       }
     }
-    this.hostRebooted = false;
   }
 
   /**
@@ -78,8 +104,8 @@ export class MachinesReconciler {
   /** A live worker: what is stored follows it. */
   private async adopt(machine: Machine, seen: MachineObservation): Promise<void> {
     if (asStored(machine, seen)) return;
-    const state = stateOf(seen);
-    await this.services.states.observe(machine.id, (current) => ({
+    const state = stateOf(seen, machine);
+    await this.states.observe(machine.id, (current) => ({
       state,
       workerPid: seen.pid,
       generation: current.desired.generation,
@@ -90,8 +116,9 @@ export class MachinesReconciler {
   }
 
   private async noteEnd(machine: Machine, seen: MachineObservation | undefined): Promise<void> {
-    const { failed, reason } = seen?.exit === undefined && this.hostRebooted ? { failed: true, reason: REBOOTED } : reasonOf(seen?.exit);
-    await this.services.states.observe(machine.id, (current): ObservedChange | undefined => {
+    const withHost = seen?.exit === undefined && this.reboot?.mayHaveEnded(machine.id) === true;
+    const { failed, reason } = withHost ? { failed: true, reason: REBOOTED } : reasonOf(seen?.exit);
+    await this.states.observe(machine.id, (current): ObservedChange | undefined => {
       if (current.desired.generation !== machine.desired.generation || !SETTLED.includes(current.observed.state)) return undefined;
       return failed ? failureChange(current, reason) : powerOffChange(current, reason);
     });
@@ -103,7 +130,7 @@ export class MachinesReconciler {
 
   private async deleteWhenDue(id: string, at: string): Promise<void> {
     if (Date.parse(at) > Date.now()) return this.wakeAt(at);
-    await this.services.actions.deleteAgain(id).catch(ignoreRefusal);
+    await this.actions.deleteAgain(id).catch(ignoreRefusal);
   }
 
   private async restartWhenDue(machine: Machine): Promise<void> {
@@ -111,7 +138,7 @@ export class MachinesReconciler {
     if (nextRestartAt === undefined) return;
     const wait = Date.parse(nextRestartAt) - Date.now();
     if (wait > 0) return this.wakeAt(nextRestartAt);
-    await this.services.actions.restartByPolicy(machine.id).catch(ignoreRefusal);
+    await this.actions.restartByPolicy(machine.id).catch(ignoreRefusal);
   }
 }
 
@@ -119,13 +146,17 @@ function isAlive(seen: MachineObservation | undefined): seen is MachineObservati
   return seen !== undefined && seen.state !== 'stopped' && seen.state !== 'configured';
 }
 
-function stateOf(seen: MachineObservation): 'paused' | 'running' {
-  return seen.state === 'paused' ? 'paused' : 'running';
+/** State of a live machine; of one that cannot be asked, what was known of it. */
+function stateOf(seen: MachineObservation, { observed }: Machine): 'paused' | 'running' {
+  return seen.state === 'paused' || (seen.state === 'unreached' && observed.state === 'paused') ? 'paused' : 'running';
 }
 
 /** Whether a live machine is what is stored about it, with nothing due. */
-function asStored({ observed }: Machine, seen: MachineObservation | undefined): boolean {
-  return isAlive(seen) && observed.nextDeleteAt === undefined && observed.state === stateOf(seen) && observed.workerPid === seen.pid;
+function asStored(machine: Machine, seen: MachineObservation | undefined): boolean {
+  const { observed } = machine;
+  return (
+    isAlive(seen) && observed.nextDeleteAt === undefined && observed.state === stateOf(seen, machine) && observed.workerPid === seen.pid
+  );
 }
 
 /** A client was quicker: what it asked for goes first. */

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
-import { ApiError } from '../../common/api-error.js';
-import type { ListQuery } from '../../common/dto/list.dto.js';
-import { type Page, pageRequest, toPage } from '../../common/paging.js';
-import { isUniqueViolation } from '../../database/database.js';
-import { HostAgent } from '../../host-agent/host-agent.js';
+import type { LabelledQuery } from '../../common/dto/list.dto.js';
+import { type Page, labelledPage, toPage } from '../../common/paging.js';
+import { Database, isUniqueViolation } from '../../database/database.js';
 import type { Operation } from '../operations/operation.js';
 import { OperationsService } from '../operations/operations.service.js';
-import { type MachineDto, type MachineMetrics, toMachineDto } from './dto/machine.dto.js';
+import { type MachineDto, toMachineDto } from './dto/machine.dto.js';
 import type { CreateMachine, UpdateMachine } from './dto/machine-requests.dto.js';
 import type { Machine } from './machine.js';
 import { MachineNameTaken, MachineNotFound, PreconditionFailed } from './machine.errors.js';
@@ -15,6 +13,7 @@ import { MachinePlanner, type MachinePlan, toPolicy } from './machine-plan.servi
 import { MachineRepository } from './machine.repository.js';
 import { targetOf } from './machine-states.service.js';
 import { MachineStores } from './machine-stores.service.js';
+import { UnseenMachines } from './unseen-machines.js';
 
 /** Machines as resources: create, read, change. What they do is MachineActions' matter. */
 @Injectable()
@@ -24,7 +23,8 @@ export class MachinesService {
     private readonly planner: MachinePlanner,
     private readonly operations: OperationsService,
     private readonly stores: MachineStores,
-    private readonly agent: HostAgent,
+    private readonly unseen: UnseenMachines,
+    private readonly database: Database,
   ) {}
 
   async create(body: CreateMachine): Promise<Operation> {
@@ -36,7 +36,8 @@ export class MachinesService {
         { kind: 'machine.create', target: targetOf(machine), input: { start: body.start ?? true }, result: { machineId: machine.id } },
         async (tx) => {
           machine.observed.addresses = await this.stores.reserve(plan, tx);
-          await this.repository.insert(machine, plan.imageIds, tx.db);
+          const images = plan.images.map(({ id }) => id);
+          await this.repository.insert(machine, images, tx.db);
           tx.emit({ kind: 'machine.created', target: targetOf(machine), data: { state: machine.observed.state } });
         },
       );
@@ -45,17 +46,22 @@ export class MachinesService {
     }
   }
 
-  async list(query: ListQuery): Promise<Page<MachineDto>> {
-    const request = pageRequest(query);
-    return toPage(await this.repository.page(request), request.limit, (machine) => machine.id, toMachineDto);
+  async list(query: LabelledQuery): Promise<Page<MachineDto>> {
+    const request = labelledPage(query);
+    return toPage(
+      await this.repository.page(request),
+      request.limit,
+      (machine) => machine.id,
+      (machine) => this.toDto(machine),
+    );
   }
 
   async get(idOrName: string): Promise<MachineDto> {
-    return toMachineDto(await this.load(idOrName));
+    return this.toDto(await this.load(idOrName));
   }
 
   async update(idOrName: string, body: UpdateMachine, ifMatch: string | undefined): Promise<MachineDto> {
-    return this.stores.database.write(async (tx) => {
+    return this.database.write(async (tx) => {
       const machine = await this.repository.find(idOrName, tx.db);
       if (machine === undefined) throw new MachineNotFound(idOrName);
       checkGeneration(machine, ifMatch);
@@ -65,25 +71,18 @@ export class MachinesService {
       machine.updatedAt = new Date().toISOString();
       await this.repository.save(machine, tx.db);
       tx.emit({ kind: 'machine.updated', target: targetOf(machine), data: { generation: machine.generation } });
-      return toMachineDto(machine);
+      return this.toDto(machine);
     });
   }
 
-  async metrics(idOrName: string): Promise<MachineMetrics> {
-    const machine = await this.load(idOrName);
-    if (machine.observed.state !== 'running' && machine.observed.state !== 'paused') {
-      throw new ApiError('machine.state_conflict', {
-        detail: `Machine "${machine.name}" is ${machine.observed.state}; only a running one counts.`,
-        remedy: 'Start the machine.',
-      });
-    }
-    return { counters: await this.agent.machineMetrics({ id: machine.id }) };
-  }
-
-  async load(idOrName: string): Promise<Machine> {
+  private async load(idOrName: string): Promise<Machine> {
     const machine = await this.repository.find(idOrName);
     if (machine === undefined) throw new MachineNotFound(idOrName);
     return machine;
+  }
+
+  private toDto(machine: Machine): MachineDto {
+    return toMachineDto(this.unseen.shown(machine));
   }
 }
 

@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Selectable } from 'kysely';
 import { parseIpv4 } from '../../common/ipv4.js';
-import type { PageRequest } from '../../common/paging.js';
+import type { NamedPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
 import type { AddressesTable, NetworksTable } from '../../database/schema.js';
 import type { Address, Network, NetworkState } from './network.js';
@@ -12,7 +12,7 @@ export abstract class NetworkRepository {
   abstract insert(network: Network, db?: Executor): Promise<void>;
   abstract setState(id: string, state: NetworkState, db?: Executor): Promise<void>;
   abstract find(idOrName: string, db?: Executor): Promise<Network | undefined>;
-  abstract page(request: PageRequest): Promise<Network[]>;
+  abstract page(request: NamedPage): Promise<Network[]>;
   abstract all(): Promise<Network[]>;
   /** Addresses in use on a network, ascending. */
   abstract addresses(networkId: string): Promise<Address[]>;
@@ -50,7 +50,7 @@ export class KyselyNetworkRepository extends NetworkRepository {
     return row === undefined ? undefined : fromRow(row);
   }
 
-  override async page(request: PageRequest): Promise<Network[]> {
+  override async page(request: NamedPage): Promise<Network[]> {
     let query = this.database.db
       .selectFrom('networks')
       .selectAll()
@@ -58,7 +58,6 @@ export class KyselyNetworkRepository extends NetworkRepository {
       .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     if (request.name !== undefined) query = query.where('name', '=', request.name);
-    if (Object.keys(request.labels).length > 0) return [];
     return (await query.execute()).map(fromRow);
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Controller, Get, Param, Query } from '@nestjs/common';
-import { ListQuery } from '../../common/dto/list.dto.js';
+import { NamedQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
 import { Route } from '../../common/route.js';
 import { NetworkDto } from './dto/network.dto.js';
@@ -14,11 +14,11 @@ export class NetworksController {
   @Route({
     summary: 'List networks',
     permission: 'networks:read',
-    query: ListQuery,
+    query: NamedQuery,
     answers: { 200: { type: NetworkDto, page: true, description: 'One page.' } },
     errors: ['request.invalid_cursor', 'request.invalid_query'],
   })
-  list(@Query() query: ListQuery): Promise<Page<NetworkDto>> {
+  list(@Query() query: NamedQuery): Promise<Page<NetworkDto>> {
     return this.networks.list(query);
   }
 

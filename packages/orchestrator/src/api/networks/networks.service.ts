@@ -2,10 +2,10 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { KeyedQueue } from '../../common/async.js';
-import type { ListQuery } from '../../common/dto/list.dto.js';
+import type { NamedQuery } from '../../common/dto/list.dto.js';
 import { newId } from '../../common/ids.js';
 import { chooseSubnet, formatIpv4, parseSubnet } from '../../common/ipv4.js';
-import { type Page, pageRequest, toPage } from '../../common/paging.js';
+import { namedPage, type Page, toPage } from '../../common/paging.js';
 import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
 import { type AddressHolder, AddressHolders } from './address-holders.js';
@@ -27,8 +27,8 @@ export class NetworksService {
     private readonly agent: HostAgent,
   ) {}
 
-  async list(query: ListQuery): Promise<Page<NetworkDto>> {
-    const request = pageRequest(query);
+  async list(query: NamedQuery): Promise<Page<NetworkDto>> {
+    const request = namedPage(query);
     // Why it cannot be made is for whoever uses it to hear: the others are listed all the same.
     await this.makeDefault().catch(() => undefined);
     const page = toPage(

@@ -11,6 +11,8 @@ export interface StepContext {
   progress(progress: Progress): void;
   /** Waits for something that may take long and no work, such as a guest: other operations go on meanwhile. */
   aside<T>(wait: () => Promise<T>): Promise<T>;
+  /** Copies much: few at once, and none of them in the way of other operations. Given up while it waits when the operation is cancelled. */
+  copying<T>(copy: () => Promise<T>): Promise<T>;
   /**
    * Stores what the step came to in the commit that records its success, at the latest. It may run twice. What a later
    * step reads from the database must not come this way.

@@ -142,6 +142,97 @@ describe('operation runner', () => {
     expect((await repository.find('op-of-mac-deaf-39'))?.state).to.equal('succeeded');
   });
 
+  it('lets other operations go on while many copy, and gives up a copy that still waits', async () => {
+    const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
+    let open: () => void = () => undefined;
+    let copies = 0;
+    const disk = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const copy: Step = {
+      name: 'volumes',
+      run: ({ copying }) =>
+        copying(() => {
+          copies += 1;
+          return disk;
+        }),
+    };
+    runner.register({
+      kind: 'machine.restart',
+      steps: (operation) => (operation.target.id === 'mac-killed' ? [step('kill', [])] : [copy]),
+      finish: () => Promise.resolve(),
+    });
+    const targets = [...Array.from({ length: 20 }, (_one, index) => `mac-copied-${index}`), 'mac-killed'];
+    for (const target of targets) {
+      await repository.insert(restart(`op-of-${target}`, target));
+      runner.enqueue(`op-of-${target}`, target);
+    }
+    await runner.waitFor('op-of-mac-killed', 1500);
+    expect((await repository.find('op-of-mac-killed'))?.state).to.equal('succeeded');
+    expect(copies, 'copies at once').to.be.within(1, 15);
+    runner.cancel('op-of-mac-copied-19');
+    await runner.waitFor('op-of-mac-copied-19', 1500);
+    expect((await repository.find('op-of-mac-copied-19'))?.state).to.equal('cancelled');
+    open();
+    for (const target of targets) await runner.waitFor(`op-of-${target}`, 1500);
+    expect([(await repository.find('op-of-mac-copied-18'))?.state, copies]).to.deep.equal(['succeeded', 19]);
+  });
+
+  it('ends, pauses and resumes machines whatever many others that start are at', async () => {
+    const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
+    let boots = 0;
+    let open: () => void = () => undefined;
+    const guests = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const boot: Step = {
+      name: 'boot',
+      run: () => {
+        boots += 1;
+        return guests;
+      },
+    };
+    const finish = () => Promise.resolve();
+    runner.register({ kind: 'machine.start', steps: () => [boot], finish });
+    const starts = Array.from({ length: 40 }, (_one, index) => `mac-starts-${index}`);
+    const begin = async (kind: Operation['kind'], machine: string) => {
+      await repository.insert(restart(`op-of-${machine}`, machine, { kind }));
+      runner.enqueue(`op-of-${machine}`, machine);
+    };
+    for (const machine of starts) await begin('machine.start', machine);
+    for (const kind of ['machine.kill', 'machine.stop', 'machine.delete', 'machine.pause', 'machine.resume'] as const) {
+      runner.register({ kind, steps: () => [step('act', [])], finish });
+      await begin(kind, `mac-${kind}`);
+      await runner.waitFor(`op-of-mac-${kind}`, 1500);
+      expect((await repository.find(`op-of-mac-${kind}`))?.state, kind).to.equal('succeeded');
+    }
+    expect(boots, 'starts at once').to.equal(16);
+    open();
+    for (const machine of starts) await runner.waitFor(`op-of-${machine}`, 1500);
+    expect(boots).to.equal(40);
+  });
+
+  for (const failing of ['succeeded', 'undo'] as const) {
+    it(`goes on by itself when the record of ${failing === 'undo' ? 'a failure' : 'the end'} cannot be written for a while`, async () => {
+      const log: string[] = [];
+      let failures = 2;
+      const save = repository.save.bind(repository);
+      repository.save = (operation, db) => {
+        if ((operation.state !== failing && operation.phase !== failing) || failures === 0) return save(operation, db);
+        failures -= 1;
+        return Promise.reject(new Error('connection lost'));
+      };
+      try {
+        const fails = step('two', log, { run: () => Promise.reject(new Error('as planned')) });
+        const ended = await run([step('one', log), ...(failing === 'undo' ? [fails] : [])]);
+        expect([ended?.state, failures]).to.deep.equal([failing === 'undo' ? 'failed' : 'succeeded', 0]);
+        expect(log.at(-1)).to.equal(failing === 'undo' ? 'undo one' : 'one');
+      } finally {
+        repository.save = save;
+      }
+    });
+  }
+
   it('begins an operation once, and keeps the cancel of the first', async () => {
     const runner = new OperationRunner(repository, database, new FaultPoints(undefined), pino({ level: 'silent' }));
     let runs = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Inject, Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
-import { KeyedQueue, Semaphore, sleep } from '../../common/async.js';
+import { KeyedQueue, Semaphore, sleep, untilDone } from '../../common/async.js';
 import { runInContext } from '../../common/context.js';
 import { FaultPoints } from '../../common/fault.js';
 import { LOG, type Log } from '../../common/log.js';
@@ -11,10 +11,23 @@ import type { Ending, OperationDefinition, Step } from './operation-definition.j
 import { OperationJournal } from './operation-journal.js';
 import { OperationRepository } from './operation.repository.js';
 
+/** Operations of one lane at once. */
 const CONCURRENT_OPERATIONS = 16;
+/** Copies of images: more at once only make each other slower. */
+const CONCURRENT_COPIES = 8;
 const PROGRESS_INTERVAL_MILLISECONDS = 250;
 const UNDO_ATTEMPTS = 5;
 
+/** What others never wait for: an operation that ends a machine or holds it needs no other machine to have started. */
+const LANES: Partial<Record<OperationKind, Lane>> = {
+  'machine.kill': 'end',
+  'machine.stop': 'end',
+  'machine.delete': 'end',
+  'machine.pause': 'hold',
+  'machine.resume': 'hold',
+};
+
+type Lane = 'make' | 'hold' | 'end';
 type Waiter = () => void;
 
 /** An operation while it runs. */
@@ -27,7 +40,8 @@ interface Run {
 }
 
 /**
- * Runs operations: the steps of one target after another, different targets side by side. An operation and its end are on
+ * Runs operations: the steps of one target after another, different targets side by side, those that end machines in a lane of
+ * their own: many starts that take long keep nobody from a kill. An operation and its end are on
  * the disk before anybody is told of them; the steps between are recorded behind (see the journal) and can be repeated,
  * so a killed process goes on where its record says:
  *
@@ -39,11 +53,16 @@ interface Run {
 export class OperationRunner {
   private readonly definitions = new Map<OperationKind, OperationDefinition>();
   private readonly queue = new KeyedQueue();
-  private readonly slots = new Semaphore(CONCURRENT_OPERATIONS);
+  private readonly lanes: Record<Lane, Semaphore> = {
+    make: new Semaphore(CONCURRENT_OPERATIONS),
+    hold: new Semaphore(CONCURRENT_OPERATIONS),
+    end: new Semaphore(CONCURRENT_OPERATIONS),
+  };
+  private readonly copies = new Semaphore(CONCURRENT_COPIES);
   private readonly aborts = new Map<string, AbortController>();
   private readonly waiters = new Map<string, Set<Waiter>>();
   private readonly running = new Set<Promise<void>>();
-  private stopping = false;
+  private readonly stopped = new AbortController();
 
   constructor(
     readonly repository: OperationRepository,
@@ -72,10 +91,8 @@ export class OperationRunner {
     this.expect(id);
     this.faults.after('operation.accept');
     const work = this.queue
-      .run(targetId, () => this.slots.run(() => this.perform(id, resumed)))
-      .catch((error: unknown) =>
-        this.log.error({ err: error, operation: id }, 'an operation could not be carried on; the next start goes on with it'),
-      )
+      .run(targetId, () => this.carryThrough(id, resumed))
+      .catch(() => undefined) // rejects on a stop alone
       .finally(() => {
         this.aborts.delete(id);
         this.running.delete(work);
@@ -104,13 +121,32 @@ export class OperationRunner {
 
   /** Lets running steps end and begins no more; what is open goes on at the next start. */
   async stop(milliseconds: number): Promise<void> {
-    this.stopping = true;
+    this.stopped.abort();
     await Promise.race([Promise.allSettled(this.running), sleep(milliseconds)]);
+  }
+
+  private get stopping(): boolean {
+    return this.stopped.signal.aborted;
+  }
+
+  /** Performs an operation until it has ended: when its record cannot be written, it goes on from there as after a crash. */
+  private async carryThrough(id: string, resumed: boolean): Promise<void> {
+    let begun = resumed;
+    const attempt = () => this.perform(id, begun);
+    await untilDone(attempt, this.stopped.signal, (error) => {
+      begun = true;
+      this.log.error({ err: error, operation: id }, 'an operation could not be carried on; the next attempt comes soon');
+    });
   }
 
   private async perform(id: string, resumed: boolean): Promise<void> {
     const operation = await this.repository.find(id);
-    if (operation === undefined || hasEnded(operation) || this.stopping) return;
+    if (operation === undefined || hasEnded(operation)) return;
+    await this.laneOf(operation).run(() => this.performNow(operation, resumed));
+  }
+
+  private async performNow(operation: Operation, resumed: boolean): Promise<void> {
+    if (this.stopping) return;
     const journal = new OperationJournal(operation, this);
     const run = { operation, steps: this.definition(operation).steps(operation), journal, resumed };
     await runInContext({ requestId: operation.requestId ?? operation.id }, () => this.advance(run)).finally(() => journal.settle());
@@ -122,12 +158,14 @@ export class OperationRunner {
     if (operation.cancelRequested) this.cancel(operation.id);
     let failure = operation.phase === 'undo' ? ApiError.fromProblem(operation.error ?? cancelled().toProblem()) : undefined;
     if (failure === undefined) {
+      let done = false;
       try {
-        const finished = await this.forward(run, signal);
-        if (!finished) return;
-        await this.end(run, { state: 'succeeded' });
+        done = await this.forward(run, signal);
+        if (done) await this.end(run, { state: 'succeeded' });
         return;
       } catch (error) {
+        // Whether a commit that was lost was made is not known, so what is done is not taken back for it: the end is tried again.
+        if (done && ApiError.from(error).code === 'internal') throw error;
         failure = signal.aborted ? cancelled() : ApiError.from(error);
         if (failure.code === 'internal') this.log.error({ err: error, operation: operation.id }, 'an operation failed');
       }
@@ -174,7 +212,8 @@ export class OperationRunner {
         operation,
         signal,
         progress: (value) => progress.report(value),
-        aside: (wait) => this.slots.aside(wait),
+        aside: (wait) => this.laneOf(operation).aside(wait),
+        copying: (copy) => this.laneOf(operation).aside(() => this.copies.run(copy, signal)),
         also: (effect) => journal.also(effect),
       });
       record.state = 'succeeded';
@@ -232,6 +271,10 @@ export class OperationRunner {
       },
     );
     this.faults.after(`${operation.kind}.end`);
+  }
+
+  private laneOf(operation: Operation): Semaphore {
+    return this.lanes[LANES[operation.kind] ?? 'make'];
   }
 
   private definition(operation: Operation): OperationDefinition {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
+import type { ExpressionBuilder } from 'kysely';
 import { AUDIT_OUTCOMES, type AuditOutcome } from '../audit/dto/audit.dto.js';
 import { firstIdAt } from '../../common/ids.js';
 import { LOG, type Log } from '../../common/log.js';
 import { Config, type RetentionBounds } from '../../config/config.js';
 import { Database, type Executor } from '../../database/database.js';
+import type { Schema } from '../../database/schema.js';
 
 /** Rows of one transaction: so few that no other writer waits for long. */
 const BATCH_ROWS = 500;
@@ -13,11 +15,18 @@ const DAY_MILLISECONDS = 24 * 3600 * 1000;
 /** What is younger stays whatever the count says: its client may be about to read it. */
 const GRACE_MILLISECONDS = 60_000;
 
+/** Audit records with a bound of their own. */
+interface AuditGroup {
+  outcome: AuditOutcome;
+  /** Of requests without a valid key. */
+  anonymous: boolean;
+}
+
 /** Removes at most BATCH_ROWS rows below an id, oldest first; answers how many. */
 type RemoveBatch = (db: Executor, cutoff: string) => Promise<number>;
 
 /**
- * Keeps ended operations, and audit records of each outcome, within a count and an age. Ids begin with the time of their making, so both bounds
+ * Keeps ended operations, and audit records of each outcome (of requests without a valid key apart), within a count and an age. Ids begin with the time of their making, so both bounds
  * become one id, and a run touches only the rows it removes. Operations that have not ended are left alone.
  */
 @Injectable()
@@ -30,8 +39,10 @@ export class Retention {
 
   async prune(): Promise<void> {
     await this.bound('operations', 'op', this.config.keepOperations, removeOperations);
-    // Each outcome for itself: whoever sends refused requests, even without a key, pushes out none of the changes that were made.
-    for (const outcome of AUDIT_OUTCOMES) await this.bound('audit', 'req', this.config.keepAudit, removeAudit(outcome), outcome);
+    // Each group for itself: refused requests push out no record of a change, and those without a key none of anybody's at all.
+    for (const outcome of AUDIT_OUTCOMES)
+      for (const anonymous of [false, true])
+        await this.bound('audit', 'req', this.config.keepAudit, removeAudit({ outcome, anonymous }), { outcome, anonymous });
   }
 
   private async bound(
@@ -39,11 +50,11 @@ export class Retention {
     prefix: 'op' | 'req',
     { count, days }: RetentionBounds,
     remove: RemoveBatch,
-    outcome?: AuditOutcome,
+    group?: AuditGroup,
   ): Promise<void> {
     const tooOld = firstIdAt(prefix, Date.now() - days * DAY_MILLISECONDS);
     const grace = firstIdAt(prefix, Date.now() - GRACE_MILLISECONDS);
-    const tooMany = least(await this.nth(table, count, outcome), grace);
+    const tooMany = least(await this.nth(table, count, group), grace);
     const cutoff = tooMany > tooOld ? tooMany : tooOld;
     let total = 0;
     for (let removed = BATCH_ROWS; removed === BATCH_ROWS; total += removed) {
@@ -54,10 +65,9 @@ export class Retention {
   }
 
   /** Id of the last row that the count keeps; the empty text when there are not so many. */
-  private async nth(table: 'operations' | 'audit', count: number, outcome?: AuditOutcome): Promise<string> {
+  private async nth(table: 'operations' | 'audit', count: number, group?: AuditGroup): Promise<string> {
     const { db } = this.database;
-    const rows =
-      outcome === undefined ? db.selectFrom(table).select('id') : db.selectFrom('audit').select('id').where('outcome', '=', outcome);
+    const rows = group === undefined ? db.selectFrom(table).select('id') : db.selectFrom('audit').select('id').where(within(group));
     return (
       (
         await rows
@@ -68,6 +78,11 @@ export class Retention {
       )?.id ?? ''
     );
   }
+}
+
+function within({ outcome, anonymous }: AuditGroup) {
+  return (where: ExpressionBuilder<Schema, 'audit'>) =>
+    where.and([where('outcome', '=', outcome), where('actor_id', anonymous ? 'is' : 'is not', null)]);
 }
 
 function least(a: string, b: string): string {
@@ -85,9 +100,9 @@ async function removeOperations(db: Executor, cutoff: string): Promise<number> {
   return Number((await db.deleteFrom('operations').where('id', 'in', ids).executeTakeFirst()).numDeletedRows);
 }
 
-function removeAudit(outcome: AuditOutcome): RemoveBatch {
+function removeAudit(group: AuditGroup): RemoveBatch {
   return async (db, cutoff) => {
-    const ids = db.selectFrom('audit').select('id').where('outcome', '=', outcome).where('id', '<', cutoff).orderBy('id').limit(BATCH_ROWS);
+    const ids = db.selectFrom('audit').select('id').where(within(group)).where('id', '<', cutoff).orderBy('id').limit(BATCH_ROWS);
     return Number((await db.deleteFrom('audit').where('id', 'in', ids).executeTakeFirst()).numDeletedRows);
   };
 }

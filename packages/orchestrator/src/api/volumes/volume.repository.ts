@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
 import type { Selectable } from 'kysely';
-import type { PageRequest } from '../../common/paging.js';
+import type { NamedPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
 import type { VolumesTable } from '../../database/schema.js';
 import type { Volume, VolumeState } from './volume.js';
@@ -15,7 +15,7 @@ export abstract class VolumeRepository {
   abstract release(machineId: string, ids: string[], db: Executor): Promise<void>;
   abstract remove(ids: string[], db: Executor): Promise<void>;
   abstract find(id: string, db?: Executor): Promise<Volume | undefined>;
-  abstract page(request: PageRequest): Promise<Volume[]>;
+  abstract page(request: NamedPage): Promise<Volume[]>;
   abstract ids(): Promise<string[]>;
 }
 
@@ -70,7 +70,7 @@ export class KyselyVolumeRepository extends VolumeRepository {
     return row === undefined ? undefined : fromRow(row);
   }
 
-  override async page(request: PageRequest): Promise<Volume[]> {
+  override async page(request: NamedPage): Promise<Volume[]> {
     let query = this.database.db
       .selectFrom('volumes')
       .selectAll()
@@ -78,7 +78,6 @@ export class KyselyVolumeRepository extends VolumeRepository {
       .limit(request.limit + 1);
     if (request.after !== undefined) query = query.where('id', '>', request.after);
     if (request.name !== undefined) query = query.where('name', '=', request.name);
-    if (Object.keys(request.labels).length > 0) return [];
     return (await query.execute()).map(fromRow);
   }
 

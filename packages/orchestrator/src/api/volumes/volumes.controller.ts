@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Controller, Get, Param, Query } from '@nestjs/common';
-import { ListQuery } from '../../common/dto/list.dto.js';
+import { NamedQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
 import { Route } from '../../common/route.js';
 import { VolumeDto } from './dto/volume.dto.js';
@@ -14,11 +14,11 @@ export class VolumesController {
   @Route({
     summary: 'List volumes',
     permission: 'volumes:read',
-    query: ListQuery,
+    query: NamedQuery,
     answers: { 200: { type: VolumeDto, page: true, description: 'One page.' } },
     errors: ['request.invalid_cursor', 'request.invalid_query'],
   })
-  list(@Query() query: ListQuery): Promise<Page<VolumeDto>> {
+  list(@Query() query: NamedQuery): Promise<Page<VolumeDto>> {
     return this.volumes.list(query);
   }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
-import type { ListQuery } from '../../common/dto/list.dto.js';
-import { type Page, pageRequest, toPage } from '../../common/paging.js';
+import type { NamedQuery } from '../../common/dto/list.dto.js';
+import { namedPage, type Page, toPage } from '../../common/paging.js';
 import type { Executor } from '../../database/database.js';
 import type { VolumeDto } from './dto/volume.dto.js';
 import type { Volume } from './volume.js';
@@ -12,8 +12,8 @@ import { VolumeRepository } from './volume.repository.js';
 export class VolumesService {
   constructor(private readonly repository: VolumeRepository) {}
 
-  async list(query: ListQuery): Promise<Page<VolumeDto>> {
-    const request = pageRequest(query);
+  async list(query: NamedQuery): Promise<Page<VolumeDto>> {
+    const request = namedPage(query);
     return toPage(
       await this.repository.page(request),
       request.limit,

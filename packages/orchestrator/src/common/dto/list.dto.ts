@@ -11,16 +11,8 @@ export class PageQuery {
   cursor?: string;
 }
 
-/** Query of a paged list of named, labelled resources. */
-export class ListQuery extends PageQuery {
-  @StringField({
-    description: 'Only rows that have all these labels: `key=value,key2=value2`.',
-    optional: true,
-    maxLength: 2048,
-    code: 'request.invalid_query',
-  })
-  labels?: string;
-
+/** Query of a paged list of named resources. */
+export class NamedQuery extends PageQuery {
   @StringField({
     description: 'Only the row of this name.',
     optional: true,
@@ -29,4 +21,15 @@ export class ListQuery extends PageQuery {
     code: 'request.invalid_query',
   })
   name?: string;
+}
+
+/** Query of a paged list of named resources that carry labels. */
+export class LabelledQuery extends NamedQuery {
+  @StringField({
+    description: 'Only rows that have all these labels: `key=value,key2=value2`.',
+    optional: true,
+    maxLength: 2048,
+    code: 'request.invalid_query',
+  })
+  labels?: string;
 }

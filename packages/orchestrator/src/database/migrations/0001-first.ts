@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type CreateTableBuilder, type Kysely, sql } from 'kysely';
-import type { DialectName } from '../database.js';
+import type { DialectName } from '../dialect.js';
 
 type Columns = Record<string, string>;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Kysely } from 'kysely';
-import type { DialectName } from '../database.js';
+import type { DialectName } from '../dialect.js';
 import * as first from './0001-first.js';
+import * as addresses from './0002-addresses.js';
 
 /** One change of the schema. Never edit one that was released; add the next. */
 export interface NamedMigration {
@@ -9,4 +10,7 @@ export interface NamedMigration {
   up(db: Kysely<never>, dialect: DialectName): Promise<void>;
 }
 
-export const MIGRATIONS: readonly NamedMigration[] = [{ name: '0001-first', up: first.up }];
+export const MIGRATIONS: readonly NamedMigration[] = [
+  { name: '0001-first', up: first.up },
+  { name: '0002-addresses', up: addresses.up },
+];

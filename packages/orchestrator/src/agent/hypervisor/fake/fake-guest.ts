@@ -83,6 +83,7 @@ export class FakeGuest {
   }
 
   private after(milliseconds: number | undefined, act: () => void): void {
-    if (milliseconds !== undefined) this.timers.add(setTimeout(act, milliseconds).unref());
+    if (milliseconds === 0) act();
+    else if (milliseconds !== undefined) this.timers.add(setTimeout(act, milliseconds).unref());
   }
 }

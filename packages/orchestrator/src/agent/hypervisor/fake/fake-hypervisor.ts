@@ -18,7 +18,7 @@ import { FakeGuest } from './fake-guest.js';
 interface StoredGuest {
   spec: HypervisorSpec;
   pid: number;
-  state: 'configured' | 'running' | 'paused';
+  state: Exclude<MachineObservation['state'], 'stopped'>;
 }
 
 /** Machines that only pretend. They are kept as files, so they outlive the process as real workers do. */
@@ -167,8 +167,10 @@ export class FakeHypervisor extends Hypervisor {
     });
   }
 
-  override watch(listener: (event: HostEvent) => void): void {
+  override watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
     this.listeners.add(listener);
+    signal.addEventListener('abort', () => this.listeners.delete(listener), { once: true });
   }
 
   override close(): Promise<void> {

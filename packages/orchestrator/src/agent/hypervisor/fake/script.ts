@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a fake guest behaves is written on its kernel command line, so that tests drive it through the public API alone.
 
-/** Behaviour of one fake guest; times in milliseconds. */
+/** Behaviour of one fake guest; times in milliseconds, zero is before the boot call has answered. */
 export interface GuestScript {
   /** Work of the boot call. */
   bootMs: number;

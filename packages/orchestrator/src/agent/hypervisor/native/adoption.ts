@@ -3,7 +3,7 @@ import { sleep } from '../../../common/async.js';
 import type { Log } from '../../../common/log.js';
 import type { MachineExitFacts } from '../../../host-agent/host-agent.js';
 import { currentBootId } from '../../boot-id.js';
-import type { ConnectedMachine, LeftMachine } from './held.js';
+import type { ConnectedMachine, HeldMachine, LeftMachine } from './held.js';
 import { codeOf } from './native-errors.js';
 import { toExit, toWorkerExit } from './native-mapper.js';
 import type { NativeModule, NativeWorker } from './native-module.js';
@@ -18,17 +18,26 @@ export class Adoption {
     private readonly options: { runtimeDirectory: string; log: Log },
   ) {}
 
-  /** Connects to a worker or takes over what it has left. Undefined when there is nothing, or none that can be had: that is logged. */
-  async takeOver(worker: NativeWorker): Promise<ConnectedMachine | LeftMachine | undefined> {
+  /** Connects to a worker or takes over what it has left. Undefined when there is nothing, or nothing that can be had: that is logged. */
+  async takeOver(worker: NativeWorker, level: 'error' | 'debug' = 'error'): Promise<HeldMachine | undefined> {
+    const { id, pid, alive } = worker;
     try {
-      return await (worker.alive ? this.connect(worker) : this.inherit(worker));
+      return await (alive ? this.connect(worker) : this.inherit(worker));
     } catch (error) {
-      this.options.log.error(
-        { err: error, machine: worker.id },
-        worker.alive ? 'a live worker could not be adopted' : 'what a worker has left could not be taken over',
+      this.options.log[level](
+        { err: error, machine: id, pid },
+        alive
+          ? 'a live worker could not be adopted; it is tried again, and a kill of the machine ends it'
+          : 'what a worker has left could not be taken over',
       );
-      return undefined;
+      return alive ? { kind: 'unreached', id, state: 'unreached', pid } : undefined;
     }
+  }
+
+  /** The same again for a worker that lived and could not be adopted, which was logged then. */
+  async tryAgain(id: string): Promise<HeldMachine | undefined> {
+    const worker = (await this.core.listWorkers(this.options.runtimeDirectory)).find((one) => one.id === id);
+    return worker === undefined ? undefined : this.takeOver(worker, 'debug');
   }
 
   /** What a worker that is gone has left, or what is known without. */

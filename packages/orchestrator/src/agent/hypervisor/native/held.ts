@@ -21,10 +21,19 @@ export interface LeftMachine {
   exit?: MachineExitFacts;
 }
 
-export type HeldMachine = ConnectedMachine | LeftMachine;
+/** A machine whose worker lives but could not be adopted: it is tried again, and can be killed. */
+export interface UnreachedMachine {
+  kind: 'unreached';
+  id: string;
+  state: 'unreached';
+  pid: number;
+}
+
+export type HeldMachine = ConnectedMachine | LeftMachine | UnreachedMachine;
 
 /** A machine as others see it. */
 export function observe(held: HeldMachine): MachineObservation {
+  if (held.kind === 'unreached') return { id: held.id, state: held.state, pid: held.pid };
   const { id, state, exit } = held;
   const pid = held.kind === 'connected' && state !== 'stopped' ? held.machine.pid : null;
   return { id, state, ...(pid === null ? {} : { pid }), ...(exit === undefined ? {} : { exit }) };

@@ -51,8 +51,10 @@ export const API_CODES: Readonly<Record<NativeCode, ErrorCode>> = {
   'worker.busy': 'worker.busy',
   'worker.gone': 'worker.gone',
   'worker.protocol': 'worker.failed',
-  'console.busy': 'machine.console_unavailable',
+  'console.busy': 'console.writer_taken',
+  'console.full': 'console.full',
   'machine.state': 'machine.state_conflict',
+  'machine.stuck': 'machine.stuck',
   'host.no_space': 'pool.full',
   'host.no_memory': 'host.no_memory',
   aborted: 'operation.cancelled',
@@ -70,6 +72,7 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   'tap.unsuitable':
     'Remove the link that the message names (`ip link delete`), then start the machine again: Flotilla makes it as it must be.',
   'tap.exists': 'Remove the link that the message names (`ip link delete`), then start the machine again.',
+  'machine.stuck': 'Look at what the volumes and links of the machine are on, then try again, or kill the machine.',
   'pool.full': POOL_FULL_REMEDY,
   'disk.size': 'Import a disk image, or make a volume, whose length is a multiple of 512 bytes and not zero.',
 };

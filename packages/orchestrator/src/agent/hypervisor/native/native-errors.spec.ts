@@ -39,10 +39,11 @@ describe('An error of the core', () => {
       if (Object.hasOwn(ERROR_CODES, code)) expect(API_CODES[code], code).to.equal(code);
   });
 
-  it('says disk.size and tap.* as 4xx or 503 with what to do on the host', () => {
+  it('says disk.size, machine.stuck and tap.* as 4xx or 50x with what to do', () => {
     const told = (code: NativeCode) => fromNative(fault(code));
     expect(told('disk.size')).to.include({ code: 'disk.size', status: 422 }).and.to.have.property('remedy').that.contains('512');
     expect(told('tap.busy')).to.include({ code: 'tap.busy', status: 409 });
+    expect(told('machine.stuck')).to.include({ code: 'machine.stuck', status: 504 }).and.to.have.property('remedy').that.contains('kill');
     expect(told('tap.missing')).to.include({ code: 'tap.missing', status: 503 });
     expect(told('kvm.denied')).to.include({ code: 'host.kvm_denied', status: 503 }).and.to.have.property('remedy').that.contains('kvm');
   });

@@ -4,22 +4,38 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Log } from '../../../common/log.js';
+import type { HostEvent, LaunchCommand } from '../../../host-agent/host-agent.js';
 import type { NetworkDriver } from '../../network/network-driver.js';
 import type { DirPool } from '../../storage/dir/dir-pool.js';
 import { currentBootId } from '../../boot-id.js';
 import { ConsoleArchive } from '../../console-archive.js';
+import { InstallationMark } from '../../installation-mark.js';
 import { LocalHostAgent } from '../../local-host-agent.js';
+import { FakeHypervisor } from '../fake/fake-hypervisor.js';
 import { NativeHypervisor } from './native-hypervisor.js';
 import type { NativeEvent, NativeExit, NativeMachine, NativeModule, NativeWorker } from './native-module.js';
 
 const BOOT = await currentBootId();
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined } as unknown as Log;
 const command = { id: 'm', generation: 1 };
+const LAUNCH: Omit<LaunchCommand, 'id' | 'generation'> = {
+  cpus: 1,
+  memoryMiB: 64,
+  kernelImageId: 'k',
+  disks: [],
+  interfaces: [],
+  rng: true,
+  isolation: 'process',
+  onReboot: 'restart',
+  onCrash: 'stop',
+};
 
 /** A run directory with one worker, as the core shows it. */
 class Core {
   worker: NativeWorker | undefined = { id: 'm', pid: 7, bootId: BOOT, alive: false };
   console = '';
+  /** Code with which consoles are refused. */
+  refusal = 'worker.gone';
   exit: NativeExit | Error | undefined;
   /** What a live worker says until it ends. */
   events: NativeEvent[] = [];
@@ -71,7 +87,13 @@ class Core {
       listWorkers: () => Promise.resolve(this.worker === undefined ? [] : [this.worker]),
       readConsole: () => Promise.resolve(this.worker === undefined ? undefined : { offset: 0, bytes: Buffer.from(this.console) }),
       readExit: () => (this.exit instanceof Error ? Promise.reject(this.exit) : Promise.resolve(this.exit)),
+      endWorker: () => {
+        if (this.worker !== undefined) this.worker.alive = false;
+        return Promise.resolve();
+      },
+      openConsole: () => Promise.reject(Object.assign(new Error('refused'), { code: this.refusal })),
       removeStale: () => {
+        if (this.worker?.alive === true) return Promise.reject(Object.assign(new Error('lives'), { code: 'worker.busy' }));
         this.worker = undefined;
         return Promise.resolve();
       },
@@ -91,13 +113,23 @@ describe('Machines by the native core', () => {
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
   const agent = (): LocalHostAgent => {
-    const network = { detach: () => Promise.resolve(), collect: () => Promise.resolve([]) } as unknown as NetworkDriver;
-    const hypervisor = new NativeHypervisor(core.module, { runtimeDirectory: directory, workerPath: undefined, log: quiet });
+    const network = {
+      detach: () => Promise.resolve(),
+      onLeases: () => () => undefined,
+      collect: () => Promise.resolve([]),
+    } as unknown as NetworkDriver;
+    const hypervisor = new NativeHypervisor(core.module, {
+      runtimeDirectory: directory,
+      workerPath: undefined,
+      log: quiet,
+      reachMilliseconds: 0,
+    });
     return new LocalHostAgent({
       hypervisor,
       network,
-      pool: {} as DirPool,
+      pool: { imagePath: (id: string) => id } as unknown as DirPool,
       consoles: new ConsoleArchive(join(directory, 'consoles')),
+      mark: new InstallationMark(directory),
       log: quiet,
     });
   };
@@ -150,6 +182,73 @@ describe('Machines by the native core', () => {
     expect((await exit(agent()))?.reason).to.equal('powered-off');
   });
 
+  describe('whose live worker cannot be adopted', () => {
+    beforeEach(() => {
+      core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+      core.adopt = () => Promise.reject(Object.assign(new Error('another protocol'), { code: 'worker.protocol' }));
+    });
+
+    /** The next event, which comes because somebody looks again and again. */
+    const toldBy = async (host: LocalHostAgent): Promise<HostEvent> => {
+      let told: HostEvent | undefined;
+      const hear = (event: HostEvent) => {
+        told = event;
+      };
+      host.watch(hear, new AbortController().signal);
+      for (; told === undefined; await new Promise((resolve) => setTimeout(resolve, 5))) await host.listMachines();
+      return told;
+    };
+
+    it('are there all the same, and say so to who wants something of them', async () => {
+      const host = agent();
+      expect(await host.listMachines()).to.deep.equal([{ id: 'm', state: 'unreached', pid: 7 }]);
+      for (const asked of [host.bootMachine(command), host.pauseMachine(command), host.createMachine({ ...LAUNCH, ...command })])
+        expect(await asked.catch((error: unknown) => error)).to.have.property('code', 'worker.busy');
+    });
+
+    it('are ended by a kill, and removed', async () => {
+      const host = agent();
+      await host.killMachine(command);
+      expect(core.worker).to.equal(undefined);
+      expect(await host.listMachines()).to.deep.equal([]);
+    });
+
+    it('are tried again at the next look, and the listeners are told', async () => {
+      const host = agent();
+      await host.listMachines();
+      const told = toldBy(host);
+      core.adopt = () => Promise.resolve();
+      expect(await told).to.deep.equal({ kind: 'machine', machine: { id: 'm', state: 'running', pid: 7 } });
+      expect(await host.listMachines()).to.deep.equal([{ id: 'm', state: 'running', pid: 7 }]);
+    });
+
+    it('are known to have ended once they have', async () => {
+      const host = agent();
+      await host.listMachines();
+      const told = toldBy(host);
+      core.exit = { reason: 'powered-off' };
+      core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: false };
+      await told;
+      expect((await exit(host))?.reason).to.equal('powered-off');
+    });
+  });
+
+  it('let go of who listens no more', () => {
+    const hypervisors = [
+      new NativeHypervisor(core.module, { runtimeDirectory: directory, workerPath: undefined, log: quiet }),
+      new FakeHypervisor(join(directory, 'fake')),
+    ];
+    for (const hypervisor of hypervisors) {
+      const { listeners } = hypervisor as unknown as { listeners: Set<unknown> };
+      const leaving = new AbortController();
+      hypervisor.watch(() => undefined, leaving.signal);
+      expect(listeners.size).to.equal(1);
+      leaving.abort();
+      hypervisor.watch(() => undefined, leaving.signal);
+      expect(listeners.size).to.equal(0);
+    }
+  });
+
   it('whose end no event told have it from what the worker left', async () => {
     core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
     core.events = [{ kind: 'worker-exited' }];
@@ -158,6 +257,21 @@ describe('Machines by the native core', () => {
     await host.listMachines();
     await new Promise((resolve) => setTimeout(resolve, 10));
     expect((await exit(host))?.reason).to.equal('triple-fault');
+  });
+
+  it('whose console is full say so, and not that they are gone', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    const host = agent();
+    await host.listMachines();
+    for (const [refusal, code] of [
+      ['console.full', 'console.full'],
+      ['console.busy', 'console.writer_taken'],
+      ['worker.protocol', 'worker.gone'],
+    ] as const) {
+      core.refusal = refusal;
+      const refused = await host.openConsole({ id: 'm', write: false }, new AbortController().signal).catch((error: unknown) => error);
+      expect(refused).to.have.property('code', code);
+    }
   });
 
   it('that are killed keep the last words of the guest', async () => {

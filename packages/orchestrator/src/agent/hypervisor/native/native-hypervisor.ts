@@ -14,7 +14,7 @@ import {
 } from '../../../host-agent/host-agent.js';
 import { Hypervisor, type HypervisorSpec } from '../hypervisor.js';
 import { Adoption } from './adoption.js';
-import { type ConnectedMachine, type HeldMachine, observe } from './held.js';
+import { type ConnectedMachine, type HeldMachine, observe, type UnreachedMachine } from './held.js';
 import { codeOf, fromNative, native } from './native-errors.js';
 import { toExit, toNativeSpec, toWorkerExit } from './native-mapper.js';
 import type { NativeEvent, NativeModule } from './native-module.js';
@@ -23,6 +23,8 @@ export interface NativeOptions {
   runtimeDirectory: string;
   workerPath: string | undefined;
   log: Log;
+  /** A worker that could not be adopted is tried again at most so often; 2000 when left out. */
+  reachMilliseconds?: number;
 }
 
 /** Machines by the native core: one worker process each, which outlives this process. */
@@ -30,6 +32,8 @@ export class NativeHypervisor extends Hypervisor {
   private readonly held = new Map<string, HeldMachine>();
   private readonly adoption: Adoption;
   private readonly listeners = new Set<(event: HostEvent) => void>();
+  /** Until when (`performance.now()`) a worker that could not be adopted is left in peace. */
+  private readonly tried = new Map<string, number>();
 
   constructor(
     private readonly core: NativeModule,
@@ -56,6 +60,7 @@ export class NativeHypervisor extends Hypervisor {
 
   override async create(spec: HypervisorSpec): Promise<{ pid?: number }> {
     const known = this.held.get(spec.id);
+    if (known?.kind === 'unreached') throw unreached(spec.id);
     if (known !== undefined && known.state !== 'stopped') return pidOf(known);
     if (known !== undefined) await this.release(spec.id);
     const { runtimeDirectory, workerPath } = this.options;
@@ -101,6 +106,7 @@ export class NativeHypervisor extends Hypervisor {
 
   override async kill(id: string): Promise<void> {
     const held = this.held.get(id);
+    if (held?.kind === 'unreached') return this.killUnreached(held);
     if (held?.kind !== 'connected') return;
     held.listening.abort();
     // What does not end is found when its run directory is to be removed.
@@ -118,6 +124,7 @@ export class NativeHypervisor extends Hypervisor {
     const held = this.held.get(id);
     if (held !== undefined && held.state !== 'stopped') return;
     this.held.delete(id);
+    this.tried.delete(id);
     if (held?.kind === 'connected') {
       held.listening.abort();
       await held.machine
@@ -129,6 +136,7 @@ export class NativeHypervisor extends Hypervisor {
   }
 
   override list(): Promise<MachineObservation[]> {
+    for (const held of this.held.values()) if (held.kind === 'unreached') this.reach(held);
     return Promise.resolve([...this.held.values()].map(observe));
   }
 
@@ -138,6 +146,7 @@ export class NativeHypervisor extends Hypervisor {
 
   override async openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole> {
     const held = this.held.get(id);
+    if (held?.kind === 'unreached') throw unreached(id);
     if (held?.kind !== 'connected') throw gone(id);
     try {
       const connection = await this.core.openConsole({ path: held.machine.consolePath, ...options });
@@ -162,18 +171,27 @@ export class NativeHypervisor extends Hypervisor {
           cause: error,
         });
       }
+      if (codeOf(error) === 'console.full') {
+        throw new ApiError('console.full', {
+          detail: 'As many clients read this console as may.',
+          remedy: 'End another client first.',
+          cause: error,
+        });
+      }
       throw gone(id);
     }
   }
 
-  override watch(listener: (event: HostEvent) => void): void {
+  override watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
     this.listeners.add(listener);
+    signal.addEventListener('abort', () => this.listeners.delete(listener), { once: true });
   }
 
   override async close(): Promise<void> {
     this.listeners.clear();
     for (const held of this.held.values()) {
-      if (held.kind === 'left') continue;
+      if (held.kind !== 'connected') continue;
       held.listening.abort();
       await held.machine.close();
     }
@@ -182,7 +200,7 @@ export class NativeHypervisor extends Hypervisor {
 
   private hold(held: HeldMachine): void {
     this.held.set(held.id, held);
-    if (held.kind === 'left') return;
+    if (held.kind !== 'connected') return;
     this.listen(held).catch(async (error: unknown) => {
       if (held.listening.signal.aborted) return;
       this.options.log.warn({ err: error, machine: held.id }, 'the events of a worker ended');
@@ -191,6 +209,35 @@ export class NativeHypervisor extends Hypervisor {
         await this.adoption.exitOf(held.id, { reason: 'worker-exited', detail: 'The connection to the worker process was lost.' }),
       );
     });
+  }
+
+  /** Tries again to connect, beside whoever looks: a worker that hangs must not hold up the others. */
+  private reach(held: UnreachedMachine): void {
+    const { id } = held;
+    if (performance.now() < (this.tried.get(id) ?? 0)) return;
+    this.tried.set(id, Number.POSITIVE_INFINITY); // until this attempt is over
+    this.adoption
+      .tryAgain(id)
+      .then(async (found) => {
+        if (this.held.get(id) !== held) return found?.kind === 'connected' ? found.machine.close() : undefined;
+        if (found?.kind === 'unreached') return;
+        this.held.delete(id);
+        if (found !== undefined) this.hold(found);
+        this.tell(found === undefined ? { kind: 'lost' } : { kind: 'machine', machine: observe(found) });
+      })
+      .catch((error: unknown) => this.options.log.warn({ err: error, machine: id }, 'a worker could not be looked for'))
+      .finally(() => {
+        if (this.held.get(id) === held) this.tried.set(id, performance.now() + (this.options.reachMilliseconds ?? 2_000));
+        else this.tried.delete(id);
+      });
+  }
+
+  /** Ends a worker that does not answer, by what is recorded of its process. */
+  private async killUnreached({ id }: UnreachedMachine): Promise<void> {
+    await native(() => this.core.endWorker(this.options.runtimeDirectory, id));
+    const now = this.held.get(id);
+    if (now?.kind === 'connected') return this.kill(id); // it was reached just before it ended
+    this.hold({ kind: 'left', id, state: 'stopped', exit: toExit({ reason: 'killed' }) });
   }
 
   private async listen(held: ConnectedMachine): Promise<void> {
@@ -219,13 +266,21 @@ export class NativeHypervisor extends Hypervisor {
 
   private live(id: string): ConnectedMachine {
     const held = this.held.get(id);
-    if (held === undefined || held.state === 'stopped') throw gone(id);
+    if (held?.kind === 'unreached') throw unreached(id);
+    if (held?.kind !== 'connected' || held.state === 'stopped') throw gone(id);
     return held;
   }
 }
 
 function pidOf({ machine: { pid } }: ConnectedMachine): { pid?: number } {
   return pid === null ? {} : { pid };
+}
+
+function unreached(id: string): ApiError {
+  return new ApiError('worker.busy', {
+    detail: `The worker of machine ${id} lives but does not let itself be adopted.`,
+    remedy: 'It is tried again every few seconds; the log of the host says why it fails. To end the machine, kill it.',
+  });
 }
 
 function gone(id: string): ApiError {

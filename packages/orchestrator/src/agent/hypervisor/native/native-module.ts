@@ -81,6 +81,8 @@ export interface NativeModule {
   /** What a worker has left; undefined when a signal ended it. */
   readExit(runtimeDirectory: string, id: string): Promise<NativeExit | undefined>;
   listWorkers(runtimeDirectory: string): Promise<NativeWorker[]>;
+  /** Ends a worker by its record, without its socket; what it leaves stays. */
+  endWorker(runtimeDirectory: string, id: string): Promise<void>;
   removeStale(runtimeDirectory: string, id: string): Promise<void>;
   checkHost(): Promise<HostReport>;
   createTap(options: { name: string; owner?: number }): Promise<void>;

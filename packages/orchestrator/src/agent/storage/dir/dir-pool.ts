@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createWriteStream, mkdirSync } from 'node:fs';
-import { open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { ApiError, POOL_FULL_REMEDY } from '../../../common/api-error.js';
+import { ApiError } from '../../../common/api-error.js';
 import type {
   CommandControl,
   EnsureVolumeCommand,
@@ -17,23 +17,38 @@ import type {
 import { commitFile, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
 import type { FileTools } from '../../files/file-tools.js';
 import { checkFormat } from './inspect.js';
+import { PoolSpace } from './pool-space.js';
 import { openSource } from './source-file.js';
 import type { Keep } from '../../touched.js';
+import { SetAside } from './set-aside.js';
+
+/** Endings of files that are not complete. */
+const HALF_MADE = [PARTIAL_SUFFIX, '.import'];
+
+/** What a collection did: removed what was half made or kept long enough, set aside what was whole. */
+export interface PoolCollection {
+  removed: string[];
+  setAside: string[];
+}
 
 /** Storage pool of kind `dir`: one file for each image and volume. What is half made ends in `.partial`. */
 export class DirPool {
   private readonly images: string;
   private readonly volumes: string;
+  private readonly setAside: SetAside;
+  private readonly space: PoolSpace;
   /** Files that are being made now; the collector leaves their partial files alone. */
   private readonly making = new Set<string>();
 
   constructor(
-    private readonly directory: string,
+    directory: string,
     private readonly files: FileTools,
     private readonly importRoots: readonly string[] = [],
   ) {
     this.images = join(directory, 'images');
     this.volumes = join(directory, 'volumes');
+    this.setAside = new SetAside(join(directory, 'set-aside'));
+    this.space = new PoolSpace(directory);
     for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
   }
 
@@ -48,11 +63,11 @@ export class DirPool {
   /** Copies a file of the host into the pool, checks it, and makes it durable under its id. */
   async importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {
     await using source = await openSource(command.path, { roots: this.importRoots, anywhere: command.anywhere });
-    await this.requireSpace(source.sizeBytes);
+    await this.space.require(source.sizeBytes);
     const target = this.imagePath(command.id);
     return await this.guarded(command.id, async () => {
       const staged = `${target}.import`;
-      await this.files.copy(source.path, staged, control);
+      await this.space.during(control, (bounded) => this.files.copy(source.path, staged, bounded));
       return this.admit(staged, target, command, control);
     });
   }
@@ -64,7 +79,12 @@ export class DirPool {
       const staged = `${target}.import`;
       const { signal } = control;
       try {
-        await pipeline(content, createWriteStream(staged, { mode: 0o600 }), ...(signal === undefined ? [] : [{ signal }]));
+        await pipeline(
+          content,
+          this.space.gauge(),
+          createWriteStream(staged, { mode: 0o600 }),
+          ...(signal === undefined ? [] : [{ signal }]),
+        );
       } catch (error) {
         await rm(staged, { force: true });
         throw error;
@@ -93,8 +113,12 @@ export class DirPool {
             remedy: 'Delete the image and import it again.',
           });
         }
-        await this.requireSpace(await occupied(source));
-        await this.files.copy(source, target, { ...control, ...(command.sizeBytes === undefined ? {} : { sizeBytes: command.sizeBytes }) });
+        const { sizeBytes } = command;
+        if (sizeBytes !== undefined) await this.requireLength(target, sizeBytes);
+        await this.space.require(await occupied(source));
+        await this.space.during(control, (bounded) =>
+          this.files.copy(source, target, { ...bounded, ...(sizeBytes === undefined ? {} : { sizeBytes }) }),
+        );
       }
       return { sizeBytes: (await stat(target)).size };
     });
@@ -105,29 +129,40 @@ export class DirPool {
   }
 
   async usage(): Promise<PoolUsage> {
-    const facts = await statfs(this.directory);
     let allocatedBytes = 0;
     for (const directory of [this.images, this.volumes]) {
       for (const name of await readdir(directory)) allocatedBytes += await occupied(join(directory, name));
     }
-    return { capacityBytes: facts.blocks * facts.bsize, allocatedBytes, availableBytes: facts.bavail * facts.bsize };
+    for (const path of await this.setAside.files()) allocatedBytes += await occupied(path);
+    return { ...(await this.space.usage()), allocatedBytes };
   }
 
-  /** Removes files that no resource owns and half-made ones that nobody makes any more. */
-  async collect(owned: { volumes: Keep; images: Keep }): Promise<string[]> {
-    const removed: string[] = [];
-    for (const [directory, ids] of [
-      [this.images, owned.images],
-      [this.volumes, owned.volumes],
+  /** Whether there is an image or a volume. */
+  async holdsData(): Promise<boolean> {
+    const names = [...(await readdir(this.images)), ...(await readdir(this.volumes))];
+    return names.some((name) => !isHalfMade(name));
+  }
+
+  /** Removes half-made files that nobody makes any more, and sets aside whole ones that no resource owns. */
+  async collect(owned: { volumes: Keep; images: Keep }): Promise<PoolCollection> {
+    const now = new Date();
+    const removed = await this.setAside.expire(now.getTime());
+    const setAside: string[] = [];
+    for (const [kind, directory, ids] of [
+      ['images', this.images, owned.images],
+      ['volumes', this.volumes, owned.volumes],
     ] as const) {
       for (const name of await readdir(directory)) {
         const id = idOf(name);
         if (this.making.has(id) || (ids.has(id) && name === id)) continue;
-        await rm(join(directory, name), { force: true, recursive: true });
-        removed.push(join(directory, name));
+        const path = join(directory, name);
+        if (isHalfMade(name)) {
+          await rm(path, { force: true, recursive: true });
+          removed.push(path);
+        } else setAside.push(await this.setAside.take(path, kind, now.toISOString()));
       }
     }
-    return removed;
+    return { removed, setAside };
   }
 
   private async admit(staged: string, target: string, command: UploadImageCommand, control: CommandControl): Promise<ImageFacts> {
@@ -152,23 +187,16 @@ export class DirPool {
 
   private async makeEmpty(target: string, sizeBytes: number): Promise<void> {
     const temporary = `${target}${PARTIAL_SUFFIX}`;
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.truncate(sizeBytes);
-    } finally {
-      await handle.close();
-    }
+    await makeHole(temporary, sizeBytes);
     await commitFile(temporary, target);
     await syncDirectory(this.volumes);
   }
 
-  private async requireSpace(bytes: number): Promise<void> {
-    const facts = await statfs(this.directory);
-    if (bytes <= facts.bavail * facts.bsize) return;
-    throw new ApiError('pool.full', {
-      detail: `The pool has ${facts.bavail * facts.bsize} bytes free; ${bytes} are needed.`,
-      remedy: POOL_FULL_REMEDY,
-    });
+  /** Fails unless a file may be so long here: better before the copy than after it. */
+  private async requireLength(target: string, sizeBytes: number): Promise<void> {
+    const temporary = `${target}${PARTIAL_SUFFIX}`;
+    await makeHole(temporary, sizeBytes);
+    await rm(temporary, { force: true });
   }
 
   private async guarded<T>(id: string, make: () => Promise<T>): Promise<T> {
@@ -181,10 +209,41 @@ export class DirPool {
   }
 }
 
+/** Makes a file of a length that has nothing in it. Nothing of it stays when it may not be so long. */
+async function makeHole(path: string, sizeBytes: number): Promise<void> {
+  const handle = await open(path, 'w', 0o600);
+  try {
+    await handle.truncate(sizeBytes);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw isTooLong(error) ? tooLong(sizeBytes, error) : error;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Beyond the longest file of the file system; some say EINVAL. */
+function isTooLong(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EFBIG' || error.code === 'EINVAL');
+}
+
+function tooLong(sizeBytes: number, cause: unknown): ApiError {
+  return new ApiError('spec.disk_invalid', {
+    detail: `The file system of the storage pool has no files of ${sizeBytes} bytes.`,
+    remedy: 'Ask for a smaller disk, or put the data directory on a file system with larger files (ext4: 16 TiB, XFS: 8 EiB).',
+    cause,
+  });
+}
+
 /** Bytes a file really takes, which is less than its size when it has holes. */
 async function occupied(path: string): Promise<number> {
   const facts = await stat(path).catch(() => undefined);
   return facts === undefined ? 0 : facts.blocks * 512;
+}
+
+/** Whether a file was never whole: its step is repeated or was taken back, so nobody misses it. */
+function isHalfMade(name: string): boolean {
+  return name.startsWith('.') || HALF_MADE.some((ending) => name.endsWith(ending));
 }
 
 /** The resource a file belongs to: what is half made has endings after its id, and a copy under way a dot before it. */

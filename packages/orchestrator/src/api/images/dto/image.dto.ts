@@ -5,7 +5,7 @@ import { IMAGE_FORMATS, IMAGE_KINDS, IMAGE_STATES, type Image } from '../image.j
 
 /** Where an image came from. */
 export class ImageOrigin {
-  @StringField({ description: 'Path of the file on the host.', optional: true }) path?: string;
+  @StringField({ description: 'Path of the file on the host; shown to administrators alone.', optional: true }) path?: string;
   @BoolField({ description: 'True when it was uploaded.', optional: true }) upload?: boolean;
 }
 

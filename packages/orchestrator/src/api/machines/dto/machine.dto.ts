@@ -31,18 +31,24 @@ export class DesiredDto {
   @IntField({ description: 'Grows with each change of the desired state.' }) generation: number;
 }
 
+/** IPv4 address that a guest has taken by DHCP. */
+export class AddressLeaseDto {
+  @StringField({ description: 'IPv4 address.' }) ip: string;
+  @TimeField({ description: 'When the lease ends unless the guest renews it.' }) expiresAt: string;
+  @StringField({ description: 'Name that the guest gave itself; not to be trusted.', optional: true }) hostname?: string;
+}
+
 /** Address of an interface: what is reserved for it, and what its guest has really taken. */
 export class MachineAddressDto {
   @StringField({ description: 'Name of the interface.' }) interface: string;
   @StringField({ description: 'MAC address.' }) mac: string;
   @StringField({ description: 'IPv4 address that is reserved for it: DHCP gives it this one and no other machine.', optional: true })
-  reservedIp?: string;
-  @StringField({
-    description: 'IPv4 address that the guest has taken by DHCP; absent until it has asked, and after its lease ended.',
+  address?: string;
+  @ObjectField(() => AddressLeaseDto, {
+    description: 'What the guest has taken; absent until it has asked, and after its lease ended.',
     optional: true,
   })
-  ip?: string;
-  @TimeField({ description: 'When that lease ends unless the guest renews it.', optional: true }) leaseExpiresAt?: string;
+  lease?: AddressLeaseDto;
 }
 
 /** Volume behind a disk. */
@@ -53,7 +59,11 @@ export class MachineDiskDto {
 
 /** What was last seen of a machine. */
 export class ObservedDto {
-  @EnumField({ description: 'State it is in.', values: MACHINE_STATES }) state: string;
+  @EnumField({
+    description: 'State it is in; `unknown`: the host was not looked at since the orchestrator was started.',
+    values: MACHINE_STATES,
+  })
+  state: string;
   @IntField({ description: 'The desired generation this state answers.' }) generation: number;
   @ObjectField(() => StateReasonDto, { description: 'Why, when it is not where it should be.', optional: true }) reason?: StateReasonDto;
   @IntField({ description: 'Process id of its worker on the host.', optional: true }) workerPid?: number;
@@ -95,7 +105,7 @@ export function toMachineDto(machine: Machine): MachineDto {
   return { ...machine, observed: { ...observed, addresses: addresses.map(toAddressDto) } };
 }
 
-function toAddressDto({ interface: name, mac, ip, lease }: MachineAddress): MachineAddressDto {
-  const held = lease !== undefined && Date.parse(lease.expiresAt) > Date.now() ? { ip: lease.ip, leaseExpiresAt: lease.expiresAt } : {};
-  return { interface: name, mac, ...(ip === undefined ? {} : { reservedIp: ip }), ...held };
+/** A lease that has run out is none, also before the host tells so. */
+function toAddressDto({ lease, ...address }: MachineAddress): MachineAddressDto {
+  return lease === undefined || Date.parse(lease.expiresAt) <= Date.now() ? address : { ...address, lease };
 }

@@ -8,6 +8,7 @@ export class PoolDto {
   @EnumField({ description: 'Driver.', values: ['dir'] }) driver: 'dir';
   @IntField({ description: 'Bytes of the file system it is on.' }) capacityBytes: number;
   @IntField({ description: 'Bytes given to volumes and images.' }) allocatedBytes: number;
-  @IntField({ description: 'Bytes that are free.' }) availableBytes: number;
+  @IntField({ description: 'Bytes that new images and volumes may take: what is free, less a part kept back for the database.' })
+  availableBytes: number;
   @EnumField({ description: 'State.', values: ['ready', 'unavailable'] }) state: 'ready' | 'unavailable';
 }

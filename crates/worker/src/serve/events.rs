@@ -7,7 +7,7 @@ use flotilla_front::Recorder;
 use flotilla_spec::report::MachineEvent;
 use flotilla_vmm::MachineEvents;
 
-use crate::serve::Message;
+use super::message::Message;
 
 /// Records each event of the machine, and tells the main thread of the end last: so the worker does not end before
 /// everything is told.
