@@ -6,14 +6,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asUser, giveToUser, invokingUser } from './user.mjs';
 
 const KEPT_GENERATIONS = 2;
 const LOCK_POLL_MS = 250;
 
-/** `$FLOTILLA_CACHE`, else `flotilla` below the user's cache directory. */
+/** `$FLOTILLA_CACHE`, else `flotilla` below the cache directory of the user, also when they have called us by sudo. */
 export function cacheDirectory() {
   const { FLOTILLA_CACHE, XDG_CACHE_HOME } = process.env;
-  return FLOTILLA_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'flotilla');
+  return FLOTILLA_CACHE || join(XDG_CACHE_HOME || join(invokingUser()?.home ?? homedir(), '.cache'), 'flotilla');
 }
 
 export function logDirectory() {
@@ -49,14 +50,15 @@ function addPath(hash, path, name) {
 export async function cached(kind, key, build) {
   const final = join(cacheDirectory(), `${kind}-${key}`);
   if (isComplete(final)) return final;
-  mkdirSync(dirname(final), { recursive: true });
+  asUser(() => mkdirSync(dirname(final), { recursive: true }), cacheDirectory());
   const unlock = await lock(`${final}.lock`);
   try {
     if (isComplete(final)) return final;
     const partial = `${final}.partial-${randomBytes(4).toString('hex')}`;
     try {
-      mkdirSync(partial);
+      asUser(() => mkdirSync(partial), cacheDirectory());
       await build(partial);
+      giveToUser(partial);
       renameSync(partial, final);
     } finally {
       rmSync(partial, { recursive: true, force: true });

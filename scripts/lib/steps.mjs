@@ -5,8 +5,9 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { logDirectory } from './cache.mjs';
+import { cacheDirectory, logDirectory } from './cache.mjs';
 import { Failure } from './failure.mjs';
+import { asUser, identityFor } from './user.mjs';
 
 const HEARTBEAT_TERMINAL_MS = 1_000;
 const HEARTBEAT_PLAIN_MS = 10_000;
@@ -33,7 +34,7 @@ class Step {
   }
 
   /**
-   * Runs a program to its end, its output into the log; resolves with its standard output.
+   * Runs a program to its end, its output into the log; resolves with its standard output. One that builds runs as whoever called sudo.
    * @param {string} program
    * @param {readonly string[]} args
    * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, remedy?: string, input?: string }} [options]
@@ -41,7 +42,11 @@ class Step {
   run(program, args, { cwd, env, remedy, input } = {}) {
     this.log.write(`$ ${[program, ...args].join(' ')}\n`);
     return new Promise((resolve, reject) => {
-      const child = spawn(program, args, { cwd, env, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+      const child = spawn(program, args, {
+        cwd,
+        ...identityFor(program, env),
+        stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      });
       const output = [];
       child.stdout.on('data', (bytes) => {
         output.push(bytes);
@@ -154,8 +159,10 @@ export class Steps {
 
   #openLog() {
     if (this.log === undefined) {
-      mkdirSync(logDirectory(), { recursive: true });
-      const file = openSync(this.logFile, 'a');
+      const file = asUser(() => {
+        mkdirSync(logDirectory(), { recursive: true });
+        return openSync(this.logFile, 'a');
+      }, cacheDirectory());
       // At once: whoever is told to read the log finds everything in it.
       this.log = { write: (data) => (typeof data === 'string' ? writeSync(file, data) : writeSync(file, data, 0, data.length)) };
     }

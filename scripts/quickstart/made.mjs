@@ -42,6 +42,19 @@ export async function namesOf(list) {
   return names;
 }
 
+/**
+ * The image among `images` that is `wanted`, byte for byte, under its name or the name with a number that an earlier run gave it.
+ * A name alone proves nothing: what lies under it may be of another recipe or somebody else's.
+ * @param {{ name: string, kind: string, format: string, sha256: string }} wanted
+ * @param {readonly import('@flotilla/sdk').Image[]} images
+ */
+export function sameImage(wanted, images) {
+  const isOurs = ({ name }) =>
+    name === wanted.name || (name.startsWith(`${wanted.name}-`) && /^\d+$/.test(name.slice(wanted.name.length + 1)));
+  const isSame = (image) => ['kind', 'format', 'sha256'].every((property) => image[property] === wanted[property]);
+  return images.find((image) => image.state === 'ready' && isOurs(image) && isSame(image));
+}
+
 /** What is gone already need not be removed. */
 async function quietly(pending) {
   try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import assert from 'node:assert/strict';
-import { freeName, Made, namesOf } from './made.mjs';
+import { freeName, Made, namesOf, sameImage } from './made.mjs';
 
 /** A change that was accepted and ends with `outcome`; an Error as its id stands for a refusal. */
 function pending(id, outcome = Promise.resolve(id)) {
@@ -65,5 +65,31 @@ describe('the name of the quickstart’s machine', () => {
       yield { name: 'b' };
     }
     assert.deepEqual([...(await namesOf(list()))], ['a', 'b']);
+  });
+});
+
+describe('the image of an earlier run that the quickstart takes', () => {
+  const wanted = { name: 'debian-12', kind: 'disk', format: 'raw', sha256: 'a'.repeat(64) };
+  const same = { ...wanted, id: 'img_1', state: 'ready' };
+  const found = (...images) => sameImage(wanted, images)?.id;
+
+  it('has its name and its very content', () => {
+    assert.equal(found({ ...same, id: 'img_0', name: 'other' }, same), 'img_1');
+  });
+
+  it('is none with its name alone', () => {
+    for (const change of [
+      { sha256: 'b'.repeat(64) },
+      { sha256: undefined },
+      { kind: 'initrd' },
+      { format: 'qcow2' },
+      { state: 'importing' },
+    ])
+      assert.equal(found({ ...same, ...change }), undefined, JSON.stringify(change));
+  });
+
+  it('may have the number that the first name had no room for', () => {
+    assert.equal(found({ ...same, id: 'img_0', sha256: 'b'.repeat(64) }, { ...same, name: 'debian-12-2' }), 'img_1');
+    assert.equal(found({ ...same, name: 'debian-12-kernel' }), undefined);
   });
 });

@@ -2,7 +2,7 @@
 // The orchestrator that the quickstart talks to, as a process of its own.
 
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive } from '../lib/cache.mjs';
@@ -10,6 +10,7 @@ import { Failure } from '../lib/failure.mjs';
 import { ROOT } from '../setup/workspace.mjs';
 
 const CLI = join(ROOT, 'packages/cli/dist/src/main.js');
+const TRUSTED_FETCH = join(ROOT, 'packages/cli/dist/src/local/trusted-fetch.js');
 const START_DEADLINE_MS = 90_000;
 const POLL_MS = 50;
 const STOP_DEADLINE_MS = 30_000;
@@ -17,7 +18,8 @@ const ANSWER_DEADLINE_MS = 5000;
 
 /**
  * @param {{ dataDirectory: string, runtimeDirectory: string, listen: string, outlivesUs: boolean }} options
- * @returns {Promise<{ url: string, apiKey: string, pid: number, log: string, stop: () => Promise<void> }>}
+ * @returns {Promise<{ url: string, apiKey: string, fetch: typeof fetch, pid: number, log: string, stop: () => Promise<void> }>} the key
+ *   goes through this fetch alone, which gives it to no other user who happens to listen there
  */
 export async function startOrchestrator({ dataDirectory, runtimeDirectory, listen, outlivesUs }) {
   const running = await runningIn(dataDirectory);
@@ -35,7 +37,7 @@ export async function startOrchestrator({ dataDirectory, runtimeDirectory, liste
   if (outlivesUs) child.unref();
   const url = await listeningUrl(child, log);
   const stop = () => stopChild(child);
-  return { url, apiKey: adminKey(dataDirectory), pid: child.pid, log, stop };
+  return { url, ...(await access(dataDirectory)), pid: child.pid, log, stop };
 }
 
 /** One that runs there already: it is used, and not stopped. A record whose process id is somebody else's by now is none. */
@@ -43,22 +45,29 @@ export async function runningIn(dataDirectory) {
   const record = join(dataDirectory, 'orchestrator.json');
   if (!existsSync(record)) return undefined;
   const { pid, url } = JSON.parse(readFileSync(record, 'utf8'));
-  if (!isAlive(pid) || !(await answers(url))) return undefined;
+  if (!isAlive(pid)) return undefined;
+  const found = await access(dataDirectory);
+  if (!(await answers(url, found.fetch))) return undefined;
   const log = join(dataDirectory, 'orchestrator.log');
-  return { url, apiKey: adminKey(dataDirectory), pid, log, stop: async () => undefined };
+  return { url, ...found, pid, log, stop: async () => undefined };
 }
 
-async function answers(url) {
+/** A stranger who listens where an orchestrator was is no answer, and nothing to start another beside. */
+async function answers(url, fetch) {
   try {
     await fetch(url, { signal: AbortSignal.timeout(ANSWER_DEADLINE_MS) });
     return true;
-  } catch {
+  } catch (error) {
+    if (error.code === 'connection.untrusted') throw new Failure(error.message, error.remedy, { cause: error });
     return false;
   }
 }
 
-function adminKey(dataDirectory) {
-  return readFileSync(join(dataDirectory, 'admin.key'), 'utf8').trim();
+/** The key, and the way by which it may be sent. The CLI has been built by now. */
+async function access(dataDirectory) {
+  const path = join(dataDirectory, 'admin.key');
+  const { trustedFetch } = await import(TRUSTED_FETCH);
+  return { apiKey: readFileSync(path, 'utf8').trim(), fetch: trustedFetch(statSync(path).uid) };
 }
 
 /** The address from the line that it prints once it listens. */

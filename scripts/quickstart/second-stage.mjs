@@ -3,7 +3,7 @@
 // in the lab; what it needs to know comes as JSON in FLOTILLA_QUICKSTART.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Flotilla } from '@flotilla/sdk';
@@ -12,11 +12,16 @@ import { Steps } from '../lib/steps.mjs';
 import { ROOT } from '../setup/workspace.mjs';
 import { Dialog } from './dialog.mjs';
 import { footprint, leftSince } from './footprint.mjs';
-import { freeName, Made, namesOf } from './made.mjs';
+import { freeName, Made, namesOf, sameImage } from './made.mjs';
 import { removeDirectories, startOrchestrator } from './orchestrator.mjs';
 
 const MACHINE = 'quickstart';
-const IMAGES = { kernel: 'debian-12-kernel', initrd: 'debian-12-initrd', disk: 'debian-12' };
+/** `file` is the name in the manifest of the guest, which has its checksum. */
+const IMAGES = {
+  kernel: { name: 'debian-12-kernel', kind: 'kernel', format: 'bzimage', file: 'vmlinuz' },
+  initrd: { name: 'debian-12-initrd', kind: 'initrd', format: 'initrd', file: 'initrd.img' },
+  disk: { name: 'debian-12', kind: 'disk', format: 'raw', file: 'root.raw' },
+};
 const MEMORY_MIB = 512;
 const DISK_MIB = 1024;
 const BOOT_SECONDS = 180;
@@ -42,7 +47,7 @@ async function main() {
   let client;
   try {
     orchestrator = await steps.step('Start the orchestrator', () => startOrchestrator(place));
-    client = new Flotilla({ baseUrl: orchestrator.url, apiKey: orchestrator.apiKey });
+    client = new Flotilla({ baseUrl: orchestrator.url, apiKey: orchestrator.apiKey, fetch: orchestrator.fetch });
     const machine = await makeMachine(client);
     await talk(machine);
     await ping(machine);
@@ -68,20 +73,23 @@ function choosePlace() {
   };
 }
 
+/** Puts the three files into the cloud, unless it has these very bytes; answers the name of each. */
+async function importImages(client, step) {
+  const { files } = JSON.parse(readFileSync(settings.debian.manifest, 'utf8'));
+  const names = {};
+  for (const [part, { name: base, file, ...facts }] of Object.entries(IMAGES)) {
+    const wanted = { ...facts, name: base, sha256: files[file].sha256 };
+    const images = await client.images.list().all();
+    const same = sameImage(wanted, images);
+    names[part] = same?.name ?? freeName(base, new Set(images.map(({ name }) => name)));
+    if (same !== undefined) tell(`The image ${same.name} of an earlier run is the same: it is used.`);
+    else await made.image(client.images.import({ ...wanted, name: names[part], source: { path: settings.debian[part] } }, watching(step)));
+  }
+  return names;
+}
+
 async function makeMachine(client) {
-  const { kernel, initrd, disk, commandLine } = settings.debian;
-  const wanted = [
-    { name: IMAGES.kernel, kind: 'kernel', format: 'bzimage', path: kernel },
-    { name: IMAGES.initrd, kind: 'initrd', format: 'initrd', path: initrd },
-    { name: IMAGES.disk, kind: 'disk', format: 'raw', path: disk },
-  ];
-  await steps.step('Import kernel, initrd and disk', async (step) => {
-    const known = await namesOf(client.images.list());
-    for (const { path, ...image } of wanted) {
-      if (known.has(image.name)) tell(`The image ${image.name} is there already: it is used.`);
-      else await made.image(client.images.import({ ...image, source: { path } }, watching(step)));
-    }
-  });
+  const images = await steps.step('Import kernel, initrd and disk', (step) => importImages(client, step));
   return steps.step('Create and start the machine', async (step) => {
     const name = freeName(MACHINE, await namesOf(client.machines.list()));
     if (name !== MACHINE) tell(`The machine ${MACHINE} of an earlier run stays as it is; this one is ${name}.`);
@@ -91,8 +99,8 @@ async function makeMachine(client) {
           name,
           cpus: 2,
           memoryMiB: MEMORY_MIB,
-          boot: { kernel: IMAGES.kernel, initrd: IMAGES.initrd, commandLine },
-          disks: [{ name: 'root', image: IMAGES.disk, sizeMiB: DISK_MIB }],
+          boot: { kernel: images.kernel, initrd: images.initrd, commandLine: settings.debian.commandLine },
+          disks: [{ name: 'root', image: images.disk, sizeMiB: DISK_MIB }],
           interfaces: [{ name: 'eth0', network: 'default' }],
         },
         watching(step),
@@ -181,8 +189,8 @@ async function report(before) {
 async function handOver(orchestrator, machine) {
   const cli = join(ROOT, 'node_modules/.bin/flotilla');
   process.stdout.write(`\n${steps.table()}
-The cloud goes on at ${orchestrator.url}${settings.lab ? ' inside the lab' : ` (process ${orchestrator.pid}, log ${orchestrator.log})`}. To go on:
-  export FLOTILLA_URL=${orchestrator.url} FLOTILLA_API_KEY=$(cat /var/lib/flotilla/admin.key) PATH=$PATH:${join(ROOT, 'node_modules/.bin')}
+The cloud goes on at ${orchestrator.url}${settings.lab ? ' inside the lab' : ` (process ${orchestrator.pid}, log ${orchestrator.log})`}. To go on, as root:
+  export PATH=$PATH:${join(ROOT, 'node_modules/.bin')}
   flotilla machine list
   flotilla machine console ${machine.name}      (leave with ^])
   flotilla machine stop ${machine.name}

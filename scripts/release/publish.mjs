@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // node scripts/release/publish.mjs FOLDER [--dry-run] [--no-provenance]: publishes the tarballs that `npm run pack` made, the
-// platform's first, so that nobody can install a package whose parts are not there yet. What the registry has already is passed over: a
-// run that stopped half-way is simply run again.
+// platform's first, so that nobody can install a package whose parts are not there yet. What the registry has already, byte for byte, is
+// passed over: a run that stopped half-way is simply run again with the same tarballs. Other bytes under the same version end it before
+// anything is published. A prerelease (1.0.0-rc.1) gets the tag `next`: `npm install` without a version never picks it.
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -24,14 +26,17 @@ export function publishAll({ folder, dryRun, provenance }) {
   if (provenance) requireRepository(packages);
   const options = ['--access', 'public', ...(provenance ? ['--provenance'] : []), ...(dryRun ? ['--dry-run'] : [])];
   const env = { ...process.env, ...token() };
-  for (const { name, version, path } of packages) {
-    if (isPublished(`${name}@${version}`, env)) {
-      console.log(`${name}@${version} is published already`);
-      continue;
-    }
-    const { status } = spawnSync('npm', ['publish', ...options, path], { stdio: 'inherit', env });
+  const there = packages.filter((one) => isPublished(one, env));
+  for (const { name, version } of there) console.log(`${name}@${version} is published already`);
+  for (const { version, path } of packages.filter((one) => !there.includes(one))) {
+    const { status } = spawnSync('npm', ['publish', ...options, '--tag', tagFor(version), path], { stdio: 'inherit', env });
     if (status !== 0) throw new Failure(`npm publish ${path} ended with status ${status}`, 'Mend the cause and run this again');
   }
+}
+
+/** What follows a hyphen makes a prerelease (Semantic Versioning 9); what follows a plus is no part of the precedence. */
+export function tagFor(version) {
+  return version.split('+')[0].includes('-') ? 'next' : 'latest';
 }
 
 /** The registry takes a statement of provenance only for a package that names the repository it was built from. */
@@ -42,12 +47,20 @@ function requireRepository(packages) {
   throw new Failure(`No repository is named by ${bare.join(', ')}`, remedy);
 }
 
-/** `npm view` fails for a package that the registry does not know and says nothing for an unknown version of a known one. */
-function isPublished(specifier, env) {
-  const { status, stdout } = spawnSync('npm', ['view', specifier, 'version', '--json'], { encoding: 'utf8', env });
-  if (status === 0) return stdout.trim() !== '';
-  if (errorCode(stdout) === 'E404') return false;
-  throw new Failure(`The registry did not say whether it has ${specifier}: ${stdout}`, 'Try again');
+/**
+ * `npm view` fails for a package that the registry does not know and says nothing for an unknown version of a known one. What it has under
+ * this version is never replaced, so it must be this very tarball: else the packages of one version would be of two builds.
+ */
+function isPublished({ name, version, path }, env) {
+  const specifier = `${name}@${version}`;
+  const { status, stdout } = spawnSync('npm', ['view', specifier, 'dist.integrity', 'version', '--json'], { encoding: 'utf8', env });
+  if (status !== 0 && errorCode(stdout) === 'E404') return false;
+  if (status !== 0) throw new Failure(`The registry did not say whether it has ${specifier}: ${stdout}`, 'Try again');
+  if (stdout.trim() === '') return false;
+  const integrity = `sha512-${createHash('sha512').update(readFileSync(path)).digest('base64')}`;
+  if (JSON.parse(stdout)['dist.integrity'] === integrity) return true;
+  const remedy = 'Publish the tarballs of the run that published it (run its job "publish" again), or raise the version';
+  throw new Failure(`The registry has another ${specifier} than ${path}`, remedy);
 }
 
 function errorCode(text) {

@@ -2,12 +2,14 @@
 // publish.mjs with the real npm and a registry of our own.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tagFor } from './publish.mjs';
 
 const program = fileURLToPath(new URL('publish.mjs', import.meta.url));
 const names = ['native-linux-x64-gnu', 'native', 'sdk', 'orchestrator', 'cli'].map((part) => `@flotilla/${part}`);
@@ -31,7 +33,7 @@ describe('scripts/release/publish.mjs', function () {
 
   it('publishes with the token, the parts before the whole, and passes over what is there when it is run again', async () => {
     for (const name of [...names].reverse()) makeTarball(name);
-    registry.published.set('@flotilla/sdk', '1.0.0');
+    registry.published.set('@flotilla/sdk', { version: '1.0.0', integrity: integrityOf('@flotilla/sdk') });
     registry.refused = '@flotilla/orchestrator';
     const stopped = await publish('--no-provenance');
     assert.equal(stopped.status, 1);
@@ -47,9 +49,27 @@ describe('scripts/release/publish.mjs', function () {
 
   it('publishes a new version of a package that the registry knows', async () => {
     makeTarball('@flotilla/sdk');
-    registry.published.set('@flotilla/sdk', '0.9.0');
+    registry.published.set('@flotilla/sdk', { version: '0.9.0', integrity: 'sha512-old' });
     assert.equal((await publish('--no-provenance')).status, 0);
     assert.deepEqual(registry.puts, ['@flotilla/sdk']);
+    assert.deepEqual(registry.tags, ['latest']);
+  });
+
+  it('publishes a prerelease as next, not as what everybody gets', async () => {
+    makeTarball('@flotilla/sdk', { version: '1.0.0-rc.1' });
+    const { status, said } = await publish('--no-provenance');
+    assert.equal(status, 0, said);
+    assert.deepEqual(registry.tags, ['next']);
+    assert.deepEqual(['1.0.0', '1.0.0+build-7', '1.0.0-0', '1.0.0-rc.1+build'].map(tagFor), ['latest', 'latest', 'next', 'next']);
+  });
+
+  it('publishes nothing beside other bytes of the same version', async () => {
+    for (const name of names) makeTarball(name);
+    registry.published.set('@flotilla/sdk', { version: '1.0.0', integrity: 'sha512-other' });
+    const { status, said } = await publish('--no-provenance');
+    assert.equal(status, 1);
+    assert.match(said, /The registry has another @flotilla\/sdk@1\.0\.0 than .*\n.*raise the version/);
+    assert.deepEqual(registry.puts, []);
   });
 
   it('sends nothing with --dry-run', async () => {
@@ -88,8 +108,17 @@ describe('scripts/release/publish.mjs', function () {
   function makeTarball(name, more = {}) {
     mkdirSync(join(folder, 'package'), { recursive: true });
     writeFileSync(join(folder, 'package', 'package.json'), JSON.stringify({ name, version: '1.0.0', ...more }));
-    const file = `${name.replace('@', '').replace('/', '-')}-1.0.0.tgz`;
-    execFileSync('tar', ['-czf', join(folder, 'packed', file), '-C', folder, 'package']);
+    execFileSync('tar', ['-czf', pathOf(name), '-C', folder, 'package']);
+  }
+
+  function pathOf(name) {
+    return join(folder, 'packed', `${name.replace('@', '').replace('/', '-')}-1.0.0.tgz`);
+  }
+
+  function integrityOf(name) {
+    return `sha512-${createHash('sha512')
+      .update(readFileSync(pathOf(name)))
+      .digest('base64')}`;
   }
 
   /** In an environment that is no workflow's and knows this registry alone. */
@@ -113,24 +142,31 @@ describe('scripts/release/publish.mjs', function () {
 
 /** As much of a registry as npm needs for `view` and `publish`. */
 async function startRegistry() {
-  const state = { published: new Map(), puts: [], tokens: [], refused: undefined, broken: false };
+  const state = { published: new Map(), puts: [], tags: [], tokens: [], refused: undefined, broken: false };
   const server = createServer((request, response) => {
     const name = decodeURIComponent(request.url.slice(1));
     const answer = (status, body) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    request.resume().on('end', () => {
-      if (state.broken) return answer(503, {});
-      if (request.method === 'PUT') {
-        state.puts.push(name);
-        state.tokens.push(request.headers.authorization);
-        if (name === state.refused) return answer(403, { error: 'not now' });
-        state.published.set(name, '1.0.0');
-        return answer(201, { ok: true });
-      }
-      const version = state.published.get(name);
-      if (version === undefined) return answer(404, { error: 'not found' });
-      const manifest = { name, version, dist: { tarball: `http://localhost/${name}.tgz`, shasum: '0' } };
-      return answer(200, { name, 'dist-tags': { latest: version }, versions: { [version]: manifest } });
-    });
+    const body = [];
+    request
+      .on('data', (bytes) => body.push(bytes))
+      .on('end', () => {
+        if (state.broken) return answer(503, {});
+        if (request.method === 'PUT') {
+          state.puts.push(name);
+          state.tokens.push(request.headers.authorization);
+          if (name === state.refused) return answer(403, { error: 'not now' });
+          const sent = JSON.parse(Buffer.concat(body));
+          const [[version, { dist }]] = Object.entries(sent.versions);
+          state.tags.push(...Object.keys(sent['dist-tags']));
+          state.published.set(name, { version, integrity: dist.integrity });
+          return answer(201, { ok: true });
+        }
+        const found = state.published.get(name);
+        if (found === undefined) return answer(404, { error: 'not found' });
+        const { version, integrity } = found;
+        const manifest = { name, version, dist: { tarball: `http://localhost/${name}.tgz`, shasum: '0', integrity } };
+        return answer(200, { name, 'dist-tags': { latest: version }, versions: { [version]: manifest } });
+      });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

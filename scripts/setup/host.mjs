@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { Failure } from '../lib/failure.mjs';
+import { identityFor } from '../lib/user.mjs';
 
 const LEAST_NODE = [20, 19];
 
@@ -71,7 +72,9 @@ function kvmKind() {
 
 function version(program) {
   try {
-    return execFileSync(program, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).split(' ')[1];
+    // rustup may install the compiler on this occasion: into the home of whom it belongs to.
+    const options = { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], ...identityFor(program) };
+    return execFileSync(program, ['--version'], options).split(' ')[1];
   } catch {
     return undefined;
   }

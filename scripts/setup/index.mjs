@@ -2,10 +2,11 @@
 // From a fresh clone to a built tree. Everything here runs before `npm install`, so it uses nothing but Node.
 
 import { Failure } from '../lib/failure.mjs';
+import { giveTracesOfNpm, requireOwn } from '../lib/user.mjs';
 import { describeHost, inspectHost, requireTools } from './host.mjs';
 import { installCommand, installPackages, missingPackages } from './system-packages.mjs';
 import { describeTools, hasGo, installTools, missingTools } from './tools.mjs';
-import { build, dependenciesAreInstalled, installDependencies, isBuilt } from './workspace.mjs';
+import { build, builtPaths, dependenciesAreInstalled, installDependencies, isBuilt } from './workspace.mjs';
 
 /**
  * @typedef {object} Plan
@@ -45,6 +46,8 @@ export function describePlan(plan) {
  * @param {import('../lib/steps.mjs').Steps} steps
  */
 export async function carryOut(plan, steps) {
+  giveTracesOfNpm();
+  if (plan.dependencies || plan.build) requireOwn(builtPaths());
   if (plan.missing.length > 0) {
     if (!plan.host.root) throw new Failure('Debian packages are missing', installCommand(plan.missing));
     await installPackages(steps, plan.missing);

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { contentKey } from '../lib/cache.mjs';
+import { asUser } from '../lib/user.mjs';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Written by builds, so no input of them. */
@@ -52,6 +53,17 @@ export async function build(steps) {
   stamp(BUILD_STAMP, buildKey());
 }
 
+/** What builds write, as far down as an earlier run may have made it for another user. */
+export function builtPaths() {
+  const folders = readdirSync(join(ROOT, 'packages')).map((name) => join(ROOT, 'packages', name));
+  return [
+    ...['node_modules', 'target', 'target/release'].map((name) => join(ROOT, name)),
+    ...folders.flatMap((folder) => ['dist', 'dist/src', 'dist/tsconfig.tsbuildinfo', 'node_modules'].map((name) => join(folder, name))),
+    DEPENDENCIES_STAMP,
+    BUILD_STAMP,
+  ];
+}
+
 /** The binary modules belong to one Node version. */
 function dependenciesKey() {
   const manifests = readdirSync(join(ROOT, 'packages')).map((name) => join(ROOT, 'packages', name, 'package.json'));
@@ -76,8 +88,10 @@ function inputsBelow(directory) {
 }
 
 function stamp(path, key) {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, key);
+  asUser(() => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, key);
+  });
 }
 
 function read(path) {
