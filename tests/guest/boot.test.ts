@@ -3,26 +3,16 @@ import { expect } from 'chai';
 import type { Guest } from './lib/guest.js';
 import { eventually } from './lib/host.js';
 import { useCloud } from './lib/suite.js';
+import { inEachIsolation, inEachProvenance } from './lib/variants.js';
 
-const isolations = ['process', 'in-process'] as const;
+describe('A machine', () => {
+  const cloud = useCloud();
 
-/** How a machine came to be in the state in which it is checked. */
-const provenances: Record<string, (guest: Guest) => Promise<void>> = {
-  fresh: async () => undefined,
-  rebooted: (guest) => guest.reboot(),
-  'paused and resumed': async (guest) => {
-    await guest.machine.pause();
-    await guest.machine.resume();
-  },
-};
-
-for (const isolation of isolations) {
-  describe(`A machine, isolation ${isolation}`, () => {
-    const cloud = useCloud();
+  inEachIsolation((isolation) => {
     let guest: Guest;
 
     before(async () => {
-      guest = await cloud().boot(`probe-${isolation}`, {
+      guest = await cloud().boot('probe', {
         memoryMiB: 192,
         isolation,
         disks: [
@@ -33,13 +23,11 @@ for (const isolation of isolations) {
         commandLine: 'flotilla.net=dhcp',
       });
     });
+    after(() => cloud().clear());
 
-    for (const [provenance, arrange] of Object.entries(provenances)) {
-      describe(`that is ${provenance}`, () => {
-        before(async () => {
-          await arrange(guest);
-        });
-
+    inEachProvenance(
+      () => guest,
+      () => {
         it('has the memory it asked for', async () => {
           const total = Number(/MemTotal:\s+(\d+)/.exec(await guest.sh('cat /proc/meminfo'))?.[1]);
           expect(total).to.be.within(140 * 1024, 192 * 1024);
@@ -91,7 +79,7 @@ for (const isolation of isolations) {
             '0x0000000f',
           );
         });
-      });
-    }
+      },
+    );
   });
-}
+});

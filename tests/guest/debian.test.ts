@@ -4,12 +4,13 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect } from 'chai';
 import type { MachineHandle } from '@flotilla/sdk';
-import { Guest } from './lib/guest.js';
+import { debian, Guest } from './lib/guest.js';
 import { run } from './lib/host.js';
 import { importDebian } from './lib/images.js';
 import { useCloud } from './lib/suite.js';
+import { inEachIsolation, inEachProvenance } from './lib/variants.js';
 
-const payloadBytes = 4 << 20;
+const payloadBytes = 2 << 20;
 const bytesApart = 10;
 /** Feature bits that leave work on packets to the host, and the host's to the guest. */
 const offloads = { CSUM: 0, GUEST_CSUM: 1, GUEST_TSO4: 7, GUEST_TSO6: 8, HOST_TSO4: 11, HOST_TSO6: 12 };
@@ -25,92 +26,121 @@ const trouble = [
 
 describe('An unmodified Debian 12', () => {
   const cloud = useCloud();
-  let guest: Guest;
-  let machine: MachineHandle;
 
-  before(async () => {
-    const commandLine = await importDebian(cloud().client);
-    machine = await cloud().client.machines.create({
-      name: 'debian',
-      cpus: 2,
-      memoryMiB: 768,
-      boot: { kernel: 'debian', initrd: 'debian-init', commandLine },
-      disks: [{ name: 'root', image: 'debian-disk' }],
-      interfaces: [{ name: 'eth0', network: 'default' }],
+  inEachIsolation((isolation) => {
+    let guest: Guest;
+    let machine: MachineHandle;
+
+    before(async () => {
+      const commandLine = await importDebian(cloud().client);
+      machine = await cloud().client.machines.create({
+        name: 'debian',
+        cpus: 2,
+        memoryMiB: 768,
+        isolation,
+        boot: { kernel: 'debian', initrd: 'debian-init', commandLine },
+        disks: [{ name: 'root', image: 'debian-disk' }],
+        interfaces: [{ name: 'eth0', network: 'default' }],
+      });
+      guest = await Guest.attach(machine, debian);
     });
-    guest = await Guest.attach(machine, { prompt: /root@\S+:~# / });
-  });
+    after(() => cloud().clear());
 
-  it('runs the kernel of the distribution, on its own disk', async () => {
-    expect(await guest.sh('uname -sr')).to.match(/^Linux 6\.1\..*cloud-amd64/);
-    expect(await guest.sh('findmnt -no SOURCE /')).to.equal('/dev/vda');
-    expect(await guest.sh('cat /etc/debian_version')).to.match(/^12\./);
-  });
+    inEachProvenance(
+      () => guest,
+      () => {
+        it('runs the kernel of the distribution, on its own disk', async () => {
+          expect(await guest.sh('uname -sr')).to.match(/^Linux 6\.1\..*cloud-amd64/);
+          expect(await guest.sh('findmnt -no SOURCE /')).to.equal('/dev/vda');
+          expect(await guest.sh('cat /etc/debian_version')).to.match(/^12\./);
+        });
 
-  it('has the address that the network gave it, and answers a ping', async () => {
-    machine = await machine.refresh();
-    await guest.sh(`until ip -4 addr | grep -q ${machine.address}/; do sleep 1; done`, 120_000);
-    expect(await guest.sh('ip -4 -o addr show scope global')).to.contain(`${machine.address}/`);
-    run('ping', ['-c', '1', '-W', '10', machine.address ?? '']);
-  });
+        it('reads back from its disk what it wrote, before a reboot too', async () => {
+          const check = 'sha256sum --check --quiet written.sum';
+          await guest.sh(`[ ! -e written ] || ${check}`);
+          await guest.sh('head -c 300000 /dev/urandom >> written && sha256sum written > written.sum && sync');
+          await guest.sh(`echo 3 > /proc/sys/vm/drop_caches && ${check}`);
+        });
 
-  it('is found by its name in the DNS of its network', async () => {
-    const network = await cloud().client.networks.get('default');
-    expect(await guest.sh(`busybox nslookup debian ${network.ipv4.gateway} 2>&1 || true`)).to.contain(machine.address);
-  });
+        it('is woken by the alarm of its clock', async () => {
+          const count = "awk '/rtc0/ { for (i = 2; i <= 3; i++) sum += $i; print sum }' /proc/interrupts";
+          const before = Number(await guest.sh(count));
+          await guest.sh('for seconds in 0 +2; do echo $seconds > /sys/class/rtc/rtc0/wakealarm; done');
+          await guest.sh(`for i in $(seq 30); do [ "$(${count})" -gt ${before} ] && break; sleep 1; done`, 60_000);
+          expect(Number(await guest.sh(count))).to.be.greaterThan(before);
+        });
 
-  it('gets and sends whole megabytes over TCP, and leaves checksums and segments to the host', async () => {
-    const features = await guest.sh('cat /sys/class/net/e*/device/features');
-    for (const [name, bit] of Object.entries(offloads)) expect(features[bit], `VIRTIO_NET_F_${name}`).to.equal('1');
-    const listens = "grep -Eqs ':1B58 0+:0000 0A' /proc/net/tcp /proc/net/tcp6";
-    await guest.sh(`head -c ${payloadBytes} /dev/urandom > out; busybox nc -l -p 7000 < out > in & until ${listens}; do sleep 0.1; done`);
-    const sent = randomBytes(payloadBytes);
-    const received = await exchange(machine.address ?? '', 7000, sent);
-    const sums = await guest.sh('wait; sha256sum in out');
-    expect(sums)
-      .to.contain(`${sha256(sent)}  in`)
-      .and.to.contain(`${sha256(received)}  out`);
-    expect(received).to.have.length(payloadBytes);
-  });
+        it('has the address that the network gave it, and answers a ping', async () => {
+          machine = await machine.refresh();
+          await guest.sh(`until ip -4 addr | grep -q ${machine.address}/; do sleep 1; done`, 120_000);
+          expect(await guest.sh('ip -4 -o addr show scope global')).to.contain(`${machine.address}/`);
+          run('ping', ['-c', '1', '-W', '10', machine.address ?? '']);
+        });
 
-  it('rings every doorbell without an exit, and neither device nor host complains', async () => {
-    await guest.sh('cat out in > disk && sync disk && echo 3 > /proc/sys/vm/drop_caches && cmp <(cat out in) disk');
-    const metrics = await machine.metrics();
-    const counts = (counter: string): Record<string, number> =>
-      Object.fromEntries(Object.entries(metrics).filter(([name]) => name.endsWith(`.${counter}`)));
-    const devices = Object.keys(counts('pci_activations')).map((name) => name.replace('.pci_activations', ''));
-    expect(devices).to.include.members(['disk:root', 'net:eth0']);
-    for (const counter of trouble) {
-      expect(counts(counter)).to.deep.equal(Object.fromEntries(devices.map((device) => [`${device}.${counter}`, 0])));
-    }
-    expect(metrics['net:eth0.tx_bytes']).to.be.greaterThan(payloadBytes);
-    expect(metrics['net:eth0.rx_bytes']).to.be.greaterThan(payloadBytes);
-  });
+        it('is found by its name in the DNS of its network', async () => {
+          const network = await cloud().client.networks.get('default');
+          expect(await guest.sh(`busybox nslookup debian ${network.ipv4.gateway} 2>&1 || true`)).to.contain(machine.address);
+        });
+      },
+    );
 
-  it('lets a user log in with a password, by a serial port whose transmitter interrupts', async () => {
-    await guest.sh("useradd -m -s /bin/bash sailor && echo 'sailor:topgallant' | chpasswd");
-    const unit = 'serial-getty@ttyS0.service';
-    await guest.sh(`sed -i 's/--autologin root//' /etc/systemd/system/${unit}.d/flotilla.conf && systemctl daemon-reload`);
-    await guest.type(`systemctl --no-block restart ${unit}`);
-    await guest.console.expect(/\blogin: $/m, { timeoutMs: 60_000 });
-    await guest.type('sailor');
-    await guest.console.expect('Password: ', { timeoutMs: 60_000 });
-    await guest.type('topgallant');
-    await guest.prompt(/sailor@\S+:~\$ /);
-    expect(await guest.sh('id -un; tty')).to.equal('sailor\n/dev/ttyS0');
-    // Each byte finds the transmitter empty, because stty waits until all is sent; a driver that polls has no interrupt for it.
-    const writes = `for i in $(seq ${bytesApart}); do printf .; stty echo; done`;
-    const shown = await guest.sh(`grep ttyS0 /proc/interrupts; ${writes}; echo; grep ttyS0 /proc/interrupts`);
-    const [before = Number.NaN, after = Number.NaN] = shown
-      .split('\n')
-      .filter((line) => line.includes('ttyS0'))
-      .map(interrupts);
-    expect(after - before).to.be.at.least(bytesApart);
-  });
+    describe('after all that', () => {
+      it('gets and sends whole megabytes over TCP, and leaves checksums and segments to the host', async () => {
+        const features = await guest.sh('cat /sys/class/net/e*/device/features');
+        for (const [name, bit] of Object.entries(offloads)) expect(features[bit], `VIRTIO_NET_F_${name}`).to.equal('1');
+        const listens = "grep -Eqs ':1B58 0+:0000 0A' /proc/net/tcp /proc/net/tcp6";
+        await guest.sh(
+          `head -c ${payloadBytes} /dev/urandom > out; busybox nc -l -p 7000 < out > in & until ${listens}; do sleep 0.1; done`,
+        );
+        const sent = randomBytes(payloadBytes);
+        const received = await exchange(machine.address ?? '', 7000, sent);
+        const sums = await guest.sh('wait; sha256sum in out');
+        expect(sums)
+          .to.contain(`${sha256(sent)}  in`)
+          .and.to.contain(`${sha256(received)}  out`);
+        expect(received).to.have.length(payloadBytes);
+      });
 
-  it('powers off when the button is pressed', async () => {
-    const stopped = await machine.stop({ timeoutSeconds: 120, thenKill: false });
-    expect(stopped.state).to.equal('stopped');
+      it('rings every doorbell without an exit, and neither device nor host complains', async () => {
+        await guest.sh('cat out in > disk && sync disk && echo 3 > /proc/sys/vm/drop_caches && cmp <(cat out in) disk');
+        const metrics = await machine.metrics();
+        const counts = (counter: string): Record<string, number> =>
+          Object.fromEntries(Object.entries(metrics).filter(([name]) => name.endsWith(`.${counter}`)));
+        const devices = Object.keys(counts('pci_activations')).map((name) => name.replace('.pci_activations', ''));
+        expect(devices).to.include.members(['disk:root', 'net:eth0']);
+        for (const counter of trouble) {
+          expect(counts(counter)).to.deep.equal(Object.fromEntries(devices.map((device) => [`${device}.${counter}`, 0])));
+        }
+        expect(metrics['net:eth0.tx_bytes']).to.be.greaterThan(payloadBytes);
+        expect(metrics['net:eth0.rx_bytes']).to.be.greaterThan(payloadBytes);
+      });
+
+      it('lets a user log in with a password, by a serial port whose transmitter interrupts', async () => {
+        await guest.sh("useradd -m -s /bin/bash sailor && echo 'sailor:topgallant' | chpasswd");
+        const unit = 'serial-getty@ttyS0.service';
+        await guest.sh(`sed -i 's/--autologin root//' /etc/systemd/system/${unit}.d/flotilla.conf && systemctl daemon-reload`);
+        await guest.type(`systemctl --no-block restart ${unit}`);
+        await guest.console.expect(/\blogin: $/m, { timeoutMs: 60_000 });
+        await guest.type('sailor');
+        await guest.console.expect('Password: ', { timeoutMs: 60_000 });
+        await guest.type('topgallant');
+        await guest.prompt(/sailor@\S+:~\$ /);
+        expect(await guest.sh('id -un; tty')).to.equal('sailor\n/dev/ttyS0');
+        // Each byte finds the transmitter empty, because stty waits until all is sent; a driver that polls has no interrupt for it.
+        const writes = `for i in $(seq ${bytesApart}); do printf .; stty echo; done`;
+        const shown = await guest.sh(`grep ttyS0 /proc/interrupts; ${writes}; echo; grep ttyS0 /proc/interrupts`);
+        const [before = Number.NaN, after = Number.NaN] = shown
+          .split('\n')
+          .filter((line) => line.includes('ttyS0'))
+          .map(interrupts);
+        expect(after - before).to.be.at.least(bytesApart);
+      });
+
+      it('powers off when the button is pressed', async () => {
+        const stopped = await machine.stop({ timeoutSeconds: 120, thenKill: false });
+        expect(stopped.state).to.equal('stopped');
+      });
+    });
   });
 });
 

@@ -4,76 +4,74 @@ import { smallMachine } from './lib/cloud.js';
 import { Counter, printedNumber } from './lib/counter.js';
 import { Guest } from './lib/guest.js';
 import { useCloud } from './lib/suite.js';
+import { inEachIsolation } from './lib/variants.js';
 
 describe('The life of a machine', () => {
   const cloud = useCloud();
 
-  it('begins with the CPUs it asked for', async () => {
-    const guest = await cloud().boot('processors', { cpus: 4 });
-    expect(await guest.sh('nproc')).to.equal('4');
-    await guest.machine.delete({ force: true });
-  });
+  inEachIsolation((isolation) => {
+    afterEach(() => cloud().clear());
 
-  it('powers off when the power button is pressed', async () => {
-    const guest = await cloud().boot('button');
-    const stopped = await guest.machine.stop({ timeoutSeconds: 60, thenKill: false });
-    expect(stopped.state).to.equal('stopped');
-    expect(await stopped.logs()).to.contain('flotilla-init ready');
-    await stopped.delete();
-  });
+    it('begins with the CPUs it asked for', async () => {
+      const guest = await cloud().boot('processors', { isolation, cpus: 4 });
+      expect(await guest.sh('nproc')).to.equal('4');
+    });
 
-  it('is stopped after the guest powers itself off', async () => {
-    const machine = await cloud().client.machines.create(
-      smallMachine('poweroff', 'flotilla.then=poweroff', { restartPolicy: { mode: 'never' } }),
-    );
-    const stopped = await machine.waitFor('stopped', { timeoutMs: 120_000 });
-    expect(stopped.data.observed.reason?.code).to.be.oneOf([undefined, 'guest.powered_off']);
-    await stopped.delete();
-  });
+    it('powers off when the power button is pressed', async () => {
+      const guest = await cloud().boot('button', { isolation });
+      const stopped = await guest.machine.stop({ timeoutSeconds: 60, thenKill: false });
+      expect(stopped.state).to.equal('stopped');
+      expect(await stopped.logs()).to.contain('flotilla-init ready');
+    });
 
-  it('stays in the same worker when the guest reboots', async () => {
-    const guest = await cloud().boot('reboot');
-    const pid = (await guest.machine.refresh()).data.observed.workerPid;
-    await guest.reboot();
-    expect((await guest.machine.refresh()).data.observed.workerPid).to.equal(pid);
-    await guest.machine.delete({ force: true });
-  });
+    it('is stopped after the guest powers itself off', async () => {
+      const machine = await cloud().client.machines.create(
+        smallMachine('poweroff', 'flotilla.then=poweroff', { isolation, restartPolicy: { mode: 'never' } }),
+      );
+      const stopped = await machine.waitFor('stopped', { timeoutMs: 120_000 });
+      expect(stopped.data.observed.reason?.code).to.be.oneOf([undefined, 'guest.powered_off']);
+    });
 
-  it('fails with the registers when the guest kernel panics', async () => {
-    const machine = await cloud().client.machines.create(
-      smallMachine('panic', 'panic=0 flotilla.then=panic', { restartPolicy: { mode: 'never' } }),
-    );
-    const failed = await waitForFailure(machine);
-    expect(failed.data.observed.reason?.code).to.equal('guest.panic');
-    expect(failed.data.observed.reason?.registers).to.have.property('rip');
-    await failed.delete({ force: true });
-  });
+    it('stays in the same process when the guest reboots', async () => {
+      const guest = await cloud().boot('reboot', { isolation });
+      const pid = (await guest.machine.refresh()).data.observed.workerPid;
+      expect(pid === cloud().pid, 'lives in the orchestrator').to.equal(isolation === 'in-process');
+      await guest.reboot();
+      expect((await guest.machine.refresh()).data.observed.workerPid).to.equal(pid);
+    });
 
-  it('keeps its disk through stop and start', async () => {
-    const guest = await cloud().boot('keeper', { disks: [{ name: 'data', sizeMiB: 16 }] });
-    await guest.sh("echo 'still here' | dd of=/dev/vda conv=fsync 2>/dev/null");
-    await guest.machine.stop({ timeoutSeconds: 60 });
-    const again = await Guest.attach(await guest.machine.start());
-    expect(await again.sh('head -c 10 /dev/vda')).to.equal('still here');
-    await again.machine.delete({ force: true });
-  });
+    it('fails with the registers when the guest kernel panics', async () => {
+      const machine = await cloud().client.machines.create(
+        smallMachine('panic', 'panic=0 flotilla.then=panic', { isolation, restartPolicy: { mode: 'never' } }),
+      );
+      const failed = await waitForFailure(machine);
+      expect(failed.data.observed.reason?.code).to.equal('guest.panic');
+      expect(failed.data.observed.reason?.registers).to.have.property('rip');
+    });
 
-  it('does not run while it is paused, and goes on where it was', async () => {
-    const witness = await cloud().boot('witness');
-    const guest = await cloud().boot('pause');
-    const counter = await Counter.start(guest);
-    await counter.read(5);
-    const paused = await guest.machine.pause();
-    expect(paused.state).to.equal('paused');
-    const before = await paused.logs();
-    const reached = await printedNumber(paused);
-    // Ten of the paused one's lines would take this long.
-    await witness.sh('sleep 1');
-    expect(await paused.logs()).to.equal(before);
-    await paused.resume();
-    await counter.readBeyond(reached);
-    await guest.machine.delete({ force: true });
-    await witness.machine.delete({ force: true });
+    it('keeps its disk through stop and start', async () => {
+      const guest = await cloud().boot('keeper', { isolation, disks: [{ name: 'data', sizeMiB: 16 }] });
+      await guest.sh("echo 'still here' | dd of=/dev/vda conv=fsync 2>/dev/null");
+      await guest.machine.stop({ timeoutSeconds: 60 });
+      const again = await Guest.attach(await guest.machine.start());
+      expect(await again.sh('head -c 10 /dev/vda')).to.equal('still here');
+    });
+
+    it('does not run while it is paused, and goes on where it was', async () => {
+      const witness = await cloud().boot('witness', { isolation });
+      const guest = await cloud().boot('pause', { isolation });
+      const counter = await Counter.start(guest);
+      await counter.read(5);
+      const paused = await guest.machine.pause();
+      expect(paused.state).to.equal('paused');
+      const before = await paused.logs();
+      const reached = await printedNumber(paused);
+      // Ten of the paused one's lines would take this long.
+      await witness.sh('sleep 1');
+      expect(await paused.logs()).to.equal(before);
+      await paused.resume();
+      await counter.readBeyond(reached);
+    });
   });
 });
 

@@ -8,6 +8,7 @@ import { importSmallGuest } from './lib/images.js';
 import { expectNothingLeft } from './lib/suite.js';
 
 const adoptionLimitMs = withinMs(2_000);
+const interfaces = [{ name: 'eth0', network: 'default' }];
 
 describe('Three machines, when the orchestrator is killed', () => {
   const names = ['one', 'two', 'three'];
@@ -22,8 +23,7 @@ describe('Three machines, when the orchestrator is killed', () => {
     held = hostState();
     cloud = await Cloud.start(newPlaces());
     await importSmallGuest(cloud.client);
-    const network = { interfaces: [{ name: 'eth0', network: 'default' }], commandLine: 'flotilla.net=dhcp' };
-    guests = await Promise.all(names.map((name) => cloud.boot(name, network)));
+    guests = await Promise.all(names.map((name) => cloud.boot(name, { interfaces, commandLine: 'flotilla.net=dhcp' })));
     uptimes = await Promise.all(guests.map(uptime));
     counters = await Promise.all(guests.map((guest) => Counter.start(guest)));
     await Promise.all(counters.map((counter) => counter.read(5)));
@@ -65,6 +65,22 @@ describe('Three machines, when the orchestrator is killed', () => {
     expect(now.rules).to.deep.equal(running.rules);
     expect(now.rules.join('')).to.contain('masquerade');
     expect(now.dnsmasq).to.have.length(running.dnsmasq.length);
+  });
+
+  // Until a machine comes the new one has no cause to touch the network that it found.
+  it('share their network with a machine that comes later, for which nothing of it is doubled or changed', async () => {
+    const later = await cloud.client.machines.create(smallMachine('later', 'flotilla.then=idle', { interfaces }));
+    const now = hostState();
+    expect(
+      now.links.filter((name) => !running.links.includes(name)),
+      'its tap',
+    ).to.have.length(1);
+    expect(now.links).to.include.members([...running.links]);
+    expect(now.workers).to.have.length(running.workers.length + 1);
+    expect(now.dnsmasq).to.have.length(running.dnsmasq.length);
+    const { addresses, routes, rules } = running;
+    expect({ addresses: now.addresses, routes: now.routes, rules: now.rules }).to.deep.equal({ addresses, routes, rules });
+    await later.delete({ force: true });
   });
 
   it('can be stopped and deleted by the new one', async () => {

@@ -82,9 +82,14 @@ export class Cloud {
     await this.exited();
   }
 
+  /** Deletes every machine: what a test that failed has left must not fail the next. */
+  async clear(): Promise<void> {
+    for await (const machine of this.client.machines.list()) await machine.delete({ force: true });
+  }
+
   /** Deletes every machine, ends the orchestrator and removes its files; no machine may have left one, and an image just its own. */
   async destroy(): Promise<void> {
-    for await (const machine of this.client.machines.list()) await machine.delete({ force: true });
+    await this.clear();
     const images = (await this.client.images.list().all()).map(({ id }) => id);
     await this.stop();
     const left = { machines: machineFiles(this.places), images: imageFiles(this.places) };

@@ -1,43 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Console, MachineHandle } from '@flotilla/sdk';
+import { expect } from 'chai';
 
 /** Everything is 25 times slower in the lab. Shorter than the limit of a test, whose error does not say what the console showed. */
 const bootTimeoutMs = 120_000;
 const commandTimeoutMs = 60_000;
 let marks = 0;
 
+/** What one needs to know of a guest to use it. */
+export interface GuestKind {
+  /** The prompt of its root shell. */
+  readonly prompt: RegExp;
+  /** Restarts it, and shows no prompt before it is up again. */
+  readonly reboot: string;
+}
+
+const small: GuestKind = { prompt: /# /, reboot: 'reboot -f' };
+/** Systemd ends what runs in the shell while it goes down; a shell would then ask for the next command. */
+export const debian: GuestKind = { prompt: /root@\S+:\S+# /, reboot: 'systemctl reboot; exec sleep infinity' };
+
 /** A running guest with a root shell on its serial console. */
 export class Guest {
   readonly machine: MachineHandle;
   readonly console: Console;
+  readonly #kind: GuestKind;
 
-  private constructor(machine: MachineHandle, console: Console) {
+  private constructor(machine: MachineHandle, console: Console, kind: GuestKind) {
     this.machine = machine;
     this.console = console;
+    this.#kind = kind;
   }
 
   /** Attaches and waits for the prompt, from the first byte the machine wrote. */
-  static async attach(machine: MachineHandle, options: { readonly prompt?: RegExp; readonly offset?: number } = {}): Promise<Guest> {
-    const console = await machine.console(options.offset === undefined ? {} : { offset: options.offset });
-    const guest = new Guest(machine, console);
-    await guest.prompt(options.prompt);
+  static async attach(machine: MachineHandle, kind: GuestKind = small): Promise<Guest> {
+    const guest = new Guest(machine, await machine.console(), kind);
+    await guest.prompt();
     return guest;
   }
 
   /** Attaches to a guest whose prompt came long ago. */
   static async reattach(machine: MachineHandle, offset: number): Promise<Guest> {
-    return new Guest(machine, await machine.console({ offset }));
+    return new Guest(machine, await machine.console({ offset }), small);
   }
 
-  /** Reboots from within and waits for the next shell; what the old one printed is passed over. */
+  /** Reboots from within and waits for the next shell, which must be that of another boot. */
   async reboot(): Promise<void> {
-    await this.type('reboot -f');
-    await this.console.expect('flotilla-init ready', { timeoutMs: bootTimeoutMs });
+    const before = await this.bootId();
     await this.prompt();
+    await this.type(this.#kind.reboot);
+    await this.prompt();
+    expect(await this.bootId()).not.to.equal(before);
+  }
+
+  /** What the kernel calls its time since it started. */
+  bootId(): Promise<string> {
+    return this.sh('read -r id < /proc/sys/kernel/random/boot_id && echo $id');
   }
 
   /** Waits for a shell prompt. What follows on its line may be a message of the kernel. */
-  async prompt(prompt: RegExp = /# /): Promise<void> {
+  async prompt(prompt: RegExp = this.#kind.prompt): Promise<void> {
     await this.console.expect(prompt, { timeoutMs: bootTimeoutMs });
   }
 

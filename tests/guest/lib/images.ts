@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Flotilla, ImportImage } from '@flotilla/sdk';
 
+/** How a kernel may be packed into a bzImage. */
+export type Compression = 'gzip' | 'bzip2' | 'lzma' | 'xz' | 'lzo' | 'lz4' | 'zstd';
+
 /** What `node guest/build.mjs` prints: where the guest images are. */
 interface Built {
-  readonly kernel: { readonly vmlinux: string; readonly bzImage: string };
+  readonly kernel: { readonly vmlinux: string; readonly bzImage: string; readonly bzImages: Readonly<Record<Compression, string>> };
   readonly initramfs: { readonly initramfs: string };
   readonly debian?: { readonly kernel: string; readonly initrd: string; readonly disk: string; readonly commandLine: string };
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// `flotilla-vmm run`, as a person or a script starts it: no Node, no orchestrator. Its terminal is a pair of pipes.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolveWorkerPath } from '@flotilla/native';
+import { eventually } from './host.js';
+import { builtImages } from './images.js';
+
+const limitMs = 120_000;
+
+/** How it ended. */
+export interface RunEnd {
+  /** Undefined when a signal ended it. */
+  readonly status: number | undefined;
+  /** What the guest wrote on its serial port, and nothing else. */
+  readonly output: string;
+  /** What `flotilla-vmm` said. */
+  readonly said: string;
+}
+
+/** A test that fails half way leaves its machine; the run must end all the same. */
+const running = new Set<ChildProcess>();
+after(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** A machine with the small guest on the terminal. */
+export class Run {
+  readonly #process: ChildProcess;
+  #output = '';
+  #said = '';
+
+  private constructor(process: ChildProcess) {
+    this.#process = process;
+    process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#output += text;
+    });
+    process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#said += text;
+    });
+  }
+
+  /** Starts it with the small guest, whose kernel may be another file, and what the kernel is told besides. */
+  static start(commandLine: string, flags: readonly string[] = [], kernel: string = builtImages().kernel.vmlinux): Run {
+    const { initramfs } = builtImages().initramfs;
+    const guest = ['--kernel', kernel, '--initrd', initramfs, '--cmdline', `console=ttyS0 quiet ${commandLine}`, '--memory', '128M'];
+    const child = spawn(resolveWorkerPath(), ['run', ...guest, ...flags]);
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    return new Run(child);
+  }
+
+  /** Waits until the guest has written `pattern`. */
+  async shows(pattern: RegExp): Promise<void> {
+    await eventually(`the guest writes ${pattern.source}`, limitMs, () => {
+      if (pattern.test(this.#output)) return true;
+      if (this.#process.exitCode !== null) throw new Error(`It ended before: ${this.#output}${this.#said}`);
+      return false;
+    });
+  }
+
+  type(text: string): void {
+    this.#process.stdin?.write(text);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  /** Waits for its end; it is killed when it takes too long, and then has no status. */
+  async end(): Promise<RunEnd> {
+    const late = setTimeout(() => this.#process.kill('SIGKILL'), limitMs);
+    const [status] = (await once(this.#process, 'close')) as [number | null];
+    clearTimeout(late);
+    return { status: status ?? undefined, output: this.#output, said: this.#said };
+  }
+}
