@@ -196,7 +196,7 @@ impl Driver {
             GuestSignal::Reset => self.on_guest_reset(),
             GuestSignal::Panic => {
                 if self.quiesce().is_err() {
-                    return;
+                    return self.tell(MachineEvent::Panic { registers: None });
                 }
                 let registers = self.parts.registers(0).map(|registers| cpu_report(0, &registers));
                 self.on_panic(registers);

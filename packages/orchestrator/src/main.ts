@@ -95,7 +95,7 @@ async function startApiRole(config: Config, log: Log, adopt: boolean): Promise<R
   await database.migrate();
   // Before anything is written to the data directory, the first key too.
   await new Installation(database, agent).claimHost({ adopt }).catch((error: unknown) => {
-    // Without an agent there is nothing yet to take hold of; the reconcilers do it before they do anything else.
+    // Without an agent there is nothing yet to take hold of; the reconcilers do it before they do anything else with the host.
     if (adopt || !(error instanceof ApiError) || error.code !== 'host.unavailable') throw error;
   });
   const api = await startApi({ config, database, agent, log });

@@ -38,7 +38,7 @@ export type Audit = {
      */
     actorId?: string;
     /**
-     * Permission the route needs.
+     * Permission the route needs; `unknown` when the request was refused before its route was known.
      */
     permission: string;
     /**

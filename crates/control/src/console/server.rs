@@ -8,6 +8,7 @@
 //! hands out those that it took before: each of them is served to its end. So a client that gets in gets everything,
 //! and one that comes too late learns so at once and reads what the machine left behind.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -24,11 +25,14 @@ use crate::thread::named;
 
 /// How many readers a console has at once; more are refused.
 const MAX_READERS: usize = 32;
-/// How many connections it has at once. Readers cannot take the places of a writer, and of those who look at what is kept.
+/// How many connections it has at once. Once they have said what they are, readers cannot take the places of a writer, and of
+/// those who look at what is kept.
 const MAX_CONNECTIONS: usize = MAX_READERS + 8;
 /// How long a client may take to say hello, and a blocked step may take before it looks around.
 const STEP: Duration = Duration::from_secs(2);
 const CHUNK: usize = 16 << 10;
+/// How many refused connections stay half open, so that their hello does not meet a closed socket and hide the answer.
+const MAX_REFUSED: usize = 8;
 
 /// A running console server. Dropping it closes the connections and ends its threads.
 pub struct ConsoleServer {
@@ -132,9 +136,15 @@ impl Shared {
 }
 
 fn accept(shared: &Arc<Shared>) {
+    let mut refused = VecDeque::new();
     loop {
         match shared.listener.accept() {
-            Ok((stream, _)) => admit(shared, stream),
+            Ok((stream, _)) => {
+                refused.extend(admit(shared, stream));
+                if refused.len() > MAX_REFUSED {
+                    refused.pop_front();
+                }
+            }
             Err(_) if shared.finishing.load(Ordering::Acquire) => return,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a console connection");
@@ -144,7 +154,8 @@ fn accept(shared: &Arc<Shared>) {
     }
 }
 
-fn admit(shared: &Arc<Shared>, stream: UnixStream) {
+/// Serves a connection, or gives it back, answered and closed for writing.
+fn admit(shared: &Arc<Shared>, stream: UnixStream) -> Option<Arc<UnixStream>> {
     let stream = Arc::new(stream);
     {
         let mut connections = lock(&shared.connections);
@@ -153,7 +164,8 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
             drop(connections);
             // Takes no time: nothing was sent over it.
             let _ = answer(shared, &stream, Status::Full, 0);
-            return;
+            let _ = stream.shutdown(Shutdown::Write);
+            return Some(stream);
         }
         connections.push(Connection { stream: Arc::clone(&stream), reads: false });
     }
@@ -168,6 +180,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     if named("console-out").spawn(serve).is_err() {
         shared.forget(&stream);
     }
+    None
 }
 
 fn serve(shared: &Arc<Shared>, stream: &Arc<UnixStream>) -> io::Result<()> {

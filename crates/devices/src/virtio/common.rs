@@ -48,11 +48,6 @@ impl<S: Service> VirtioCommon<S> {
         &self.queue_max_sizes
     }
 
-    /// Whether an I/O thread runs.
-    pub fn is_active(&self) -> bool {
-        !self.workers().is_empty()
-    }
-
     /// Starts one I/O thread. After an error call [`VirtioCommon::deactivate`] to end those started before.
     pub fn start(&self, thread: &str, service: S, sources: Sources<'_>) -> io::Result<()> {
         let watched = WatchedThread { device: self.name.clone(), threads: Arc::clone(&self.threads) };

@@ -64,9 +64,8 @@ impl<M: Model> Device<M> {
     }
 
     fn stop(&self) {
-        if self.common.is_active() {
-            self.model.stopped(self.common.deactivate());
-        }
+        // Also after an activation that failed half-way: what it agreed to must not outlive it.
+        self.model.stopped(self.common.deactivate());
     }
 }
 

@@ -20,13 +20,13 @@ export async function comeBack(machine: MachineHandle, options: ConsoleOptions, 
       const now = await machine.refresh({ signal, maxRetries: 0 });
       reached = true;
       if (!isSameRun(machine, now)) return undefined;
-      const console = await now.console(options);
+      const console = await now.console({ ...options, signal });
       if (away) say('Connected again.');
       return console;
     } catch (error) {
       if (signal.aborted) return undefined;
       if (!mayPass(error)) throw error;
-      if (Date.now() > deadline) throw notBack(patience, error);
+      if (Date.now() > deadline) throw isOwnPlace(error) ? error : notBack(patience, error);
       // A machine that has just ended is still shown as running for a moment, but has no console.
       const lost = !reached || error instanceof ApiError;
       if (lost && !away) say(`\nThe connection is lost. Trying again for ${patience} s; ^] leaves the console.`);
@@ -53,8 +53,12 @@ function isSameRun(before: MachineHandle, now: MachineHandle): boolean {
 /** What our own old connection still takes while the orchestrator has not missed it. */
 const ownPlaces: readonly string[] = ['console.writer_taken', 'console.full'];
 
+function isOwnPlace(error: unknown): boolean {
+  return error instanceof FlotillaError && ownPlaces.includes(error.code);
+}
+
 /** An orchestrator that is away, stops or starts, and our own old connection that it has not missed yet. */
 function mayPass(error: unknown): boolean {
   if (error instanceof ConnectionError) return error.code !== 'connection.untrusted';
-  return (error instanceof ApiError && error.status >= 500) || (error instanceof FlotillaError && ownPlaces.includes(error.code));
+  return (error instanceof ApiError && error.status >= 500) || isOwnPlace(error);
 }

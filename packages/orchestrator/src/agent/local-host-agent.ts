@@ -226,7 +226,8 @@ export class LocalHostAgent extends HostAgent {
     const files = await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) });
     removed.push(...files.removed, ...(await this.parts.consoles.collect(machines)));
     if (removed.length > 0) this.parts.log.info({ removed }, 'removed what no resource owns');
-    const { setAside } = files;
+    const { setAside, failed } = files;
+    if (failed.length > 0) this.parts.log.error({ failed }, 'could not set aside images or volumes that the database does not know');
     if (setAside.length > 0)
       this.parts.log.warn({ setAside, days: KEPT_DAYS }, 'set aside images or volumes that the database does not know');
     return { removed, setAside };

@@ -23,11 +23,17 @@ export class Reconcilers {
   /** Adopts what runs, goes on with what was interrupted, and begins to listen. */
   async start(): Promise<void> {
     const { runs } = this;
+    let claimed = false; // until then what a host tells may be about another installation's machines
     this.agent.watch((event) => {
+      if (!claimed) return;
       if (event.kind !== 'machine') runs.runLeases();
       if (event.kind !== 'leases') runs.runMachinesOnce();
     }, this.stopped.signal);
-    await runs.adoptMachines(() => this.startUp.settleHost(), this.stopped.signal);
+    await runs.adoptMachines(async () => {
+      const settled = await this.startUp.settleHost();
+      claimed = true;
+      return settled;
+    }, this.stopped.signal);
     if (this.stopped.signal.aborted) return;
     runs.runOrphans();
     await this.hub.listen((events) => {

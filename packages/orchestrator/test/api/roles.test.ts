@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import WebSocket from 'ws';
 import { machine, Orchestrator } from '../support/orchestrator.js';
@@ -58,6 +60,19 @@ describe('api and agent as two processes', () => {
       body: Buffer.alloc(2_000_000, 3),
     });
     expect(response.status).to.equal(201);
+  });
+
+  it('removes the file of a deleted image once an agent that was away is back', async () => {
+    const images = join(flotilla.directory, 'data/host/pools/default/images');
+    const id = String((await flotilla.call('GET', '/v1/images/d')).body['id']);
+    await flotilla.stopAgent();
+    const { body } = await flotilla.call('DELETE', '/v1/images/d');
+    const state = async () => (await flotilla.call('GET', `/v1/operations/${body['id']}`)).body['state'];
+    await flotilla.waitFor('it is tried', async () => (await state()) !== 'pending');
+    await flotilla.startAgent();
+    await flotilla.waitFor('it has succeeded', async () => (await state()) === 'succeeded');
+    expect(existsSync(join(images, id))).to.equal(false);
+    expect(flotilla.setAside()).to.deep.equal([]);
   });
 
   it('frees the name of an upload that the agent has left', async () => {

@@ -64,7 +64,7 @@ export class Console implements AsyncIterable<Uint8Array> {
         queue.end(error);
       },
     };
-    const socket = await openSocket(transport, path, events);
+    const socket = await openSocket(transport, path, events, signal);
     queue.from(socket);
     const onAbort = (): void => socket.close();
     signal?.addEventListener('abort', onAbort, { once: true });

@@ -8,13 +8,19 @@ import type { Socket, SocketEvents } from './socket.js';
 // Named at run time so that a browser bundler leaves these alone.
 const nodeModule = <T>(name: string): Promise<T> => import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`) as Promise<T>;
 
-export async function openNodeSocket(url: string, headers: Record<string, string>, events: SocketEvents): Promise<Socket> {
+export async function openNodeSocket(
+  url: string,
+  headers: Record<string, string>,
+  events: SocketEvents,
+  signal?: AbortSignal,
+): Promise<Socket> {
   const target = new URL(url);
   const secure = target.protocol === 'https:';
   const { request } = await nodeModule<typeof import('node:http')>(secure ? 'https' : 'http');
   const key = btoa(String.fromCharCode(...globalThis.crypto.getRandomValues(new Uint8Array(16))));
   return new Promise((resolve, reject) => {
     const handshake = request(target, {
+      ...(signal === undefined ? {} : { signal }),
       headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': key },
     });
     handshake.on('upgrade', (_response, socket, head) => resolve(attach(socket as NetSocket, head, events)));

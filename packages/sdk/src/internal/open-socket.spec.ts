@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { ByteQueue } from './byte-queue.js';
-import { openBrowserSocket } from './open-socket.js';
+import { openBrowserSocket, openSocket } from './open-socket.js';
 import type { Socket } from './socket.js';
 import { Transport } from './transport.js';
 
@@ -54,5 +57,25 @@ describe('the WebSocket of a browser', () => {
       expect(String(error)).to.contain('closed');
     }
     expect(taken).to.equal(17 * 64 * 1024);
+  });
+});
+
+describe('the WebSocket of Node', () => {
+  it('gives up a handshake that nobody answers when the caller does', async () => {
+    const server = createServer();
+    server.on('upgrade', () => leaving.abort());
+    const leaving = new AbortController();
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const transport = new Transport({ baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, apiKey: 'flo_k' });
+    const events = { text: () => undefined, bytes: () => undefined, close: () => undefined };
+    try {
+      await openSocket(transport, '/c', events, leaving.signal);
+      expect.fail('it opened');
+    } catch (error) {
+      expect(error).to.include({ code: 'connection.failed' });
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 });

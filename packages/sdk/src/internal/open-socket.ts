@@ -8,21 +8,22 @@ import type { Transport } from './transport.js';
 const tryAgainLater = 1013;
 
 /** Opens a WebSocket: Node's own HTTP client where there is Node (it can send the key as a header), else the browser's. */
-export async function openSocket(transport: Transport, path: string, events: SocketEvents): Promise<Socket> {
+export async function openSocket(transport: Transport, path: string, events: SocketEvents, signal?: AbortSignal): Promise<Socket> {
   if (isNode()) {
     const { openNodeSocket } = await import('./node-socket.js');
-    return openNodeSocket(`${transport.baseUrl}${path}`, transport.authorization(), events);
+    return openNodeSocket(`${transport.baseUrl}${path}`, transport.authorization(), events, signal);
   }
-  return openBrowserSocket(transport, path, events);
+  return openBrowserSocket(transport, path, events, signal);
 }
 
 /** Opens the WebSocket of a browser. */
-export function openBrowserSocket(transport: Transport, path: string, events: SocketEvents): Promise<Socket> {
+export function openBrowserSocket(transport: Transport, path: string, events: SocketEvents, signal?: AbortSignal): Promise<Socket> {
   const url = new URL(`${transport.baseUrl}${path}`);
   url.protocol = url.protocol.replace('http', 'ws');
   if (transport.accessToken !== undefined) url.searchParams.set('access_token', transport.accessToken);
   const socket = new WebSocket(url);
   socket.binaryType = 'arraybuffer';
+  signal?.addEventListener('abort', () => socket.close(), { once: true });
   return new Promise((resolve, reject) => {
     let opened = false;
     // It cannot be paused. The reader attaches again at its offset, which does not count what is dropped here.

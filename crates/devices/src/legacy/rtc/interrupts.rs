@@ -277,7 +277,10 @@ impl Shared {
         let (time, now) = (self.clock.unix_time(), self.clock.nanoseconds());
         let Setting { alarm, shift, stopped, .. } = state.setting;
         let enabled = |flag| state.setting.enabled() & flag != 0 && (flag == TICK || !stopped);
-        let next_second = SECOND - u64::from(time.subsec_nanos());
+        // From the second that was looked at: when it is over by now, the next look is at once.
+        let seen = u64::try_from(state.seen.second).unwrap_or_default();
+        let next_second = Duration::from_secs(seen.saturating_add(1)).saturating_sub(time);
+        let next_second = u64::try_from(next_second.as_nanos()).unwrap_or(LONGEST);
         let update = enabled(UPDATE).then_some(next_second);
         let alarm = enabled(ALARM).then(|| alarm.next(state.seen.second.saturating_add(shift))).flatten();
         let alarm = alarm.map(|at| {
@@ -286,8 +289,10 @@ impl Shared {
         });
         let tick =
             enabled(TICK).then(|| state.setting.frequency()).flatten().map(|rate| until_tick(now, rate));
-        let wait = [update, alarm, tick].into_iter().flatten().min()?;
-        Some(now.saturating_add(wait.clamp(SECOND / u64::from(MAX_RATE), LONGEST)))
+        // A wall clock that is slewed may ask for very short waits; ticks are never more than the highest rate.
+        let wall = update.into_iter().chain(alarm).min().map(|wait| wait.max(SECOND / u64::from(MAX_RATE)));
+        let wait = wall.into_iter().chain(tick).min()?;
+        Some(now.saturating_add(wait.min(LONGEST)))
     }
 }
 
@@ -417,6 +422,28 @@ mod tests {
         }
         let most = started.elapsed().as_micros() * u128::from(MAX_RATE) / 1_000_000 + 2;
         assert!((1..=most).contains(&line.edges().into()), "{} of {most}", line.edges());
+    }
+
+    #[test]
+    fn the_next_look_is_at_the_next_tick_or_second_however_late_the_last_one_was() {
+        let (interrupts, _, clock) = still();
+        let due = |interrupts: &Interrupts| interrupts.shared.due(&interrupts.shared.lock());
+        interrupts.set(enabled(TICK, 0x26));
+        clock.nanoseconds.store(100_000, Ordering::SeqCst);
+        assert_eq!(due(&interrupts), Some(976_563), "1024 Hz");
+        interrupts.set(enabled(UPDATE, 0));
+        assert_eq!(due(&interrupts), Some(100_000 + SECOND));
+        for setting in [enabled(UPDATE, 0), alarm(1, ALARM)] {
+            clock.seconds.store(0, Ordering::SeqCst);
+            let (interrupts, _) = on(clock.clone());
+            interrupts.set(setting);
+            clock.seconds.store(1, Ordering::SeqCst);
+            assert_eq!(
+                due(&interrupts),
+                Some(100_000 + SECOND / 1024),
+                "a second began after the look: {setting:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
-import { needingSpace } from '../../common/api-error.js';
+import { ApiError, needingSpace } from '../../common/api-error.js';
+import { untilDone } from '../../common/async.js';
 import type { WriteTransaction } from '../../database/database.js';
 import { HostAgent, type ImageFacts } from '../../host-agent/host-agent.js';
 import type { Operation, Progress } from '../operations/operation.js';
@@ -53,6 +54,11 @@ export class ImageImport implements OperationDefinition {
   }
 }
 
+/** Throws every error but that of an agent that is away. */
+function requireAway(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== 'host.unavailable') throw error;
+}
+
 /** Removes the file of an image whose row is gone already. */
 @Injectable()
 export class ImageDelete implements OperationDefinition {
@@ -61,7 +67,9 @@ export class ImageDelete implements OperationDefinition {
   constructor(private readonly agent: HostAgent) {}
 
   steps(operation: Operation): readonly Step[] {
-    return [{ name: 'remove', run: () => this.agent.removeImage({ id: operation.target.id }) }];
+    // With its row gone, nobody could ask for this again: so it waits for an agent that is away.
+    const remove = () => this.agent.removeImage({ id: operation.target.id });
+    return [{ name: 'remove', run: ({ signal }) => untilDone(remove, signal, requireAway) }];
   }
 
   finish(): Promise<void> {

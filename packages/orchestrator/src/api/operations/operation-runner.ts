@@ -249,7 +249,7 @@ export class OperationRunner {
         return;
       } catch (error) {
         this.log.warn({ err: error, operation: operation.id, step: step.name, attempt }, 'a step could not be taken back');
-        if (attempt >= UNDO_ATTEMPTS) return; // the garbage collector removes what nobody owns
+        if (attempt >= UNDO_ATTEMPTS) return; // the garbage collector removes what is half made, and sets aside what is whole
         await sleep(100 * attempt);
       }
     }

@@ -25,10 +25,11 @@ import { SetAside } from './set-aside.js';
 /** Endings of files that are not complete. */
 const HALF_MADE = [PARTIAL_SUFFIX, '.import'];
 
-/** What a collection did: removed what was half made or kept long enough, set aside what was whole. */
+/** What a collection did: removed what was half made or kept long enough, set aside what was whole, and could not move (why). */
 export interface PoolCollection {
   removed: string[];
   setAside: string[];
+  failed: string[];
 }
 
 /** Storage pool of kind `dir`: one file for each image and volume. What is half made ends in `.partial`. */
@@ -148,6 +149,7 @@ export class DirPool {
     const now = new Date();
     const removed = await this.setAside.expire(now.getTime());
     const setAside: string[] = [];
+    const failed: string[] = [];
     for (const [kind, directory, ids] of [
       ['images', this.images, owned.images],
       ['volumes', this.volumes, owned.volumes],
@@ -159,10 +161,16 @@ export class DirPool {
         if (isHalfMade(name)) {
           await rm(path, { force: true, recursive: true });
           removed.push(path);
-        } else setAside.push(await this.setAside.take(path, kind, now.toISOString()));
+          continue;
+        }
+        try {
+          setAside.push(await this.setAside.take(path, kind, now.toISOString()));
+        } catch (error) {
+          failed.push(`${path}: ${String(error)}`); // one that stays must not keep the others
+        }
       }
     }
-    return { removed, setAside };
+    return { removed, setAside, failed };
   }
 
   private async admit(staged: string, target: string, command: UploadImageCommand, control: CommandControl): Promise<ImageFacts> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect } from 'chai';
@@ -40,6 +40,22 @@ describe('A pool that is collected', () => {
     for (const name of ['volumes/vol-a.partial', 'volumes/.vol-a.partial', 'images/img-a.import', 'images/img-a.import.partial']) put(name);
     const { removed, setAside } = await pool.collect({ volumes: new Set(['vol-a']), images: NOTHING });
     expect([removed.length, setAside, collections()]).to.deep.equal([4, [], []]);
+  });
+
+  it('goes on after a file that cannot be moved, because it lies on another file system', async () => {
+    const elsewhere = mkdtempSync('/dev/shm/flotilla-pool-');
+    try {
+      rmSync(join(directory, 'images'), { recursive: true });
+      symlinkSync(elsewhere, join(directory, 'images'));
+      put('images/img-a');
+      put('volumes/vol-a');
+      const { setAside, failed } = await pool.collect({ volumes: NOTHING, images: NOTHING });
+      expect(setAside.map((path) => basename(path))).to.deep.equal(['vol-a']);
+      expect(failed.join()).to.match(/images\/img-a: .*EXDEV/);
+      expect(readdirSync(elsewhere)).to.deep.equal(['img-a']);
+    } finally {
+      rmSync(elsewhere, { recursive: true });
+    }
   });
 
   it('keeps what was set aside for its time, and leaves what somebody else put there', async () => {

@@ -10,7 +10,8 @@ export class AuditDto {
   @TimeField({ description: 'When.' }) time: string;
   @StringField({ description: 'Name of the API key; `anonymous` without a valid one.' }) actor: string;
   @StringField({ description: 'Id of the API key.', optional: true }) actorId?: string;
-  @StringField({ description: 'Permission the route needs.' }) permission: string;
+  @StringField({ description: 'Permission the route needs; `unknown` when the request was refused before its route was known.' })
+  permission: string;
   @StringField({ description: 'Method; `GET` for a console that was opened to type on it.' }) method: string;
   @StringField({ description: 'Path.' }) path: string;
   @EnumField({ description: 'How it ended: denied for 401 and 403.', values: AUDIT_OUTCOMES }) outcome: string;
