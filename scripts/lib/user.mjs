@@ -67,8 +67,9 @@ export function asUser(act, whole) {
   try {
     return act();
   } catch (error) {
-    if (['EACCES', 'EPERM'].includes(error.code)) throw rootsOwn(whole ?? error.path, user);
-    throw error;
+    if (!['EACCES', 'EPERM'].includes(error.code)) throw error;
+    const path = whole ?? error.path;
+    throw existsSync(path) ? rootsOwn(path, user) : mayNotMake(path, user);
   } finally {
     process.seteuid(0);
     process.setegid(0);
@@ -78,8 +79,8 @@ export function asUser(act, whole) {
 /** Stops, before minutes are spent, at what an earlier run as root has left and their builds cannot replace. */
 export function requireOwn(paths) {
   const user = invokingUser();
-  const foreign = user === undefined ? undefined : paths.find((path) => existsSync(path) && !isOwnedBy(path, user.uid));
-  if (foreign !== undefined) throw rootsOwn(foreign, user);
+  const foreign = user === undefined ? [] : paths.filter((path) => existsSync(path) && !isOwnedBy(path, user.uid));
+  if (foreign.length > 0) throw rootsOwn(foreign.join(' '), user);
 }
 
 /**
@@ -118,6 +119,10 @@ function giveDirectory(path, user, each) {
 
 function rootsOwn(path, { uid, name }) {
   return new Failure(`${path} is not ${name}’s: an earlier run as root has made it`, `Give it back: sudo chown -hR ${uid} ${path}`);
+}
+
+function mayNotMake(path, { uid, gid, name }) {
+  return new Failure(`${name} may not make ${path}`, `Make it for them: sudo install -d -o ${uid} -g ${gid} ${path}`);
 }
 
 function isOwnedBy(path, uid) {

@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { giveToUser, invokingUser } from './user.mjs';
 
@@ -113,10 +113,10 @@ describe('setup by sudo', function () {
   });
 
   it('says at once how to mend what an earlier run as root has left', async () => {
-    mkdirSync(join(clone, 'target'));
+    for (const name of ['target', 'node_modules']) mkdirSync(join(clone, name));
     const { status, said } = await setup();
     assert.equal(status, 1);
-    assert.match(said, /target is not \w+’s: an earlier run as root has made it\n.*sudo chown -hR 65534 .*target\n/);
+    assert.match(said, /an earlier run as root has made it\n.*sudo chown -hR 65534 (?=.*\/target\b).*\/node_modules\b/);
   });
 
   it('says the same of a cache that is root’s', async () => {
@@ -124,6 +124,14 @@ describe('setup by sudo', function () {
     const { status, said } = await setup();
     assert.equal(status, 1);
     assert.match(said, /sudo chown -hR 65534 .*\/home\/\.cache(\/flotilla)?\n/);
+  });
+
+  it('says how to make a cache in a folder where only root may', async () => {
+    const cache = join(folder, 'rooted/cache');
+    mkdirSync(dirname(cache));
+    const { status, said } = await setup({ FLOTILLA_CACHE: cache });
+    assert.equal(status, 1);
+    assert.match(said, /sudo install -d -o 65534 -g 65534 \S+\/rooted\/cache\n/);
   });
 
   it('is root’s work where the clone is root’s, and where nobody called sudo', () => {
