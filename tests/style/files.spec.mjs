@@ -35,6 +35,15 @@ describe('Source files', () => {
     expect(built(run('git', ['ls-files', '-z', '--cached']).split('\0'))).to.deep.equal([]);
   });
 
+  it('are there for each command of a package before anything is built: npm links only such', () => {
+    const ours = new Set(ourFiles());
+    const commands = [...ours]
+      .filter((path) => /^packages\/[^/]+\/package\.json$/.test(path))
+      .flatMap((path) => Object.values(JSON.parse(read(path)).bin ?? {}).map((file) => join(dirname(path), file)));
+    expect(commands).to.include('packages/cli/bin/flotilla.js');
+    expect(commands.filter((path) => !ours.has(path))).to.deep.equal([]);
+  });
+
   it('name no package registry in the npm lock file', () => {
     expect(read('package-lock.json')).not.to.match(/"resolved": "https?:/);
   });

@@ -28,7 +28,7 @@ report('sdk', 'FLOTILLA_SDK', join(modules, '@flotilla', 'sdk'));
 /** The packages of this checkout where npm would put them. */
 function linkCheckout() {
   const packages = fileURLToPath(new URL('../../../packages', import.meta.url));
-  const links = { '@flotilla/cli': 'cli', '@flotilla/sdk': 'sdk', '.bin/flotilla': 'cli/dist/src/main.js' };
+  const links = { '@flotilla/cli': 'cli', '@flotilla/sdk': 'sdk', '.bin/flotilla': 'cli/bin/flotilla.js' };
   for (const [name, target] of Object.entries(links)) {
     if (!existsSync(join(packages, target))) throw new Error(`${join(packages, target)} is missing: run npm run build first`);
     mkdirSync(dirname(join(modules, name)), { recursive: true });

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 import { CommanderError } from 'commander';
 import { exitStatus, describeFailure } from './failure.js';
