@@ -3,7 +3,8 @@
 // in the lab; what it needs to know comes as JSON in FLOTILLA_QUICKSTART.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Flotilla } from '@flotilla/sdk';
@@ -187,10 +188,10 @@ async function report(before) {
 }
 
 async function handOver(orchestrator, machine) {
-  const cli = join(ROOT, 'node_modules/.bin/flotilla');
+  const programs = join(ROOT, 'node_modules/.bin');
   process.stdout.write(`\n${steps.table()}
 The cloud goes on at ${orchestrator.url}${settings.lab ? ' inside the lab' : ` (process ${orchestrator.pid}, log ${orchestrator.log})`}. To go on, as root:
-  export PATH=$PATH:${join(ROOT, 'node_modules/.bin')}
+  export PATH=$PATH:${programs}
   flotilla machine list
   flotilla machine console ${machine.name}      (leave with ^])
   flotilla machine stop ${machine.name}
@@ -200,20 +201,23 @@ The cloud goes on at ${orchestrator.url}${settings.lab ? ' inside the lab' : ` (
     process.stdout.write(`  kill ${orchestrator.pid}                             (ends the orchestrator; machines go on)\n`);
     return 0;
   }
-  const env = {
-    ...process.env,
-    FLOTILLA_URL: orchestrator.url,
-    FLOTILLA_API_KEY: orchestrator.apiKey,
-    PATH: `${process.env.PATH}:${join(cli, '..')}`,
-  };
   if (process.stdin.isTTY) {
-    process.stdout.write('A shell inside the lab follows; its end is the end of the lab.\n');
-    await new Promise((resolve) => spawn('bash', [], { stdio: 'inherit', env }).on('exit', resolve));
+    process.stdout.write('A shell inside the lab follows, which finds `flotilla`; its end is the end of the lab.\n');
+    await shell(orchestrator, programs);
   } else {
     process.stdout.write('The lab stays until ^C.\n');
     await sleep(2 ** 31 - 1, undefined, { signal: interrupted.signal }).catch(() => undefined);
   }
+  await orchestrator.stop(); // as long as it runs we do not end, and neither does the lab
   return 0;
+}
+
+/** The user's own shell settings may set PATH anew, so ours come after them. */
+async function shell({ url, apiKey }, programs) {
+  const settingsFile = join(tmpdir(), 'flotilla-shell');
+  writeFileSync(settingsFile, `[ -f ~/.bashrc ] && . ~/.bashrc\nexport PATH="$PATH:${programs}"\n`);
+  const env = { ...process.env, FLOTILLA_URL: url, FLOTILLA_API_KEY: apiKey };
+  await new Promise((resolve) => spawn('bash', ['--rcfile', settingsFile], { stdio: 'inherit', env }).on('exit', resolve));
 }
 
 await runMain('quickstart', main);
