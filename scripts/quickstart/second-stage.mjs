@@ -217,7 +217,12 @@ async function shell({ url, apiKey }, programs) {
   const settingsFile = join(tmpdir(), 'flotilla-shell');
   writeFileSync(settingsFile, `[ -f ~/.bashrc ] && . ~/.bashrc\nexport PATH="$PATH:${programs}"\n`);
   const env = { ...process.env, FLOTILLA_URL: url, FLOTILLA_API_KEY: apiKey };
-  await new Promise((resolve) => spawn('bash', ['--rcfile', settingsFile], { stdio: 'inherit', env }).on('exit', resolve));
+  const child = spawn('bash', ['--rcfile', settingsFile], { stdio: 'inherit', env });
+  // It does not hear the other signals, and its terminal may be gone.
+  const end = () => child.kill('SIGHUP');
+  interrupted.signal.addEventListener('abort', end);
+  if (interrupted.signal.aborted) end();
+  await new Promise((resolve) => child.on('exit', resolve));
 }
 
 await runMain('quickstart', main);
