@@ -18,7 +18,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, net};
@@ -31,7 +31,7 @@ use crate::event::EventLog;
 use crate::failure::Failure;
 use crate::message::{Call, Handshake, short};
 use crate::socket::{self, Patience, SocketError};
-use crate::thread::named;
+use crate::thread::{lock, named};
 use crate::wire::{self, Request, protocol};
 
 /// How many connections may be in their handshake at once.
@@ -404,10 +404,6 @@ impl Connection {
         self.closed.store(true, Ordering::Release);
         let _ = self.stream.shutdown(net::Shutdown::Both);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

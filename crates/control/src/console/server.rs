@@ -14,14 +14,14 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::hello::{HELLO, Hello, LIVE, Purpose, Status, Welcome};
 use super::writer::{Turn, Writer};
 use super::{Chunk, Endpoint};
-use crate::thread::named;
+use crate::thread::{lock, named};
 
 /// How many readers a console has at once; more are refused.
 const MAX_READERS: usize = 32;
@@ -288,8 +288,4 @@ fn bring_input(shared: &Shared, stream: &Arc<UnixStream>, turn: Option<&Turn>) {
             bytes = bytes.get(taken..).unwrap_or_default();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,6 +19,8 @@ export interface HypervisorSpec {
 
 /** Port to whatever runs machines on this host: the native core, or the fake. All calls are idempotent. */
 export abstract class Hypervisor {
+  protected readonly listeners = new Set<(event: HostEvent) => void>();
+
   /** Adopts every live worker found, and takes over what dead ones have left; to be called once before anything else. */
   abstract adopt(): Promise<void>;
   abstract report(): Promise<HostReport>;
@@ -38,7 +40,16 @@ export abstract class Hypervisor {
   abstract metrics(id: string): Promise<Record<string, number>>;
   /** Opens the console of a live machine. */
   abstract openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole>;
-  /** Listens until the signal. */
-  abstract watch(listener: (event: HostEvent) => void, signal: AbortSignal): void;
   abstract close(): Promise<void>;
+
+  /** Listens until the signal. */
+  watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.listeners.add(listener);
+    signal.addEventListener('abort', () => this.listeners.delete(listener), { once: true });
+  }
+
+  protected tell(event: HostEvent): void {
+    for (const listener of this.listeners) listener(event);
+  }
 }

@@ -81,7 +81,7 @@ export class MachineActions {
   }
 
   private async act(idOrName: string, ifMatch: string | undefined, wish: Wish): Promise<Operation> {
-    const machine = await this.load(idOrName);
+    const machine = await this.repository.load(idOrName);
     checkGeneration(machine, ifMatch);
     const cleared = await this.clearTheWay(machine, wish);
     const kind: OperationKind = `machine.${wish.action}`;
@@ -122,12 +122,6 @@ export class MachineActions {
     const ended = await this.operations.wait(open.id, 60);
     if (ended.endedAt === undefined) throw new MachineBusy(machine, open);
     return open.kind;
-  }
-
-  private async load(idOrName: string): Promise<Machine> {
-    const machine = await this.repository.find(idOrName);
-    if (machine === undefined) throw new MachineNotFound(idOrName);
-    return machine;
   }
 }
 

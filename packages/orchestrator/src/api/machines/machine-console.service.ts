@@ -5,8 +5,6 @@ import { ApiError } from '../../common/api-error.js';
 import { HostAgent, type HostConsole } from '../../host-agent/host-agent.js';
 import type { LogsQuery } from './dto/machine-requests.dto.js';
 import type { MachineMetrics } from './dto/machine.dto.js';
-import type { Machine } from './machine.js';
-import { MachineNotFound } from './machine.errors.js';
 import { MachineRepository } from './machine.repository.js';
 
 /** What the host tells of a machine beside its state: its console and its counters. */
@@ -18,7 +16,7 @@ export class MachineConsole {
   ) {}
 
   async sendLog(idOrName: string, query: LogsQuery, response: Response): Promise<void> {
-    const machine = await this.load(idOrName);
+    const machine = await this.repository.load(idOrName);
     const log = await this.agent.readConsole({
       id: machine.id,
       ...(query.offset === undefined ? {} : { offset: query.offset }),
@@ -32,7 +30,7 @@ export class MachineConsole {
 
   /** Attaches to a live console; fails with machine.not_found, worker.gone or console.writer_taken. */
   async open(idOrName: string, options: { offset?: number; write: boolean; signal: AbortSignal }): Promise<HostConsole> {
-    const machine = await this.load(idOrName);
+    const machine = await this.repository.load(idOrName);
     return this.agent.openConsole(
       { id: machine.id, write: options.write, ...(options.offset === undefined ? {} : { offset: options.offset }) },
       options.signal,
@@ -40,7 +38,7 @@ export class MachineConsole {
   }
 
   async metrics(idOrName: string): Promise<MachineMetrics> {
-    const machine = await this.load(idOrName);
+    const machine = await this.repository.load(idOrName);
     if (machine.observed.state !== 'running' && machine.observed.state !== 'paused') {
       throw new ApiError('machine.state_conflict', {
         detail: `Machine "${machine.name}" is ${machine.observed.state}; only a running one counts.`,
@@ -55,11 +53,5 @@ export class MachineConsole {
       detail: 'The console speaks WebSocket only.',
       remedy: 'Connect with a WebSocket client, or read the log: GET /v1/machines/{machine}/logs.',
     });
-  }
-
-  private async load(idOrName: string): Promise<Machine> {
-    const machine = await this.repository.find(idOrName);
-    if (machine === undefined) throw new MachineNotFound(idOrName);
-    return machine;
   }
 }

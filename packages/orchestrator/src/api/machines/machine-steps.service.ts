@@ -8,7 +8,6 @@ import type { Operation } from '../operations/operation.js';
 import type { Step } from '../operations/operation-definition.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import type { Machine } from './machine.js';
-import { MachineNotFound } from './machine.errors.js';
 import { failureChange, powerOffChange, reasonOf } from './machine-failure.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, type ObservedChange } from './machine-states.service.js';
@@ -201,12 +200,7 @@ export class MachineSteps {
   }
 
   private load(operation: Operation): Promise<Machine> {
-    const known =
-      this.loaded.get(operation) ??
-      this.repository.find(operation.target.id).then((machine) => {
-        if (machine === undefined) throw new MachineNotFound(operation.target.id);
-        return machine;
-      });
+    const known = this.loaded.get(operation) ?? this.repository.load(operation.target.id);
     this.loaded.set(operation, known);
     return known;
   }

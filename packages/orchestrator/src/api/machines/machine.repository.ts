@@ -2,6 +2,7 @@
 import type { LabelledPage } from '../../common/paging.js';
 import type { Executor } from '../../database/database.js';
 import type { Machine, MachineState } from './machine.js';
+import { MachineNotFound } from './machine.errors.js';
 
 /** Where machines are kept. */
 export abstract class MachineRepository {
@@ -19,4 +20,11 @@ export abstract class MachineRepository {
   /** Machines that should run or are seen doing something: those the reconciler looks at. */
   abstract active(): Promise<Machine[]>;
   abstract countByState(): Promise<Record<string, number>>;
+
+  /** The same as `find`; fails with `machine.not_found`. */
+  async load(idOrName: string, db?: Executor): Promise<Machine> {
+    const machine = await this.find(idOrName, db);
+    if (machine === undefined) throw new MachineNotFound(idOrName);
+    return machine;
+  }
 }

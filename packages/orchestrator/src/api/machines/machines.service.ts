@@ -8,7 +8,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type MachineDto, toMachineDto } from './dto/machine.dto.js';
 import type { CreateMachine, UpdateMachine } from './dto/machine-requests.dto.js';
 import type { Machine } from './machine.js';
-import { MachineNameTaken, MachineNotFound, PreconditionFailed } from './machine.errors.js';
+import { MachineNameTaken, PreconditionFailed } from './machine.errors.js';
 import { MachinePlanner, type MachinePlan, toPolicy } from './machine-plan.service.js';
 import { MachineRepository } from './machine.repository.js';
 import { targetOf } from './machine-states.service.js';
@@ -57,13 +57,12 @@ export class MachinesService {
   }
 
   async get(idOrName: string): Promise<MachineDto> {
-    return this.toDto(await this.load(idOrName));
+    return this.toDto(await this.repository.load(idOrName));
   }
 
   async update(idOrName: string, body: UpdateMachine, ifMatch: string | undefined): Promise<MachineDto> {
     return this.database.write(async (tx) => {
-      const machine = await this.repository.find(idOrName, tx.db);
-      if (machine === undefined) throw new MachineNotFound(idOrName);
+      const machine = await this.repository.load(idOrName, tx.db);
       checkGeneration(machine, ifMatch);
       if (body.labels !== undefined) machine.labels = body.labels;
       if (body.restartPolicy !== undefined) machine.spec.restartPolicy = toPolicy(body.restartPolicy);
@@ -73,12 +72,6 @@ export class MachinesService {
       tx.emit({ kind: 'machine.updated', target: targetOf(machine), data: { generation: machine.generation } });
       return this.toDto(machine);
     });
-  }
-
-  private async load(idOrName: string): Promise<Machine> {
-    const machine = await this.repository.find(idOrName);
-    if (machine === undefined) throw new MachineNotFound(idOrName);
-    return machine;
   }
 
   private toDto(machine: Machine): MachineDto {

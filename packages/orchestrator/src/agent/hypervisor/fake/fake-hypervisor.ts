@@ -8,7 +8,6 @@ import {
   CONSOLE_WRITER_TAKEN,
   type ConsoleLog,
   type HostConsole,
-  type HostEvent,
   type HostReport,
   type MachineObservation,
 } from '../../../host-agent/host-agent.js';
@@ -24,7 +23,6 @@ interface StoredGuest {
 /** Machines that only pretend. They are kept as files, so they outlive the process as real workers do. */
 export class FakeHypervisor extends Hypervisor {
   private readonly guests = new Map<string, FakeGuest>();
-  private readonly listeners = new Set<(event: HostEvent) => void>();
   private nextPid = 4_194_400; // above pid_max, so that nobody can hit a real process
 
   constructor(private readonly directory: string) {
@@ -167,12 +165,6 @@ export class FakeHypervisor extends Hypervisor {
     });
   }
 
-  override watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {
-    if (signal.aborted) return;
-    this.listeners.add(listener);
-    signal.addEventListener('abort', () => this.listeners.delete(listener), { once: true });
-  }
-
   override close(): Promise<void> {
     this.listeners.clear();
     return Promise.resolve();
@@ -181,7 +173,7 @@ export class FakeHypervisor extends Hypervisor {
   private makeGuest(spec: HypervisorSpec, pid: number): FakeGuest {
     const guest = new FakeGuest(spec, pid, (ended) => {
       void rm(this.path(ended.spec.id), { force: true });
-      for (const listener of this.listeners) listener({ kind: 'machine', machine: observe(ended) });
+      this.tell({ kind: 'machine', machine: observe(ended) });
     });
     this.guests.set(spec.id, guest);
     return guest;

@@ -7,7 +7,6 @@ import {
   CONSOLE_WRITER_TAKEN,
   type ConsoleLog,
   type HostConsole,
-  type HostEvent,
   type HostReport,
   type MachineExitFacts,
   type MachineObservation,
@@ -31,7 +30,6 @@ export interface NativeOptions {
 export class NativeHypervisor extends Hypervisor {
   private readonly held = new Map<string, HeldMachine>();
   private readonly adoption: Adoption;
-  private readonly listeners = new Set<(event: HostEvent) => void>();
   /** Until when (`performance.now()`) a worker that could not be adopted is left in peace. */
   private readonly tried = new Map<string, number>();
 
@@ -182,12 +180,6 @@ export class NativeHypervisor extends Hypervisor {
     }
   }
 
-  override watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {
-    if (signal.aborted) return;
-    this.listeners.add(listener);
-    signal.addEventListener('abort', () => this.listeners.delete(listener), { once: true });
-  }
-
   override async close(): Promise<void> {
     this.listeners.clear();
     for (const held of this.held.values()) {
@@ -258,10 +250,6 @@ export class NativeHypervisor extends Hypervisor {
     held.state = 'stopped';
     held.exit = exit;
     this.tell({ kind: 'machine', machine: observe(held) });
-  }
-
-  private tell(event: HostEvent): void {
-    for (const listener of this.listeners) listener(event);
   }
 
   private live(id: string): ConnectedMachine {
