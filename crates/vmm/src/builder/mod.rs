@@ -4,7 +4,7 @@
 //! ```text
 //!   kernel ─▶ boot plan ┐
 //!   memory ─────────────┼─▶ VM, interrupt controllers ─▶ buses ─▶ legacy devices ─▶ PCI root ─▶ vCPUs
-//!   /dev/kvm ───────────┘                                          [legacy]         [pci]
+//!   /dev/kvm ───────────┘                                          [legacy]         [pci], with the devices of [virtio]
 //! ```
 //!
 //! Nothing runs when this returns: devices are as after power-on, vCPU threads wait for their first order.
@@ -12,6 +12,7 @@
 mod kernel;
 mod legacy;
 mod pci;
+mod virtio;
 
 use std::sync::Arc;
 
@@ -79,7 +80,8 @@ pub fn build(
         threads: Arc::new(IoThreads { hook: options.on_thread_start.clone(), inbox: Arc::clone(inbox) }),
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
-    pci::add(&mut frame, spec, disks, taps, legacy.reset_control)?;
+    let devices = virtio::devices(spec, disks, taps, &frame.threads)?;
+    pci::add(&mut frame, devices, legacy.reset_control)?;
     let Frame { ports, mmio, devices, .. } = frame;
     let routes = Arc::new(Routes { ports, memory: mmio, counters: ExitCounters::default() });
     let vcpus = create_vcpus(&vm, spec.cpus, &routes, inbox, options.on_thread_start.as_ref())?;

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The PCI root with its bridges and the virtio devices, in their fixed order: rng, disks, interfaces.
+//! The PCI root with its bridges, and the virtio devices behind functions of their own.
 
-use std::collections::hash_map::RandomState;
-use std::fs::File;
-use std::hash::{BuildHasher, Hasher};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use flotilla_boot::layout::{ECAM, PCI_WINDOW_32, Window, port};
@@ -17,70 +13,27 @@ use flotilla_devices::pci::memory::{PciMemory, Placement};
 use flotilla_devices::pci::ranges::RangeAllocator;
 use flotilla_devices::pci::root::{Bdf, ConfigPorts, PciRoot};
 use flotilla_devices::transport::pci::device::{VirtioPci, VirtioPciParts};
-use flotilla_devices::virtio::block::device::Block;
-use flotilla_devices::virtio::net::device::Net;
-use flotilla_devices::virtio::rng::device::Rng;
-use flotilla_devices::virtio::rng::source::HostEntropy;
-use flotilla_spec::code::ErrorCode;
-use flotilla_spec::{DiskSpec, InterfaceSpec, MacAddress, ValidSpec, Violation};
 
 use super::{Frame, layout_fault};
 use crate::error::BuildError;
-use crate::resources::{disk_backend, tap_backend};
 
 /// Device number of the ISA bridge; virtio devices count from 1 and must stay below.
 const ISA_BRIDGE: u8 = 0x1f;
 const CONFIG_PORTS_LEN: u64 = 8;
 
-/// Adds everything on the PCI bus. `reset_control` is port 0xcf9, which lies among the configuration ports.
+/// Adds everything on the PCI bus: bridges, then `devices` in their order. `reset_control` is port 0xcf9, which lies among
+/// the configuration ports.
 pub fn add(
     frame: &mut Frame,
-    spec: &ValidSpec,
-    disks: Vec<File>,
-    taps: Vec<OwnedFd>,
+    devices: Vec<Arc<dyn VirtioDevice>>,
     reset_control: Arc<dyn BusDevice>,
 ) -> Result<(), BuildError> {
     let mut bus = PciBus::new(frame)?;
     bus.insert_fixed(frame)?;
-    if spec.rng {
-        let rng = Rng::new("rng0", Arc::new(HostEntropy));
-        bus.add_virtio(frame, Arc::new(rng.watched_by(Arc::clone(&frame.threads))))?;
-    }
-    for (index, (disk, file)) in spec.disks.iter().zip(disks).enumerate() {
-        let block = disk_device(disk, file, &format!("$.disks[{index}].source"))?;
-        bus.add_virtio(frame, Arc::new(block.watched_by(Arc::clone(&frame.threads))))?;
-    }
-    for (index, (interface, tap)) in spec.interfaces.iter().zip(taps).enumerate() {
-        let net = interface_device(interface, tap, &format!("$.interfaces[{index}]"))?;
-        bus.add_virtio(frame, Arc::new(net.watched_by(Arc::clone(&frame.threads))))?;
+    for device in devices {
+        bus.add_virtio(frame, device)?;
     }
     bus.connect(frame, reset_control)
-}
-
-fn disk_device(spec: &DiskSpec, file: File, field: &str) -> Result<Block, BuildError> {
-    let backend = disk_backend(file, spec.read_only, field).map_err(BuildError::Resource)?;
-    let serial = spec.serial.as_deref().unwrap_or(spec.id.as_str());
-    let block = Block::new(format!("disk:{}", spec.id), Arc::new(backend), serial);
-    block.map_err(|source| BuildError::Host { step: "open a queue on a disk", source })
-}
-
-fn interface_device(spec: &InterfaceSpec, tap: OwnedFd, field: &str) -> Result<Net, BuildError> {
-    let backend = tap_backend(tap, &format!("{field}.tap")).map_err(BuildError::Resource)?;
-    let mac = spec.mac.map_or_else(random_mac, MacAddress::octets);
-    let net = Net::new(format!("net:{}", spec.id), Arc::new(backend), mac);
-    net.map_err(|error| {
-        let violation = Violation::new(ErrorCode::SpecMacInvalid, format!("{field}.mac"), error.to_string());
-        BuildError::Resource(violation)
-    })
-}
-
-/// A locally administered address that is most likely nobody else's.
-fn random_mac() -> [u8; 6] {
-    // Each `RandomState` has keys of its own from the host's random number generator.
-    let mut mac = RandomState::new().build_hasher().finish().to_le_bytes();
-    mac[0] = 0x02;
-    let [mac @ .., _, _] = mac;
-    mac
 }
 
 /// The bus under construction.

@@ -2,8 +2,8 @@
 //! The common configuration structure (virtio 1.2 §4.1.4.3): registers, and who may write them when.
 
 use super::interrupt::Interrupts;
-use super::negotiation::{DEVICE_NEEDS_RESET, Negotiation, StatusChange};
-use super::queues::{QueueRegisters, is_size};
+use crate::transport::negotiation::{DEVICE_NEEDS_RESET, Negotiation, StatusChange};
+use crate::transport::queues::{QueueRegisters, is_size};
 
 /// A register of `struct virtio_pci_common_cfg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,15 +13,13 @@ use flotilla_memory::GuestMemory;
 use thiserror::Error;
 
 use super::common::Common;
-use super::doorbells::DoorbellSet;
 use super::interrupt::Interrupts;
 use super::layout::{
     BAR_SIZE, COMMON_LEN, DEVICE, DEVICE_LEN, ISR, MAX_QUEUES, MSIX_CONTROL, NOTIFY, NOTIFY_LEN,
     NOTIFY_MULTIPLIER, PENDING, TABLE, WINDOW_BAR, WINDOW_DATA, WINDOW_LEN, WINDOW_OFFSET, config_space,
+    doorbell,
 };
 use super::metrics::PciMetrics;
-use super::negotiation::StatusChange;
-use super::queues::{NO_VECTOR, is_size};
 use super::registers::{Function, Transport};
 use super::state::{KIND, PciState, VERSION, impossible};
 use crate::pci::PciFunction;
@@ -29,6 +27,9 @@ use crate::pci::bar::Bar;
 use crate::pci::config::{BAR0, COMMAND, COMMAND_MEMORY, ConfigSpace};
 use crate::pci::memory::{MapError, PciMemory, Placement};
 use crate::pci::msix::Msix;
+use crate::transport::doorbells::DoorbellSet;
+use crate::transport::negotiation::StatusChange;
+use crate::transport::queues::{NO_VECTOR, is_size};
 
 /// What a function is built from.
 pub struct VirtioPciParts<'a> {
@@ -104,7 +105,8 @@ impl VirtioPci {
         let metrics = Arc::new(PciMetrics::default());
         let host = |source| VirtioPciError::Host { device: name(), source };
         let msix = Msix::new(vectors, msi, Arc::clone(&metrics.msi_failures)).map_err(host)?;
-        let doorbells = DoorbellSet::new(sizes.len(), doorbells, Arc::clone(&metrics.doorbell_failures));
+        let doorbells =
+            DoorbellSet::new(sizes.len(), doorbell, doorbells, Arc::clone(&metrics.doorbell_failures));
         let doorbells = doorbells.map_err(host)?;
         let address = pci_memory.place(BAR_SIZE, placement);
         let address = address.map_err(|source| VirtioPciError::Place { device: name(), source })?;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flotilla_device_model::virtio::VirtioInterrupt;
 
 use super::metrics::PciMetrics;
-use super::queues::NO_VECTOR;
 use crate::pci::msix::Msix;
+use crate::transport::queues::NO_VECTOR;
 
 /// ISR bit 0: used buffers (virtio 1.2 §4.1.4.5).
 const ISR_QUEUE: u8 = 1;

@@ -62,6 +62,13 @@ pub fn config_space(device_type: u32, bar: &Bar, address: u64, msix: &Msix) -> C
     space
 }
 
+/// The doorbell of a queue, when the BAR is at `base`. Each has an address of its own.
+pub fn doorbell(base: u64, queue: usize) -> (u64, Option<u32>) {
+    let queue = u64::try_from(queue).unwrap_or(u64::MAX);
+    let offset = queue.saturating_mul(u64::from(NOTIFY_MULTIPLIER));
+    (base.saturating_add(NOTIFY).saturating_add(offset), None)
+}
+
 /// Class code, subclass and interface by device type.
 fn class(device_type: u32) -> u64 {
     match device_type {

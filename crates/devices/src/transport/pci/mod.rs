@@ -24,12 +24,9 @@
 
 mod common;
 pub mod device;
-mod doorbells;
 mod interrupt;
 mod layout;
 mod metrics;
-mod negotiation;
-mod queues;
 mod registers;
 mod state;
 #[cfg(test)]

@@ -8,11 +8,11 @@ use virtio_queue::QueueState;
 use super::common::Common;
 use super::interrupt::Interrupts;
 use super::layout::{BAR_SIZE, MSIX_CONTROL};
-use super::negotiation::DRIVER_OK;
-use super::queues::{NO_VECTOR, QueueRegisters, is_size};
 use super::registers::{Function, Transport};
 use crate::pci::config::{COMMAND, COMMAND_MEMORY};
 use crate::pci::msix::MsixState;
+use crate::transport::negotiation::DRIVER_OK;
+use crate::transport::queues::{NO_VECTOR, QueueRegisters, is_size};
 
 pub const KIND: &str = "virtio-pci";
 pub const VERSION: u32 = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The doorbells of a function: an eventfd per queue, bound to the notify registers while the device is active and
-//! its BAR is mapped. At all other times, and when the host refuses, a doorbell arrives as an ordinary write.
+//! The doorbells of a device: an eventfd per queue, bound to the notify registers while the device is active and its
+//! registers are mapped. At all other times, and when the host refuses, a doorbell arrives as an ordinary write.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,17 +9,20 @@ use flotilla_device_model::metrics::Counter;
 use flotilla_device_model::virtio::Doorbells;
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use super::layout::{NOTIFY, NOTIFY_MULTIPLIER};
+/// The address of a queue's doorbell when the registers are mapped at an address, and the value that rings it where all
+/// queues share one.
+pub type DoorbellPlace = fn(base: u64, queue: usize) -> (u64, Option<u32>);
 
 #[derive(Default)]
 struct Binding {
     base: Option<u64>,
     active: bool,
-    /// BAR address that the first `count` doorbells are bound at.
+    /// Address of the registers that the first `count` doorbells are bound at.
     bound: Option<(u64, usize)>,
 }
 
 pub struct DoorbellSet {
+    place: DoorbellPlace,
     doorbells: Arc<dyn Doorbells>,
     events: Vec<Arc<EventFd>>,
     binding: Mutex<Binding>,
@@ -27,10 +30,15 @@ pub struct DoorbellSet {
 }
 
 impl DoorbellSet {
-    pub fn new(count: usize, doorbells: Arc<dyn Doorbells>, failures: Arc<Counter>) -> io::Result<Self> {
+    pub fn new(
+        count: usize,
+        place: DoorbellPlace,
+        doorbells: Arc<dyn Doorbells>,
+        failures: Arc<Counter>,
+    ) -> io::Result<Self> {
         let events =
             (0..count).map(|_| EventFd::new(EFD_NONBLOCK).map(Arc::new)).collect::<io::Result<_>>()?;
-        Ok(Self { doorbells, events, binding: Mutex::new(Binding::default()), failures })
+        Ok(Self { place, doorbells, events, binding: Mutex::new(Binding::default()), failures })
     }
 
     /// The eventfd of a queue.
@@ -44,7 +52,7 @@ impl DoorbellSet {
         self.events.get(queue).map(|event| event.write(1)).is_some()
     }
 
-    /// The BAR answers at `base` from now on.
+    /// The registers answer at `base` from now on.
     pub fn set_base(&self, base: Option<u64>) {
         self.change(|binding| binding.base = base);
     }
@@ -79,7 +87,8 @@ impl DoorbellSet {
     /// Binds all doorbells or none; their number.
     fn bind(&self, base: u64) -> usize {
         for (queue, event) in self.events.iter().enumerate() {
-            if self.doorbells.attach(address(base, queue), None, event).is_err() {
+            let (address, value) = (self.place)(base, queue);
+            if self.doorbells.attach(address, value, event).is_err() {
                 self.failures.increment();
                 self.unbind(base, queue);
                 return 0;
@@ -90,7 +99,8 @@ impl DoorbellSet {
 
     fn unbind(&self, base: u64, count: usize) {
         for (queue, event) in self.events.iter().enumerate().take(count) {
-            if self.doorbells.detach(address(base, queue), None, event).is_err() {
+            let (address, value) = (self.place)(base, queue);
+            if self.doorbells.detach(address, value, event).is_err() {
                 self.failures.increment();
             }
         }
@@ -103,22 +113,23 @@ impl Drop for DoorbellSet {
     }
 }
 
-fn address(base: u64, queue: usize) -> u64 {
-    let queue = u64::try_from(queue).unwrap_or(u64::MAX);
-    base.saturating_add(NOTIFY).saturating_add(queue.saturating_mul(u64::from(NOTIFY_MULTIPLIER)))
-}
-
 #[cfg(test)]
 mod tests {
     use flotilla_testing::doorbells::FakeDoorbells;
 
     use super::*;
 
+    const NOTIFY: u64 = 0x50;
+
+    fn place(base: u64, queue: usize) -> (u64, Option<u32>) {
+        (base + NOTIFY + 4 * queue as u64, None)
+    }
+
     #[test]
     fn binds_all_or_none() {
         let host = Arc::new(FakeDoorbells::default());
         let failures = Arc::new(Counter::default());
-        let set = DoorbellSet::new(2, host.clone(), Arc::clone(&failures)).unwrap();
+        let set = DoorbellSet::new(2, place, host.clone(), Arc::clone(&failures)).unwrap();
         host.refuse_from(Some(NOTIFY + 4));
         set.set_active(true);
         set.set_base(Some(0));

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The command line.
+//! The command line. Flags with options of their own have a file each.
+
+mod disk;
+mod interface;
+mod policy;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use flotilla_spec::id::{DiskId, InterfaceId};
-use flotilla_spec::{BootProtocol, CrashPolicy, DiskFormat, DiskSpec, FileSource};
-use flotilla_spec::{InterfaceSpec, MemorySize, RebootPolicy, SerialSpec, TapSource};
+use clap::{Args, Parser, Subcommand};
+use flotilla_spec::{FileSource, MemorySize, SerialSpec};
 
 use crate::exit;
+
+use disk::{Disk, disk};
+use interface::{Interface, interface};
+use policy::{OnCrash, OnReboot, Protocol};
 
 /// Runs one virtual machine on Linux KVM.
 #[derive(Debug, Parser)]
@@ -85,104 +91,6 @@ pub struct RunOptions {
     pub on_triple_fault: OnCrash,
 }
 
-/// How the kernel is entered.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Protocol {
-    /// As the file offers
-    Auto,
-    /// The PVH entry point of an ELF file
-    Pvh,
-    /// The 64-bit Linux boot protocol
-    Linux,
-}
-
-/// What follows a guest reset.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum OnReboot {
-    /// Start the guest again
-    Restart,
-    /// End with status 12
-    Stop,
-}
-
-/// What follows a guest crash.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum OnCrash {
-    /// End with the status of the crash
-    Stop,
-    /// Start the guest again
-    Restart,
-    /// Leave the machine paused
-    Pause,
-}
-
-impl From<Protocol> for BootProtocol {
-    fn from(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Auto => Self::Auto,
-            Protocol::Pvh => Self::Pvh,
-            Protocol::Linux => Self::Linux,
-        }
-    }
-}
-
-impl From<OnReboot> for RebootPolicy {
-    fn from(policy: OnReboot) -> Self {
-        match policy {
-            OnReboot::Restart => Self::Restart,
-            OnReboot::Stop => Self::Stop,
-        }
-    }
-}
-
-impl From<OnCrash> for CrashPolicy {
-    fn from(policy: OnCrash) -> Self {
-        match policy {
-            OnCrash::Stop => Self::Stop,
-            OnCrash::Restart => Self::Restart,
-            OnCrash::Pause => Self::Pause,
-        }
-    }
-}
-
-/// `--disk`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disk {
-    path: String,
-    read_only: bool,
-    serial: Option<String>,
-    id: Option<String>,
-}
-
-impl Disk {
-    /// The disk at position `index`.
-    pub fn into_spec(self, index: usize) -> DiskSpec {
-        DiskSpec {
-            id: DiskId(self.id.unwrap_or_else(|| format!("disk{index}"))),
-            source: FileSource::Path(self.path.into()),
-            format: DiskFormat::Raw,
-            read_only: self.read_only,
-            serial: self.serial,
-        }
-    }
-}
-
-/// `--net`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    tap: String,
-    mac: Option<flotilla_spec::MacAddress>,
-    id: Option<String>,
-}
-
-impl Interface {
-    /// The interface at position `index`.
-    pub fn into_spec(self, index: usize) -> InterfaceSpec {
-        let id = InterfaceId(self.id.unwrap_or_else(|| format!("net{index}")));
-        InterfaceSpec { id, tap: TapSource::Name(self.tap), mac: self.mac }
-    }
-}
-
 fn memory(text: &str) -> Result<MemorySize, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (text.get(..at), 10),
@@ -193,42 +101,6 @@ fn memory(text: &str) -> Result<MemorySize, String> {
     let number = digits.and_then(|digits| digits.parse::<u64>().ok());
     let bytes = number.and_then(|number| number.checked_mul(1 << shift));
     bytes.map(MemorySize).ok_or_else(|| "give a number of bytes, or one with suffix K, M or G".to_owned())
-}
-
-fn disk(text: &str) -> Result<Disk, String> {
-    let (mut path, mut format) = (None, None);
-    let mut disk = Disk { path: String::new(), read_only: false, serial: None, id: None };
-    for part in text.split(',') {
-        match part.split_once('=') {
-            Some(("path", value)) => path = Some(value.to_owned()),
-            Some(("format", value)) => format = Some(value),
-            Some(("serial", value)) => disk.serial = Some(value.to_owned()),
-            Some(("id", value)) => disk.id = Some(value.to_owned()),
-            None if part == "readonly" => disk.read_only = true,
-            _ => return Err(format!("{part:?} is no option of a disk: path, format, readonly, serial, id")),
-        }
-    }
-    disk.path = path.ok_or("path= is missing")?;
-    match format {
-        Some("raw") => Ok(disk),
-        Some(other) => Err(format!("format {other:?} is unknown: raw is the one there is")),
-        None => Err("format=raw is missing: the format of a disk is never guessed".to_owned()),
-    }
-}
-
-fn interface(text: &str) -> Result<Interface, String> {
-    let mut tap = None;
-    let mut interface = Interface { tap: String::new(), mac: None, id: None };
-    for part in text.split(',') {
-        match part.split_once('=') {
-            Some(("tap", value)) => tap = Some(value.to_owned()),
-            Some(("mac", value)) => interface.mac = Some(value.parse().map_err(|error| format!("{error}"))?),
-            Some(("id", value)) => interface.id = Some(value.to_owned()),
-            _ => return Err(format!("{part:?} is no option of an interface: tap, mac, id")),
-        }
-    }
-    interface.tap = tap.ok_or("tap= is missing")?;
-    Ok(interface)
 }
 
 fn serial(text: &str) -> Result<SerialSpec, String> {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The specification itself: a file for each part of a machine.
+
+mod boot;
+mod disk;
+mod interface;
+mod policy;
+mod serial;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::MemorySize;
+
+pub use boot::{BootProtocol, BootSpec};
+pub use disk::{DiskFormat, DiskSpec};
+pub use interface::InterfaceSpec;
+pub use policy::{CrashPolicy, RebootPolicy};
+pub use serial::SerialSpec;
+
+/// What a machine shall be. Unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MachineSpec {
+    /// Number of virtual CPUs, 1 to 32.
+    pub cpus: u32,
+    /// Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has.
+    pub memory: MemorySize,
+    /// What the machine boots.
+    pub boot: BootSpec,
+    /// Disks in the order the guest sees them, at most 16. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<DiskSpec>>", optional)]
+    pub disks: Vec<DiskSpec>,
+    /// Network interfaces in the order the guest sees them, at most 8. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<InterfaceSpec>>", optional)]
+    pub interfaces: Vec<InterfaceSpec>,
+    /// Where the first serial port leads. Default: the console of the machine.
+    #[serde(default)]
+    #[ts(as = "Option<SerialSpec>", optional)]
+    pub serial: SerialSpec,
+    /// Whether the machine has a virtio entropy device. Default: true.
+    #[serde(default = "yes")]
+    #[ts(as = "Option<bool>", optional)]
+    pub rng: bool,
+    /// What follows when the guest resets the machine. Default: restart.
+    #[serde(default)]
+    #[ts(as = "Option<RebootPolicy>", optional)]
+    pub on_reboot: RebootPolicy,
+    /// What follows when the guest kernel reports a panic. Default: stop.
+    #[serde(default)]
+    #[ts(as = "Option<CrashPolicy>", optional)]
+    pub on_panic: CrashPolicy,
+    /// What follows a triple fault of a virtual CPU. Default: stop.
+    #[serde(default)]
+    #[ts(as = "Option<CrashPolicy>", optional)]
+    pub on_triple_fault: CrashPolicy,
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Network interfaces.
+
+use std::collections::HashSet;
+
+use super::{Faults, check_id, check_unique};
+use crate::code::ErrorCode;
+use crate::{InterfaceSpec, TapSource};
+
+/// The most network interfaces of a machine.
+pub const MAX_INTERFACES: usize = 8;
+/// IFNAMSIZ without the NUL.
+const MAX_LINK_NAME: usize = 15;
+
+pub(super) fn check_interfaces(faults: &mut Faults, interfaces: &[InterfaceSpec]) {
+    if interfaces.len() > MAX_INTERFACES {
+        let message = format!("{} interfaces are more than {MAX_INTERFACES}", interfaces.len());
+        faults.add(ErrorCode::SpecTooManyInterfaces, "$.interfaces", message);
+    }
+    let mut ids = HashSet::new();
+    let mut addresses = HashSet::new();
+    let mut taps = HashSet::new();
+    for (index, interface) in interfaces.iter().enumerate() {
+        let path = format!("$.interfaces[{index}]");
+        check_id(faults, &path, interface.id.as_str(), &mut ids);
+        check_tap(faults, &format!("{path}.tap"), &interface.tap, &mut taps);
+        let Some(mac) = interface.mac else { continue };
+        let path = format!("{path}.mac");
+        if !mac.is_usable() {
+            faults.add(ErrorCode::SpecMacInvalid, &path, format!("{mac} is zero or a group address"));
+        }
+        check_unique(faults, ErrorCode::SpecMacDuplicate, &path, mac, &mut addresses);
+    }
+}
+
+fn check_tap<'a>(faults: &mut Faults, path: &str, tap: &'a TapSource, seen: &mut HashSet<&'a str>) {
+    let TapSource::Name(name) = tap else { return };
+    let path = format!("{path}.name");
+    let printable = name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'%'));
+    if name.is_empty() || name.len() > MAX_LINK_NAME || !printable || matches!(name.as_str(), "." | "..") {
+        faults.add(ErrorCode::SpecTapInvalid, &path, "Text is not the name of a network link");
+    }
+    check_unique(faults, ErrorCode::SpecTapInvalid, &path, name.as_str(), seen);
+}
