@@ -8,7 +8,7 @@ use flotilla_spec::{InterfaceSpec, MacAddress, TapSource};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
     tap: String,
-    mac: Option<MacAddress>,
+    pub(super) mac: Option<MacAddress>,
     id: Option<String>,
 }
 
