@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use flotilla_boot::{PlanOptions, Protocol, Sources, plan};
+use flotilla_boot::{MachineKind, PlanOptions, Protocol, Sources, plan};
 use flotilla_memory::{Backing, GuestAddress, GuestMemory, allocate};
 
 /// Bytes of guest memory.
@@ -28,7 +28,7 @@ pub fn with_memory(work: impl FnOnce(&Arc<GuestMemory>)) {
 pub fn boot(kernel: &Vec<u8>) {
     with_memory(|memory| {
         for protocol in [Protocol::Auto, Protocol::Linux] {
-            let options = PlanOptions { protocol, cpus: 1, acpi: false, pci_window_64: None };
+            let options = PlanOptions { protocol, cpus: 1, kind: MachineKind::Micro { virtio_devices: 2, acpi: false } };
             let sources = Sources { kernel, initrd: None };
             if let Ok(plan) = plan(&sources, "console=ttyS0", memory, &options) {
                 let work: u64 = plan.pieces.iter().map(|piece| piece.range().len).sum();

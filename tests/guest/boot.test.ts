@@ -3,18 +3,18 @@ import { expect } from 'chai';
 import type { Guest } from './lib/guest.js';
 import { eventually } from './lib/host.js';
 import { useCloud } from './lib/suite.js';
-import { inEachIsolation, inEachProvenance } from './lib/variants.js';
+import { inEachProvenance, onEachTransport } from './lib/variants.js';
 
 describe('A machine', () => {
   const cloud = useCloud();
 
-  inEachIsolation((isolation) => {
+  onEachTransport((kind) => {
     let guest: Guest;
 
     before(async () => {
       guest = await cloud().boot('probe', {
         memoryMiB: 192,
-        isolation,
+        ...kind,
         disks: [
           { name: 'scratch', sizeMiB: 32, serial: 'scratch-1' },
           { name: 'sealed', sizeMiB: 16, readOnly: true },

@@ -2,11 +2,22 @@
 //! The kernel command line.
 
 use crate::error::{BootError, CommandLineProblem};
-use crate::layout::COMMAND_LINE;
+use crate::layout::{COMMAND_LINE, MmioSlot};
 use crate::piece::Piece;
 
 /// The longest command line of a kernel that does not state its own limit (x86 `COMMAND_LINE_SIZE`, less the end).
 pub(crate) const DEFAULT_MAX: u64 = 2047;
+
+/// The command line of a kernel that learns of virtio-mmio devices by it (Linux, `drivers/virtio/virtio_mmio.c`). They come
+/// first: what follows ` -- ` is not for the kernel.
+pub(crate) fn announcing(devices: &[MmioSlot], command_line: &str) -> String {
+    let mut line: String = devices
+        .iter()
+        .map(|MmioSlot { address, line }| format!("virtio_mmio.device=4K@{address:#x}:{line} "))
+        .collect();
+    line.push_str(command_line);
+    line
+}
 
 /// Checks the command line against the kernel's limit in bytes, and places it with its terminator.
 pub(crate) fn place(command_line: &str, max: u64) -> Result<Piece, BootError> {

@@ -55,9 +55,9 @@ pub enum BootError {
         /// What is wrong with it, and what to do.
         problem: CommandLineProblem,
     },
-    /// The ACPI tables cannot be built.
-    #[error("Cannot build the ACPI tables: {reason}")]
-    Acpi {
+    /// The tables that tell a guest of its machine cannot be built.
+    #[error("Cannot build the tables that describe the machine: {reason}")]
+    Tables {
         /// Why, and what to do.
         reason: &'static str,
     },
@@ -104,7 +104,7 @@ impl BootError {
             Self::Unsupported { .. } => "boot.kernel_unsupported",
             Self::DoesNotFit { .. } => "boot.out_of_memory",
             Self::CommandLine { .. } => "boot.command_line",
-            Self::Acpi { .. } => "boot.acpi",
+            Self::Tables { .. } => "boot.tables",
             Self::Write { .. } => "boot.memory",
         }
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The address map of the `standard` machine. It is guest ABI: a saved machine relies on it.
+//! The address map, one for both profiles. It is guest ABI: a saved machine relies on it.
 //!
 //! ```text
 //!   0           RAM (boot structures below 1 MiB)
 //!   0xb000_0000 ECAM, 256 MiB: PCI configuration space of buses 0 to 255
-//!   0xc000_0000 32-bit PCI window
+//!   0xc000_0000 32-bit PCI window; from 0xd000_0000 on, in a machine without PCI, a page for each virtio device
 //!   0xfec0_0000 I/O APIC      0xfee0_0000 local APIC      0xfeff_c000 pages KVM needs for itself
 //!   4 GiB       the rest of RAM
 //!   above it    64-bit PCI window
@@ -46,6 +46,10 @@ pub const ECAM: Window = Window { start: 0xb000_0000, len: 256 << 20 };
 pub const LAST_PCI_BUS: u8 = 0;
 /// Where 32-bit BARs are placed.
 pub const PCI_WINDOW_32: Window = Window { start: 0xc000_0000, len: 0xfec0_0000 - 0xc000_0000 };
+/// Registers of virtio-mmio devices, a page each, in a machine that has no PCI.
+pub const VIRTIO_MMIO: Window = Window { start: 0xd000_0000, len: 64 * VIRTIO_MMIO_PAGE };
+/// Bytes of the registers of one virtio-mmio device.
+pub const VIRTIO_MMIO_PAGE: u64 = 0x1000;
 /// Length of the 64-bit PCI window.
 pub const PCI_WINDOW_64_LEN: u64 = 64 * GIB;
 /// I/O ports for I/O BARs.
@@ -83,6 +87,9 @@ pub const EBDA: u64 = 0x9_fc00;
 /// Where the ACPI tables lie; the root pointer comes first, so that a scan finds it.
 pub const ACPI: Window = Window { start: 0xe_0000, len: 0x2_0000 };
 
+/// Where the MP table lies in a machine that has no ACPI tables: in the part of [`ACPI`] that guests search for it.
+pub const MP_TABLE: Window = Window { start: 0xf_0000, len: 0x1_0000 };
+
 /// I/O ports of the fixed devices.
 pub mod port {
     /// First serial port.
@@ -117,6 +124,25 @@ pub mod irq {
     pub const SCI: u32 = 9;
     /// Interrupt inputs of the I/O APIC.
     pub const IOAPIC_INPUTS: u32 = 24;
+    /// Lines for virtio-mmio devices: those that no device of a PC is used to have. A line with several devices is shared.
+    pub const VIRTIO_MMIO: [u32; 15] = [5, 6, 7, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];
+}
+
+/// Registers and interrupt of a virtio-mmio device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MmioSlot {
+    /// First address of its page.
+    pub address: u64,
+    /// Its interrupt line; the rising edge counts.
+    pub line: u32,
+}
+
+/// The places of `count` virtio-mmio devices, or `None` when there are not so many.
+pub fn mmio_slots(count: usize) -> Option<Vec<MmioSlot>> {
+    let pages = (VIRTIO_MMIO.start..VIRTIO_MMIO.end()).step_by(VIRTIO_MMIO_PAGE as usize);
+    let slots = pages.zip(irq::VIRTIO_MMIO.into_iter().cycle());
+    let slots: Vec<_> = slots.take(count).map(|(address, line)| MmioSlot { address, line }).collect();
+    (slots.len() == count).then_some(slots)
 }
 
 /// Splits `size` bytes of RAM into (first guest address, length), as this machine places it.
@@ -173,9 +199,23 @@ mod tests {
     }
 
     #[test]
+    fn virtio_mmio_devices_have_pages_of_their_own_and_share_lines_when_there_are_many() {
+        let slots = mmio_slots(64).unwrap();
+        assert_eq!((slots[0].address, slots[0].line), (0xd000_0000, 5));
+        assert_eq!((slots[15].address, slots[15].line), (0xd000_f000, 5));
+        assert!(slots.windows(2).all(|pair| pair[1].address - pair[0].address == VIRTIO_MMIO_PAGE));
+        assert!(
+            slots.iter().all(|slot| !matches!(slot.line, irq::COM1 | irq::RTC | irq::SCI | irq::KEYBOARD))
+        );
+        assert_eq!(mmio_slots(65), None);
+    }
+
+    #[test]
     fn windows_do_not_overlap() {
         let low = [COMMAND_LINE, Window { start: EBDA, len: 1024 }, ACPI, ECAM, PCI_WINDOW_32];
         assert!(low.windows(2).all(|pair| pair[0].end() <= pair[1].start));
         assert_eq!((LOW_RAM_LIMIT, PCI_WINDOW_32.end()), (ECAM.start, IOAPIC));
+        assert!(VIRTIO_MMIO.start >= PCI_WINDOW_32.start && VIRTIO_MMIO.end() <= PCI_WINDOW_32.end());
+        assert!(MP_TABLE.start >= ACPI.start && MP_TABLE.end() <= ACPI.end());
     }
 }

@@ -5,15 +5,15 @@ use std::io;
 
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 
-use crate::acpi::AcpiOptions;
+use crate::acpi::{AcpiBus, AcpiOptions};
 use crate::entry::EntryState;
 use crate::error::BootError;
 use crate::image::{FileKind, Image};
 use crate::kernel::{BootProtocol, Kernel, Protocol};
-use crate::layout::{ACPI, HIMEM_START, Window};
+use crate::layout::{ACPI, HIMEM_START, MmioSlot, Window, mmio_slots};
 use crate::linux::ZeroPage;
 use crate::piece::Piece;
-use crate::{acpi, command_line, e820, initrd, linux, pvh};
+use crate::{acpi, command_line, e820, initrd, linux, mp_table, pvh};
 
 /// The files a guest is booted from.
 #[derive(Clone, Copy)]
@@ -31,10 +31,32 @@ pub struct PlanOptions {
     pub protocol: Protocol,
     /// Number of vCPUs; their APIC ids count from 0.
     pub cpus: u32,
-    /// Whether to supply ACPI tables.
-    pub acpi: bool,
-    /// The 64-bit PCI window, if the machine has one.
-    pub pci_window_64: Option<Window>,
+    /// What the guest is told of the machine.
+    pub kind: MachineKind,
+}
+
+/// What a machine has, and how its guest learns of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineKind {
+    /// PCI, told by ACPI tables.
+    Standard {
+        /// The 64-bit PCI window, if the machine has one.
+        pci_window_64: Option<Window>,
+    },
+    /// No PCI: this many virtio-mmio devices. ACPI tables tell of them, or else the command line, with an MP table that
+    /// tells of processors and interrupt lines.
+    Micro {
+        /// Number of virtio-mmio devices.
+        virtio_devices: usize,
+        /// Whether there are ACPI tables.
+        acpi: bool,
+    },
+}
+
+impl MachineKind {
+    fn has_acpi(self) -> bool {
+        matches!(self, Self::Standard { .. } | Self::Micro { acpi: true, .. })
+    }
 }
 
 /// Everything a guest finds when it starts.
@@ -59,10 +81,11 @@ pub fn plan(
         return Err(BootError::DoesNotFit { what: "the first MiB", start: 0, end: HIMEM_START });
     }
     let kernel = Kernel::read(sources.kernel)?;
-    let mut pieces = acpi_pieces(options)?;
-    let rsdp = options.acpi.then_some(ACPI.start);
+    let mut pieces = tables(options)?;
+    let rsdp = options.kind.has_acpi().then_some(ACPI.start);
     let map = e820::map(memory);
     let loaded = kernel.load(memory, options.protocol)?;
+    let command_line = &command_line::announcing(&devices_to_announce(options)?, command_line);
     pieces.push(command_line::place(command_line, loaded.command_line_max)?);
     let initrd = sources
         .initrd
@@ -98,15 +121,31 @@ fn check_apart(pieces: &[Piece]) -> Result<(), BootError> {
     if apart { Ok(()) } else { Err(BootError::Malformed { detail }) }
 }
 
-fn acpi_pieces(options: &PlanOptions) -> Result<Vec<Piece>, BootError> {
-    if !options.acpi {
-        return Ok(Vec::new());
-    }
-    let tables = acpi::tables(&AcpiOptions { cpus: options.cpus, pci_window_64: options.pci_window_64 })?;
+/// What tells the guest of its machine, but for the command line.
+fn tables(options: &PlanOptions) -> Result<Vec<Piece>, BootError> {
+    let bus = match options.kind {
+        MachineKind::Micro { acpi: false, .. } => return mp_table::pieces(options.cpus).map(Vec::from),
+        MachineKind::Standard { pci_window_64 } => AcpiBus::Pci { window_64: pci_window_64 },
+        MachineKind::Micro { virtio_devices, acpi: true } => AcpiBus::VirtioMmio(slots(virtio_devices)?),
+    };
+    let tables = acpi::tables(&AcpiOptions { cpus: options.cpus, bus })?;
     Ok(tables
         .into_iter()
         .map(|table| Piece::Bytes { what: table.name, address: table.address, data: table.data })
         .collect())
+}
+
+/// The virtio-mmio devices that no table tells of.
+fn devices_to_announce(options: &PlanOptions) -> Result<Vec<MmioSlot>, BootError> {
+    match options.kind {
+        MachineKind::Micro { virtio_devices, acpi: false } => slots(virtio_devices),
+        MachineKind::Micro { .. } | MachineKind::Standard { .. } => Ok(Vec::new()),
+    }
+}
+
+fn slots(count: usize) -> Result<Vec<MmioSlot>, BootError> {
+    let reason = "there are too many virtio-mmio devices: give the machine fewer, or the profile `standard`";
+    mmio_slots(count).ok_or(BootError::Tables { reason })
 }
 
 impl BootPlan {

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use flotilla_boot::{BootError, Image, Piece, PlanOptions, Protocol, Sources, plan};
+use flotilla_boot::{BootError, Image, MachineKind, Piece, PlanOptions, Protocol, Sources, plan};
 use flotilla_memory::{Backing, GuestAddress, GuestMemory, allocate};
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn memory() -> std::sync::Arc<GuestMemory> {
 }
 
 fn options() -> PlanOptions {
-    PlanOptions { protocol: Protocol::Auto, cpus: 1, acpi: true, pci_window_64: None }
+    PlanOptions { protocol: Protocol::Auto, cpus: 1, kind: MachineKind::Standard { pci_window_64: None } }
 }
 
 fn attempt(kernel: &Vec<u8>) -> Result<flotilla_boot::BootPlan, BootError> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use flotilla_boot::layout::{COMMAND_LINE, PVH_START_INFO, ZERO_PAGE};
-use flotilla_boot::{BootPlan, BootProtocol, Piece, PlanOptions, Protocol, Sources, plan};
+use flotilla_boot::{BootPlan, BootProtocol, MachineKind, Piece, PlanOptions, Protocol, Sources, plan};
 use flotilla_memory::{Backing, Bytes, GuestAddress, GuestMemory, allocate};
 use vm_memory::GuestMemoryBackend;
 
@@ -19,7 +19,7 @@ fn memory() -> Arc<GuestMemory> {
 }
 
 fn options(protocol: Protocol) -> PlanOptions {
-    PlanOptions { protocol, cpus: 1, acpi: true, pci_window_64: None }
+    PlanOptions { protocol, cpus: 1, kind: MachineKind::Standard { pci_window_64: None } }
 }
 
 fn booted(kernel: &Vec<u8>, initrd: Option<&Vec<u8>>, protocol: Protocol) -> (BootPlan, Arc<GuestMemory>) {
@@ -220,4 +220,54 @@ fn boots_a_bzimage_the_same_whatever_compressed_it() {
     for (name, plan) in &plans {
         assert_eq!(plan, &plans[0].1, "{name}");
     }
+}
+
+fn micro(
+    cpus: u32,
+    acpi: bool,
+    command_line: &str,
+) -> Result<(BootPlan, Arc<GuestMemory>), flotilla_boot::BootError> {
+    let memory = memory();
+    let kernel = elf(&Elf { pvh: Some(0x100_0010), ..Elf::default() });
+    let sources = Sources { kernel: &kernel, initrd: None };
+    let kind = MachineKind::Micro { virtio_devices: 3, acpi };
+    let plan = plan(&sources, command_line, &memory, &PlanOptions { protocol: Protocol::Auto, cpus, kind })?;
+    plan.apply(&sources, &memory).unwrap();
+    Ok((plan, memory))
+}
+
+fn text(memory: &GuestMemory, address: u64, len: usize) -> String {
+    let mut bytes = vec![0; len];
+    memory.read_slice(&mut bytes, GuestAddress(address)).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn a_machine_without_acpi_is_told_by_an_mp_table_and_the_command_line() {
+    let (plan, memory) = micro(2, false, "quiet -- init").unwrap();
+    assert_eq!(read::<u64>(&memory, PVH_START_INFO + 32), 0, "no ACPI root pointer");
+    assert!(!plan.pieces.iter().any(|piece| matches!(piece, Piece::Bytes { what: "RSDP" | "DSDT", .. })));
+    assert_eq!(text(&memory, 0xf_0000, 4), "_MP_");
+    assert_eq!(text(&memory, 0xf_0010, 4), "PCMP");
+    let line = "virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6 \
+                virtio_mmio.device=4K@0xd0002000:7 quiet -- init\0";
+    assert_eq!(text(&memory, COMMAND_LINE.start, line.len()), line);
+}
+
+#[test]
+fn a_micro_machine_with_acpi_needs_neither() {
+    let (plan, memory) = micro(2, true, "quiet").unwrap();
+    assert_eq!(read::<u64>(&memory, PVH_START_INFO + 32), 0xe_0000);
+    assert_eq!(text(&memory, COMMAND_LINE.start, 6), "quiet\0");
+    assert!(
+        !plan.pieces.iter().any(|piece| matches!(piece, Piece::Bytes { what: "MCFG", .. })),
+        "there is no PCI"
+    );
+}
+
+#[test]
+fn what_announces_devices_counts_for_the_length_of_the_command_line() {
+    let error = micro(1, false, &"x".repeat(2000)).unwrap_err();
+    assert_eq!(error.code(), "boot.command_line");
+    assert!(micro(1, true, &"x".repeat(2000)).is_ok());
 }

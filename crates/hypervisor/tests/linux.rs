@@ -99,8 +99,7 @@ fn boots(variable: &str, protocol: boot::Protocol, expected: boot::BootProtocol)
     let options = boot::PlanOptions {
         protocol,
         cpus: CPUS,
-        acpi: true,
-        pci_window_64: boot::layout::pci_window_64(RAM, 48),
+        kind: boot::MachineKind::Standard { pci_window_64: boot::layout::pci_window_64(RAM, 48) },
     };
     let sources = boot::Sources { kernel: &kernel, initrd: Some(&initrd) };
     let plan = boot::plan(&sources, COMMAND_LINE, &memory, &options).unwrap();

@@ -50,6 +50,8 @@ codes! {
     SpecInvalidType = "spec.invalid_type", "Give a value of the type that the message names";
     /// A value has the right type and is not one of those allowed.
     SpecInvalidValue = "spec.invalid_value", "Give one of the values that the message names";
+    /// A setting contradicts the profile of the machine.
+    SpecProfileConflict = "spec.profile_conflict", "Remove the setting, or give the machine another profile";
     /// The number of CPUs is zero or more than a machine or this host can have.
     SpecCpusOutOfRange = "spec.cpus_out_of_range", "Ask for 1 to 32 CPUs, and no more than the host allows";
     /// The memory is smaller than 16 MiB.
@@ -133,6 +135,8 @@ codes! {
     WorkerProtocol = "worker.protocol", "Use a client and a worker of the same release, or at most two versions apart";
     /// The machine is in a state that does not allow this.
     MachineState = "machine.state", "Ask for the state of the machine and do what it allows";
+    /// The machine has no power button, because it has no ACPI.
+    MachineNoPowerButton = "machine.no_power_button", "Let the guest power itself off, end the machine, or give it `acpi: true`";
     /// A device hangs and keeps a virtual CPU, or the thread that drives the machine, so that it does not stop in time.
     MachineStuck = "machine.stuck", "Look at what the disks and interfaces of the machine are on, then try again, or end the machine";
     /// A file system is full.

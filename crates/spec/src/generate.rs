@@ -6,7 +6,9 @@ use ts_rs::{Config, TS};
 use crate::code::ErrorCode;
 use crate::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo, MachineState};
 use crate::{BootProtocol, BootSpec, CrashPolicy, DiskFormat, DiskSpec, FileSource, InterfaceSpec};
-use crate::{MacAddress, MachineSpec, MemorySize, RebootPolicy, SerialSpec, TapSource, Violation, id};
+use crate::{
+    MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, TapSource, Violation, id,
+};
 
 const HEADER: &str = "// SPDX-License-Identifier: Apache-2.0\n// Generated from crates/spec by `npm run gen`. Do not edit.\n\n";
 
@@ -33,6 +35,7 @@ fn spec_types() -> String {
     let import = "import type { ErrorCode } from './error-codes.js';\n\n";
     let types = [
         declare::<MachineSpec>(),
+        declare::<Profile>(),
         declare::<MemorySize>(),
         declare::<BootSpec>(),
         declare::<BootProtocol>(),

@@ -28,7 +28,7 @@ mod validate;
 mod violation;
 
 pub use machine::{BootProtocol, BootSpec, CrashPolicy, DiskFormat, DiskSpec};
-pub use machine::{InterfaceSpec, MachineSpec, RebootPolicy, SerialSpec};
+pub use machine::{InterfaceSpec, MachineSpec, Profile, RebootPolicy, SerialSpec};
 pub use size::{MacAddress, MacAddressError, MemorySize};
 pub use source::{FileSource, TapSource};
 pub use validate::{HostLimits, MAX_COMMAND_LINE, MAX_CPUS, MAX_DISKS, MAX_INTERFACES};

@@ -111,10 +111,7 @@ impl Driver {
             Verb::Boot => self.boot(),
             Verb::Pause => self.pause(),
             Verb::Resume => self.resume(),
-            Verb::PowerButton => {
-                self.parts.press_power_button();
-                Ok(())
-            }
+            Verb::PowerButton => self.parts.press_power_button(),
             Verb::Reset => self.reset(),
             Verb::Save => return self.parts.save().map(|snapshot| Answer::Saved(Box::new(snapshot))),
             Verb::Restore => Err(MachineError::State { verb, state: self.state }),

@@ -24,6 +24,9 @@ pub enum MachineError {
         /// The state it is in.
         state: MachineState,
     },
+    /// Only ACPI tells a guest of a power button.
+    #[error("The machine has no power button, because it has no ACPI")]
+    NoPowerButton,
     /// The kernel cannot be put into guest memory.
     #[error("Cannot load the kernel")]
     Boot(#[source] BootError),
@@ -76,6 +79,7 @@ impl MachineError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::State { .. } => ErrorCode::MachineState,
+            Self::NoPowerButton => ErrorCode::MachineNoPowerButton,
             Self::Boot(error) => boot_code(error),
             Self::VcpuStuck { .. } | Self::NoAnswer => ErrorCode::MachineStuck,
             Self::Hypervisor { .. } => ErrorCode::Io,
@@ -205,6 +209,6 @@ fn boot_code(error: &BootError) -> ErrorCode {
         BootError::Malformed { .. } => ErrorCode::KernelTruncated,
         BootError::DoesNotFit { .. } => ErrorCode::BootTooLarge,
         BootError::CommandLine { .. } => ErrorCode::SpecCommandLineInvalid,
-        BootError::Acpi { .. } | BootError::Write { .. } => ErrorCode::CorePanic,
+        BootError::Tables { .. } | BootError::Write { .. } => ErrorCode::CorePanic,
     }
 }

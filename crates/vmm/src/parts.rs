@@ -15,7 +15,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flotilla_boot::{BootPlan, Image, Sources};
+use flotilla_boot::{BootError, BootPlan, Image, Sources};
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_hypervisor::{Clock, HypervisorError, Registers, Vcpu, Vm, VmState};
 use flotilla_memory::GuestMemory;
@@ -40,10 +40,11 @@ pub struct Guest {
 }
 
 impl Guest {
-    fn load(&self, memory: &GuestMemory) -> Result<(), MachineError> {
+    /// Puts everything the guest finds into its memory.
+    pub fn load(&self, memory: &GuestMemory) -> Result<(), BootError> {
         let initrd = self.initrd.as_ref().map(|file| -> &dyn Image { file });
         let sources = Sources { kernel: &self.kernel, initrd };
-        self.plan.apply(&sources, memory).map_err(MachineError::Boot)
+        self.plan.apply(&sources, memory)
     }
 }
 
@@ -64,10 +65,12 @@ pub struct Parts {
     pub memory: Arc<GuestMemory>,
     /// What boots.
     pub guest: Guest,
+    /// Whether it is in memory already, and has not run.
+    pub guest_in_place: bool,
     /// Interrupt controllers, timer and clock as they are after power-on.
     pub power_on: VmState,
-    /// Presses the power button.
-    pub power_button: PowerButton,
+    /// Presses the power button, if the machine has one.
+    pub power_button: Option<PowerButton>,
     /// Where the serial port writes; told when no more output will come.
     pub console: Arc<Console>,
     /// Takes console input; the console itself holds it weakly.
@@ -82,13 +85,17 @@ pub struct Parts {
 
 impl Parts {
     /// Presses the ACPI power button.
-    pub fn press_power_button(&self) {
-        (self.power_button)();
+    pub fn press_power_button(&self) -> Result<(), MachineError> {
+        let press = self.power_button.as_ref().ok_or(MachineError::NoPowerButton)?;
+        press();
+        Ok(())
     }
 
     /// Puts the guest into memory and the vCPUs into their first state. They must be paused.
-    pub fn load_guest(&self) -> Result<(), MachineError> {
-        self.guest.load(&self.memory)?;
+    pub fn load_guest(&mut self) -> Result<(), MachineError> {
+        if !std::mem::take(&mut self.guest_in_place) {
+            self.guest.load(&self.memory).map_err(MachineError::Boot)?;
+        }
         let entry = self.guest.plan.entry;
         for (index, vcpu) in self.vcpus.iter().enumerate() {
             let entry = (index == 0).then_some(entry);
@@ -139,6 +146,8 @@ impl Parts {
     pub fn reset(&mut self) -> Result<(), MachineError> {
         self.devices.iter().for_each(|device| device.reset());
         self.vm.reset(&self.power_on).map_err(hypervisor("reset the interrupt controllers"))?;
+        // What ran since, or came out of a snapshot, is not the guest as it starts.
+        self.guest_in_place = false;
         self.load_guest()
     }
 

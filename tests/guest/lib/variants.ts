@@ -14,6 +14,20 @@ export function inEachIsolation(suite: (isolation: Isolation) => void): void {
   for (const isolation of isolations) describe(`with isolation ${isolation}`, () => suite(isolation));
 }
 
+/** A machine that the device tests run on. */
+export interface Kind {
+  readonly isolation: Isolation;
+  readonly profile: 'standard' | 'micro';
+}
+
+/** Runs a suite on both transports: PCI in both isolations, and MMIO. */
+export function onEachTransport(suite: (kind: Kind) => void): void {
+  const pci = isolations.map((isolation): Kind => ({ isolation, profile: 'standard' }));
+  for (const kind of [...pci, { isolation: 'process', profile: 'micro' } as const]) {
+    describe(`of the profile ${kind.profile} with isolation ${kind.isolation}`, () => suite(kind));
+  }
+}
+
 const provenances: Record<string, (guest: Guest) => Promise<void>> = {
   fresh: async () => undefined,
   rebooted: (guest) => guest.reboot(),

@@ -8,8 +8,10 @@ use acpi_tables::aml::{
 };
 use acpi_tables::sdt::Sdt;
 
-use super::{AcpiOptions, OEM_ID, OEM_REVISION, OEM_TABLE_ID, bytes};
-use crate::layout::{ECAM, IOAPIC, LAPIC, LAST_PCI_BUS, PCI_WINDOW_32, Window, irq, port};
+use super::{AcpiBus, AcpiOptions, OEM_ID, OEM_REVISION, OEM_TABLE_ID, bytes};
+use crate::layout::{
+    ECAM, IOAPIC, LAPIC, LAST_PCI_BUS, MmioSlot, PCI_WINDOW_32, VIRTIO_MMIO_PAGE, Window, irq, port,
+};
 
 const HEADER_LEN: u32 = 36;
 const REVISION: u8 = 2;
@@ -29,9 +31,11 @@ const STATUS_PRESENT: u8 = 0xf;
 
 pub(super) fn dsdt(options: &AcpiOptions) -> Vec<u8> {
     let mut table = Sdt::new(*b"DSDT", HEADER_LEN, REVISION, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    let bridge = host_bridge(options.pci_window_64);
-    let system_bus = Scope::raw(Path::new("\\_SB_"), [bridge, motherboard()].concat());
-    table.append_slice(&system_bus);
+    let devices = match &options.bus {
+        AcpiBus::Pci { window_64 } => [host_bridge(*window_64), motherboard(true)].concat(),
+        AcpiBus::VirtioMmio(slots) => [isa_devices(), virtio_devices(slots), motherboard(false)].concat(),
+    };
+    table.append_slice(&Scope::raw(Path::new("\\_SB_"), devices));
     table.append_slice(&power_states());
     bytes(&table)
 }
@@ -99,6 +103,11 @@ fn specific_method() -> Vec<u8> {
 }
 
 fn isa_bridge() -> Vec<u8> {
+    let address = Name::new(Path::new("_ADR"), &ISA_BRIDGE);
+    bytes(&Device::new(Path::new("ISA_"), vec![&address, &Raw(isa_devices())]))
+}
+
+fn isa_devices() -> Vec<u8> {
     let serial = IO::new(port::COM1, port::COM1, 1, 8);
     let (keyboard_data, keyboard_command) =
         (IO::new(port::I8042, port::I8042, 1, 1), IO::new(port::I8042 + 4, port::I8042 + 4, 1, 1));
@@ -115,19 +124,40 @@ fn isa_bridge() -> Vec<u8> {
         device("RTC_", &EISAName::new("PNP0B00"), vec![&clock, &line(irq::RTC)]),
         device("PEVT", &"QEMU0001", vec![&panic]),
     ];
-    let address = Name::new(Path::new("_ADR"), &ISA_BRIDGE);
-    bytes(&Device::new(Path::new("ISA_"), vec![&address, &Raw(devices.concat())]))
+    devices.concat()
+}
+
+/// Devices that operating systems know by `LNRO0005` (Linux, `drivers/virtio/virtio_mmio.c`).
+fn virtio_devices(slots: &[MmioSlot]) -> Vec<u8> {
+    let device = |(number, slot): (u16, &MmioSlot)| {
+        let registers = Memory32Fixed::new(true, dword(slot.address), dword(VIRTIO_MMIO_PAGE));
+        let interrupt = Interrupt::new(true, true, false, true, slot.line);
+        bytes(&Device::new(
+            Path::new(&format!("V{number:03}")),
+            vec![
+                &Name::new(Path::new("_HID"), &"LNRO0005"),
+                &Name::new(Path::new("_UID"), &number),
+                &Name::new(Path::new("_STA"), &STATUS_PRESENT),
+                &Name::new(Path::new("_CRS"), &ResourceTemplate::new(vec![&registers, &interrupt])),
+            ],
+        ))
+    };
+    (0..).zip(slots).flat_map(device).collect()
 }
 
 /// Resources that belong to no device: operating systems must not place anything there, and Linux uses the PCI
 /// configuration space only if it is listed here.
-fn motherboard() -> Vec<u8> {
+fn motherboard(pci: bool) -> Vec<u8> {
     let ecam = Memory32Fixed::new(true, dword(ECAM.start), dword(ECAM.len));
     let ioapic = Memory32Fixed::new(true, dword(IOAPIC), 0x1000);
     let lapic = Memory32Fixed::new(true, dword(LAPIC), 0x10_0000);
     let power = IO::new(port::ACPI_PM, port::ACPI_PM, 1, 0x80);
     let command = IO::new(port::SMI_COMMAND, port::SMI_COMMAND, 1, 2);
-    device("MBRD", &EISAName::new("PNP0C02"), vec![&ecam, &ioapic, &lapic, &power, &command])
+    let mut resources: Vec<&dyn Aml> = vec![&ioapic, &lapic, &power, &command];
+    if pci {
+        resources.insert(0, &ecam);
+    }
+    device("MBRD", &EISAName::new("PNP0C02"), resources)
 }
 
 /// A device with an id and resources.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! ACPI tables as data: the fixed hardware of a Q35 machine, described where that machine has it.
+//! ACPI tables as data: the fixed hardware of a Q35 machine, described where that machine has it. A machine without PCI
+//! has virtio-mmio devices in its place.
 //!
 //! ```text
 //!   RSDP ─▶ XSDT ─▶ FADT ─▶ FACS, DSDT      MADT: processors and interrupt lines
 //!                └▶ MADT, MCFG              MCFG: PCI configuration space
 //! ```
 //!
-//! The tables describe what a machine of the `standard` profile always has; the only variable parts are the number
-//! of processors and the 64-bit PCI window. Table and field names are those of the ACPI specification 6.5.
+//! The only variable parts are the number of processors and what the bus is. Table and field names are those of the ACPI specification 6.5.
 
 mod dsdt;
 mod fadt;
@@ -19,7 +19,7 @@ use acpi_tables::xsdt::XSDT;
 use acpi_tables::{Aml, facs::FACS};
 
 use crate::error::BootError;
-use crate::layout::{ACPI, ECAM, LAST_PCI_BUS, Window};
+use crate::layout::{ACPI, ECAM, LAST_PCI_BUS, MmioSlot, Window};
 
 pub(crate) const OEM_ID: [u8; 6] = *b"FLOTIL";
 pub(crate) const OEM_TABLE_ID: [u8; 8] = *b"FLOTILLA";
@@ -29,12 +29,24 @@ pub(crate) const OEM_REVISION: u32 = 1;
 const ALIGNMENT: u64 = 64;
 
 /// The variable parts of the tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcpiOptions {
     /// Number of vCPUs; their APIC ids count from 0.
     pub cpus: u32,
-    /// The 64-bit PCI window, if the machine has one.
-    pub pci_window_64: Option<Window>,
+    /// What devices are on.
+    pub bus: AcpiBus,
+}
+
+/// What the devices of a machine are on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcpiBus {
+    /// PCI, with this 64-bit window if the machine has one.
+    Pci {
+        /// Where 64-bit BARs may be placed.
+        window_64: Option<Window>,
+    },
+    /// Nothing: virtio-mmio devices at these places.
+    VirtioMmio(Vec<MmioSlot>),
 }
 
 /// A table and its place.
@@ -55,11 +67,14 @@ pub fn tables(options: &AcpiOptions) -> Result<Vec<Table>, BootError> {
     let dsdt = placed.add("DSDT", dsdt::dsdt(options))?;
     let fadt = placed.add("FADT", bytes(&fadt::fadt(facs, dsdt)))?;
     let madt = placed.add("MADT", bytes(&madt::madt(options.cpus)))?;
-    let mut configuration_space = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    configuration_space.add_ecam(ECAM.start, 0, 0, LAST_PCI_BUS);
-    let mcfg = placed.add("MCFG", bytes(&configuration_space))?;
+    let mut listed = vec![fadt, madt];
+    if let AcpiBus::Pci { .. } = options.bus {
+        let mut configuration_space = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
+        configuration_space.add_ecam(ECAM.start, 0, 0, LAST_PCI_BUS);
+        listed.push(placed.add("MCFG", bytes(&configuration_space))?);
+    }
     let mut root = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
-    for table in [fadt, madt, mcfg] {
+    for table in listed {
         root.add_entry(u64::from(table));
     }
     let xsdt = placed.add("XSDT", bytes(&root))?;
@@ -83,7 +98,7 @@ impl Placed {
     fn add(&mut self, name: &'static str, data: Vec<u8>) -> Result<u32, BootError> {
         let address = self.next;
         let end = address + data.len() as u64;
-        let full = BootError::Acpi { reason: "they outgrow their 128 KiB: give the machine fewer vCPUs" };
+        let full = BootError::Tables { reason: "they outgrow their 128 KiB: give the machine fewer vCPUs" };
         if end > ACPI.end() {
             return Err(full);
         }

@@ -30,6 +30,8 @@ const STATUS_SYSTEM: u8 = 1 << 2;
 const STATUS_COMMAND: u8 = 1 << 3;
 /// Status: keyboard not locked.
 const STATUS_UNLOCKED: u8 = 1 << 4;
+/// Status: the byte that waits is from the auxiliary port.
+const STATUS_AUX_OUTPUT: u8 = 1 << 5;
 /// Status: the device did not answer the byte sent to it.
 const STATUS_TIMEOUT: u8 = 1 << 6;
 
@@ -78,6 +80,9 @@ struct Controller {
     command: u8,
     last_was_command: bool,
     timeout: bool,
+    /// Whether what waits came by the auxiliary port.
+    #[serde(default)]
+    aux: bool,
     output: VecDeque<u8>,
 }
 
@@ -89,6 +94,7 @@ impl Controller {
             command: 0,
             last_was_command: false,
             timeout: false,
+            aux: false,
             output: VecDeque::new(),
         }
     }
@@ -99,6 +105,7 @@ impl Controller {
             | STATUS_UNLOCKED
             | flag(!self.output.is_empty(), STATUS_OUTPUT_FULL)
             | flag(self.last_was_command, STATUS_COMMAND)
+            | flag(self.aux && !self.output.is_empty(), STATUS_AUX_OUTPUT)
             | flag(self.timeout && !self.output.is_empty(), STATUS_TIMEOUT)
     }
 
@@ -111,6 +118,7 @@ impl Controller {
     fn take(&mut self) -> u8 {
         let byte = self.output.pop_front().unwrap_or(0);
         self.timeout &= !self.output.is_empty();
+        self.aux &= !self.output.is_empty();
         byte
     }
 
@@ -141,8 +149,12 @@ impl Controller {
         match std::mem::take(&mut self.command) {
             COMMAND_WRITE_CONTROL => self.control = byte,
             COMMAND_WRITE_OUTPUT_PORT => return byte & 1 == 0,
-            // No auxiliary port: what is looped does not come back.
-            COMMAND_AUX_LOOP => self.answer(0),
+            // No auxiliary port: what is looped does not come back. It is marked as that port's all the same, for a driver leaves
+            // any other byte where it is, takes it for the answer to its next question, and then finds half a port.
+            COMMAND_AUX_LOOP => {
+                self.answer(0);
+                self.aux = true;
+            }
             COMMAND_AUX_SEND | 0 => {
                 self.answer(NO_ANSWER);
                 self.timeout = true;
@@ -297,6 +309,21 @@ mod tests {
             assert_eq!(read(&device, DATA), answer);
             assert_eq!(read(&device, STATUS) & 3, 0);
         }
+    }
+
+    /// As Linux asks for an auxiliary port that no table told it of (`i8042_check_aux`).
+    #[test]
+    fn a_driver_that_looks_for_an_auxiliary_port_finds_none_and_nothing_is_left() {
+        let (device, _, _) = bench();
+        device.write(STATUS, &[COMMAND_AUX_LOOP]);
+        device.write(DATA, &[0x5a]);
+        assert_ne!(read(&device, STATUS) & STATUS_AUX_OUTPUT, 0, "it would not read any other byte");
+        assert_ne!(read(&device, DATA), 0x5a);
+        assert_eq!(read(&device, STATUS) & (STATUS_AUX_OUTPUT | STATUS_OUTPUT_FULL), 0);
+        device.write(STATUS, &[COMMAND_AUX_TEST]);
+        assert_eq!(read(&device, STATUS) & (STATUS_AUX_OUTPUT | STATUS_OUTPUT_FULL), STATUS_OUTPUT_FULL);
+        assert_eq!(read(&device, DATA), TEST_NO_PORT);
+        assert_eq!(read(&device, STATUS) & STATUS_OUTPUT_FULL, 0);
     }
 
     #[test]

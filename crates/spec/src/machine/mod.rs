@@ -5,6 +5,7 @@ mod boot;
 mod disk;
 mod interface;
 mod policy;
+mod profile;
 mod serial;
 
 use schemars::JsonSchema;
@@ -17,6 +18,7 @@ pub use boot::{BootProtocol, BootSpec};
 pub use disk::{DiskFormat, DiskSpec};
 pub use interface::InterfaceSpec;
 pub use policy::{CrashPolicy, RebootPolicy};
+pub use profile::Profile;
 pub use serial::SerialSpec;
 
 /// What a machine shall be. Unknown fields are refused.
@@ -27,6 +29,14 @@ pub struct MachineSpec {
     pub cpus: u32,
     /// Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has.
     pub memory: MemorySize,
+    /// The kind of machine. Default: standard.
+    #[serde(default)]
+    #[ts(as = "Option<Profile>", optional)]
+    pub profile: Profile,
+    /// Whether ACPI tables describe the machine and it has a power button. Default: true, with the profile `micro` false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub acpi: Option<bool>,
     /// What the machine boots.
     pub boot: BootSpec,
     /// Disks in the order the guest sees them, at most 16. Default: none.
@@ -57,6 +67,13 @@ pub struct MachineSpec {
     #[serde(default)]
     #[ts(as = "Option<CrashPolicy>", optional)]
     pub on_triple_fault: CrashPolicy,
+}
+
+impl MachineSpec {
+    /// Whether ACPI tables describe the machine.
+    pub fn has_acpi(&self) -> bool {
+        self.acpi.unwrap_or(self.profile == Profile::Standard)
+    }
 }
 
 fn yes() -> bool {

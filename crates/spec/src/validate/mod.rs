@@ -4,6 +4,7 @@
 mod boot;
 mod disks;
 mod interfaces;
+mod profile;
 mod resources;
 
 use std::collections::HashSet;
@@ -61,6 +62,7 @@ impl MachineSpec {
     /// Every violation, in the order of the fields; never an empty list.
     pub fn validate(self, limits: &HostLimits) -> Result<ValidSpec, Vec<Violation>> {
         let mut faults = Faults(Vec::new());
+        profile::check_profile(&mut faults, &self);
         resources::check_cpus(&mut faults, self.cpus, limits);
         resources::check_memory(&mut faults, self.memory.bytes(), limits);
         boot::check_boot(&mut faults, &self.boot);

@@ -7,6 +7,7 @@
 mod devices;
 pub(crate) mod driver;
 mod map;
+mod pages;
 mod ports;
 mod random;
 
@@ -39,6 +40,7 @@ pub const ATTACKS: &[Attack] = &[
     Attack { name: "msix", build: devices::msix },
     Attack { name: "rings", build: devices::rings },
     Attack { name: "resets", build: devices::resets },
+    Attack { name: "pages", build: pages::pages },
     Attack { name: "two-cpus", build: devices::two_cpus },
     Attack { name: "flood", build: ports::flood },
 ];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The fixed devices of a PC, at their ports and on their interrupt lines.
+//! The fixed devices of a PC, at their ports and on their interrupt lines. Those that only ACPI tables tell of are left out
+//! where there are none.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -34,8 +35,8 @@ const POST: u16 = 0x80;
 pub struct Legacy {
     /// Port 0xcf9, which lies inside the PCI configuration ports.
     pub reset_control: Arc<dyn BusDevice>,
-    /// Presses the power button.
-    pub power_button: PowerButton,
+    /// Presses the power button, if the machine has one.
+    pub power_button: Option<PowerButton>,
     /// Takes console input. The console holds it weakly.
     pub input: Arc<dyn InputSink>,
 }
@@ -56,17 +57,26 @@ pub fn add(
     let alarm = frame.vm.edge_line(irq::RTC).map_err(hypervisor("wire the clock"))?;
     let rtc = Rtc::new(Arc::clone(&clock), alarm, nvram(spec)).watched_by(Arc::clone(&frame.threads));
     insert(frame, port::RTC, RTC_LEN, Arc::new(rtc))?;
-    insert(frame, port::PVPANIC, 1, Arc::new(PvPanic::new(Arc::clone(&signals))))?;
     insert(frame, POST, 1, Arc::new(PostCode::default()))?;
-    let pm = Arc::new(AcpiPm::new(frame.vm.interrupt_line(irq::SCI), Arc::clone(&signals), clock));
-    insert(frame, port::ACPI_PM, PM_LEN, Arc::clone(&pm))?;
-    place(frame, port::SMI_COMMAND, SMI_COMMAND_LEN, Arc::new(pm.smi_command()))?;
+    let power_button = if spec.has_acpi() { Some(add_acpi(frame, &signals, clock)?) } else { None };
     let reset = Arc::new(ResetControl::new(signals));
     frame.devices.push(reset.clone());
-    let power_button: PowerButton = Box::new(move || {
-        pm.press_power_button();
-    });
     Ok(Legacy { reset_control: reset, power_button, input: Arc::new(SerialInput(serial)) })
+}
+
+/// What guests find by ACPI tables alone.
+fn add_acpi(
+    frame: &mut Frame,
+    signals: &Arc<dyn GuestSignals>,
+    clock: Arc<dyn Clock>,
+) -> Result<PowerButton, BuildError> {
+    insert(frame, port::PVPANIC, 1, Arc::new(PvPanic::new(Arc::clone(signals))))?;
+    let pm = Arc::new(AcpiPm::new(frame.vm.interrupt_line(irq::SCI), Arc::clone(signals), clock));
+    insert(frame, port::ACPI_PM, PM_LEN, Arc::clone(&pm))?;
+    place(frame, port::SMI_COMMAND, SMI_COMMAND_LEN, Arc::new(pm.smi_command()))?;
+    Ok(Box::new(move || {
+        pm.press_power_button();
+    }))
 }
 
 fn add_serial(

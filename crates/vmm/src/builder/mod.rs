@@ -3,26 +3,29 @@
 //!
 //! ```text
 //!   kernel ─▶ boot plan ┐
-//!   memory ─────────────┼─▶ VM, interrupt controllers ─▶ buses ─▶ legacy devices ─▶ PCI root ─▶ vCPUs
-//!   /dev/kvm ───────────┘                                          [legacy]         [pci], with the devices of [virtio]
+//!   memory ─────────────┼─▶ VM, interrupt controllers ─▶ buses ─▶ legacy devices ─▶ virtio devices ─▶ vCPUs
+//!   /dev/kvm ───────────┘                                          [legacy]         [pci] or [mmio], with the devices of [virtio]
 //! ```
 //!
 //! Nothing runs when this returns: devices are as after power-on, vCPU threads wait for their first order.
 
 mod kernel;
 mod legacy;
+mod mmio;
 mod pci;
 mod virtio;
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
-use flotilla_boot::{PlanOptions, layout};
+use flotilla_boot::{MachineKind, PlanOptions, layout};
 use flotilla_device_model::bus::Bus;
 use flotilla_device_model::lifecycle::Lifecycle;
-use flotilla_device_model::threads::DeviceThreads;
+use flotilla_device_model::threads::{DeviceThreads, named};
 use flotilla_hypervisor::{CpuTopology, HypervisorError, Kvm, Vm};
 use flotilla_memory::{Backing, GuestMemory};
-use flotilla_spec::{BootProtocol, ValidSpec};
+use flotilla_spec::{BootProtocol, Profile, ValidSpec};
 
 use crate::error::BuildError;
 use crate::inbox::Inbox;
@@ -63,13 +66,17 @@ pub fn build(
     let Resources { kvm, kernel, initrd, disks, taps, serial_file } = resources;
     let kvm = Kvm::from_descriptor(kvm).map_err(hypervisor("use /dev/kvm"))?;
     kvm.check().require().map_err(hypervisor("use /dev/kvm"))?;
-    let memory = flotilla_memory::allocate(&layout::ram_regions(spec.memory.bytes()), Backing::Anonymous)
-        .map_err(BuildError::Memory)?;
     let window_64 = layout::pci_window_64(spec.memory.bytes(), physical_bits(&kvm)?);
-    let guest = kernel::plan(spec, kernel, initrd, &memory, &plan_options(spec, window_64))?;
-    // After the plan: what is wrong with the kernel itself is the more useful thing to hear.
-    kernel::refuse_without_hardware(&kvm, &guest.kernel, options.allow_software_kvm)?;
-    let vm = create_vm(&kvm, &memory)?;
+    let (vm, memory, guest) = beside_a_new_vm(&kvm, || {
+        let memory = flotilla_memory::allocate(&layout::ram_regions(spec.memory.bytes()), Backing::Anonymous)
+            .map_err(BuildError::Memory)?;
+        let guest = kernel::plan(spec, kernel, initrd, &memory, &plan_options(spec, window_64))?;
+        // After the plan: what is wrong with the kernel itself is the more useful thing to hear.
+        kernel::refuse_without_hardware(&kvm, &guest.kernel, options.allow_software_kvm)?;
+        guest.load(&memory).map_err(BuildError::Boot)?;
+        Ok((memory, guest))
+    })?;
+    furnish_vm(&vm, &memory)?;
     let mut frame = Frame {
         vm: vm.clone(),
         memory: Arc::clone(&memory),
@@ -81,7 +88,10 @@ pub fn build(
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
     let devices = virtio::devices(spec, disks, taps, &frame.threads)?;
-    pci::add(&mut frame, devices, legacy.reset_control)?;
+    match spec.profile {
+        Profile::Standard => pci::add(&mut frame, devices, legacy.reset_control)?,
+        Profile::Micro => mmio::add(&mut frame, devices, legacy.reset_control)?,
+    }
     let Frame { ports, mmio, devices, .. } = frame;
     let routes = Arc::new(Routes { ports, memory: mmio, counters: ExitCounters::default() });
     let vcpus = create_vcpus(&vm, spec.cpus, &routes, inbox, options.on_thread_start.as_ref())?;
@@ -96,6 +106,7 @@ pub fn build(
         vm,
         memory,
         guest,
+        guest_in_place: true,
         power_on,
         power_button,
         console,
@@ -112,14 +123,33 @@ fn plan_options(spec: &ValidSpec, pci_window_64: Option<layout::Window>) -> Plan
         BootProtocol::Pvh => flotilla_boot::Protocol::Pvh,
         BootProtocol::Linux => flotilla_boot::Protocol::Linux,
     };
-    PlanOptions { protocol, cpus: spec.cpus, acpi: true, pci_window_64 }
+    let kind = match spec.profile {
+        Profile::Standard => MachineKind::Standard { pci_window_64 },
+        Profile::Micro => MachineKind::Micro { virtio_devices: virtio::count(spec), acpi: spec.has_acpi() },
+    };
+    PlanOptions { protocol, cpus: spec.cpus, kind }
 }
 
-fn create_vm(kvm: &Kvm, memory: &Arc<GuestMemory>) -> Result<Vm, BuildError> {
-    let vm = kvm.create_vm().map_err(hypervisor("create a virtual machine"))?;
+/// Creates a virtual machine while `prepare` fills memory: the kernel sleeps for ten milliseconds and more in the creation,
+/// until every processor has seen that a thread of its own is in its cgroup.
+fn beside_a_new_vm<T>(
+    kvm: &Kvm,
+    prepare: impl FnOnce() -> Result<(Arc<GuestMemory>, T), BuildError>,
+) -> Result<(Vm, Arc<GuestMemory>, T), BuildError> {
+    thread::scope(|scope| {
+        let created = named("vm-creation")
+            .spawn_scoped(scope, || kvm.create_vm())
+            .map_err(|source| BuildError::Host { step: "start a thread", source })?;
+        let prepared = prepare();
+        let vm = created.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let (memory, prepared) = prepared?;
+        Ok((vm.map_err(hypervisor("create a virtual machine"))?, memory, prepared))
+    })
+}
+
+fn furnish_vm(vm: &Vm, memory: &Arc<GuestMemory>) -> Result<(), BuildError> {
     vm.map_memory(memory).map_err(hypervisor("give the guest its memory"))?;
-    vm.create_interrupt_controllers().map_err(hypervisor("create the interrupt controllers"))?;
-    Ok(vm)
+    vm.create_interrupt_controllers().map_err(hypervisor("create the interrupt controllers"))
 }
 
 fn create_vcpus(

@@ -20,6 +20,11 @@ use flotilla_spec::{DiskSpec, InterfaceSpec, MacAddress, ValidSpec, Violation};
 use crate::error::BuildError;
 use crate::resources::{disk_backend, tap_backend};
 
+/// How many there are.
+pub fn count(spec: &ValidSpec) -> usize {
+    usize::from(spec.rng) + spec.disks.len() + spec.interfaces.len()
+}
+
 /// Builds all of them.
 pub fn devices(
     spec: &ValidSpec,

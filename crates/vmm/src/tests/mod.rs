@@ -9,6 +9,7 @@ mod disks;
 mod faults;
 mod hangs;
 mod lifecycle;
+mod micro;
 mod resources;
 mod smp;
 mod snapshots;

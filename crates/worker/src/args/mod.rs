@@ -14,7 +14,7 @@ use crate::exit;
 
 use disk::{Disk, disk};
 use interface::{Interface, interface};
-use policy::{OnCrash, OnReboot, Protocol};
+use policy::{Kind, OnCrash, OnReboot, Protocol};
 
 /// Runs one virtual machine on Linux KVM.
 #[derive(Debug, Parser)]
@@ -48,8 +48,14 @@ pub enum Command {
 pub struct RunOptions {
     /// Machine specification as JSON; takes the place of all flags
     #[arg(value_name = "MACHINE.JSON", conflicts_with_all = ["kernel", "initrd", "cmdline", "cpus", "memory", "disk", "net",
-        "serial", "protocol", "no_rng", "on_reboot", "on_panic", "on_triple_fault"])]
+        "serial", "protocol", "profile", "acpi", "no_rng", "on_reboot", "on_panic", "on_triple_fault"])]
     pub machine: Option<PathBuf>,
+    /// The kind of machine
+    #[arg(long, value_enum, default_value_t = Kind::Standard)]
+    pub profile: Kind,
+    /// Give a machine of the profile micro ACPI tables and a power button
+    #[arg(long)]
+    pub acpi: bool,
     /// Kernel: an ELF vmlinux or a bzImage
     #[arg(long, value_name = "FILE", required_unless_present = "machine")]
     pub kernel: Option<PathBuf>,

@@ -2,7 +2,25 @@
 //! Flags that choose one of a few words.
 
 use clap::ValueEnum;
-use flotilla_spec::{BootProtocol, CrashPolicy, RebootPolicy};
+use flotilla_spec::{BootProtocol, CrashPolicy, Profile, RebootPolicy};
+
+/// The kind of machine.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Kind {
+    /// PCI and ACPI
+    Standard,
+    /// Virtio devices on MMIO, the fastest start
+    Micro,
+}
+
+impl From<Kind> for Profile {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Standard => Self::Standard,
+            Kind::Micro => Self::Micro,
+        }
+    }
+}
 
 /// How the kernel is entered.
 #[derive(Debug, Clone, Copy, ValueEnum)]

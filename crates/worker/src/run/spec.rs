@@ -53,6 +53,8 @@ fn from_flags(options: RunOptions) -> MachineSpec {
     MachineSpec {
         cpus: options.cpus,
         memory: options.memory,
+        profile: options.profile.into(),
+        acpi: options.acpi.then_some(true),
         boot,
         disks: options.disk.into_iter().enumerate().map(|(index, disk)| disk.into_spec(index)).collect(),
         interfaces: options.net.into_iter().enumerate().map(|(index, net)| net.into_spec(index)).collect(),

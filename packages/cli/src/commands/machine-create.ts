@@ -16,6 +16,8 @@ interface CreateOptions {
   readonly disk?: readonly string[];
   readonly network?: readonly string[];
   readonly label?: Record<string, string>;
+  readonly profile?: CreateMachine['profile'];
+  readonly acpi?: boolean;
   readonly isolation?: CreateMachine['isolation'];
   readonly restart?: 'never' | 'on-failure' | 'always';
   readonly start: boolean;
@@ -34,6 +36,8 @@ export function addMachineCreateCommand(machine: Command): void {
     .option('--disk <image=I|volume=V|size=S,...>', 'disk: image=, volume=, size=, name=, serial=, readonly (may be repeated)', collect)
     .option('--network <name>', 'network for one more interface; "none" for no interface (may be repeated)', collect)
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
+    .addOption(new Option('--profile <kind>', 'standard: a PC with PCI and ACPI; micro: virtio on MMIO, the fastest start').choices(['standard', 'micro']))
+    .option('--acpi', 'give a micro machine ACPI tables and a power button')
     .addOption(new Option('--isolation <mode>', 'where the machine lives').choices(['process', 'in-process']))
     .addOption(new Option('--restart <mode>', 'when to start it again by itself').choices(['never', 'on-failure', 'always']))
     .option('--no-start', 'leave it stopped')
@@ -48,7 +52,7 @@ export function addMachineCreateCommand(machine: Command): void {
 
 /** The request that the options mean. */
 export function toParams(name: string, options: CreateOptions): CreateMachine {
-  const { kernel, initrd, cmdline, cpus, memory, label, isolation, restart, start } = options;
+  const { kernel, initrd, cmdline, cpus, memory, label, profile, acpi, isolation, restart, start } = options;
   return {
     name,
     cpus,
@@ -60,6 +64,8 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
       .map((network, index) => ({ name: `eth${index}`, network })),
     start,
     ...(label === undefined ? {} : { labels: label }),
+    ...(profile === undefined ? {} : { profile }),
+    ...(acpi === undefined ? {} : { acpi }),
     ...(isolation === undefined ? {} : { isolation }),
     ...(restart === undefined ? {} : { restartPolicy: { mode: restart } }),
   };

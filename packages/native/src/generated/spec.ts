@@ -16,6 +16,14 @@ cpus: number,
  */
 memory: MemorySize,
 /**
+ * The kind of machine. Default: standard.
+ */
+profile?: Profile,
+/**
+ * Whether ACPI tables describe the machine and it has a power button. Default: true, with the profile `micro` false.
+ */
+acpi?: boolean,
+/**
  * What the machine boots.
  */
 boot: BootSpec,
@@ -47,6 +55,11 @@ onPanic?: CrashPolicy,
  * What follows a triple fault of a virtual CPU. Default: stop.
  */
 onTripleFault?: CrashPolicy, };
+
+/**
+ * The kind of machine a guest finds.
+ */
+export type Profile = "standard" | "micro";
 
 /**
  * A size of guest memory in bytes.

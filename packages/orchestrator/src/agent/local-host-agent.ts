@@ -139,6 +139,8 @@ export class LocalHostAgent extends HostAgent {
     const { pool } = this.parts;
     return {
       id: command.id,
+      profile: command.profile,
+      acpi: command.acpi,
       cpus: command.cpus,
       memoryMiB: command.memoryMiB,
       kernelPath: pool.imagePath(command.kernelImageId),

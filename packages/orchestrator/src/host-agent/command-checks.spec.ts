@@ -29,6 +29,8 @@ const network: EnsureNetworkCommand = {
 const launch: LaunchCommand = {
   id: newId('mac'),
   generation: 1,
+  profile: 'standard',
+  acpi: true,
   cpus: 1,
   memoryMiB: 64,
   kernelImageId: image,

@@ -56,6 +56,8 @@ const machine = object<MachineCommand>({ id: id('mac'), generation });
 const launch = object<LaunchCommand>({
   id: id('mac'),
   generation,
+  profile: oneOf('standard', 'micro'),
+  acpi: bool,
   cpus: int(1, 32),
   memoryMiB: int(16, MAX_MEMORY_MIB),
   kernelImageId: id('img'),

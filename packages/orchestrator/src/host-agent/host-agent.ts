@@ -91,6 +91,8 @@ export interface LaunchInterface {
 export interface LaunchCommand {
   id: string;
   generation: number;
+  profile: 'standard' | 'micro';
+  acpi: boolean;
   cpus: number;
   memoryMiB: number;
   kernelImageId: string;

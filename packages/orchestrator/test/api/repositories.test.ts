@@ -110,6 +110,8 @@ function sample(name: string, labels: Record<string, string> = {}): Machine {
     updatedAt: now,
     desired: { state: 'running', generation: 1 },
     spec: {
+      profile: 'standard',
+      acpi: true,
       cpus: 1,
       memoryMiB: 64,
       boot: { kernel: 'img-1' },

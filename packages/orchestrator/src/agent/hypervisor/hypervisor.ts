@@ -4,6 +4,8 @@ import type { ConsoleLog, HostConsole, HostEvent, HostReport, MachineObservation
 /** A machine with paths and tap names, ready for a worker. */
 export interface HypervisorSpec {
   id: string;
+  profile: 'standard' | 'micro';
+  acpi: boolean;
   cpus: number;
   memoryMiB: number;
   kernelPath: string;

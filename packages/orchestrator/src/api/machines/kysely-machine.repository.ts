@@ -115,6 +115,10 @@ export class KyselyMachineRepository extends MachineRepository {
   }
 }
 
+/** What machines are that were stored before there were profiles. */
+const BEFORE_PROFILES = { profile: 'standard', acpi: true } as const;
+type StoredSpec = Omit<MachineSpec, keyof typeof BEFORE_PROFILES> & Partial<MachineSpec>;
+
 function columns(machine: Machine) {
   return {
     generation: machine.generation,
@@ -135,7 +139,7 @@ function fromRow(row: Selectable<MachinesTable>, labels: Labels): Machine {
     generation: row.generation,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
-    spec: JSON.parse(row.spec) as MachineSpec,
+    spec: { ...BEFORE_PROFILES, ...(JSON.parse(row.spec) as StoredSpec) },
     desired: { state: row.desired_state as DesiredState, generation: row.desired_generation },
     observed: JSON.parse(row.observed) as Observed,
   };

@@ -83,6 +83,7 @@ export class MachineActions {
   private async act(idOrName: string, ifMatch: string | undefined, wish: Wish): Promise<Operation> {
     const machine = await this.repository.load(idOrName);
     checkGeneration(machine, ifMatch);
+    requirePowerButton(machine, wish);
     const cleared = await this.clearTheWay(machine, wish);
     const kind: OperationKind = `machine.${wish.action}`;
     return this.operations.submit(
@@ -123,6 +124,16 @@ export class MachineActions {
     if (ended.endedAt === undefined) throw new MachineBusy(machine, open);
     return open.kind;
   }
+}
+
+/** A guest without ACPI cannot be asked to power off: whoever does not want it killed has to do that in the guest. */
+function requirePowerButton(machine: Machine, { action, input }: Wish): void {
+  if (machine.spec.acpi || (action !== 'stop' && action !== 'restart') || input?.['thenKill'] !== false) return;
+  throw new ApiError('machine.no_power_button', {
+    detail: `Machine "${machine.name}" has no power button, because it has no ACPI.`,
+    remedy: 'Let the guest end itself, leave thenKill out, or create the machine with acpi: true.',
+    field: 'thenKill',
+  });
 }
 
 /** An operation that ended while we asked needs no cancelling. */

@@ -75,6 +75,7 @@ export class MachinePlanner {
     for (const [index, disk] of (body.disks ?? []).entries()) disks.push(await this.planDisk(plan, body.name, disk, `disks[${index}]`));
     const interfaces = await this.planInterfaces(plan, body);
     plan.spec = {
+      ...planProfile(body),
       cpus: body.cpus,
       memoryMiB: body.memoryMiB,
       disks,
@@ -166,6 +167,18 @@ function requireInProcessRight(body: CreateMachine): void {
     remedy: 'Leave isolation out (a worker process of its own), or use an admin key.',
     field: 'isolation',
   });
+}
+
+/** What a profile brings along, and what it does without. */
+function planProfile({ profile = 'standard', acpi }: CreateMachine): Pick<MachineSpec, 'profile' | 'acpi'> {
+  if (profile === 'standard' && acpi === false) {
+    throw new ApiError('spec.profile_conflict', {
+      detail: 'A machine of the profile standard is described by ACPI tables.',
+      remedy: 'Leave acpi out, or use the profile micro.',
+      field: 'acpi',
+    });
+  }
+  return { profile, acpi: acpi ?? profile === 'standard' };
 }
 
 /** Fills in the defaults of a restart policy. */

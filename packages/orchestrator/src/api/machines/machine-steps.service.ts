@@ -98,7 +98,10 @@ export class MachineSteps {
     return [
       {
         name: 'power-button',
-        run: async ({ operation }) => this.agent.pressPowerButton(await this.command(operation)).catch(ignoreGoneWorker),
+        run: async ({ operation }) => {
+          if (!(await this.load(operation)).spec.acpi) return;
+          await this.agent.pressPowerButton(await this.command(operation)).catch(ignoreGoneWorker);
+        },
       },
       { name: 'wait', run: ({ operation, signal, aside }) => aside(() => this.waitForEnd(id, operation, signal)) },
     ];
@@ -141,6 +144,8 @@ export class MachineSteps {
     return {
       id,
       generation: machine.desired.generation,
+      profile: spec.profile,
+      acpi: spec.acpi,
       cpus: spec.cpus,
       memoryMiB: spec.memoryMiB,
       kernelImageId: spec.boot.kernel,
@@ -162,6 +167,8 @@ export class MachineSteps {
 
   private async waitForEnd(id: string, operation: Operation, signal: AbortSignal): Promise<void> {
     const { timeoutSeconds, thenKill } = operation.input as { timeoutSeconds: number; thenKill: boolean };
+    // nothing was pressed, so nothing is to be waited for
+    if (thenKill && !(await this.load(operation)).spec.acpi) return;
     const begin = performance.now();
     for (;;) {
       const found = (await this.agent.listMachines()).find((machine) => machine.id === id);

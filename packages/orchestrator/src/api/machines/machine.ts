@@ -20,6 +20,8 @@ export const MACHINE_STATES = [
 export type MachineState = (typeof MACHINE_STATES)[number];
 
 export const RESTART_MODES = ['never', 'on-failure', 'always'] as const;
+/** `standard`: a PC with PCI and ACPI. `micro`: virtio devices on MMIO, the fastest start. */
+export const PROFILES = ['standard', 'micro'] as const;
 export const ISOLATIONS = ['process', 'in-process'] as const;
 export const REBOOT_ACTIONS = ['restart', 'stop'] as const;
 export const CRASH_ACTIONS = ['stop', 'restart', 'pause'] as const;
@@ -54,6 +56,9 @@ export interface InterfaceSpec {
 
 /** What was asked for; all references are ids, all defaults are filled in. */
 export interface MachineSpec {
+  profile: (typeof PROFILES)[number];
+  /** Whether ACPI tables describe the machine; without them it has no power button. */
+  acpi: boolean;
   cpus: number;
   memoryMiB: number;
   boot: BootSpec;

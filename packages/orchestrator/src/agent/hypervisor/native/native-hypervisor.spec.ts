@@ -19,6 +19,8 @@ const BOOT = await currentBootId();
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined, debug: () => undefined } as unknown as Log;
 const command = { id: 'm', generation: 1 };
 const LAUNCH: Omit<LaunchCommand, 'id' | 'generation'> = {
+  profile: 'standard',
+  acpi: true,
   cpus: 1,
   memoryMiB: 64,
   kernelImageId: 'k',

@@ -30,6 +30,8 @@ type WorkerEnd = Pick<NativeEvent, 'signal' | 'exitStatus'>;
 /** The specification in the form of the core. */
 export function toNativeSpec(spec: HypervisorSpec): NativeSpec {
   return {
+    profile: spec.profile,
+    acpi: spec.acpi,
     cpus: spec.cpus,
     memory: spec.memoryMiB * MEBIBYTE,
     serial: 'console',

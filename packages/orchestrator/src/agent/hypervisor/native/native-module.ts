@@ -3,6 +3,8 @@
 import type { ByteProgress, HostReport } from '../../../host-agent/host-agent.js';
 
 export interface NativeSpec {
+  profile?: 'standard' | 'micro';
+  acpi?: boolean;
   cpus: number;
   /** Bytes. */
   memory: number;

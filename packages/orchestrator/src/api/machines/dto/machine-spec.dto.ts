@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BoolField, EnumField, IntField, ListField, NameField, ObjectField, StringField } from '../../../common/dto/fields.js';
 import { MAC_PATTERN } from '../../../common/names.js';
-import { CRASH_ACTIONS, ISOLATIONS, REBOOT_ACTIONS, RESTART_MODES } from '../machine.js';
+import { CRASH_ACTIONS, ISOLATIONS, PROFILES, REBOOT_ACTIONS, RESTART_MODES } from '../machine.js';
 
 /** Highest memory size that is worth reading as a number: 64 TiB. */
 const MEMORY_LIMIT_MIB = 64 * 1024 * 1024;
@@ -94,6 +94,20 @@ export class RestartPolicyDto {
 
 /** What a machine is made of. */
 export class MachineSpecDto {
+  @EnumField({
+    description:
+      '`standard`: a PC with PCI and ACPI. `micro`: virtio devices on MMIO and neither PCI nor ACPI, for the fastest start; the kernel needs virtio-mmio.',
+    optional: true,
+    values: PROFILES,
+    default: 'standard',
+  })
+  profile?: 'standard' | 'micro';
+  @BoolField({
+    description:
+      'Whether ACPI tables describe the machine, and it has a power button. Default: true, with the profile `micro` false. Without it `stop` kills the machine.',
+    optional: true,
+  })
+  acpi?: boolean;
   @IntField({
     description: 'Virtual CPUs, 1 to 32.',
     min: 1,

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a profile demands.
+
+use super::Faults;
+use crate::code::ErrorCode;
+use crate::{MachineSpec, Profile};
+
+pub(super) fn check_profile(faults: &mut Faults, spec: &MachineSpec) {
+    if spec.profile == Profile::Standard && spec.acpi == Some(false) {
+        let message = "A machine of the profile standard is described by ACPI tables";
+        faults.add(ErrorCode::SpecProfileConflict, "$.acpi", message);
+    }
+}
