@@ -45,7 +45,7 @@ fn exit() -> MachineExit {
         reason: ExitReason::Error,
         code: Some(ErrorCode::CorePanic),
         message: Some("It broke".to_owned()),
-        registers: Some(CpuReport { cpu: 1, registers }),
+        registers: Some(CpuReport { cpu: 1, after_reset: false, registers }),
     }
 }
 
@@ -136,6 +136,7 @@ fn a_report_too_large_keeps_its_reason_and_text_never_steers_a_terminal() {
     let message = Some(format!("\u{1b}[2Jboom{}", "\n".repeat(10_000)));
     let registers = Some(CpuReport {
         cpu: 0,
+        after_reset: false,
         registers: (0..1000).map(|name| (name.to_string(), "0".repeat(60))).collect(),
     });
     lab.start().record_exit(&MachineExit { message, registers, ..exit() });

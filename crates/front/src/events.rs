@@ -40,7 +40,7 @@ mod tests {
     fn clients_are_told_what_the_machine_told() {
         let recorder = Recorder { log: Arc::new(EventLog::new()), black_box: None };
         let registers = BTreeMap::from([("rip".to_owned(), "0x10".to_owned())]);
-        let registers = Some(CpuReport { cpu: 3, registers });
+        let registers = Some(CpuReport { cpu: 3, after_reset: false, registers });
         let mut events = MachineState::ALL.map(|state| MachineEvent::State { state }).to_vec();
         events.extend([
             MachineEvent::GuestReset,

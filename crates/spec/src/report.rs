@@ -69,9 +69,19 @@ pub enum ExitReason {
 pub struct CpuReport {
     /// Number of the virtual CPU, from 0.
     pub cpu: u32,
+    /// Whether the virtual CPU was reset before its registers could be read, so that they tell nothing of what it did.
+    /// At a triple fault KVM does that on processors by AMD.
+    #[serde(default, skip_serializing_if = "is_false")]
+    #[ts(as = "Option<bool>", optional)]
+    pub after_reset: bool,
     /// Values by register name, as hexadecimal text (`rip` → `0xffffffff81000000`): most do not fit a number.
     #[ts(type = "Record<string, string>")]
     pub registers: BTreeMap<String, String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// The end of a machine.
@@ -180,7 +190,7 @@ mod tests {
         );
         assert_eq!(json(&MachineEvent::GuestReset), r#"{"kind":"guest-reset"}"#);
         let registers = BTreeMap::from([("rip".to_owned(), "0x10".to_owned())]);
-        let registers = Some(CpuReport { cpu: 1, registers });
+        let registers = Some(CpuReport { cpu: 1, after_reset: false, registers });
         assert_eq!(
             json(&MachineEvent::Panic { registers: registers.clone() }),
             r#"{"kind":"panic","registers":{"cpu":1,"registers":{"rip":"0x10"}}}"#
@@ -196,6 +206,9 @@ mod tests {
             json(&MachineEvent::Stopped(exit)),
             r#"{"kind":"stopped","reason":"triple-fault","registers":{"cpu":1,"registers":{"rip":"0x10"}}}"#
         );
+        let report = CpuReport { after_reset: true, ..CpuReport::default() };
+        assert_eq!(json(&report), r#"{"cpu":0,"afterReset":true,"registers":{}}"#);
+        assert_eq!(serde_json::from_str::<CpuReport>(&json(&report)).unwrap(), report);
     }
 
     #[test]

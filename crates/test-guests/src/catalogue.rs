@@ -78,6 +78,11 @@ pub const GUESTS: &[Guest] = &[
     },
     Guest { name: "panic", summary: "prints `panic`, reports a panic through pvpanic, halts", build: panic },
     Guest {
+        name: "panic-on-second",
+        summary: "prints `ready`, starts all other CPUs, which report a panic through pvpanic, and spins without any exit",
+        build: panic_on_second,
+    },
+    Guest {
         name: "echo",
         summary: "prints `ready`, echoes serial input; o = power off, r = reset, t = triple fault, p = panic",
         build: echo,
@@ -191,6 +196,17 @@ fn panic(a: &mut Assembler) {
     print(a, "panic\n");
     a.out_byte(PVPANIC, 1);
     a.halt();
+}
+
+/// `mov al, 1; mov dx, PVPANIC; out dx, al; cli; hlt; jmp to cli` in 16-bit code.
+const PANIC_CODE: [u8; 10] =
+    [0xb0, 0x01, 0xba, PVPANIC.to_le_bytes()[0], PVPANIC.to_le_bytes()[1], 0xee, 0xfa, 0xf4, 0xeb, 0xfc];
+
+fn panic_on_second(a: &mut Assembler) {
+    print(a, "ready\n");
+    smp::start_others(a, &PANIC_CODE);
+    let again = a.here();
+    a.jump(again);
 }
 
 fn echo(a: &mut Assembler) {

@@ -195,10 +195,16 @@ impl Driver {
                 if self.quiesce().is_err() {
                     return self.tell(MachineEvent::Panic { registers: None });
                 }
-                let registers = self.parts.registers(0).map(|registers| cpu_report(0, &registers));
+                let registers = self.inbox.take_panicked().and_then(|cpu| self.registers(cpu));
                 self.on_panic(registers);
             }
         }
+    }
+
+    /// The registers of a paused vCPU.
+    fn registers(&self, cpu: u32) -> Option<CpuReport> {
+        let registers = self.parts.registers(usize::try_from(cpu).ok()?)?;
+        Some(cpu_report(cpu, &registers))
     }
 
     fn on_crash(&mut self, report: CrashReport) {
@@ -211,6 +217,7 @@ impl Driver {
             Crash::Reset => self.on_guest_reset(),
             Crash::Panic => self.on_panic(registers),
             Crash::TripleFault => {
+                let registers = registers.map(mark_reset);
                 self.tell(MachineEvent::TripleFault { registers: registers.clone() });
                 let exit = MachineExit { registers, ..MachineExit::plain(ExitReason::TripleFault) };
                 self.apply(self.policies.triple_fault, exit);
@@ -337,5 +344,42 @@ pub fn cpu_report(cpu: u32, registers: &Registers) -> CpuReport {
     let hex = |value: &serde_json::Value| value.as_u64().map(|value| format!("{value:#x}"));
     let registers: BTreeMap<String, String> =
         fields.iter().filter_map(|(name, value)| Some((name.clone(), hex(value)?))).collect();
-    CpuReport { cpu, registers }
+    CpuReport { cpu, after_reset: false, registers }
+}
+
+/// Registers after a triple fault. On AMD processors KVM resets the virtual CPU before anyone can look at it, because the
+/// processor leaves its state undefined there. Such registers are known by the reset vector in real mode.
+fn mark_reset(report: CpuReport) -> CpuReport {
+    let is = |name: &str, value: &str| report.registers.get(name).is_some_and(|text| text == value);
+    let after_reset = is("cs", "0xf000") && is("rip", "0xfff0") && is("efer", "0x0") && is("rflags", "0x2");
+    CpuReport { after_reset, ..report }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_of_a_cpu_that_kvm_has_reset_are_not_passed_off_as_those_of_the_fault() {
+        // As kvm_amd leaves them.
+        let reset = Registers {
+            rip: 0xfff0,
+            rflags: 2,
+            rdx: 0x600,
+            cr0: 0x6000_0010,
+            cs: 0xf000,
+            ..Registers::default()
+        };
+        let report = mark_reset(cpu_report(3, &reset));
+        assert!(report.after_reset && report.cpu == 3, "{report:?}");
+        // As kvm_intel leaves them, also of a guest in real mode.
+        let others = [
+            Registers { rip: 0xffff_ffff_8100_0000, efer: 0xd01, cs: 0x10, ..reset },
+            Registers { cs: 0x800, rip: 0x10, ..reset },
+            Registers { rflags: 0x46, ..reset },
+        ];
+        for registers in others {
+            assert!(!mark_reset(cpu_report(0, &registers)).after_reset, "{registers:?}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use flotilla_device_model::power::{GuestSignal, GuestSignals};
 use flotilla_hypervisor::Registers;
 
+use crate::vcpu::current_vcpu;
 use crate::vcpu::exits::Crash;
 
 /// Whose thread crashed or hangs.
@@ -66,6 +67,8 @@ pub enum Message<C> {
 struct Queue<C> {
     commands: VecDeque<C>,
     signals: [bool; 3],
+    /// On which vCPU the guest's kernel panicked; of several the first.
+    panicked: Option<u32>,
     crashes: VecDeque<CrashReport>,
     abandoned: bool,
     closed: bool,
@@ -89,6 +92,7 @@ impl<C> Default for Inbox<C> {
         let queue = Queue {
             commands: VecDeque::new(),
             signals: [false; 3],
+            panicked: None,
             crashes: VecDeque::new(),
             abandoned: false,
             closed: false,
@@ -147,8 +151,14 @@ impl<C> Inbox<C> {
     pub fn forget_signals(&self) {
         let mut queue = self.lock();
         queue.signals = [false; 3];
+        queue.panicked = None;
         queue.crashes.retain(CrashReport::is_ours);
         self.signalled.store(false, Ordering::SeqCst);
+    }
+
+    /// Takes the number of the vCPU whose write was the panic that is being dealt with.
+    pub fn take_panicked(&self) -> Option<u32> {
+        self.lock().panicked.take()
     }
 
     /// Takes the report of a thread that ended by a fault of ours or of the host, if there is one.
@@ -217,6 +227,9 @@ impl<C: Send> GuestSignals for Inbox<C> {
         for (flag, known) in queue.signals.iter_mut().zip(SIGNALS) {
             *flag |= known == signal;
         }
+        if signal == GuestSignal::Panic && queue.panicked.is_none() {
+            queue.panicked = current_vcpu();
+        }
         self.signalled.store(true, Ordering::SeqCst);
         drop(queue);
         self.filled.notify_all();
@@ -226,6 +239,7 @@ impl<C: Send> GuestSignals for Inbox<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vcpu::become_vcpu;
 
     fn crash() -> CrashReport {
         CrashReport { origin: Origin::Vcpu(0), crash: Crash::TripleFault, registers: None }
@@ -274,6 +288,29 @@ mod tests {
         inbox.send(1).unwrap();
         assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Panic)));
         assert!(matches!(inbox.next(), Message::Command(1)));
+    }
+
+    #[test]
+    fn the_vcpu_that_panicked_first_is_known_until_it_is_dealt_with() {
+        let inbox = Inbox::<u32>::default();
+        let on_vcpu = |index, signal| {
+            let on_thread = || {
+                become_vcpu(index);
+                inbox.signal(signal);
+            };
+            std::thread::scope(|scope| scope.spawn(on_thread).join().unwrap());
+        };
+        on_vcpu(2, GuestSignal::Reset);
+        assert_eq!(inbox.take_panicked(), None, "a reset is no panic");
+        on_vcpu(3, GuestSignal::Panic);
+        on_vcpu(1, GuestSignal::Panic);
+        assert_eq!(inbox.take_panicked(), Some(3));
+        on_vcpu(1, GuestSignal::Panic);
+        assert_eq!(inbox.take_panicked(), Some(1), "another panic, after the machine was resumed");
+        on_vcpu(1, GuestSignal::Panic);
+        inbox.forget_signals();
+        inbox.signal(GuestSignal::Panic);
+        assert_eq!(inbox.take_panicked(), None, "no thread of a vCPU");
     }
 
     #[test]

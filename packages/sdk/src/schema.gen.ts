@@ -993,7 +993,7 @@ export type StateReason = {
      */
     remedy: string;
     /**
-     * CPU registers at that moment, as hexadecimal texts.
+     * Registers at that moment of the CPU that `detail` names, as hexadecimal texts. Absent where they are lost: at a triple fault KVM on processors by AMD resets the CPU first.
      */
     registers?: {
         [key: string]: string;

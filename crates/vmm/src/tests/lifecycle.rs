@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::report::{ExitReason, MachineEvent, MachineState};
+use flotilla_spec::report::{CpuReport, ExitReason, MachineEvent, MachineState};
 use flotilla_spec::{CrashPolicy, RebootPolicy};
 
 use super::{Fixture, LIMIT, kvm_is_there};
@@ -73,6 +73,9 @@ fn a_triple_fault_is_reported_with_registers() {
     let report = exit.registers.unwrap();
     assert_eq!(report.cpu, 0);
     assert!(report.registers["rip"].starts_with("0x"), "{report:?}");
+    // The guest runs in protected mode and far from the reset vector: registers like those are not its own.
+    let of_reset = report.registers["rip"] == "0xfff0" && report.registers["efer"] == "0x0";
+    assert_eq!(report.after_reset, of_reset, "{report:?}");
 }
 
 #[test]
@@ -150,6 +153,40 @@ fn a_panic_is_reported_and_follows_the_policy() {
     fixture.event(|event| matches!(event, MachineEvent::Panic { .. }));
     fixture.event(|event| *event == MachineEvent::GuestReset);
     fixture.expect("panic\npanic\n");
+}
+
+#[test]
+fn a_panic_names_the_cpu_that_reported_it() {
+    if !kvm_is_there() {
+        return;
+    }
+    let fixture = Fixture::boot("panic-on-second", |spec| {
+        spec.cpus = 2;
+        spec.on_panic = CrashPolicy::Pause;
+    });
+    let is_of_second = |registers: &Option<CpuReport>| {
+        let report = registers.as_ref().expect("a report");
+        assert_eq!(report.cpu, 1, "{report:?}");
+        // It runs in real mode at page 8, the first CPU in protected mode above 1 MiB.
+        let low = matches!(report.registers["rip"].as_str(), rip if rip.len() <= "0x8fff".len());
+        assert!(low && report.registers["cs"] == "0x800", "{report:?}");
+    };
+    let MachineEvent::Panic { registers } =
+        fixture.event(|event| matches!(event, MachineEvent::Panic { .. }))
+    else {
+        unreachable!()
+    };
+    is_of_second(&registers);
+    // After a reset the same guest panics again, in the same way; what is known of the first time is forgotten.
+    fixture.event(|event| *event == MachineEvent::State { state: MachineState::Paused });
+    fixture.machine.reset().unwrap();
+    fixture.machine.resume().unwrap();
+    let MachineEvent::Panic { registers } =
+        fixture.event(|event| matches!(event, MachineEvent::Panic { .. }))
+    else {
+        unreachable!()
+    };
+    is_of_second(&registers);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::time::Duration;
 use flotilla_device_model::threads::{named, panic_text};
 use flotilla_hypervisor::{Exit, RunError, Vcpu, VcpuKicker};
 
+use super::become_vcpu;
 use super::control::{Control, Missed, Order, Phase};
 use super::exits::{Crash, Outcome, Routes, handle};
 use crate::error::describe;
@@ -141,6 +142,7 @@ impl Runner {
     }
 
     fn run(&mut self) -> Result<(), Box<dyn Error>> {
+        become_vcpu(self.index);
         threads::begin(self.hook.as_ref(), ThreadRole::Vcpu)?;
         let _binding = self.kicker.bind_current_thread()?;
         let mut doing = Doing::Paused;

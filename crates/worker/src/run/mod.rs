@@ -135,6 +135,9 @@ fn report(exit: &MachineExit) {
     };
     say(text);
     let Some(report) = &exit.registers else { return };
+    if report.after_reset {
+        return say(&format!("cpu {}: its registers are lost, KVM has reset it", report.cpu));
+    }
     let values: Vec<String> =
         report.registers.iter().map(|(name, value)| format!("{name}={value}")).collect();
     say(&format!("cpu {}: {}", report.cpu, values.join(" ")));

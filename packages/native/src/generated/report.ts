@@ -29,6 +29,11 @@ export type CpuReport = {
  */
 cpu: number,
 /**
+ * Whether the virtual CPU was reset before its registers could be read, so that they tell nothing of what it did.
+ * At a triple fault KVM does that on processors by AMD.
+ */
+afterReset?: boolean,
+/**
  * Values by register name, as hexadecimal text (`rip` → `0xffffffff81000000`): most do not fit a number.
  */
 registers: Record<string, string>, };

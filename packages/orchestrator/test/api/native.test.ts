@@ -21,6 +21,7 @@ describe('What a machine leaves, with real workers', function () {
       accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
     } catch (error) {
       if (process.env['REQUIRE_KVM'] === '1') throw error;
+      console.log('SKIPPED: no usable /dev/kvm');
       this.skip();
     }
     this.timeout(900_000);
@@ -107,9 +108,13 @@ describe('What a machine leaves, with real workers', function () {
     const { reason, nextRestartAt } = await ended('failed');
     expect(reason).to.include({ code: 'guest.triple_fault', remedy: 'Read the console log; check that kernel and machine fit.' });
     expect(reason?.['detail']).to.match(/triple fault/i);
-    expect(reason?.['registers']).to.include.keys('rip', 'rsp', 'cr0', 'cr3');
+    expect(reason?.['detail']).to.contain('It was CPU 0.');
+    // On processors by AMD the host has reset the CPU, and says so in place of registers.
+    const lost = String(reason?.['detail']).includes('registers are lost');
+    if (lost) expect(reason?.['registers']).to.equal(undefined);
+    else expect(reason?.['registers']).to.include.keys('rip', 'rsp', 'cr0', 'cr3');
     for (const [name, value] of Object.entries(reason?.['registers'] ?? {})) expect(value, name).to.match(/^0x[0-9a-f]+$/);
-    expect(Number(reason?.['registers']?.['rip'])).to.be.above(0);
+    expect(lost || Number(reason?.['registers']?.['rip']) > 0).to.equal(true);
     expect(nextRestartAt).to.equal(undefined);
     const listed = (await flotilla.call('GET', '/v1/machines?name=m')).body['items']?.[0];
     expect(listed?.['observed']?.['reason']).to.deep.equal(reason);

@@ -143,7 +143,11 @@ describe('Machines by the native core', () => {
     core.console = 'Kernel panic\n';
     const host = agent();
     expect(await host.listMachines()).to.deep.equal([
-      { id: 'm', state: 'stopped', exit: { reason: 'panic', detail: 'The guest kernel panicked.', registers: { rip: '0x1' } } },
+      {
+        id: 'm',
+        state: 'stopped',
+        exit: { reason: 'panic', detail: 'The guest kernel panicked. It was CPU 0.', registers: { rip: '0x1' } },
+      },
     ]);
     expect(await logs(host)).to.equal('Kernel panic\n');
     await host.releaseMachine(command);

@@ -1,6 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
-import { toWorkerExit } from './native-mapper.js';
+import { toExit, toWorkerExit } from './native-mapper.js';
+
+describe('The end of a machine', () => {
+  const registers = { rip: '0xfff0' };
+
+  it('names the CPU that crashed, with its registers', () => {
+    expect(toExit({ reason: 'panic', registers: { cpu: 3, registers } })).to.deep.equal({
+      reason: 'panic',
+      detail: 'The guest kernel panicked. It was CPU 3.',
+      registers,
+    });
+    expect(toExit({ reason: 'panic' })).to.deep.equal({ reason: 'panic', detail: 'The guest kernel panicked.' });
+  });
+
+  it('shows no registers that are not those of the crash', () => {
+    const exit = toExit({ reason: 'triple-fault', registers: { cpu: 1, afterReset: true, registers } });
+    expect(exit.registers).to.equal(undefined);
+    expect(exit.detail).to.contain('triple fault. It was CPU 1. Its registers are lost');
+  });
+
+  it('takes anything that a worker may have sent as its registers', () => {
+    for (const report of [null, 1, 'x', {}, { cpu: 'x' }, { registers: null }, { cpu: 1, registers: 'x' }])
+      expect(toExit({ reason: 'panic', registers: report }).registers).to.equal(undefined);
+  });
+});
 
 describe('The end of a worker', () => {
   it('names its signal or status, and says so when neither is known', () => {

@@ -58,8 +58,11 @@ export function toNativeSpec(spec: HypervisorSpec): NativeSpec {
 /** Why a machine ended, from the event or the record of its worker. */
 export function toExit(facts: NativeEvent | NativeExit | null | undefined): MachineExitFacts {
   const reason = (REASONS.includes(facts?.reason ?? '') ? facts?.reason : 'error') as ExitReason;
-  const registers = flatRegisters(facts?.registers);
-  return { reason, detail: facts?.message ?? DETAILS[reason], ...(registers === undefined ? {} : { registers }) };
+  const { cpu, afterReset, registers } = cpuReport(facts?.registers);
+  const from = cpu === undefined ? '' : ` It was CPU ${cpu}.`;
+  // Values that the guest never had would lead whoever reads them astray.
+  if (afterReset) return { reason, detail: `${facts?.message ?? DETAILS[reason]}${from} Its registers are lost: KVM has reset it.` };
+  return { reason, detail: facts?.message ?? `${DETAILS[reason]}${from}`, ...(registers === undefined ? {} : { registers }) };
 }
 
 /**
@@ -82,9 +85,25 @@ function signalName(number: number): string {
   return found === undefined ? String(number) : found[0];
 }
 
+interface CpuReport {
+  cpu?: number;
+  afterReset?: boolean;
+  registers?: Record<string, string>;
+}
+
+/** The report of one CPU, from a worker that may be of another release. */
+function cpuReport(report: unknown): CpuReport {
+  if (typeof report !== 'object' || report === null || !('registers' in report)) return {};
+  const registers = flatRegisters(report.registers);
+  return {
+    ...('cpu' in report && typeof report.cpu === 'number' ? { cpu: report.cpu } : {}),
+    ...('afterReset' in report && report.afterReset === true ? { afterReset: true } : {}),
+    ...(registers === undefined ? {} : { registers }),
+  };
+}
+
 function flatRegisters(registers: unknown): Record<string, string> | undefined {
   if (typeof registers !== 'object' || registers === null) return undefined;
-  if ('registers' in registers) return flatRegisters(registers.registers); // the report of one CPU
   return Object.fromEntries(
     Object.entries(registers)
       .filter(([, value]) => ['string', 'number', 'bigint'].includes(typeof value))

@@ -18,7 +18,8 @@ export class StateReasonDto {
   @StringField({ description: 'What happened.' }) detail: string;
   @StringField({ description: 'What to do about it.' }) remedy: string;
   @CustomField({
-    description: 'CPU registers at that moment, as hexadecimal texts.',
+    description:
+      'Registers at that moment of the CPU that `detail` names, as hexadecimal texts. Absent where they are lost: at a triple fault KVM on processors by AMD resets the CPU first.',
     optional: true,
     schema: { type: 'object', additionalProperties: { type: 'string' } },
   })
