@@ -12,6 +12,9 @@ use ts_rs::TS;
 /// The longest id in bytes.
 pub const MAX_ID: usize = 64;
 
+/// What [`is_valid`] accepts, for the JSON schema.
+const PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+
 /// A text that cannot be an id.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("Id must be 1 to 64 letters, digits, '-', '_' or '.', the first a letter or digit")]
@@ -72,6 +75,7 @@ macro_rules! part_id {
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
         #[serde(transparent)]
         #[ts(type = "string")]
+        #[schemars(extend("pattern" = PATTERN))]
         pub struct $name(pub String);
 
         impl $name {

@@ -13,6 +13,7 @@ use ts_rs::TS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(transparent)]
 #[ts(type = "number")]
+#[schemars(extend("minimum" = crate::MIN_MEMORY, "multipleOf" = crate::MEMORY_ALIGNMENT))]
 pub struct MemorySize(pub u64);
 
 impl MemorySize {
@@ -95,9 +96,10 @@ impl JsonSchema for MacAddress {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A MAC address, written as six hexadecimal pairs.",
+            "description": "A MAC address, written as six hexadecimal pairs: neither zero nor a group address.",
             "type": "string",
-            "pattern": "^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$",
+            // The least bit of the first byte is that of a group address.
+            "pattern": "^(?!00(:00){5}$)[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}$",
         })
     }
 }

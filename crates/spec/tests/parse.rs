@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every bad specification gives its code and the JSON path of what is wrong.
 
+use std::path::Path;
+use std::{env, fs};
+
 use flotilla_spec::code::ErrorCode::{self, *};
 use flotilla_spec::{HostLimits, MachineSpec, MemorySize, Violation};
 use proptest::prelude::*;
@@ -59,10 +62,12 @@ fn absent_fields_take_their_defaults() {
     assert!(spec.validate(&HOST).is_ok());
 }
 
-#[test]
-fn each_fault_has_its_code_and_path() {
+/// Where the good specification is changed, to what, and what is found there.
+type Case = (&'static str, Value, ErrorCode, &'static str);
+
+fn cases() -> Vec<Case> {
     let long = "x".repeat(4096);
-    let cases: Vec<(&str, Value, ErrorCode, &str)> = vec![
+    vec![
         ("/cpus", json!(0), SpecCpusOutOfRange, "$.cpus"),
         ("/cpus", json!(1000), SpecCpusOutOfRange, "$.cpus"),
         ("/cpus", json!(-1), SpecCpusOutOfRange, "$.cpus"),
@@ -98,11 +103,55 @@ fn each_fault_has_its_code_and_path() {
         ("/interfaces/0/tap/name", json!("sixteen-letters!"), SpecTapInvalid, "$.interfaces[0].tap.name"),
         ("/serial", json!("pipe"), SpecInvalidValue, "$.serial"),
         ("/onReboot", json!("pause"), SpecInvalidValue, "$.onReboot"),
-    ];
-    for (pointer, value, code, path) in cases {
+    ]
+}
+
+#[test]
+fn each_fault_has_its_code_and_path() {
+    for (pointer, value, code, path) in cases() {
         let text = with(pointer, value.clone());
         assert_eq!(faults(&text), [(code, path.to_owned())], "{pointer} = {value}");
     }
+}
+
+/// What only the host knows, or what a schema cannot compare.
+fn is_beyond_a_schema(code: ErrorCode) -> bool {
+    matches!(code, SpecMemoryTooLarge | SpecIdDuplicate | SpecSerialDuplicate)
+}
+
+/// For the test that tries the published schema on them (tests/style/machine-schema.spec.mjs): a line of JSON for each
+/// specification, and whether the schema must accept it.
+#[test]
+fn the_cases_for_the_schema_are_those_of_this_file() {
+    let edges = [
+        ("/cpus", json!(32)),
+        ("/memory", json!(16 << 20)),
+        ("/disks", disks(16)),
+        ("/interfaces", interfaces(8)),
+    ];
+    let more = [
+        ("/cpus", json!(33)),
+        ("/memory", json!(4096)),
+        ("/disks", disks(17)),
+        ("/interfaces", interfaces(9)),
+    ];
+    let good = edges.into_iter().map(|(pointer, value)| (true, with(pointer, value)));
+    let bad = more.into_iter().map(|(pointer, value)| (false, with(pointer, value)));
+    let cases =
+        cases().into_iter().map(|(pointer, value, code, _)| (is_beyond_a_schema(code), with(pointer, value)));
+    let mut lines = String::new();
+    for (accepted, text) in good.chain(bad).chain(cases) {
+        assert!(accepted || check(&text).is_err(), "{text}");
+        let spec: Value = serde_json::from_str(&text).unwrap();
+        lines.push_str(&json!({ "accepted": accepted, "spec": spec }).to_string());
+        lines.push('\n');
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/machine-spec.cases.jsonl");
+    if env::var("FLOTILLA_GENERATE").is_ok_and(|value| value == "1") {
+        fs::write(&path, &lines).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == lines, "{} is out of date: run `npm run gen`", path.display());
 }
 
 #[test]
@@ -131,13 +180,20 @@ fn every_fault_is_reported_at_once() {
     assert_eq!(codes, [SpecCpusOutOfRange, SpecMemoryTooSmall, SpecMemoryUnaligned, SpecIdInvalid]);
 }
 
+fn disks(count: usize) -> Value {
+    let disk = |n: usize| json!({ "id": format!("d{n}"), "source": { "path": "/d" }, "format": "raw" });
+    (0..count).map(disk).collect()
+}
+
+fn interfaces(count: usize) -> Value {
+    let link = |n: usize| json!({ "id": format!("e{n}"), "tap": { "name": format!("t{n}") } });
+    (0..count).map(link).collect()
+}
+
 #[test]
 fn too_many_parts_are_refused() {
-    let disk = |n: usize| json!({ "id": format!("d{n}"), "source": { "path": "/d" }, "format": "raw" });
-    let text = with("/disks", (0..17).map(disk).collect());
-    assert_eq!(faults(&text), [(SpecTooManyDisks, "$.disks".to_owned())]);
-    let link = |n: usize| json!({ "id": format!("e{n}"), "tap": { "name": format!("t{n}") } });
-    let text = with("/interfaces", (0..9).map(link).collect());
+    assert_eq!(faults(&with("/disks", disks(17))), [(SpecTooManyDisks, "$.disks".to_owned())]);
+    let text = with("/interfaces", interfaces(9));
     assert_eq!(faults(&text), [(SpecTooManyInterfaces, "$.interfaces".to_owned())]);
 }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::FileSource;
+use crate::{FileSource, MAX_COMMAND_LINE};
 
 /// What a machine boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -20,6 +20,7 @@ pub struct BootSpec {
     /// The kernel command line, at most 4095 bytes. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[ts(as = "Option<String>", optional)]
+    #[schemars(length(max = MAX_COMMAND_LINE), regex(pattern = r"^[^\u0000]*$"))]
     pub command_line: String,
     /// How the kernel is entered. Default: what the file offers.
     #[serde(default)]

@@ -25,6 +25,7 @@ pub struct DiskSpec {
     /// What the guest reads as the serial number, 1 to 20 printable ASCII characters. Default: the id, cut to 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
+    #[schemars(regex(pattern = r"^[!-~]{1,20}$"))]
     pub serial: Option<String>,
 }
 

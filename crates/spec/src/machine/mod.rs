@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::MemorySize;
+use crate::{MAX_CPUS, MAX_DISKS, MAX_INTERFACES, MemorySize};
 
 pub use boot::{BootProtocol, BootSpec};
 pub use disk::{DiskFormat, DiskSpec};
@@ -26,6 +26,7 @@ pub use serial::SerialSpec;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MachineSpec {
     /// Number of virtual CPUs, 1 to 32.
+    #[schemars(range(min = 1, max = MAX_CPUS))]
     pub cpus: u32,
     /// Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has.
     pub memory: MemorySize,
@@ -42,10 +43,12 @@ pub struct MachineSpec {
     /// Disks in the order the guest sees them, at most 16. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<DiskSpec>>", optional)]
+    #[schemars(length(max = MAX_DISKS))]
     pub disks: Vec<DiskSpec>,
     /// Network interfaces in the order the guest sees them, at most 8. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<InterfaceSpec>>", optional)]
+    #[schemars(length(max = MAX_INTERFACES))]
     pub interfaces: Vec<InterfaceSpec>,
     /// Where the first serial port leads. Default: the console of the machine.
     #[serde(default)]

@@ -20,7 +20,8 @@ pub use disks::{MAX_DISKS, MAX_SERIAL};
 pub use interfaces::MAX_INTERFACES;
 pub use resources::{MAX_CPUS, MEMORY_ALIGNMENT, MIN_MEMORY};
 
-const MAX_PATH: usize = 4095;
+/// The longest path in bytes, without the NUL that ends it.
+pub(crate) const MAX_PATH: usize = 4095;
 
 /// What the host can give a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
