@@ -14,3 +14,20 @@ export async function withSignal<T>(signal: AbortSignal | undefined, call: (canc
     signal?.removeEventListener('abort', abort);
   }
 }
+
+/** Asks for what cannot be taken back: after an abort the caller waits no longer. Nothing is asked when it was aborted before. */
+export async function withdrawable(signal: AbortSignal | undefined, call: () => Promise<unknown>): Promise<void> {
+  if (signal?.aborted) throw abortedError(signal);
+  if (signal === undefined) return settled(call);
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = (): void => reject(abortedError(signal));
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    // A call that fails after the abort is handled by the race.
+    await Promise.race([settled(call), aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

@@ -42,6 +42,11 @@ export function abortedError(signal: AbortSignal | undefined): FlotillaError {
   return new FlotillaError({ code: 'aborted', message: 'The call was aborted', cause: signal?.reason });
 }
 
+/** Whether a call failed because its caller withdrew it. */
+export function isAborted(error: unknown): boolean {
+  return error instanceof FlotillaError && error.code === 'aborted';
+}
+
 /** What the core rejected with, as an error of this package. Anything without a code of ours is our own fault. */
 export function fromNative(thrown: unknown): FlotillaError {
   if (thrown instanceof FlotillaError) return thrown;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { withSignal } from './abort.js';
-import { FlotillaError, settled } from './errors.js';
+import { withdrawable, withSignal } from './abort.js';
+import { FlotillaError, isAborted, settled } from './errors.js';
 import { EventHub, type MachineEvent } from './events.js';
 import type { MachineInfo } from './generated/report.js';
 import type { MachineSpec } from './generated/spec.js';
@@ -24,6 +24,11 @@ export interface CreateOptions {
   signal?: AbortSignal;
 }
 
+/** For calls that ask a machine for something. */
+export interface CallOptions {
+  signal?: AbortSignal;
+}
+
 export interface AdoptOptions {
   id: string;
   runtimeDirectory: string;
@@ -35,10 +40,13 @@ export interface AdoptOptions {
 /**
  * A virtual machine. Made by {@link Machine.create} or {@link Machine.adopt}; let go with {@link Machine.close}.
  *
- * What asks a machine for something takes no `AbortSignal`, because half a pause would be worse than a whole one: each such
- * call is bounded instead, by the times below, and most take milliseconds. After its time a call rejects with `io`, or
- * with `worker.gone` where a worker does not answer; what was asked may still come true and is then told by an event. `end`
- * and `kill` work at any time, also while another call is under way, and need no answer of the machine.
+ * Each call that asks a machine for something is bounded by the times below, and most take milliseconds. After its time a call
+ * rejects with `io`, or with `worker.gone` where a worker does not answer; what was asked may still come true and is then told
+ * by an event. `end` and `kill` work at any time, also while another call is under way, and need no answer of the machine.
+ *
+ * `boot`, `pause`, `resume` and `reset` take an `AbortSignal` as well, and reject with `aborted`. What follows differs: a boot that is
+ * aborted ends the machine, because half a boot is of no use to anybody; a pause, resume or reset cannot be half done, so there
+ * the caller only waits no longer, and what was asked comes true or fails by itself, told by an event.
  */
 export class Machine implements AsyncDisposable {
   readonly id: string;
@@ -97,22 +105,31 @@ export class Machine implements AsyncDisposable {
     return new Machine(plain.id, 'process', machine, hub);
   }
 
-  /** Starts the guest, whose kernel is read now. At most 30 seconds; in-process, where the disk may be slow, 2 minutes. */
-  async boot(): Promise<void> {
-    return settled(() => this.#native.boot());
+  /**
+   * Starts the guest, whose kernel is read now. At most 30 seconds; in-process, where the disk may be slow, 2 minutes. When the
+   * signal aborts before that is done, or has aborted before the call, the machine is ended as by `end`, and the call rejects with
+   * `aborted` once it has ended.
+   */
+  async boot(options: CallOptions = {}): Promise<void> {
+    try {
+      await withdrawable(options.signal, () => this.#native.boot());
+    } catch (error) {
+      if (isAborted(error)) await this.end();
+      throw error;
+    }
   }
 
   /**
    * Stops the virtual CPUs; resolves once all have stopped. At most 5 seconds for the virtual CPUs, after which the machine
-   * runs on, and 20 seconds in all.
+   * runs on, and 20 seconds in all. After an abort of the signal see the event `state`.
    */
-  async pause(): Promise<void> {
-    return settled(() => this.#native.pause());
+  async pause(options: CallOptions = {}): Promise<void> {
+    return withdrawable(options.signal, () => this.#native.pause());
   }
 
-  /** Goes on after a pause. At most 20 seconds. */
-  async resume(): Promise<void> {
-    return settled(() => this.#native.resume());
+  /** Goes on after a pause. At most 20 seconds. After an abort of the signal see the event `state`. */
+  async resume(options: CallOptions = {}): Promise<void> {
+    return withdrawable(options.signal, () => this.#native.resume());
   }
 
   /** Presses the ACPI power button. What follows is up to the guest. At most 5 seconds. */
@@ -120,9 +137,12 @@ export class Machine implements AsyncDisposable {
     return settled(() => this.#native.powerButton());
   }
 
-  /** Restarts the guest as after power-on, and reads its kernel again. At most as long as `boot`. */
-  async reset(): Promise<void> {
-    return settled(() => this.#native.reset());
+  /**
+   * Restarts the guest as after power-on, and reads its kernel again. At most as long as `boot`. After an abort of the signal see the
+   * event `guest-reset`.
+   */
+  async reset(options: CallOptions = {}): Promise<void> {
+    return withdrawable(options.signal, () => this.#native.reset());
   }
 
   /**

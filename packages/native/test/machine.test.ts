@@ -9,6 +9,7 @@ import { type Isolation, listWorkers, Machine, openConsole, readConsole, readExi
 import { packageEntry } from './support/host.js';
 import { benchForEach, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
+import { until } from './support/until.js';
 
 for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
   describe(`A machine, isolation ${isolation}`, function () {
@@ -73,13 +74,21 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
       expect(await outputUntil(machine, 'ready\nready\n')).to.equal('ready\nready\n');
     });
 
-    it('tells a triple fault with registers', async () => {
+    it('names the CPU that a guest panic came from', async () => {
+      const machine = await bench.boot('panic-on-second', { cpus: 2 });
+      expect((await eventOf(machine, 'panic')).registers?.cpu).to.equal(1);
+      const { reason, registers } = await eventOf(machine, 'stopped');
+      expect([reason, registers?.cpu]).to.deep.equal(['panic', 1]);
+    });
+
+    it('tells a triple fault with registers, and whether KVM had reset them', async () => {
       const machine = await bench.boot('triple-fault');
       const stopped = await eventOf(machine, 'stopped');
       expect(stopped.reason).to.equal('triple-fault');
       expect(stopped.registers?.registers)
         .to.have.property('rip')
         .that.matches(/^0x[0-9a-f]+$/);
+      expect(stopped.registers?.afterReset ?? false).to.equal(stopped.registers?.registers['rip'] === '0xfff0');
     });
 
     it('tells a guest panic', async () => {
@@ -179,6 +188,57 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
         else await rejects(made, 'aborted');
         expect(await listWorkers(bench.runtimeDirectory)).to.deep.equal([]);
       }
+    });
+
+    it('is ended by an abort of its boot, at any moment', async () => {
+      for (const delay of [undefined, 0, 1, 2, 4, 8]) {
+        const machine = await bench.create('idle');
+        const controller = new AbortController();
+        if (delay === undefined) controller.abort();
+        else setTimeout(() => controller.abort(), delay);
+        const booted = machine.boot({ signal: controller.signal });
+        const ended = await booted.then(
+          () => false,
+          () => true,
+        );
+        if (ended) {
+          const { cause } = await rejects(booted, 'aborted');
+          expect(cause).to.equal(controller.signal.reason);
+          expect((await eventOf(machine, 'stopped')).reason).to.equal('killed');
+          expect((await readExit(bench.runtimeDirectory, machine.id))?.reason).to.equal('killed');
+        } else expect((await machine.info()).state).to.equal('running');
+        if (delay === undefined) expect(ended).to.equal(true);
+        // An abort that comes after the boot changes nothing.
+        controller.abort();
+        await machine.kill();
+      }
+    });
+
+    it('goes on when the caller of a pause, a resume or a reset waits no longer', async () => {
+      const machine = await bench.boot('idle');
+      const state = async (wanted: string): Promise<void> => {
+        await until(async () => (await machine.info()).state === wanted);
+      };
+      await outputUntil(machine, 'ready\n');
+      for (const call of [machine.pause, machine.resume, machine.reset])
+        await rejects(call.call(machine, { signal: AbortSignal.abort() }), 'aborted');
+      expect((await machine.info()).state, 'nothing was asked').to.equal('running');
+      const [pausing, resuming, resetting] = [new AbortController(), new AbortController(), new AbortController()];
+      const paused = machine.pause({ signal: pausing.signal });
+      pausing.abort();
+      await rejects(paused, 'aborted');
+      await state('paused');
+      const resumed = machine.resume({ signal: resuming.signal });
+      resuming.abort();
+      await rejects(resumed, 'aborted');
+      await state('running');
+      const reset = machine.reset({ signal: resetting.signal });
+      resetting.abort();
+      await rejects(reset, 'aborted');
+      await eventOf(machine, 'guest-reset');
+      expect(await outputUntil(machine, 'ready\nready\n')).to.equal('ready\nready\n');
+      await machine.pause({ signal: new AbortController().signal });
+      expect((await machine.info()).state).to.equal('paused');
     });
 
     it('tells its end even after a flood of events that nobody had time for', async () => {
