@@ -22,9 +22,10 @@ const DISK_LEN: u64 = 256 << 10;
 const RAM_LEN: u64 = 4 << 20;
 const DEPTH: u16 = 32;
 
-/// Says on the test's output that something could not be tested here.
+/// Says on the test's output that something could not be tested here. With `REQUIRE_KVM=1` that is a failure.
 pub(crate) fn skip(why: &str) {
     use std::io::Write;
+    assert!(!std::env::var("REQUIRE_KVM").is_ok_and(|value| value == "1"), "REQUIRE_KVM=1: {why}");
     let _ = writeln!(io::stderr(), "SKIPPED: {why}");
 }
 

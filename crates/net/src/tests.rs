@@ -24,6 +24,8 @@ fn in_namespace(test: impl FnOnce() + Send) {
             if isolated && std::path::Path::new("/dev/net/tun").exists() {
                 test();
             } else {
+                let required = std::env::var("REQUIRE_KVM").is_ok_and(|value| value == "1");
+                assert!(!required, "REQUIRE_KVM=1: needs root and /dev/net/tun");
                 let _ = writeln!(io::stderr(), "SKIPPED: needs root and /dev/net/tun");
             }
         });

@@ -148,7 +148,7 @@ fn a_hostile_guest_with_a_network_harms_nothing_either() {
         return;
     }
     let Some(tap) = Tap::create("flo-hostile") else {
-        support::skip("tap interfaces need root and ip");
+        support::lacks("tap interfaces need root and ip");
         return;
     };
     for one in

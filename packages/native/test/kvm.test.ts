@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 
 import { ERROR_CODES, type ErrorCode, type HostReport, type Isolation } from '../src/index.js';
-import { guest, makeGuests, packageEntry, scratch } from './support/host.js';
+import { guest, lacks, makeGuests, packageEntry, scratch } from './support/host.js';
 
 // Each case has a /dev of its own in a mount namespace of its own: that of the host, and its /dev/kvm, are not touched.
 const PRIVATE_DEV = `set -e
@@ -28,19 +28,13 @@ interface Told {
   kind: string;
 }
 
-/** Skips a test that this place does not allow; with REQUIRE_KVM=1 that is a failure. */
-function cannot(context: Mocha.Context, why: string): void {
-  if (process.env['REQUIRE_KVM'] === '1') throw new Error(`REQUIRE_KVM is set. ${why}`);
-  context.skip();
-}
-
 describe('A host whose /dev/kvm', function () {
   this.timeout(60_000);
   let folder: ReturnType<typeof scratch>;
 
   before(function () {
     makeGuests(this);
-    if (process.getuid?.() !== 0) cannot(this, 'Mount namespaces need root');
+    if (process.getuid?.() !== 0) lacks(this, 'Mount namespaces need root');
   });
   beforeEach(() => {
     folder = scratch();
@@ -60,7 +54,7 @@ describe('A host whose /dev/kvm', function () {
     it(`may not be opened refuses a machine with kvm.denied, isolation ${isolation}`, function () {
       const look = [...NOBODY.slice(1), process.execPath, '-e', 'require("fs").accessSync(process.argv[1])', packageEntry];
       const seen = spawnSync(NOBODY[0] ?? '', look, { encoding: 'utf8' });
-      if (seen.status !== 0) cannot(this, `An unprivileged user cannot read this repository: ${seen.stderr}`);
+      if (seen.status !== 0) lacks(this, `An unprivileged user cannot read this repository: ${seen.stderr}`);
       refused(tell('locked', isolation, NOBODY), 'kvm.denied', /permission|denied/i);
     });
   }

@@ -35,7 +35,9 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
 
     before(async function () {
       // With hardware support it boots.
-      if ((await checkHost()).kvm.kind === 'hardware') this.skip();
+      if ((await checkHost()).kvm.kind !== 'hardware') return;
+      console.log('SKIPPED: this KVM has hardware support');
+      this.skip();
     });
     beforeEach(() => {
       folder = scratch();

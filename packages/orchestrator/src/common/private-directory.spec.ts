@@ -31,7 +31,10 @@ describe('A private directory', () => {
   });
 
   it('of somebody else is refused, with the way out', function () {
-    if (process.getuid?.() !== 0) this.skip(); // giving away needs root
+    if (process.getuid?.() !== 0) {
+      console.log('SKIPPED: giving away needs root');
+      this.skip();
+    }
     mkdirSync(path);
     chownSync(path, 65_534, 65_534);
     expect(() => takePrivate(path)).to.throw(DirectoryNotOurs, `chown 0 ${path}`);

@@ -64,7 +64,10 @@ onEachDatabase('the first key', (makeDatabase) => {
   });
 
   it('is not written where somebody else may do anything', async function () {
-    if (process.getuid?.() !== 0) this.skip(); // giving away needs root
+    if (process.getuid?.() !== 0) {
+      console.log('SKIPPED: giving away needs root');
+      this.skip();
+    }
     await flotilla.stop();
     chownSync(data(), 65_534, 65_534);
     try {

@@ -42,7 +42,10 @@ function whenFull(hypervisor: string): void {
   let mounted = false;
 
   before(async function () {
-    if (process.getuid?.() !== 0) this.skip(); // mounting needs root
+    if (process.getuid?.() !== 0) {
+      console.log('SKIPPED: mounting needs root');
+      this.skip();
+    }
     flotilla = new Orchestrator();
     data = join(flotilla.directory, 'data');
     mkdirSync(data, { mode: 0o700 });
@@ -219,7 +222,10 @@ describe('a disk that fills while a file is copied to it', () => {
   let data: string;
 
   before(function () {
-    if (process.getuid?.() !== 0) this.skip(); // mounting needs root
+    if (process.getuid?.() !== 0) {
+      console.log('SKIPPED: mounting needs root');
+      this.skip();
+    }
     root = mkdtempSync(join(tmpdir(), 'flotilla-full-'));
     data = join(root, 'pool');
     mkdirSync(data);

@@ -54,7 +54,10 @@ describe('a host whose /dev/kvm', function () {
   let flotilla: Orchestrator;
 
   before(function () {
-    if (process.getuid?.() !== 0) this.skip(); // mount namespaces need root
+    if (process.getuid?.() !== 0) {
+      console.log('SKIPPED: mount namespaces need root');
+      this.skip();
+    }
   });
   afterEach(() => flotilla?.dispose());
 
@@ -99,6 +102,7 @@ describe('a host whose KVM has no hardware support', function () {
       accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
     } catch (error) {
       if (process.env['REQUIRE_KVM'] === '1') throw error;
+      console.log('SKIPPED: no usable /dev/kvm');
       this.skip();
     }
     flotilla = await new Orchestrator().start({ FLOTILLA_HYPERVISOR: 'native' });

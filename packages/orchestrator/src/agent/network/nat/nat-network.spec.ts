@@ -17,7 +17,10 @@ describe('a NAT network', function () {
   this.timeout(40_000);
 
   before(function () {
-    if (process.getuid?.() !== 0) this.skip(); // namespaces and links need root
+    if (process.getuid?.() !== 0) {
+      console.log('SKIPPED: namespaces and links need root');
+      this.skip();
+    }
   });
 
   it('is made once, found again after a crash, and goes without a trace', () => {
