@@ -6,6 +6,7 @@ mod support;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use flotilla_control::{Client, ClientError, ClientOptions, Outlets};
@@ -106,6 +107,41 @@ fn a_client_that_comes_back_gets_the_events_it_missed() {
     lab.events.push(&RUNNING);
     assert_eq!(client.next_event(SOON).unwrap().unwrap().seq, 3);
     assert!(client.next_event(Duration::from_millis(50)).unwrap().is_none());
+}
+
+/// A worker of a later release, which tells what this build does not know.
+#[test]
+fn what_a_newer_worker_tells_is_passed_over_and_the_next_known_event_arrives() {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let worker = std::thread::spawn(move || {
+        let asked = read_frame(&mut theirs);
+        let welcome = json!({ "protocol": 1, "build": "9.0.0", "lastEvent": 0, "colour": "green" });
+        let event = |seq: u64, kind: &str| {
+            let params = json!({ "seq": seq, "kind": kind, "depth": [1, { "x": null }] });
+            json!({ "jsonrpc": "2.0", "method": "event", "params": params })
+        };
+        let told = [
+            json!({ "jsonrpc": "2.0", "id": asked["id"], "result": welcome }),
+            json!({ "jsonrpc": "2.0", "method": "weather", "params": [1, 2] }),
+            event(1, "dreams"),
+            json!({ "jsonrpc": "2.0", "method": "event", "params": "no event at all" }),
+            event(2, "guest-reset"),
+        ];
+        for message in told {
+            theirs.write_all(&framed(&message.to_string())).unwrap();
+        }
+        // Answered still, behind all that.
+        let asked = read_frame(&mut theirs);
+        let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": null });
+        theirs.write_all(&framed(&answer.to_string())).unwrap();
+    });
+    let client = Client::from_stream(ours, &ClientOptions::default()).unwrap();
+    let first = client.next_event(SOON).unwrap().unwrap();
+    assert_eq!((first.seq, first.kind(), first.known()), (1, "dreams", None));
+    let second = client.next_event(SOON).unwrap().unwrap();
+    assert_eq!((second.seq, second.known()), (2, Some(MachineEvent::GuestReset)));
+    client.boot().unwrap();
+    worker.join().unwrap();
 }
 
 #[test]

@@ -57,8 +57,26 @@ fn each_end_has_its_status() {
     ] {
         let (code, output) = boot(name, flags);
         assert_eq!(code, Some(status), "{name}: {output}");
-        assert!((status == 10 || status == 11) == output.contains("rip=0x"), "{name}: {output}");
+        let tells = output.contains("rip=0x") || output.contains("cpu 0: its registers are lost");
+        assert_eq!(tells, status == 10 || status == 11, "{name}: {output}");
+        assert!(status != 10 || output.contains("rip=0x"), "a panic loses no registers: {output}");
     }
+}
+
+#[test]
+fn a_serial_port_leads_nowhere_or_into_a_file() {
+    if !has_kvm() {
+        return;
+    }
+    assert_eq!(boot("hello", &["--serial", "null"]), (Some(0), String::new()));
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("serial.log");
+    let flag = format!("file={}", log.display());
+    assert_eq!(boot("hello", &["--serial", &flag]), (Some(0), String::new()));
+    assert_eq!(fs::read_to_string(&log).unwrap(), "hello\n");
+    let absent = format!("file={}", directory.path().join("no/such/folder/log").display());
+    let (status, said) = boot("hello", &["--serial", &absent]);
+    assert!(status == Some(2) && said.contains("$.serial"), "{status:?}: {said}");
 }
 
 #[test]
@@ -278,7 +296,7 @@ impl Screen {
 fn as_root(line: &str) -> Option<std::process::Output> {
     let root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
     if !root {
-        support::skip("this test needs root");
+        support::lacks("this test needs root");
         return None;
     }
     let mut command = Command::new("sh");
