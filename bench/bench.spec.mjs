@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 import { missedBars, verdictOn } from './lib/bars.mjs';
+import { cpuModel, kernelRelease } from './lib/machine.mjs';
+import { timeToExit } from './lib/process.mjs';
 import { report } from './lib/report.mjs';
 
 const one = (median) => ({ min: median, median, max: median, runs: 5 });
@@ -15,8 +17,9 @@ function results(over = {}) {
   const beside = { Flotilla: one(memory * 1024), 'QEMU microvm': one(50_000), 'QEMU q35': one(50_000) };
   return {
     host: { system: 'Debian', cpus: 2, memoryMiB: 1024, kvm: 'software', root: true, rust: '1' },
+    machine: { cpu: 'Some CPU', kernel: 'Linux 6' },
     inLab: true,
-    hypervisor: { boot: times, memory: beside, versions: { qemu: 'QEMU' } },
+    hypervisor: { boot: times, memory: beside, versions: { qemu: 'QEMU', cpu: 'QEMU CPU', kernel: 'Linux 7' } },
     controlPlane: { start: one(start), perMachine: one(machine), create: { 'worker alone': one(5), 'through the API': one(5 + more) } },
   };
 }
@@ -51,6 +54,27 @@ describe('npm run bench', () => {
     assert.match(text, /each of 1,000 machines.*met/);
     assert.match(text, /start to listening.*met/);
     assert.equal(verdictOn(without), 0);
+  });
+
+  it('says on which processors and kernels it was measured, also of the lab', () => {
+    const lines = report(results()).split('\n');
+    assert.match(
+      lines.find((line) => line.startsWith('- Host: ')),
+      /; Some CPU; Linux 6$/,
+    );
+    assert.equal(
+      lines.find((line) => line.startsWith('- Lab: ')),
+      '- Lab: QEMU CPU; Linux 7',
+    );
+    assert.ok(!report({ ...results(), inLab: false }).includes('- Lab: '));
+    assert.ok(cpuModel() !== '' && /^Linux \d/.test(kernelRelease()));
+  });
+
+  it('counts a boot only when the guest got to its user land', async () => {
+    const guest = (script) => ['sh', '-c', script];
+    assert.ok((await timeToExit(guest('echo it is ready now'), 'is ready')) > 0);
+    await assert.rejects(timeToExit(guest('echo Kernel panic'), 'is ready'), /ended without "is ready": Kernel panic/);
+    await assert.rejects(timeToExit(guest('echo is ready; echo broken >&2; exit 3'), 'is ready'), /ended with 3: broken/);
   });
 
   for (const runs of ['4', '0', 'many']) {

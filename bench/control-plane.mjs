@@ -11,7 +11,7 @@ import { alternate, summary } from './lib/stats.mjs';
 
 const worker = `${top}/target/x86_64-unknown-linux-gnu/release/flotilla-vmm`;
 
-const MEMORY_SAMPLES = 3;
+const MEMORY_SAMPLES = 5;
 
 /** All figures of the control plane; without KVM all but those of real guests. */
 export async function measureControlPlane(runs, say, { kvm }) {

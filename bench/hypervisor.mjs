@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { bootCommands, guestMemoryKiB } from './lib/candidates.mjs';
+import { cpuModel, kernelRelease } from './lib/machine.mjs';
 import { memoryBesideGuest, startUntil, timeToExit } from './lib/process.mjs';
 import { staged } from './lib/staged.mjs';
 import { alternate } from './lib/stats.mjs';
@@ -15,6 +16,8 @@ const [runs, resultFile, only] = process.argv.slice(2);
 const images = JSON.parse(process.env.FLOTILLA_GUEST_IMAGES);
 const say = (line) => console.error(`  ${line}`);
 
+/** What the guest's first program prints in user land. */
+const ready = 'flotilla-init ready';
 const common = 'console=ttyS0 quiet reboot=k panic=-1';
 console.error('start of process to guest user land to power-off (ms)');
 const poweroff = bootCommands(images, `${common} flotilla.then=poweroff`);
@@ -25,14 +28,15 @@ const memory = only === 'boot' ? undefined : await measureAllMemory();
 
 const versions = {
   qemu: spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
-  kernel: spawnSync('uname', ['-sr'], { encoding: 'utf8' }).stdout.trim(),
+  kernel: kernelRelease(),
+  cpu: cpuModel(),
 };
 writeFileSync(resultFile, JSON.stringify({ boot, memory, versions }));
 
 async function measureBoot() {
   const inMemory = mapValues(poweroff, (argv) => staged(argv, folder));
   return alternate(
-    mapValues(inMemory, (argv) => () => timeToExit(argv)),
+    mapValues(inMemory, (argv) => () => timeToExit(argv, ready)),
     Number(runs),
     say,
   );
@@ -49,7 +53,7 @@ async function measureAllMemory() {
 }
 
 async function measureMemory(argv) {
-  const machine = await startUntil(argv, 'flotilla-init ready');
+  const machine = await startUntil(argv, ready);
   try {
     return memoryBesideGuest(machine.pid, guestMemoryKiB);
   } finally {

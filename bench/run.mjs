@@ -12,6 +12,7 @@ import { inspectHost } from '../scripts/setup/index.mjs';
 import { prepare } from '../tests/runner/prepare.mjs';
 import { measureControlPlane, measureCreatePath } from './control-plane.mjs';
 import { createMoreMs, verdictOn } from './lib/bars.mjs';
+import { cpuModel, kernelRelease } from './lib/machine.mjs';
 import { top } from './lib/places.mjs';
 import { report } from './lib/report.mjs';
 
@@ -44,7 +45,8 @@ async function measureAll(runs) {
   const host = inspectHost();
   const controlPlane = await measureControlPlane(runs, say, { kvm: host.kvm !== 'none' && host.kvm !== 'denied' });
   const hypervisor = measureHypervisor(host);
-  const results = { host, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' };
+  const machine = { cpu: cpuModel(), kernel: kernelRelease() };
+  const results = { host, machine, hypervisor, controlPlane, inLab: host.kvm !== 'hardware' };
   writeFileSync(values.output, report(results));
   console.log(readFileSync(values.output, 'utf8'));
   return verdictOn(results);

@@ -5,17 +5,24 @@ import { readFileSync } from 'node:fs';
 
 const limitMs = 120_000;
 
-/** Milliseconds from the start of a process to its end; a status other than 0 or an overrun is an error. */
-export async function timeToExit([program, ...args]) {
+/**
+ * Milliseconds from the start of a process to its end. It must end with status 0, in time, and after its output held `text`: a QEMU whose
+ * guest panicked early ends with 0 as well, and sooner.
+ */
+export async function timeToExit([program, ...args], text) {
   const began = performance.now();
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let [seen, said, milliseconds] = ['', '', 0];
+  child.stdout.on('data', (chunk) => (seen += chunk));
   child.stderr.on('data', (chunk) => (said += chunk));
+  child.once('exit', () => (milliseconds = performance.now() - began));
   const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
-  const [status, signal] = await once(child, 'exit');
+  // Not its exit: the last of the output may still be on its way.
+  const [status, signal] = await once(child, 'close');
   clearTimeout(timer);
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}: ${said}`);
-  return performance.now() - began;
+  if (!seen.includes(text)) throw new Error(`${program} ${args.join(' ')} ended without ${JSON.stringify(text)}: ${seen.slice(-2000)}`);
+  return milliseconds;
 }
 
 /** Starts a process and waits until its standard output holds `text`. The caller ends it with `stop`. */

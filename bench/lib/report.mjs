@@ -10,14 +10,16 @@ const LAB = `- Boot and memory were measured in the lab (emulated CPU, real KVM)
   work counts too: it translates code before it runs it the first time, and a boot is mostly code that runs once.
 - Flotilla has an entropy device in these runs, QEMU has no device but the serial port.`;
 
-export function report({ host, hypervisor, controlPlane, inLab }) {
+export function report({ host, machine, hypervisor, controlPlane, inLab }) {
+  const { qemu, cpu, kernel } = hypervisor.versions;
   return `${[
     '# Benchmarks',
     '',
     'Written by `npm run bench`; do not edit. Medians of alternating runs, least and greatest in brackets.',
     '',
-    `- Host: ${describeHost(host)}`,
-    `- Peer: ${hypervisor.versions.qemu}`,
+    `- Host: ${describeHost(host)}; ${machine.cpu}; ${machine.kernel}`,
+    ...(inLab ? [`- Lab: ${cpu}; ${kernel}`] : []),
+    `- Peer: ${qemu}`,
     `- Flotilla: ${output('git', ['describe', '--always', '--dirty'])}, ${output('rustc', ['--version'])}`,
     inLab ? LAB : '- Boot and memory were measured on hardware.',
     '',
