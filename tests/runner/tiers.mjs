@@ -29,6 +29,7 @@ export const tiers = [
       { argv: ['cargo', 'test', '--workspace', '--locked', '--no-fail-fast', '--', '--show-output'], counts: 'cargo' },
       mocha(packages.map((name) => `packages/${name}/dist/src/**/*.spec.js`)),
       mocha(['tests/runner/*.spec.mjs', 'lab/*.spec.mjs', 'guest/*.spec.mjs', 'bench/**/*.spec.mjs', 'scripts/**/*.spec.mjs']),
+      mocha(['fuzz/*.spec.mjs']),
     ],
   },
   {
