@@ -2,7 +2,18 @@
 // What a user installs, from packed tarballs, in projects of each kind, against a running server.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +21,9 @@ import { expect } from 'chai';
 
 import { packAll } from '../../scripts/release/pack.mjs';
 
+const top = fileURLToPath(new URL('../..', import.meta.url));
+/** The kind of project that talks to no server. */
+const native = 'native';
 const projects = fileURLToPath(new URL('projects', import.meta.url));
 
 describe('The packed packages', () => {
@@ -71,19 +85,22 @@ describe('The packed packages', () => {
     expect(execFileSync(join(platform, 'flotilla-vmm'), ['run', '--help'], { encoding: 'utf8' })).to.contain('--kernel');
   });
 
-  for (const kind of readdirSync(projects)) {
-    it(`serve a project of kind ${kind}: machine, console, events`, () => {
-      const project = join(folder, kind);
-      cpSync(join(projects, kind), project, { recursive: true });
-      install(
-        project,
-        tarballs.filter((path) => path.includes('flotilla-sdk')),
-      );
-      for (const [program, ...args] of JSON.parse(readFileSync(join(project, 'steps.json'), 'utf8'))) {
-        execFileSync(program, args, { cwd: project, env, stdio: ['ignore', 'ignore', 'inherit'] });
-      }
-    });
+  for (const kind of readdirSync(projects).filter((name) => name !== native)) {
+    it(`serve a project of kind ${kind}: machine, console, events`, () => runProject(kind, 'flotilla-sdk', env));
   }
+
+  it('boot machines without any server, in both isolations, in a project that installs @flotilla/native alone', function () {
+    requireKvm(this);
+    const guests = join(folder, 'guests');
+    const make = ['run', '--quiet', '--locked', '-p', 'flotilla-test-guests', '--bin', 'make-guests', '--', guests];
+    execFileSync('cargo', make, { cwd: top, stdio: ['ignore', 'ignore', 'inherit'] });
+    // Its worker must be the one of the package.
+    const { FLOTILLA_WORKER: _ours, ...others } = process.env;
+    const runtimeDirectory = join(folder, 'native-run');
+    mkdirSync(runtimeDirectory);
+    runProject(native, 'flotilla-native', { ...others, HELLO_KERNEL: join(guests, 'hello.elf'), RUNTIME_DIRECTORY: runtimeDirectory });
+    expect(readdirSync(join(runtimeDirectory, 'machines'))).to.deep.equal([]);
+  });
 
   it('give a CommonJS project in TypeScript the types of CommonJS', () => {
     const project = join(folder, 'typescript-commonjs');
@@ -92,6 +109,19 @@ describe('The packed packages', () => {
     expect(ours.length).to.be.greaterThan(5);
     expect(ours.filter((path) => !path.includes('/dist/cjs/'))).to.deep.equal([]);
   });
+
+  /** Runs the steps of a project in a clean folder, with the packages installed whose tarball's name holds `wanted`. */
+  function runProject(kind, wanted, environment) {
+    const project = join(folder, kind);
+    cpSync(join(projects, kind), project, { recursive: true });
+    install(
+      project,
+      tarballs.filter((path) => path.includes(wanted)),
+    );
+    for (const [program, ...args] of JSON.parse(readFileSync(join(project, 'steps.json'), 'utf8'))) {
+      execFileSync(program, args, { cwd: project, env: environment, stdio: ['ignore', 'ignore', 'inherit'] });
+    }
+  }
 
   function install(project, packages) {
     execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
@@ -119,6 +149,17 @@ describe('The packed packages', () => {
     }
   }
 });
+
+/** Skips a test where no machine can run; with REQUIRE_KVM=1 that is a failure. */
+function requireKvm(test) {
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+  } catch (error) {
+    if (process.env.REQUIRE_KVM === '1') throw error;
+    console.log(`SKIPPED: no usable /dev/kvm: ${error.message}`);
+    test.skip();
+  }
+}
 
 /** Uploads the kernel that the projects boot their machines from. */
 async function upload({ FLOTILLA_URL: url, FLOTILLA_API_KEY: key }, name, content) {
