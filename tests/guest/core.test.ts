@@ -2,6 +2,7 @@
 // The Rust core's own tests on hardware KVM, and those of them that need a real kernel. They were built before the suite
 // (tests/runner/core-tests.mjs). A skipped test is a failure here: this is the place that has what they need.
 import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { expect } from 'chai';
 import { builtImages } from './lib/images.js';
 
@@ -21,9 +22,6 @@ const hostile = [
   'a_flood_that_nobody_reads_is_bounded',
   'a_worker_with_output_that_nobody_reads_obeys_a_signal',
 ];
-/** Modules of the machine's tests; all that need KVM are in one of these. */
-const modules = ['clock', 'faults', 'hangs', 'lifecycle', 'resources', 'snapshots'];
-
 /** How far its attacks get before a device answers is a matter of time, which a lab has little of; the unit tier runs it. */
 const raced = 'hostile_guests_get_through_to_the_devices';
 
@@ -71,6 +69,12 @@ function testsOf(program: keyof CoreTests): string[] {
   return listed.map((line) => line.replace(': test', '')).sort();
 }
 
+/** The modules of the tests with whole machines, as the program itself lists them: all that need KVM are in one of these. */
+function machineModules(): string[] {
+  const modules = testsOf('machine').flatMap((name) => /^tests::(\w+)::/.exec(name)?.[1] ?? []);
+  return [...new Set(modules)];
+}
+
 describe('The Rust core on hardware KVM', () => {
   for (const name of boots) {
     it(name.replaceAll('_', ' '), () => runAll('linux', ['--ignored', '--exact', name]));
@@ -80,9 +84,15 @@ describe('The Rust core on hardware KVM', () => {
 
   it('passes the tests of the hypervisor', () => runAll('kvm', []));
 
-  for (const name of modules) {
+  for (const name of machineModules()) {
     it(`passes the machine's tests: ${name}`, () => runAll('machine', [`tests::${name}::`, '--skip', raced]));
   }
+
+  it('has a module of these in each file beside the machine, and passed over only what it names', () => {
+    const files = readdirSync(new URL('../../../crates/vmm/src/tests', import.meta.url)).filter((file) => file !== 'mod.rs');
+    expect(machineModules()).to.deep.equal(files.map((file) => file.replace('.rs', '')).sort());
+    expect(testsOf('machine').filter((name) => name.includes(raced))).to.have.length(1);
+  });
 
   for (const name of hostile) {
     it(name.replaceAll('_', ' '), () => runAll('hostile', ['--exact', name]));

@@ -85,7 +85,8 @@ describe('flotilla-vmm run, with a real Linux', () => {
   type End = readonly [guest: string, commandLine: string, flags: readonly string[], status: number, says: RegExp];
   const ends: readonly End[] = [
     ['panics', 'panic=0 flotilla.then=panic', [], 10, /The guest kernel panicked\n.*rip=0x/],
-    ['restarts by a triple fault', 'reboot=t flotilla.then=reboot', [], 11, /triple fault\n.*rip=0x/],
+    // On a processor by AMD, as in the lab, KVM resets a CPU at its triple fault before anyone can look at it.
+    ['restarts by a triple fault', 'reboot=t flotilla.then=reboot', [], 11, /triple fault\n.*cpu \d+: (?:.*rip=0x|its registers are lost)/],
     ['restarts, where the policy is to stop', 'flotilla.then=reboot', ['--on-reboot', 'stop'], 12, /asked for a reset/],
   ];
   for (const [what, commandLine, flags, status, says] of ends) {
@@ -96,6 +97,18 @@ describe('flotilla-vmm run, with a real Linux', () => {
       expect(end.status).to.equal(status);
     });
   }
+
+  // Not on all 32 that a machine may have: the one processor of a lab needs more than two minutes for so many, and 50 s for these.
+  // The core's own tests run 32 (crates/vmm/src/tests/smp.rs).
+  it('runs on 8 CPUs, and names the one that a panic came from', async () => {
+    const guest = Run.start('panic=0', ['--cpus', '8']);
+    await guest.shows(/flotilla-init ready[\s\S]*# /);
+    guest.type('echo "cpus=$(nproc)"; taskset -c 7 sh -c "echo c > /proc/sysrq-trigger"\n');
+    const { status, output, said } = await guest.end();
+    expect(output).to.contain('cpus=8');
+    expect(said).to.match(/The guest kernel panicked\n.*cpu 7: .*rip=0x/);
+    expect(status).to.equal(10);
+  });
 
   for (const [compression, file] of Object.entries(builtImages().kernel.bzImages) as [Compression, string][]) {
     it(`boots a bzImage packed with ${compression}`, async () => {

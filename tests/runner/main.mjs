@@ -27,12 +27,18 @@ export async function main(tiers, args) {
     console.error(`Unknown tier ${unknown.join(', ')}: choose from ${tiers.map((tier) => tier.name).join(', ')}.`);
     return 2;
   }
+  const started = performance.now();
   if (!values['no-setup']) await prepare();
+  const setUpSeconds = secondsSince(started);
   const results = [];
   for (const tier of tiers.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
     results.push(await runTier(tier));
   }
-  return conclude(results);
+  return conclude(results, { setUpSeconds, totalSeconds: secondsSince(started) });
+}
+
+function secondsSince(start) {
+  return (performance.now() - start) / 1000;
 }
 
 function help(tiers) {
@@ -42,8 +48,8 @@ function help(tiers) {
 }
 
 /** Prints the totals, the line that machines read last. */
-function conclude(results) {
-  console.log(`\n${formatTable(results)}\n`);
+function conclude(results, times) {
+  console.log(`\n${formatTable(results, times)}\n`);
   const totals = sum(results);
   const empty = results.filter((result) => result.passed + result.failed === 0);
   for (const result of empty) console.error(`Tier ${result.name} ran no test: ${result.note ?? 'see its output above'}.`);

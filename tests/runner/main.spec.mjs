@@ -22,7 +22,7 @@ describe('The runner of the tests', function () {
     try {
       const options = { encoding: 'utf8', env: { ...env, XDG_CACHE_HOME: cache, ...(strict ? { REQUIRE_KVM: '1' } : {}) } };
       const done = spawnSync(process.execPath, ['--input-type=module', '--eval', program], options);
-      return { status: done.status, last: done.stdout.trim().split('\n').at(-1), said: done.stderr };
+      return { status: done.status, last: done.stdout.split('\n').at(-2), output: done.stdout, said: done.stderr };
     } finally {
       rmSync(cache, { recursive: true, force: true });
     }
@@ -32,6 +32,12 @@ describe('The runner of the tests', function () {
   it('ends with 0 when what ran passed, its last line the totals', () => {
     const { status, last } = run(passed, { strict: true });
     assert.deepEqual([status, last], [0, '1 passed, 0 failed, 0 skipped']);
+  });
+
+  it('says at the end how long each tier, the set-up and all took, before the line of the totals', () => {
+    const { output } = run(passed);
+    assert.match(output, /\nstub +1 +0 +0 +\d+ s\nset-up +\d+ s\ntotal +\d+ s\n\n1 passed, 0 failed, 0 skipped\n$/);
+    assert.equal(run(undefined).output.endsWith('\n\n0 passed, 0 failed, 0 skipped\n'), true, 'also when nothing ran');
   });
 
   it('ends with 1 when a test failed, and when a command fails without one', () => {

@@ -55,16 +55,24 @@ export function formatTotals({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** One row for each tier. */
-export function formatTable(results) {
+/** One row for each tier, then the times of the set-up and of the whole run. */
+export function formatTable(results, { setUpSeconds, totalSeconds }) {
   const rows = results.map((result) => [
     result.name,
     ...[result.passed, result.failed, result.skipped].map(String),
-    `${result.seconds.toFixed(0)} s`,
+    inSeconds(result.seconds),
   ]);
-  const table = [['tier', 'passed', 'failed', 'skipped', 'time'], ...rows];
+  const ends = [
+    ['set-up', '', '', '', inSeconds(setUpSeconds)],
+    ['total', '', '', '', inSeconds(totalSeconds)],
+  ];
+  const table = [['tier', 'passed', 'failed', 'skipped', 'time'], ...rows, ...ends];
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
   return table
     .map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  '))
     .join('\n');
+}
+
+function inSeconds(seconds) {
+  return `${seconds.toFixed(0)} s`;
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { countCargo, countMocha, formatTotals, sum } from './totals.mjs';
+import { countCargo, countMocha, formatTable, formatTotals, sum } from './totals.mjs';
 
 const cargo = `
 running 3 tests
@@ -40,6 +40,21 @@ test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 describe('The totals of a test run', () => {
   it('count a cargo test that says SKIPPED once as skipped, never as passed, and a failed one as failed', () => {
     assert.deepEqual(countCargo(cargo), { passed: 1, failed: 1, skipped: 3, skips: ['no usable /dev/kvm', 'the guest is interpreted'] });
+  });
+
+  it('come with the seconds of each tier, of the set-up and of all', () => {
+    const results = [{ name: 'unit', passed: 12, failed: 0, skipped: 1, seconds: 61.6 }];
+    assert.deepEqual(
+      formatTable(results, { setUpSeconds: 100.2, totalSeconds: 161.9 })
+        .split('\n')
+        .map((line) => line.trim().split(/ {2,}/)),
+      [
+        ['tier', 'passed', 'failed', 'skipped', 'time'],
+        ['unit', '12', '0', '1', '62 s'],
+        ['set-up', '100 s'],
+        ['total', '162 s'],
+      ],
+    );
   });
 
   it('add up the lines of all mocha runs, and are none where none ran', () => {
