@@ -68,10 +68,10 @@ export async function startApi(outside: Outside): Promise<RunningApi> {
   return {
     url,
     stop: async () => {
-      reconcilers.stop();
+      const reconciled = reconcilers.stop();
       app.get(EventStreams).close();
       app.get(ConsoleGateway).close();
-      await Promise.all([starting, runner.stop(STOP_MILLISECONDS)]);
+      await Promise.all([reconciled, starting, runner.stop(STOP_MILLISECONDS)]);
       app.get(EventHub).close();
       app.getHttpServer().closeAllConnections();
       await app.close();

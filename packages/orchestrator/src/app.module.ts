@@ -34,6 +34,7 @@ import { MachinesService } from './api/machines/machines.service.js';
 import { UnseenMachines } from './api/machines/unseen-machines.js';
 import { AddressHolders } from './api/networks/address-holders.js';
 import { KyselyNetworkRepository, NetworkRepository } from './api/networks/network.repository.js';
+import { NetworksReconciler } from './api/networks/networks.reconciler.js';
 import { NetworksService } from './api/networks/networks.service.js';
 import { KyselyOperationRepository, OperationRepository } from './api/operations/operation.repository.js';
 import { OperationRunner } from './api/operations/operation-runner.js';
@@ -99,6 +100,7 @@ const SERVICES: Provider[] = [
   PoolsService,
   VolumesService,
   NetworksService,
+  NetworksReconciler,
   HostsService,
   OperationsService,
   OperationRunner,

@@ -6,6 +6,7 @@ import { LOG, type Log } from '../common/log.js';
 import { Housekeeping } from './housekeeping.service.js';
 import { LeasesReconciler } from './machines/leases.reconciler.js';
 import { MachinesReconciler } from './machines/machines.reconciler.js';
+import { NetworksReconciler } from './networks/networks.reconciler.js';
 import { OrphansReconciler } from './orphans.reconciler.js';
 
 /** Events of the host within this time lead to one look at the machines. */
@@ -19,6 +20,8 @@ export class ReconcilerRuns {
   private readonly machinesRun = new Coalesced(() => runAsSystem(() => this.machines.reconcile()));
   private readonly leasesRun = new Coalesced(() => runAsSystem(() => this.leases.reconcile()));
   private readonly orphansRun = new Coalesced(() => runAsSystem(() => this.orphans.reconcile()));
+  private readonly networksRun = new Coalesced(() => runAsSystem(() => this.networks.reconcile()));
+  private readonly housekeepingRun = new Coalesced(() => this.housekeeping.prune());
   private readonly timers = new Set<NodeJS.Timeout>();
   private soon = false;
   private stopped = false;
@@ -27,6 +30,7 @@ export class ReconcilerRuns {
     private readonly machines: MachinesReconciler,
     private readonly leases: LeasesReconciler,
     private readonly orphans: OrphansReconciler,
+    private readonly networks: NetworksReconciler,
     private readonly housekeeping: Housekeeping,
     @Inject(LOG) private readonly log: Log,
   ) {
@@ -76,20 +80,28 @@ export class ReconcilerRuns {
     this.guard(() => this.orphansRun.trigger());
   }
 
+  /** Looks soon whether the host still has the networks in use as they are stored. */
+  runNetworks(): void {
+    this.guard(() => this.networksRun.trigger());
+  }
+
   /** Runs everything again and again, for what no event told. */
   repeat(every: { reconcileMilliseconds: number; housekeepingMilliseconds: number }): void {
     this.every(every.reconcileMilliseconds, () => {
       this.runMachines();
       this.runLeases();
+      this.runNetworks();
       this.runOrphans();
     });
-    this.every(every.housekeepingMilliseconds, () => this.guard(() => this.housekeeping.prune()));
+    this.every(every.housekeepingMilliseconds, () => this.guard(() => this.housekeepingRun.trigger()));
   }
 
-  /** Begins no more runs. */
-  stop(): void {
+  /** Begins no more runs; resolves when none is under way: one that goes on would meet a closed database, or leave half done what it removes. */
+  async stop(): Promise<void> {
     this.stopped = true;
     for (const timer of this.timers) clearTimeout(timer);
+    const runs = [this.machinesRun, this.leasesRun, this.orphansRun, this.networksRun, this.housekeepingRun];
+    await Promise.all(runs.map((run) => run.close()));
   }
 
   private later(milliseconds: number, run: () => void): void {

@@ -28,6 +28,7 @@ export class Reconcilers {
       if (!claimed) return;
       if (event.kind !== 'machine') runs.runLeases();
       if (event.kind !== 'leases') runs.runMachinesOnce();
+      if (event.kind === 'lost') runs.runNetworks();
     }, this.stopped.signal);
     await runs.adoptMachines(async () => {
       const settled = await this.startUp.settleHost();
@@ -36,17 +37,22 @@ export class Reconcilers {
     }, this.stopped.signal);
     if (this.stopped.signal.aborted) return;
     runs.runOrphans();
+    runs.runNetworks();
     await this.hub.listen((events) => {
-      if (events.some((event) => event.kind === 'machine.deleted')) runs.runOrphans();
+      if (events.some((event) => event.kind === 'machine.deleted')) {
+        runs.runOrphans();
+        runs.runNetworks(); // whose machines that stay must no more find the one that is gone
+      }
       if (events.some(isFailedDelete)) runs.runMachines(); // sets the alarm for the next attempt
       if (events.some(isEndOfMachineOperation)) runs.machineOperationEnded();
     });
     if (!this.stopped.signal.aborted) runs.repeat(this.config);
   }
 
-  stop(): void {
+  /** Resolves when no reconciler runs any more. */
+  async stop(): Promise<void> {
     this.stopped.abort();
-    this.runs.stop();
+    await this.runs.stop();
   }
 }
 

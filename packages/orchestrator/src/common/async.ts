@@ -103,10 +103,12 @@ export class KeyedQueue {
 export class Coalesced {
   private current: Promise<void> | undefined;
   private again = false;
+  private closed = false;
 
   constructor(private readonly job: () => Promise<void>) {}
 
   async trigger(): Promise<void> {
+    if (this.closed) return;
     if (this.current !== undefined) {
       this.again = true;
       return this.current;
@@ -119,11 +121,17 @@ export class Coalesced {
     }
   }
 
+  /** Begins no more runs; resolves when none is under way. How the last one ended is for who asked for it. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.current?.catch(() => undefined);
+  }
+
   private async loop(): Promise<void> {
     do {
       this.again = false;
       await this.job();
-    } while (this.again);
+    } while (this.again && !this.closed);
   }
 }
 

@@ -105,6 +105,31 @@ describe('waiting in line', () => {
   });
 });
 
+describe('a job that is closed', () => {
+  it('lets the run under way end, whatever its end, and begins no other', async () => {
+    let runs = 0;
+    let fail: (error: Error) => void = () => undefined;
+    const job = new Coalesced(() => {
+      runs += 1;
+      return new Promise((_resolve, reject) => {
+        fail = reject;
+      });
+    });
+    const asked = [job.trigger(), job.trigger()];
+    let closed = false;
+    const closing = job.close().then(() => {
+      closed = true;
+    });
+    await sleep(5);
+    expect(closed, 'closed while it runs').to.equal(false);
+    fail(new Error('lost'));
+    expect((await Promise.allSettled(asked)).map(({ status }) => status)).to.deep.equal(['rejected', 'rejected']);
+    await closing;
+    await job.trigger();
+    expect(runs).to.equal(1);
+  });
+});
+
 describe('labels and errors', () => {
   it('take what is documented and nothing else', () => {
     expect([

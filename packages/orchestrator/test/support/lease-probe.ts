@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs in network and mount namespaces of its own: a NAT network with the real dnsmasq, and a guest that is a network namespace
 // with a real DHCP client. The tap of the guest is one end of a veth pair. Tells what was seen of its lease, as JSON.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { NatNetwork } from '../../src/agent/network/nat/nat-network.js';
 import { CommandRunner } from '../../src/agent/runner/command-runner.js';
+import { Namespace, pause, until } from './namespace.js';
 
 const MAC = '02:f1:00:00:00:01';
 const directory = mkdtempSync(join(tmpdir(), 'flotilla-lease-'));
@@ -17,22 +16,18 @@ const script = join(directory, 'udhcpc.sh');
 writeFileSync(script, '#!/bin/sh\n[ "$1" = bound ] && ip address replace "$ip/24" dev "$interface"\nexit 0\n', { mode: 0o755 });
 const UDHCPC = ['busybox', 'udhcpc', '-i', 'eth0', '-f', '-t', '10', '-T', '1', '-s', script];
 const runner = new CommandRunner(pino({ level: 'silent' }));
-let guest: ChildProcess | undefined;
+let guest: Namespace | undefined;
 
 /** The namespace of the guest, and the veth pair that is its tap and its network card. */
 const native = {
   createTap: async ({ name }: { name: string }) => {
-    const child = spawn('unshare', ['--net', 'sleep', '120'], { stdio: 'ignore' });
-    guest = child;
-    await until(() => namespaceOf(child.pid ?? 0) !== namespaceOf(process.pid));
-    await runner.run('ip', ['link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'address', MAC, 'netns', String(guest?.pid)]);
-    await inGuest('ip', 'link', 'set', 'eth0', 'up');
+    guest = await Namespace.make(runner);
+    await runner.run('ip', ['link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'address', MAC, 'netns', String(guest.pid)]);
+    await guest.run('ip', 'link', 'set', 'eth0', 'up');
   },
   deleteTap: async (name: string) => {
     await runner.run('ip', ['link', 'delete', 'dev', name]);
-    const child = guest;
-    if (child === undefined || !child.kill('SIGKILL')) return;
-    await once(child, 'exit');
+    await guest?.end();
   },
 };
 const make = () => new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native });
@@ -56,7 +51,7 @@ await network.ensureNetwork(command);
 await network.attach('mac-probe', link);
 const reserved = await network.leases();
 told = 0;
-await dhcp();
+await guest?.run(...UDHCPC, '-n', '-q');
 await until(() => told > 0);
 const taken = await network.leases();
 
@@ -72,11 +67,11 @@ await network.detach('mac-probe');
 const stopped = await network.leases();
 await network.attach('mac-probe', link);
 const startedAgain = await network.leases();
-const client = spawn('nsenter', ['--target', String(guest?.pid), '--net', ...UDHCPC, '-R'], { stdio: 'ignore' });
+const client = guest?.spawn(...UDHCPC, '-R');
 await until(async () => (await network.leases()).length === 1);
 await pause(500); // the client is bound a moment after the server noted it
 told = 0;
-client.kill('SIGTERM'); // it gives its address back
+client?.kill('SIGTERM'); // it gives its address back
 await until(async () => told > 0 && (await network.leases()).length === 0);
 const file = readFileSync(join(directory, 'run/net-probe/leases'), 'utf8');
 await network.detach('mac-probe');
@@ -84,26 +79,3 @@ await network.removeNetwork(command.id);
 await network.close();
 process.stdout.write(JSON.stringify({ reserved, taken, adopted, stopped, startedAgain, file }));
 rmSync(directory, { recursive: true, force: true });
-
-async function dhcp(): Promise<void> {
-  await inGuest(...UDHCPC, '-n', '-q');
-}
-
-async function inGuest(...words: string[]): Promise<void> {
-  await runner.run('nsenter', ['--target', String(guest?.pid), '--net', ...words]);
-}
-
-function namespaceOf(pid: number): string {
-  return readlinkSync(`/proc/${pid}/ns/net`);
-}
-
-async function until(look: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await look()); ) {
-    if (Date.now() > deadline) throw new Error('Waited in vain');
-    await pause(20);
-  }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}

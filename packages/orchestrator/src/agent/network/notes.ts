@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdirSync } from 'node:fs';
-import { readdir, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 
 const UNFINISHED = '.new';
 
@@ -8,6 +8,13 @@ const UNFINISHED = '.new';
 export async function note(path: string, text: string, mode = 0o666): Promise<void> {
   await writeFile(`${path}${UNFINISHED}`, text, { mode });
   await rename(`${path}${UNFINISHED}`, path);
+}
+
+/** The same when it says something else than what is there; answers whether it did. */
+export async function noteChange(path: string, text: string, mode?: number): Promise<boolean> {
+  if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return false;
+  await note(path, text, mode);
+  return true;
 }
 
 /** Names noted in a directory; a note that a crash cut off is no note. */

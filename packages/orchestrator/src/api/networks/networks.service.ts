@@ -117,18 +117,26 @@ export class NetworksService {
   async ensureOnHost(id: string): Promise<void> {
     await this.queue.run(id, async () => {
       const network = await this.load(id);
-      await this.agent.ensureNetwork({
-        id,
-        name: network.name,
-        bridge: network.bridge,
-        ...network.ipv4,
-        reservations: (await this.heldAddresses(id)).map(([{ mac, ip }, { name }]) => ({ mac, ip, hostname: name })),
-      });
+      await this.makeOnHost(network);
       if (network.state === 'ready') return;
       await this.database.write(async (tx) => {
         await this.repository.setState(id, 'ready', tx.db);
         tx.emit({ kind: 'network.ready', target: { kind: 'network', id, name: network.name }, data: { bridge: network.bridge } });
       });
+    });
+  }
+
+  /** Ids of the networks that were brought to the host. */
+  async idsOnHost(): Promise<string[]> {
+    return (await this.repository.all()).filter(({ state }) => state === 'ready').map(({ id }) => id);
+  }
+
+  /** Makes anew what the host has lost of a network that machines use; one that nobody uses, or that was never made, is left alone. */
+  async mendOnHost(id: string): Promise<void> {
+    await this.queue.run(id, async () => {
+      const network = await this.repository.find(id);
+      if (network?.state !== 'ready' || (await this.repository.addresses(id)).length === 0) return;
+      await this.makeOnHost(network);
     });
   }
 
@@ -146,6 +154,11 @@ export class NetworksService {
       if (inUse) used.push(network.id);
     }
     return used;
+  }
+
+  private async makeOnHost({ id, name, bridge, ipv4 }: Network): Promise<void> {
+    const reservations = (await this.heldAddresses(id)).map(([{ mac, ip }, holder]) => ({ mac, ip, hostname: holder.name }));
+    await this.agent.ensureNetwork({ id, name, bridge, ...ipv4, reservations });
   }
 
   private async toDto(network: Network): Promise<NetworkDto> {

@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
 import { NetworkDriver } from '../network-driver.js';
-import { note, noted } from '../notes.js';
+import { note, noteChange, noted } from '../notes.js';
 import { leasesOf } from '../leases/host-leases.js';
 import { readLeases } from '../leases/lease-file.js';
 import { LeaseWatcher } from '../leases/lease-watcher.js';
@@ -38,7 +38,7 @@ export class FakeNetwork extends NetworkDriver {
 
   override async ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
     await mkdir(this.networks, { recursive: true });
-    await note(join(this.networks, command.id), JSON.stringify(command));
+    await noteChange(join(this.networks, command.id), JSON.stringify(command));
   }
 
   override async removeNetwork(id: string): Promise<void> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
 import { LEASE_SECONDS } from '../leases/host-leases.js';
-import { note } from '../notes.js';
+import { noteChange } from '../notes.js';
 
 /** Domain of the guests: `<machine>.flotilla.internal`. */
 const DOMAIN = 'flotilla.internal';
@@ -23,10 +23,10 @@ export class Dnsmasq {
     const files = this.files(network.id);
     await mkdir(files.directory, { recursive: true, mode: 0o755 });
     const changed = [
-      await replace(files.hosts, network.reservations.map(reservation).join('')),
-      await replace(files.names, network.reservations.map((one) => `${one.ip} ${one.hostname}\n`).join('')),
+      await noteChange(files.hosts, network.reservations.map(reservation).join(''), 0o644),
+      await noteChange(files.names, network.reservations.map((one) => `${one.ip} ${one.hostname}\n`).join(''), 0o644),
     ].includes(true);
-    const newConfig = await replace(files.config, config(network, files));
+    const newConfig = await noteChange(files.config, config(network, files), 0o644);
     const pid = await this.pid(network.id);
     if (pid !== undefined && !newConfig) {
       if (changed) process.kill(pid, 'SIGHUP');
@@ -101,11 +101,4 @@ pid-file=${files.pid}
 /** One line of the DHCP server. A machine with such a name has its address and its name in DNS all the same. */
 export function reservation({ mac, ip, hostname }: EnsureNetworkCommand['reservations'][number]): string {
   return `${[mac, ip, ...(KEYWORD.test(hostname) ? [] : [hostname])].join(',')}\n`;
-}
-
-/** Writes a file when it differs, whole or not at all. */
-async function replace(path: string, text: string): Promise<boolean> {
-  if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return false;
-  await note(path, text, 0o644);
-  return true;
 }

@@ -49,6 +49,36 @@ describe('a NAT network', function () {
     expect(seen.file, 'given back').to.equal('');
   });
 
+  it('is made whole again by the reconciler, whatever the host has lost of it, and left alone when nothing is missing', () => {
+    interface Look {
+      rules: string;
+      bridge: boolean;
+      master: string;
+      names: string[];
+    }
+    const seen = inNamespace('nat-mend-probe') as Record<'first' | 'broken' | 'mended' | 'refilled' | 'alone' | 'unused', Look> & {
+      untouched: boolean;
+    };
+    expect(seen.first).to.include({ bridge: true, master: 'flo-0' });
+    expect(seen.first.names).to.deep.equal(['10.77.0.2', '10.77.0.3']);
+    expect(seen.first.rules).to.contain('masquerade');
+    expect(seen.untouched, 'nothing was missing').to.equal(true);
+    expect(seen.broken).to.deep.equal({ rules: '', bridge: false, master: '', names: ['none', 'none'] });
+    expect(seen.mended, 'rules flushed, bridge deleted, dnsmasq killed').to.deep.equal(seen.first);
+    expect(seen.refilled, 'a chain flushed').to.deep.equal(seen.first);
+    expect(seen.alone, 'a machine is gone').to.deep.equal({ ...seen.first, names: ['10.77.0.2', 'none'] });
+    expect(seen.unused, 'nobody uses it').to.deep.equal({ rules: '', bridge: false, master: '', names: ['none', 'none'] });
+  });
+
+  it('lets guests out under the address of the host, and nobody in; of the host they reach no more than they need', () => {
+    expect(inNamespace('nat-cross-probe')).to.deep.equal({
+      outward: { ping: 'answered', tcp: '192.0.2.1' },
+      host: { ping: 'answered', gateway: 'timeout', otherAddress: 'timeout', fromOutside: '192.0.2.2' },
+      metadata: { fromHost: '192.0.2.1', fromGuest: 'timeout' },
+      inbound: { fromHost: '10.77.0.1', fromOutside: 'timeout' },
+    });
+  });
+
   it('leaves IPv4 forwarding as it was found', () => {
     expect(inNamespace('forwarding-probe')).to.deep.equal({
       on: { forward: '1', noted: true },

@@ -15,7 +15,7 @@ import { formatTapNote, readTapNote } from '../leases/tap-note.js';
 import { TapOwners } from '../leases/tap-owners.js';
 import { Dnsmasq } from './dnsmasq.js';
 import { Forwarding } from './forwarding.js';
-import { note, noted, notedNow } from '../notes.js';
+import { note, noteChange, noted, notedNow } from '../notes.js';
 import { ruleset, tableName } from './ruleset.js';
 import type { Keep } from '../../touched.js';
 
@@ -53,8 +53,8 @@ export class NatNetwork extends NetworkDriver {
   private readonly forwarding: Forwarding;
   private readonly watcher = new LeaseWatcher();
   private readonly queue = new KeyedQueue();
-  /** Rules as last applied by this process. */
-  private readonly applied = new Map<string, string>();
+  /** Rules of each network as this process applied them, and what nft showed of them right after. */
+  private readonly applied = new Map<string, { rules: string; shown: string }>();
 
   constructor(
     private readonly runner: CommandRunner,
@@ -75,9 +75,10 @@ export class NatNetwork extends NetworkDriver {
     return routes.map((route) => route.dst ?? 'default').filter((destination) => destination !== 'default');
   }
 
+  /** Looks at the host and makes what is missing there, by whatever it went. */
   override async ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
     await this.queue.run(command.id, async () => {
-      await note(join(this.networks, command.id), JSON.stringify(command));
+      await noteChange(join(this.networks, command.id), JSON.stringify(command));
       await this.ensureBridge(command);
       await this.forwarding.enable();
       await this.ensureRules(command);
@@ -167,11 +168,13 @@ export class NatNetwork extends NetworkDriver {
       });
     }
     if (found?.addr_info?.some((one) => one.local === gateway) === true && found.flags?.includes('UP') === true) return;
+    // Up comes last: what a failure leaves undone is seen by the next call.
     const prefix = command.subnet.split('/')[1] ?? '24';
     const lines = [
       ...(found === undefined ? [`link add name ${bridge} type bridge stp_state 0 forward_delay 0`] : []),
       `link set dev ${bridge} alias ${label(command.id)}`,
       `address replace ${gateway}/${prefix} dev ${bridge}`,
+      ...(await this.presentTaps(command.id)).map((tap) => `link set dev ${tap} master ${bridge} up`),
       `link set dev ${bridge} up`,
     ];
     await this.runner.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
@@ -179,9 +182,28 @@ export class NatNetwork extends NetworkDriver {
 
   private async ensureRules(command: EnsureNetworkCommand): Promise<void> {
     const rules = ruleset(command);
-    if (this.applied.get(command.id) === rules) return;
+    const before = this.applied.get(command.id);
+    if (before?.rules === rules && (await this.shownRules(command)) === before.shown) return;
+    this.applied.delete(command.id);
     await this.runner.run('nft', ['-f', '-'], { input: rules });
-    this.applied.set(command.id, rules);
+    const shown = await this.shownRules(command);
+    if (shown !== undefined) this.applied.set(command.id, { rules, shown });
+  }
+
+  /** The table of a network as the host has it, without counts: nft words rules in a way of its own. */
+  private async shownRules(network: EnsureNetworkCommand): Promise<string | undefined> {
+    const { status, stdout } = await this.runner.run('nft', ['-s', 'list', 'table', 'inet', tableName(network)], { accept: [1] });
+    return status === 0 ? stdout : undefined;
+  }
+
+  /** Taps of a network that are on the host: a bridge that somebody took away has left them without one. */
+  private async presentTaps(id: string): Promise<string[]> {
+    const names = await noted(this.taps);
+    if (names.length === 0) return [];
+    const { stdout } = await this.runner.run('ip', ['-j', 'link', 'show']);
+    const present = new Set((JSON.parse(stdout === '' ? '[]' : stdout) as Link[]).map((link) => link.ifname));
+    const notes = await Promise.all(names.map(async (name) => ({ name, tap: await readTapNote(join(this.taps, name)) })));
+    return notes.filter(({ name, tap }) => present.has(name) && tap?.network === id).map(({ name }) => name);
   }
 
   private async link(name: string): Promise<Link | undefined> {
