@@ -8,6 +8,7 @@ const REMEDIES = {
   absent: 'Give the absolute path of a file that exists on the host.',
   irregular: 'Give the path of a regular file; of a symbolic link, give what it leads to.',
   format: 'Give the true format of the file, or another file.',
+  convert: 'Convert it first: qemu-img convert -O raw <file> <new file>.',
   cut: 'Copy or download the file again; it is not complete.',
 };
 
@@ -37,6 +38,16 @@ function refuseFiles(hypervisor: string): void {
     ['text as a bzImage', 'just some text', 'kernel', 'bzimage', 'image.format_mismatch', 'format', REMEDIES.format],
     ['a truncated bzImage', cutBzImage(), 'kernel', 'bzimage', 'image.truncated', 'source.path', REMEDIES.cut],
     ['a truncated ELF kernel', cutElf(), 'kernel', 'elf', 'image.truncated', 'source.path', REMEDIES.cut],
+    ['text as an initrd', 'just some text', 'initrd', 'initrd', 'image.format_mismatch', 'format', REMEDIES.format],
+    [
+      'a qcow2 image as a raw disk',
+      Buffer.from('QFI\xfb\0\0\0\x03', 'latin1'),
+      'disk',
+      'raw',
+      'image.format_mismatch',
+      'format',
+      REMEDIES.convert,
+    ],
     ['an empty disk', '', 'disk', 'raw', 'image.truncated', 'source.path', REMEDIES.cut],
   ];
   for (const [what, content, kind, format, code, field, remedy] of files) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { open } from 'node:fs/promises';
 import { ApiError } from '../../../common/api-error.js';
+import { isInitrd, otherThanRaw } from './magic.js';
 
 const HEADER_BYTES = 0x1000;
 const ELF_MAGIC = 0x464c457f;
@@ -21,6 +22,8 @@ export async function checkFormat(path: string, format: string, field?: string):
     if (size === 0) throw truncated('The file is empty.');
     if (format === 'elf') checkElf(header, size);
     if (format === 'bzimage') checkBzImage(header, size);
+    if (format === 'initrd') checkInitrd(header);
+    if (format === 'raw') checkRaw(header);
   } catch (error) {
     throw error instanceof ApiError && error.code === 'image.truncated' && field !== undefined ? error.at(field) : error;
   } finally {
@@ -55,10 +58,20 @@ function checkBzImage(header: Buffer, size: number): void {
   if (needed > size) throw truncated(`Its header promises ${needed} bytes, the file has ${size}.`);
 }
 
-function mismatch(format: string, why: string): ApiError {
+function checkInitrd(header: Buffer): void {
+  if (isInitrd(header)) return;
+  throw mismatch('initrd', 'It is no cpio archive ("newc"), plain or packed with gzip, xz, zstd, lz4, bzip2, lzo or lzma.');
+}
+
+function checkRaw(header: Buffer): void {
+  const other = otherThanRaw(header);
+  if (other !== undefined) throw mismatch('raw', other.detail, other.remedy);
+}
+
+function mismatch(format: string, why: string, remedy = 'Give the true format of the file, or another file.'): ApiError {
   return new ApiError('image.format_mismatch', {
     detail: `The file is not of format ${format}. ${why}`,
-    remedy: 'Give the true format of the file, or another file.',
+    remedy,
     field: 'format',
   });
 }
