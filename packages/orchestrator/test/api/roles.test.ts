@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync } from 'node:fs';
+import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import WebSocket from 'ws';
-import { machine, Orchestrator } from '../support/orchestrator.js';
+import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
 
 describe('api and agent as two processes', () => {
   let flotilla: Orchestrator;
@@ -43,6 +43,37 @@ describe('api and agent as two processes', () => {
     await flotilla.start();
     expect((await flotilla.call('GET', '/v1/machines/kept')).body['observed']?.['state']).to.equal('running');
     await flotilla.change('DELETE', '/v1/machines/kept?force=true');
+  });
+
+  it('keeps machines through a kill -9 of the agent, and goes on with what that interrupted', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('kept'));
+    const before = (await flotilla.call('GET', '/v1/machines/kept')).body['observed'];
+    const source = join(flotilla.directory, 'large');
+    writeFileSync(source, '');
+    truncateSync(source, 3 * 2 ** 30);
+    const { body: importing } = await flotilla.call('POST', '/v1/images', {
+      body: { name: 'large', kind: 'disk', format: 'raw', source: { path: source } },
+    });
+    const operation = async () => (await flotilla.call('GET', `/v1/operations/${importing['id']}`)).body;
+    await flotilla.waitFor('the agent copies', async () => Number((await operation())['progress']?.['bytes'] ?? 0) > 0);
+    await flotilla.killAgentHard();
+    expect(flotilla.workers(), 'workers outlive the agent').to.have.length(1);
+    truncateSync(source, 4096); // should it be tried again, it is soon done
+    await flotilla.startAgent();
+    const ended = await flotilla.waitFor<Body>('the import ends', async () => {
+      const found = await operation();
+      return ['succeeded', 'failed'].includes(String(found['state'])) ? found : undefined;
+    });
+    if (ended['state'] === 'failed') expect(ended['error']).to.include({ code: 'host.unavailable' }).and.to.have.property('remedy');
+    const image = await flotilla.call('GET', '/v1/images/large');
+    expect(image.status, 'whole or not at all').to.equal(ended['state'] === 'failed' ? 404 : 200);
+    await flotilla.change('POST', '/v1/machines/kept/pause', {});
+    await flotilla.change('POST', '/v1/machines/kept/resume', {});
+    const after = (await flotilla.call('GET', '/v1/machines/kept')).body['observed'];
+    expect([after?.['state'], after?.['workerPid'], after?.['restarts']]).to.deep.equal(['running', before?.['workerPid'], 0]);
+    await flotilla.change('DELETE', '/v1/machines/kept?force=true');
+    if (image.status === 200) await flotilla.change('DELETE', '/v1/images/large');
+    await flotilla.waitFor('nothing is left', async () => flotilla.leftovers().length === 0);
   });
 
   it('carries errors of the agent with code and field', async () => {

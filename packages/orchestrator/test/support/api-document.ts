@@ -20,12 +20,24 @@ interface Documented {
   operationId: string;
   'x-permission'?: string;
   parameters: { name: string; in: string }[];
+  responses: Record<string, { content?: Record<string, { schema?: unknown }> }>;
+}
+
+/** The API document, as far as tests read it. */
+export interface ApiDocument {
+  paths: Record<string, Record<string, Documented>>;
+}
+
+let document: ApiDocument | undefined;
+
+export function apiDocument(): ApiDocument {
+  document ??= JSON.parse(readFileSync(DOCUMENT, 'utf8')) as ApiDocument;
+  return document;
 }
 
 /** Every operation of the API document. */
 export function documentedOperations(): DocumentedOperation[] {
-  const { paths } = JSON.parse(readFileSync(DOCUMENT, 'utf8')) as { paths: Record<string, Record<string, Documented>> };
-  return Object.entries(paths).flatMap(([path, methods]) =>
+  return Object.entries(apiDocument().paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       id: operation.operationId,
       method: method.toUpperCase(),

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { requireDocumented } from './contract.js';
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../main.js');
 const START_MILLISECONDS = 60_000;
@@ -93,6 +94,12 @@ export class Orchestrator {
     this.agent = undefined;
   }
 
+  /** The agent role dies as by `kill -9`. */
+  async killAgentHard(): Promise<void> {
+    await end(this.agent, 'SIGKILL');
+    this.agent = undefined;
+  }
+
   async stop(): Promise<number | null> {
     const status = await end(this.child, 'SIGTERM');
     this.child = undefined;
@@ -119,6 +126,7 @@ export class Orchestrator {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  /** Sends a request; fails when the API document does not have the answer. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
     const text = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body));
     const response = await fetch(`${this.url}${path}`, {
@@ -131,8 +139,10 @@ export class Orchestrator {
       ...(text === undefined ? {} : { body: text }),
     });
     const answer = await response.text();
-    const json = response.headers.get('content-type')?.includes('json') === true;
-    return { status: response.status, headers: response.headers, body: (json && answer !== '' ? JSON.parse(answer) : answer) as Body };
+    const type = response.headers.get('content-type');
+    const body = (type?.includes('json') === true && answer !== '' ? JSON.parse(answer) : answer) as Body;
+    requireDocumented(method, path, { status: response.status, type, body });
+    return { status: response.status, headers: response.headers, body };
   }
 
   /** A change that is waited for; fails with its problem when it does not succeed. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
@@ -172,7 +172,7 @@ export class FakeHypervisor extends Hypervisor {
 
   private makeGuest(spec: HypervisorSpec, pid: number): FakeGuest {
     const guest = new FakeGuest(spec, pid, (ended) => {
-      void rm(this.path(ended.spec.id), { force: true });
+      rmSync(this.path(ended.spec.id), { force: true }); // before anybody is told: who ended must not run again in the next process
       this.tell({ kind: 'machine', machine: observe(ended) });
     });
     this.guests.set(spec.id, guest);
