@@ -39,7 +39,7 @@ export const tiers = [
   },
   {
     name: 'api',
-    what: 'SDK, CLI, orchestrator and a fake hypervisor, on SQLite and PostgreSQL',
+    what: 'SDK, CLI, orchestrator and a fake hypervisor, on SQLite and PostgreSQL; bare-metal guests where there is a /dev/kvm',
     commands: () => [
       mocha(
         packages.map((name) => `packages/${name}/dist/test/**/*.test.js`),

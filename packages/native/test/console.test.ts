@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 
 import { type ConsoleConnection, openConsole } from '../src/index.js';
@@ -17,6 +17,17 @@ async function allOf(console: ConsoleConnection): Promise<[string, string | unde
     return [text, (error as { code?: string }).code];
   }
   return [text, undefined];
+}
+
+/** A turn of the event loop reads what the kernel holds for the sockets of this process; an answer to that takes another. */
+async function turns(count: number): Promise<void> {
+  for (let done = 0; done < count; done += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Sends to the client, and waits until it has read it. */
+async function send(client: Socket | undefined, text: string): Promise<void> {
+  await new Promise<void>((sent) => client?.write(text, () => sent()));
+  await turns(10);
 }
 
 describe('A console connection', () => {
@@ -53,17 +64,17 @@ describe('A console connection', () => {
   it('keeps the last output for a writer that types on after the end', async () => {
     const console = await openConsole({ path, offset: 0, write: true });
     clients[0]?.end('hello\n', () => clients[0]?.destroy());
-    await sleep(100);
+    if (clients[0]) await once(clients[0], 'close');
+    await turns(10);
     await rejects(console.write('x'), 'worker.gone');
     expect(await allOf(console)).to.deep.equal(['hello\n', undefined]);
   });
 
   it('gives what came before it was cut off, and then the error', async () => {
     const console = await openConsole({ path, offset: 0, write: true });
-    clients[0]?.write('hel');
-    await sleep(50);
     // What was sent and never read makes the kernel reset the connection.
     clients[0]?.pause();
+    await send(clients[0], 'hel');
     await console.write('x');
     clients[0]?.destroy();
     expect(await allOf(console)).to.deep.equal(['hel', 'worker.gone']);
@@ -84,7 +95,13 @@ describe('A console connection', () => {
     const console = await openConsole({ path, offset: 0 });
     const sent = Buffer.alloc(8 << 20, 'x');
     clients[0]?.write(sent);
-    await sleep(200);
+    // As long as the client reads, each turn takes something away.
+    for (let still = 0, left = 0; still < 100; ) {
+      await turns(1);
+      const now = clients[0]?.writableLength ?? 0;
+      still = now === left ? still + 1 : 0;
+      left = now;
+    }
     expect(clients[0]?.bytesWritten).to.equal(sent.length + 16);
     expect(clients[0]?.writableLength).to.be.greaterThan(sent.length / 2);
     clients[0]?.end();
@@ -94,8 +111,7 @@ describe('A console connection', () => {
 
   it('gives nothing more once it is closed', async () => {
     const console = await openConsole({ path, offset: 0 });
-    clients[0]?.write('hello\n');
-    await sleep(50);
+    await send(clients[0], 'hello\n');
     console.close();
     expect(await allOf(console)).to.deep.equal(['', undefined]);
   });

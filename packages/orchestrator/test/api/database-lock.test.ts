@@ -3,10 +3,10 @@ import { expect } from 'chai';
 import { sql } from 'kysely';
 import { Database } from '../../src/database/database.js';
 import { DatabaseLock, DatabaseTaken } from '../../src/database/database-lock.js';
-import { onEachDatabase } from '../support/databases.js';
+import { onEachDatabaseOverTcp } from '../support/databases.js';
 
 // The embedded database is in the data directory, which has a lock of its own: crash.test.ts.
-onEachDatabase('the lock of a database', (makeDatabase, name) => {
+onEachDatabaseOverTcp('the lock of a database', (makeDatabase, name) => {
   if (name === 'SQLite') return;
 
   it('is given to one, and to the next once that has let go', async () => {

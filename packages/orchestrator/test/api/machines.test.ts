@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import WebSocket from 'ws';
-import { onEachDatabase } from '../support/databases.js';
+import { onEachDatabaseOverTcp } from '../support/databases.js';
 import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
 
-onEachDatabase('machines', (makeDatabase) => {
+onEachDatabaseOverTcp('machines', (makeDatabase) => {
   let flotilla: Orchestrator;
 
   before(async () => {

@@ -125,10 +125,13 @@ onEachDatabase('protocol', (makeDatabase) => {
     const middle = ids[Math.floor(ids.length / 2)] ?? 0;
     const rest = await follow(flotilla, '/v1/events', (events) => events.length >= 3, { 'last-event-id': String(middle) });
     expect(Number(rest[0]?.['id'])).to.equal(middle + 1);
-    const live = follow(flotilla, '/v1/events?kinds=machine.*', (events) => events.some((event) => event['data']?.['state'] === 'running'));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    let live: Promise<Body[]> | undefined;
+    await new Promise<void>((opened) => {
+      const runs = (events: Body[]) => events.some((event) => event['data']?.['state'] === 'running');
+      live = follow(flotilla, '/v1/events?kinds=machine.*', runs, {}, opened);
+    });
     await flotilla.change('POST', '/v1/machines', machine('live'));
-    expect((await live).map((event) => event['kind'])).to.deep.equal(['machine.created', 'machine.state']);
+    expect((await live)?.map((event) => event['kind'])).to.deep.equal(['machine.created', 'machine.state']);
     expect((await flotilla.call('GET', '/v1/events?after=99999999')).status).to.equal(410);
     expect((await flotilla.call('GET', '/v1/events', { headers: { 'last-event-id': 'x' } })).body['code']).to.equal(
       'request.invalid_header',
@@ -269,12 +272,13 @@ onEachDatabase('protocol', (makeDatabase) => {
   });
 });
 
-/** Reads events until enough came. */
+/** Reads events until enough came; calls back when the stream has told where it begins. */
 async function follow(
   flotilla: Orchestrator,
   path: string,
   enough: (events: Body[]) => boolean,
   headers: Record<string, string> = {},
+  opened: () => void = () => undefined,
 ): Promise<Body[]> {
   const stop = AbortSignal.timeout(20_000);
   const response = await fetch(`${flotilla.url}${path}`, {
@@ -285,6 +289,7 @@ async function follow(
   let text = '';
   for await (const chunk of response.body ?? []) {
     text += Buffer.from(chunk as Uint8Array).toString();
+    opened();
     const parts = text.split('\n\n');
     text = parts.pop() ?? '';
     for (const part of parts) {

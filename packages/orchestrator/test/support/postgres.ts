@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const BINARIES = '/usr/lib/postgresql/15/bin';
 const NOBODY = 65_534;
 
-/** A PostgreSQL of Debian's package in a temporary directory, on a UNIX socket only. */
+/** A PostgreSQL of Debian's package in a temporary directory, on a UNIX socket and on a free port of 127.0.0.1. */
 export class Postgres {
   private count = 0;
 
   private constructor(
     private readonly directory: string,
     private readonly server: ChildProcess,
+    private readonly port: number,
   ) {}
 
   static available(): boolean {
@@ -37,23 +39,26 @@ export class Postgres {
       '--locale',
       'C.UTF-8',
     ]);
+    const port = await freePort();
     const [program, args] = command('postgres', [
       '-D',
       data,
       '-k',
       directory,
       '-c',
-      'listen_addresses=',
+      'listen_addresses=127.0.0.1',
+      '-p',
+      String(port),
       '-c',
       'fsync=off',
       '-c',
       'max_connections=100',
     ]);
     const server = spawn(program, args, { stdio: 'ignore', cwd: '/' });
-    const postgres = new Postgres(directory, server);
+    const postgres = new Postgres(directory, server, port);
     for (let attempt = 0; ; attempt += 1) {
       try {
-        run('psql', ['-h', directory, '-U', 'postgres', '-c', 'select 1']);
+        postgres.ask('select 1');
         return postgres;
       } catch (error) {
         if (attempt > 100) throw error;
@@ -62,12 +67,17 @@ export class Postgres {
     }
   }
 
-  /** A new, empty database. */
-  createDatabase(): string {
+  /** A new, empty database; `socket` reaches it as a service on the same host does, `tcp` as one on another host. */
+  createDatabase(over: 'socket' | 'tcp' = 'socket'): string {
     this.count += 1;
     const name = `flotilla_${this.count}`;
-    run('psql', ['-h', this.directory, '-U', 'postgres', '-c', `create database ${name}`]);
-    return `postgres:///${name}?host=${this.directory}&user=postgres`;
+    this.ask(`create database ${name}`);
+    if (over === 'tcp') return `postgres://postgres@127.0.0.1:${this.port}/${name}`;
+    return `postgres:///${name}?host=${this.directory}&port=${this.port}&user=postgres`;
+  }
+
+  private ask(statement: string): void {
+    run('psql', ['-h', this.directory, '-p', String(this.port), '-U', 'postgres', '-c', statement]);
   }
 
   async stop(): Promise<void> {
@@ -76,6 +86,15 @@ export class Postgres {
     await ended;
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Free a moment ago: whoever takes it in between makes the start fail. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 /** PostgreSQL refuses to run as root: then it runs as nobody. */
