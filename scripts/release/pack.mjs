@@ -44,6 +44,7 @@ function stagePlatform(stage) {
     files: [addon, 'flotilla-vmm'],
   };
   writeManifest(folder, manifest, 'native');
+  addLicense(folder);
   copyBuilt(join(top, 'packages', 'native', addon), join(folder, addon));
   copyBuilt(join(top, 'target', 'x86_64-unknown-linux-gnu', 'release', 'flotilla-vmm'), join(folder, 'flotilla-vmm'));
   chmodSync(join(folder, 'flotilla-vmm'), 0o755);
@@ -62,7 +63,13 @@ function stagePackage(stage, name, more = {}) {
   cpSync(join(top, 'packages', name), folder, { recursive: true, filter: (path) => !/node_modules|\.node$/.test(path) });
   const { devDependencies: _unused, scripts: _never, ...published } = manifestOf(name);
   writeManifest(folder, { ...published, ...more }, name);
+  addLicense(folder);
   return folder;
+}
+
+/** Who has the package alone has the licence too: npm packs a file of this name whatever a manifest lists. */
+function addLicense(folder) {
+  cpSync(join(top, 'LICENSE'), join(folder, 'LICENSE'));
 }
 
 function writeManifest(folder, manifest, directory) {

@@ -3,7 +3,7 @@
 // node scripts/release/publish.mjs FOLDER [--dry-run] [--no-provenance]: publishes the tarballs that `npm run pack` made, the
 // platform's first, so that nobody can install a package whose parts are not there yet. What the registry has already, byte for byte, is
 // passed over: a run that stopped half-way is simply run again with the same tarballs. Other bytes under the same version end it before
-// anything is published. A prerelease (1.0.0-rc.1) gets the tag `next`: `npm install` without a version never picks it.
+// anything is published, and so does a workflow of a tag that is not `v` and the version of them all. A prerelease (1.0.0-rc.1) gets the tag `next`: `npm install` without a version never picks it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -23,6 +23,7 @@ export function publishAll({ folder, dryRun, provenance }) {
     .map((file) => ({ file, path: join(folder, file), ...manifestOf(join(folder, file)) }))
     .sort((a, b) => rank(a) - rank(b));
   if (packages.length === 0) throw new Failure(`${folder} holds no tarball`, `Fill it: npm run pack -- --output ${folder}`);
+  requireTag(packages);
   if (provenance) requireRepository(packages);
   const options = ['--access', 'public', ...(provenance ? ['--provenance'] : []), ...(dryRun ? ['--dry-run'] : [])];
   const env = { ...process.env, ...token() };
@@ -37,6 +38,18 @@ export function publishAll({ folder, dryRun, provenance }) {
 /** What follows a hyphen makes a prerelease (Semantic Versioning 9); what follows a plus is no part of the precedence. */
 export function tagFor(version) {
   return version.split('+')[0].includes('-') ? 'next' : 'latest';
+}
+
+/** A workflow that a tag began publishes that version and no other: a tag is what people look for, a version is never replaced. */
+function requireTag(packages) {
+  const { GITHUB_REF_TYPE: type, GITHUB_REF_NAME: tag } = process.env;
+  if (type !== 'tag') return;
+  const others = packages.filter(({ version }) => `v${version}` !== tag).map(({ name, version }) => `${name}@${version}`);
+  if (others.length === 0) return;
+  throw new Failure(
+    `The tag ${tag} is not the version of ${others.join(', ')}`,
+    'Set the version in each package.json, commit, and tag that commit',
+  );
 }
 
 /** The registry takes a statement of provenance only for a package that names the repository it was built from. */

@@ -72,6 +72,21 @@ describe('scripts/release/publish.mjs', function () {
     assert.deepEqual(registry.puts, []);
   });
 
+  it('publishes what the tag of the workflow says, and nothing else', async () => {
+    makeTarball('@flotilla/native');
+    makeTarball('@flotilla/sdk', { version: '1.0.1' });
+    for (const tag of ['v1.0.0', 'v1.0.1', 'v2.0.0', '1.0.1']) {
+      const { status, said } = await publish('--no-provenance', { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: tag });
+      assert.equal(status, 1, tag);
+      assert.match(said, /The tag \S+ is not the version of @flotilla\/.*\n.*package\.json/);
+    }
+    assert.deepEqual(registry.puts, []);
+    makeTarball('@flotilla/sdk');
+    const { status, said } = await publish('--no-provenance', { GITHUB_REF_TYPE: 'tag', GITHUB_REF_NAME: 'v1.0.0' });
+    assert.equal(status, 0, said);
+    assert.deepEqual(registry.puts, ['@flotilla/native', '@flotilla/sdk']);
+  });
+
   it('sends nothing with --dry-run', async () => {
     makeTarball('@flotilla/sdk');
     const { status, said } = await publish('--dry-run', '--no-provenance');
@@ -121,8 +136,10 @@ describe('scripts/release/publish.mjs', function () {
       .digest('base64')}`;
   }
 
-  /** In an environment that is no workflow's and knows this registry alone. */
-  function publish(...options) {
+  /** In an environment that is no workflow's, but for what is given last, and knows this registry alone. */
+  function publish(...given) {
+    const options = given.filter((one) => typeof one === 'string');
+    const workflow = given.find((one) => typeof one === 'object');
     const foreign = /^(npm_|GITHUB_|ACTIONS_|CI$)/i;
     const env = {
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name))),
@@ -131,6 +148,7 @@ describe('scripts/release/publish.mjs', function () {
       npm_config_registry: registry.url,
       npm_config_fetch_retries: '0',
       npm_config_update_notifier: 'false',
+      ...workflow,
     };
     return new Promise((resolve) => {
       execFile(process.execPath, [program, join(folder, 'packed'), ...options], { env, cwd: folder }, (error, stdout, stderr) => {

@@ -72,6 +72,17 @@ describe('The packed packages', () => {
     }
   });
 
+  it('carry the licence, what they are for, and the notices of what is bundled', () => {
+    const license = readFileSync(join(top, 'LICENSE'), 'utf8');
+    for (const tarball of tarballs) {
+      expect(packed(tarball, 'LICENSE'), tarball).to.equal(license);
+      if (!tarball.includes('native-linux')) expect(packed(tarball, 'README.md'), tarball).to.match(/^# @flotilla\//);
+    }
+    const orchestrator = tarballs.find((path) => path.includes('flotilla-orchestrator'));
+    const [, notices] = /^\/\*! For license information please see (\S+) \*\/$/m.exec(packed(orchestrator, 'dist/bundle.cjs')) ?? [];
+    expect(packed(orchestrator, `dist/${notices}`)).to.match(/\bMIT\b/);
+  });
+
   it('start a server whose doctor runs, addon and worker included', () => {
     const bin = join(folder, 'server', 'node_modules', '.bin', 'flotilla');
     // Its status says whether this host is fit; its report says whether it runs.
@@ -139,6 +150,10 @@ describe('The packed packages', () => {
     return JSON.parse(
       execFileSync(process.execPath, ['--input-type=module', '--eval', program], { cwd: project, env: others, encoding: 'utf8' }),
     );
+  }
+
+  function packed(tarball, name) {
+    return execFileSync('tar', ['-xOzf', tarball, `package/${name}`], { encoding: 'utf8', maxBuffer: 64 << 20 });
   }
 
   function runAnyway(program, args, cwd) {
