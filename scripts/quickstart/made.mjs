@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one run of the quickstart has made, by id: it removes that and nothing else, whatever else has the same name.
 
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '../lib/failure.mjs';
+
+const NETWORK_DEADLINE_MS = 30_000;
+const POLL_MS = 100;
+
 export class Made {
   #machine;
   #images = [];
@@ -21,6 +27,19 @@ export class Made {
   async remove(client) {
     if (this.#machine !== undefined) await quietly(client.machines.delete(this.#machine, { force: true }));
     for (const image of this.#images) await quietly(client.images.delete(image));
+  }
+}
+
+/**
+ * Resolves when a network that no machine uses any more is off the host, which is a moment after its last machine.
+ * @param {import('@flotilla/sdk').Flotilla} client
+ * @param {string} name
+ */
+export async function networkGone(client, name, deadlineMs = NETWORK_DEADLINE_MS) {
+  const deadline = Date.now() + deadlineMs;
+  while ((await client.networks.get(name)).state === 'ready') {
+    if (Date.now() > deadline) throw new Failure(`The network ${name} is still on the host`, 'The log of the orchestrator says why');
+    await sleep(POLL_MS);
   }
 }
 

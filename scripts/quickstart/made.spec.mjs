@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import assert from 'node:assert/strict';
-import { freeName, Made, namesOf, sameImage } from './made.mjs';
+import { freeName, Made, namesOf, networkGone, sameImage } from './made.mjs';
 
 /** A change that was accepted and ends with `outcome`; an Error as its id stands for a refusal. */
 function pending(id, outcome = Promise.resolve(id)) {
@@ -22,6 +22,23 @@ function fakeClient(fails) {
   };
   return { deleted, machines: { delete: remove('machine') }, images: { delete: remove('image') } };
 }
+
+describe('the network of the quickstart', () => {
+  const networks = (...states) => {
+    const get = async () => ({ state: states.length > 1 ? states.shift() : states[0] });
+    return { client: { networks: { get } }, states };
+  };
+
+  it('is waited for until it is off the host', async () => {
+    const { client, states } = networks('ready', 'ready', 'pending');
+    await networkGone(client, 'default');
+    assert.deepEqual(states, ['pending']);
+  });
+
+  it('is told of when it stays', async () => {
+    await assert.rejects(networkGone(networks('ready').client, 'default', 150), /still on the host/);
+  });
+});
 
 describe('what the quickstart removes', () => {
   it('is nothing when it has made nothing', async () => {

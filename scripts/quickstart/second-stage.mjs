@@ -13,10 +13,11 @@ import { Steps } from '../lib/steps.mjs';
 import { ROOT } from '../setup/workspace.mjs';
 import { Dialog } from './dialog.mjs';
 import { footprint, leftSince } from './footprint.mjs';
-import { freeName, Made, namesOf, sameImage } from './made.mjs';
+import { freeName, Made, namesOf, networkGone, sameImage } from './made.mjs';
 import { removeDirectories, startOrchestrator } from './orchestrator.mjs';
 
 const MACHINE = 'quickstart';
+const NETWORK = 'default';
 /** `file` is the name in the manifest of the guest, which has its checksum. */
 const IMAGES = {
   kernel: { name: 'debian-12-kernel', kind: 'kernel', format: 'bzimage', file: 'vmlinuz' },
@@ -102,7 +103,7 @@ async function makeMachine(client) {
           memoryMiB: MEMORY_MIB,
           boot: { kernel: images.kernel, initrd: images.initrd, commandLine: settings.debian.commandLine },
           disks: [{ name: 'root', image: images.disk, sizeMiB: DISK_MIB }],
-          interfaces: [{ name: 'eth0', network: 'default' }],
+          interfaces: [{ name: 'eth0', network: NETWORK }],
         },
         watching(step),
       ),
@@ -172,7 +173,11 @@ async function waitForAddress(machine, step) {
 
 async function cleanUp(client, orchestrator, place) {
   try {
-    if (client !== undefined) await made.remove(client);
+    if (client !== undefined) {
+      await made.remove(client);
+      // In a place of its own nobody else uses the network: who ended before it is gone would leave it on the host.
+      if (!settings.keep) await networkGone(client, NETWORK);
+    }
   } finally {
     await orchestrator?.stop();
     if (!settings.keep) removeDirectories(place.dataDirectory, place.runtimeDirectory);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type Operation, OperationError } from '@flotilla/sdk';
 import { expect } from 'chai';
 import { Cloud, newPlaces, smallMachine } from './lib/cloud.js';
 import { Counter, printedNumber } from './lib/counter.js';
 import { Guest } from './lib/guest.js';
 import { type HostState, hostState, withinMs } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
+import { machineFiles } from './lib/leftovers.js';
 import { expectNothingLeft } from './lib/suite.js';
 
 const adoptionLimitMs = withinMs(2_000);
@@ -67,7 +69,7 @@ describe('Three machines, when the orchestrator is killed', () => {
     expect(now.dnsmasq).to.have.length(running.dnsmasq.length);
   });
 
-  // Until a machine comes the new one has no cause to touch the network that it found.
+  // What it found of the network is as stored, so the new one had nothing to mend of it.
   it('share their network with a machine that comes later, for which nothing of it is doubled or changed', async () => {
     const later = await cloud.client.machines.create(smallMachine('later', 'flotilla.then=idle', { interfaces }));
     const now = hostState();
@@ -99,13 +101,36 @@ describe('An operation that the death of the orchestrator interrupts', () => {
     const accepted = await first.client.machines.create(smallMachine('halfway', '', { disks: [{ name: 'data', sizeMiB: 64 }] })).accepted();
     await first.kill();
     const second = await Cloud.start(first.places);
-    const ended = await second.client.operations.wait(accepted.id, { timeoutMs: 60_000 }).catch((error: { code: string }) => error);
-    if ('state' in ended) expect((await second.machine('halfway')).state).to.equal('running');
-    else expect(ended.code).to.be.a('string');
+    const waited = second.client.operations.wait(accepted.id, { timeoutMs: 60_000 });
+    const failed = await waited.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const operation = await second.client.operations.get(accepted.id);
+    if (failed === undefined) await expectWhole(second, operation);
+    else await expectTakenBack(second, operation, failed);
     await second.destroy();
     expectNothingLeft(held);
   });
 });
+
+/** Finished: the machine runs and has what it needs, each once. */
+async function expectWhole(cloud: Cloud, { state }: Operation): Promise<void> {
+  expect(state).to.equal('succeeded');
+  expect((await cloud.machine('halfway')).state).to.equal('running');
+  expect(machineFiles(cloud.places).map((file) => file.split('/')[0])).to.deep.equal(['run', 'volume']);
+  expect(hostState().workers).to.have.length(1);
+}
+
+/** Failed with a reason and a remedy: nothing of the machine is there. */
+async function expectTakenBack(cloud: Cloud, operation: Operation, failed: unknown): Promise<void> {
+  expect(failed).to.be.instanceOf(OperationError);
+  expect(operation.state).to.equal('failed');
+  for (const word of ['code', 'detail', 'remedy'] as const) expect(operation.error?.[word], word).to.be.a('string').that.is.not.empty;
+  expect((await cloud.client.machines.list().all()).map(({ name }) => name)).to.deep.equal([]);
+  expect(machineFiles(cloud.places)).to.deep.equal([]);
+  expect(hostState().workers).to.have.length(0);
+}
 
 async function uptime(guest: Guest): Promise<number> {
   return Number((await guest.sh('cat /proc/uptime')).split(' ')[0]);
