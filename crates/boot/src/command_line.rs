@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The kernel command line.
 
+use std::fmt::Write;
+
 use crate::error::{BootError, CommandLineProblem};
 use crate::layout::{COMMAND_LINE, MmioSlot};
 use crate::piece::Piece;
@@ -11,10 +13,11 @@ pub(crate) const DEFAULT_MAX: u64 = 2047;
 /// The command line of a kernel that learns of virtio-mmio devices by it (Linux, `drivers/virtio/virtio_mmio.c`). They come
 /// first: what follows ` -- ` is not for the kernel.
 pub(crate) fn announcing(devices: &[MmioSlot], command_line: &str) -> String {
-    let mut line: String = devices
-        .iter()
-        .map(|MmioSlot { address, line }| format!("virtio_mmio.device=4K@{address:#x}:{line} "))
-        .collect();
+    let mut line = String::new();
+    for MmioSlot { address, line: interrupt } in devices {
+        // Writing to a string cannot fail.
+        let _ = write!(line, "virtio_mmio.device=4K@{address:#x}:{interrupt} ");
+    }
     line.push_str(command_line);
     line
 }

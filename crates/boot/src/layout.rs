@@ -47,7 +47,9 @@ pub const LAST_PCI_BUS: u8 = 0;
 /// Where 32-bit BARs are placed.
 pub const PCI_WINDOW_32: Window = Window { start: 0xc000_0000, len: 0xfec0_0000 - 0xc000_0000 };
 /// Registers of virtio-mmio devices, a page each, in a machine that has no PCI.
-pub const VIRTIO_MMIO: Window = Window { start: 0xd000_0000, len: 64 * VIRTIO_MMIO_PAGE };
+pub const VIRTIO_MMIO: Window = Window { start: 0xd000_0000, len: VIRTIO_MMIO_DEVICES * VIRTIO_MMIO_PAGE };
+/// The most virtio-mmio devices of a machine.
+const VIRTIO_MMIO_DEVICES: u64 = 64;
 /// Bytes of the registers of one virtio-mmio device.
 pub const VIRTIO_MMIO_PAGE: u64 = 0x1000;
 /// Length of the 64-bit PCI window.
@@ -139,8 +141,8 @@ pub struct MmioSlot {
 
 /// The places of `count` virtio-mmio devices, or `None` when there are not so many.
 pub fn mmio_slots(count: usize) -> Option<Vec<MmioSlot>> {
-    let pages = (VIRTIO_MMIO.start..VIRTIO_MMIO.end()).step_by(VIRTIO_MMIO_PAGE as usize);
-    let slots = pages.zip(irq::VIRTIO_MMIO.into_iter().cycle());
+    let place = |index: u64| VIRTIO_MMIO.start + index * VIRTIO_MMIO_PAGE;
+    let slots = (0..VIRTIO_MMIO_DEVICES).map(place).zip(irq::VIRTIO_MMIO.into_iter().cycle());
     let slots: Vec<_> = slots.take(count).map(|(address, line)| MmioSlot { address, line }).collect();
     (slots.len() == count).then_some(slots)
 }

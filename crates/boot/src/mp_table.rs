@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The table of Intel's MultiProcessor Specification 1.4: processors and interrupt lines, for a machine without ACPI.
+//! The table of Intel's `MultiProcessor` Specification 1.4: processors and interrupt lines, for a machine without ACPI.
 //!
 //! A guest finds the floating pointer by a search of 0xF0000 to 0xFFFFF; the configuration table follows it. Names of
 //! entries and fields are those of chapter 4.
