@@ -28,4 +28,5 @@ pub mod net;
 pub mod power;
 pub mod state;
 pub mod threads;
+pub mod throttle;
 pub mod virtio;
