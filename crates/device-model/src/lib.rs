@@ -30,3 +30,4 @@ pub mod state;
 pub mod threads;
 pub mod throttle;
 pub mod virtio;
+pub mod vsock;

@@ -2,18 +2,19 @@
 //! Entry points for fuzzers. Each takes any bytes, drives a part of the crate with them as a hostile guest would, and
 //! returns; a panic, a hang or unbounded growth is a finding.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use flotilla_device_model::bus::{Bus, BusDevice};
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::virtio::{Activation, VirtioDevice};
-use flotilla_memory::GuestMemory;
+use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::doorbells::FakeDoorbells;
-use flotilla_testing::driver::FakeQueue;
+use flotilla_testing::driver::{Buffer, FakeQueue};
 use flotilla_testing::interrupts::{FakeLine, FakeMsi, FakeVirtioInterrupt};
 use flotilla_testing::memory::guest_memory;
 use flotilla_testing::signals::FakeSignals;
+use flotilla_testing::sockets::FakeSocketHost;
 
 use crate::legacy::acpi_pm::AcpiPm;
 use crate::legacy::clock::HostClock;
@@ -30,6 +31,7 @@ use crate::transport::mmio::device::{VirtioMmio, VirtioMmioParts};
 use crate::transport::pci::device::{VirtioPci, VirtioPciParts};
 use crate::virtio::rng::device::Rng;
 use crate::virtio::rng::source::EntropySource;
+use crate::virtio::vsock::device::Vsock;
 
 /// RAM of the fuzzed machine in bytes.
 const RAM: usize = 1 << 20;
@@ -247,6 +249,46 @@ pub fn fuzz_rings(data: &[u8]) {
     rng.deactivate();
 }
 
+/// Packets of a guest, and what two host programs write, to a socket device.
+pub fn fuzz_vsock(data: &[u8]) {
+    let memory = guest_memory(RAM);
+    let (mut rx, mut tx) = (FakeQueue::new(&memory, 0x1000, 64), FakeQueue::new(&memory, 0x3000, 64));
+    let event = FakeQueue::new(&memory, 0x5000, 8);
+    let host = Arc::new(FakeSocketHost::new(&[7]));
+    let vsock = Vsock::new("vsock", 3, 8, host.clone());
+    let queues = [&rx, &tx, &event].map(|queue| Some(queue.activate()));
+    let interrupt = Arc::new(FakeVirtioInterrupt::default());
+    let activation =
+        Activation { memory: Arc::clone(&memory), features: 0, queues: queues.into(), interrupt };
+    if vsock.activate(activation).is_err() {
+        return;
+    }
+    let mut programs = [host.visit(), host.visit()];
+    for chunk in data.chunks(48).take(MAX_STEPS / 8) {
+        let Some((&what, bytes)) = chunk.split_first() else { continue };
+        vsock.pause();
+        if let Some(program) = programs.get_mut(usize::from(what & 3)) {
+            // What a device that hung up does not take is of no interest.
+            let _ = program.set_nonblocking(true).and_then(|()| program.write_all(bytes));
+        } else {
+            // From our guest to the host, whatever else it says.
+            let mut packet = [0; 80];
+            for (place, byte) in packet.iter_mut().skip(16).zip(bytes) {
+                *place = *byte;
+            }
+            let cids = [3_u64.to_le_bytes(), 2_u64.to_le_bytes()].concat();
+            let _ = memory.write_slice(&packet, GuestAddress(0x8000));
+            let _ = memory.write_slice(&cids, GuestAddress(0x8000));
+            tx.add(&[Buffer::Readable(0x8000, 20 + u32::from(what >> 2))]);
+        }
+        rx.add(&[Buffer::Writable(0x9000, 44 + u32::from(what))]);
+        tx.ring();
+        rx.ring();
+        vsock.resume();
+    }
+    vsock.deactivate();
+}
+
 /// Every legacy device and the configuration ports.
 pub fn fuzz_legacy(data: &[u8]) {
     let signals = Arc::new(FakeSignals::default());
@@ -299,6 +341,11 @@ mod tests {
         #[test]
         fn rings_survive_any_content(data in prop::collection::vec(any::<u8>(), 0..600)) {
             super::fuzz_rings(&data);
+        }
+
+        #[test]
+        fn vsock_survives_any_packets(data in prop::collection::vec(any::<u8>(), 0..2000)) {
+            super::fuzz_vsock(&data);
         }
 
         #[test]

@@ -82,6 +82,8 @@ codes! {
     SpecPathInvalid = "spec.path_invalid", "Give the path of a file, at most 4095 bytes, without NUL";
     /// A tap name is not a name a network link can have.
     SpecTapInvalid = "spec.tap_invalid", "Use 1 to 15 printable ASCII characters without '/', ':' or spaces";
+    /// The context id of a guest is reserved, or its number of socket connections out of range.
+    SpecVsockInvalid = "spec.vsock_invalid", "Use a context id from 3 to 4294967294 and 1 to 3000 connections";
     /// A descriptor index does not say which of the passed descriptors is meant, or a path was given to a worker.
     SpecDescriptorInvalid = "spec.descriptor_invalid", "Pass open descriptors in the documented order, and no paths";
 
@@ -95,6 +97,8 @@ codes! {
     DiskLocked = "disk.locked", "Stop the machine that uses the disk, or give this one a copy";
     /// A disk has no bytes, or its length is not a whole number of sectors.
     DiskSize = "disk.size", "Give the disk a length that is a multiple of 512 bytes and not zero (truncate --size)";
+    /// Another process listens at the path of a socket.
+    SocketBusy = "socket.busy", "Stop what listens there, or give the machine another path";
     /// A kernel file is in no format that can be booted.
     KernelUnrecognised = "kernel.unrecognised", "Give an x86-64 ELF vmlinux or a bzImage";
     /// A kernel file ends before it should.

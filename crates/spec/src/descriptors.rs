@@ -2,7 +2,7 @@
 //! The order in which the open files of a machine are passed to its worker.
 //!
 //! ```text
-//!   0 /dev/kvm · 1 kernel · initrd? · disks… · taps… · serial file?
+//!   0 /dev/kvm · 1 kernel · initrd? · disks… · taps… · serial file? · listening socket of vsock?
 //! ```
 //!
 //! Both ends compute the same order from the specification; the one that arrives names no path any more.
@@ -96,5 +96,6 @@ fn sources(spec: &mut MachineSpec) -> Vec<Source<'_>> {
     if let SerialSpec::File(source) = &mut spec.serial {
         all.push(file("$.serial.file", source));
     }
+    all.extend(spec.vsock.as_mut().map(|vsock| file("$.vsock.socket", &mut vsock.socket)));
     all
 }

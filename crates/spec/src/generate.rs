@@ -7,7 +7,8 @@ use crate::code::ErrorCode;
 use crate::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo, MachineState};
 use crate::{BootProtocol, BootSpec, CrashPolicy, DiskFormat, DiskSpec, FileSource, InterfaceSpec};
 use crate::{
-    MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, TapSource, Violation, id,
+    MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, TapSource, Violation, VsockSpec,
+    id,
 };
 
 const HEADER: &str = "// SPDX-License-Identifier: Apache-2.0\n// Generated from crates/spec by `npm run gen`. Do not edit.\n\n";
@@ -48,6 +49,7 @@ fn spec_types() -> String {
         declare::<FileSource>(),
         declare::<TapSource>(),
         declare::<SerialSpec>(),
+        declare::<VsockSpec>(),
         declare::<RebootPolicy>(),
         declare::<CrashPolicy>(),
         declare::<id::MachineId>(),

@@ -28,9 +28,9 @@ mod validate;
 mod violation;
 
 pub use machine::{BootProtocol, BootSpec, CrashPolicy, DiskFormat, DiskSpec};
-pub use machine::{InterfaceSpec, MachineSpec, Profile, RebootPolicy, SerialSpec};
+pub use machine::{InterfaceSpec, MachineSpec, Profile, RebootPolicy, SerialSpec, VsockSpec};
 pub use size::{MacAddress, MacAddressError, MemorySize};
 pub use source::{FileSource, TapSource};
 pub use validate::{HostLimits, MAX_COMMAND_LINE, MAX_CPUS, MAX_DISKS, MAX_INTERFACES};
-pub use validate::{MAX_SERIAL, MEMORY_ALIGNMENT, MIN_MEMORY, ValidSpec};
+pub use validate::{MAX_SERIAL, MAX_VSOCK_CONNECTIONS, MEMORY_ALIGNMENT, MIN_MEMORY, ValidSpec};
 pub use violation::Violation;

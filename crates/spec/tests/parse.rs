@@ -101,6 +101,17 @@ fn cases() -> Vec<Case> {
         ("/interfaces/0/mac", json!("00:00:00:00:00:00"), SpecMacInvalid, "$.interfaces[0].mac"),
         ("/interfaces/0/tap/name", json!("a/b"), SpecTapInvalid, "$.interfaces[0].tap.name"),
         ("/interfaces/0/tap/name", json!("sixteen-letters!"), SpecTapInvalid, "$.interfaces[0].tap.name"),
+        ("/vsock", json!({}), SpecMissingField, "$.vsock.socket"),
+        ("/vsock", json!({ "socket": { "path": "" } }), SpecPathInvalid, "$.vsock.socket.path"),
+        ("/vsock", json!({ "socket": { "path": "x".repeat(108) } }), SpecPathInvalid, "$.vsock.socket.path"),
+        ("/vsock", json!({ "socket": { "path": "/v" }, "cid": 2 }), SpecVsockInvalid, "$.vsock.cid"),
+        ("/vsock", json!({ "socket": { "path": "/v" }, "cid": u32::MAX }), SpecVsockInvalid, "$.vsock.cid"),
+        (
+            "/vsock",
+            json!({ "socket": { "path": "/v" }, "maxConnections": 3001 }),
+            SpecVsockInvalid,
+            "$.vsock.maxConnections",
+        ),
         ("/serial", json!("pipe"), SpecInvalidValue, "$.serial"),
         ("/onReboot", json!("pause"), SpecInvalidValue, "$.onReboot"),
     ]
@@ -266,6 +277,7 @@ proptest! {
             Just("/cpus"), Just("/memory"), Just("/boot"), Just("/boot/kernel"), Just("/boot/kernel/path"),
             Just("/boot/commandLine"), Just("/disks"), Just("/disks/0"), Just("/disks/1/id"), Just("/disks/1/serial"),
             Just("/interfaces/0"), Just("/interfaces/0/mac"), Just("/interfaces/0/tap"), Just("/serial"), Just("/rng"),
+            Just("/vsock"),
         ],
     ) {
         if let Err(faults) = check(&with(pointer, value)) {

@@ -20,3 +20,4 @@ pub mod interrupts;
 pub mod memory;
 pub mod packets;
 pub mod signals;
+pub mod sockets;

@@ -37,6 +37,7 @@ mod patience;
 mod resources;
 mod shared;
 pub mod snapshot;
+mod sockets;
 pub mod state;
 #[cfg(test)]
 mod tests;

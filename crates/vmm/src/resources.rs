@@ -17,6 +17,7 @@ use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{FileSource, MachineSpec, SerialSpec, TapSource, ValidSpec, Violation};
 
 use crate::error::describe;
+use crate::sockets::HostSockets;
 
 const KVM: &str = "/dev/kvm";
 /// `O_NONBLOCK`: opening a pipe must not wait for its other end, it is refused afterwards.
@@ -37,6 +38,8 @@ pub struct Resources {
     pub taps: Vec<OwnedFd>,
     /// Where the first serial port writes.
     pub serial_file: Option<File>,
+    /// The host's end of the socket device.
+    pub sockets: Option<HostSockets>,
 }
 
 impl Resources {
@@ -57,16 +60,20 @@ impl Resources {
             SerialSpec::File(source) => Some(open_serial(source, "$.serial.file")?),
             SerialSpec::Console | SerialSpec::Stdio | SerialSpec::Null => None,
         };
-        Ok(Self { kvm: open_kvm(Path::new(KVM))?, kernel, initrd, disks, taps, serial_file })
+        let kvm = open_kvm(Path::new(KVM))?;
+        // Last, for it is the one thing that is made here.
+        let sockets = spec.vsock.as_ref().map(|vsock| listen(&vsock.socket, "$.vsock.socket")).transpose()?;
+        Ok(Self { kvm, kernel, initrd, disks, taps, serial_file, sockets })
     }
 
     /// The files in the order that [`Resources::from_descriptors`] takes:
-    /// /dev/kvm, kernel, initrd?, disks..., taps..., serial file?
-    pub fn into_descriptors(self) -> Vec<OwnedFd> {
+    /// /dev/kvm, kernel, initrd?, disks..., taps..., serial file?, socket of vsock?
+    pub fn into_descriptors(self) -> io::Result<Vec<OwnedFd>> {
         let files =
             [Some(self.kernel), self.initrd].into_iter().flatten().chain(self.disks).map(OwnedFd::from);
         let serial = self.serial_file.map(OwnedFd::from);
-        [self.kvm].into_iter().chain(files).chain(self.taps).chain(serial).collect()
+        let sockets = self.sockets.map(HostSockets::into_descriptor).transpose()?;
+        Ok([self.kvm].into_iter().chain(files).chain(self.taps).chain(serial).chain(sockets).collect())
     }
 
     /// Takes over passed descriptors. Disks must be locked by whoever opened them; the lock travels with them.
@@ -81,10 +88,12 @@ impl Resources {
         let taps = spec.interfaces.iter().map(|_| next()).collect::<Result<_, _>>()?;
         let to_file = matches!(spec.serial, SerialSpec::File(_));
         let serial_file = to_file.then(&mut next).transpose()?.map(File::from);
-        if queue.is_empty() {
-            return Ok(Self { kvm, kernel, initrd, disks, taps, serial_file });
+        let socket = spec.vsock.is_some().then(&mut next).transpose()?;
+        if !queue.is_empty() {
+            return Err(wrong_count(count));
         }
-        Err(wrong_count(count))
+        let sockets = socket.map(passed_socket).transpose()?;
+        Ok(Self { kvm, kernel, initrd, disks, taps, serial_file, sockets })
     }
 }
 
@@ -129,6 +138,24 @@ fn open_serial(source: &FileSource, field: &str) -> Result<File, Violation> {
     let file = open(OpenOptions::new().append(true).create(true), path, field)?;
     let metadata = file.metadata().map_err(|error| io_fault(&error, path, field))?;
     if metadata.is_dir() { Err(not_regular(path, field)) } else { Ok(file) }
+}
+
+fn listen(source: &FileSource, field: &str) -> Result<HostSockets, Violation> {
+    let path = path_of(source, field)?;
+    HostSockets::listen(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let message = format!("Something else is at {}: {error}", path.display());
+            Violation::new(ErrorCode::SocketBusy, field, message)
+        }
+        _ => io_fault(&error, path, field),
+    })
+}
+
+fn passed_socket(descriptor: OwnedFd) -> Result<HostSockets, Violation> {
+    HostSockets::passed(descriptor).map_err(|error| {
+        let message = format!("Descriptor cannot be listened on: {error}");
+        Violation::new(ErrorCode::SpecDescriptorInvalid, "$.vsock.socket", message)
+    })
 }
 
 fn open_tap(source: &TapSource, field: &str) -> Result<OwnedFd, Violation> {

@@ -41,4 +41,12 @@ describe('Option values', () => {
       start: true,
     });
   });
+
+  it('ask for sockets with and without numbers', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
+    expect(toParams('web', { ...options, vsock: true }).vsock).to.deep.equal({});
+    expect(toParams('web', { ...options, vsock: 'cid=42,connections=9' }).vsock).to.deep.equal({ cid: 42, maxConnections: 9 });
+    expect(toParams('web', options)).to.not.have.property('vsock');
+    expect(() => toParams('web', { ...options, vsock: 'port=1' })).to.throw('cid, connections');
+  });
 });

@@ -135,6 +135,10 @@ export type CreateMachine = {
      */
     rng?: boolean;
     /**
+     * Sockets between guest and host (`AF_VSOCK`), at `vsock/<id of the machine>.sock` in the runtime directory of the host. Default: none.
+     */
+    vsock?: Vsock;
+    /**
      * `process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.
      */
     isolation?: 'process' | 'in-process';
@@ -638,6 +642,10 @@ export type MachineSpec = {
      */
     rng?: boolean;
     /**
+     * Sockets between guest and host (`AF_VSOCK`), at `vsock/<id of the machine>.sock` in the runtime directory of the host. Default: none.
+     */
+    vsock?: Vsock;
+    /**
      * `process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.
      */
     isolation?: 'process' | 'in-process';
@@ -1080,6 +1088,17 @@ export type VolumePage = {
      * Give it as `cursor` to get the next page; absent on the last one.
      */
     nextCursor?: string;
+};
+
+export type Vsock = {
+    /**
+     * Context id of the guest, 3 to 4294967294. It need not be unique on the host.
+     */
+    cid?: number;
+    /**
+     * Most connections and waiting programs together.
+     */
+    maxConnections?: number;
 };
 
 export type WhoAmI = {

@@ -41,6 +41,11 @@ pub trait Model: Send + Sync {
     /// Whether a device that offers `features` can go on from a saved form, which is untrusted.
     fn check(&self, features: u64, state: &DeviceState) -> Result<(), StateError>;
 
+    /// Takes over what is its own in a saved form that passed [`Model::check`].
+    fn restore(&self, _features: u64, _state: &DeviceState) -> Result<(), StateError> {
+        Ok(())
+    }
+
     /// Current values of its counters.
     fn metrics(&self) -> Vec<(&'static str, u64)>;
 }
@@ -126,7 +131,8 @@ impl<M: Model> Lifecycle for Device<M> {
     }
 
     fn restore(&self, state: &DeviceState) -> Result<(), StateError> {
-        self.model.check(self.common.features(), state)
+        self.model.check(self.common.features(), state)?;
+        self.model.restore(self.common.features(), state)
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {

@@ -15,4 +15,5 @@ pub mod queue;
 pub mod rng;
 #[cfg(test)]
 mod tests;
+pub mod vsock;
 pub mod worker;

@@ -117,6 +117,13 @@ impl DeviceQueue {
         self.queue.state()
     }
 
+    /// Chains that the driver made available and that were not popped.
+    pub fn waiting(&mut self) -> Result<u16, QueueError> {
+        let available = self.available();
+        let available = self.checked(available)?;
+        Ok((available - Wrapping(self.queue.next_avail())).0)
+    }
+
     /// The next chain the driver made available, if any.
     pub fn pop(&mut self) -> Result<Option<Chain>, QueueError> {
         if self.broken {

@@ -92,7 +92,8 @@ fn configure(
         spawned.control.try_clone().map_err(|error| Failure::new(ErrorCode::Io, error.to_string()))?;
     withdrawable(cancel, &spawned.control, || {
         let client = Client::from_stream(stream, &client_options(None))?;
-        let descriptors = resources.into_descriptors();
+        let descriptors =
+            resources.into_descriptors().map_err(|error| Failure::new(ErrorCode::Io, error.to_string()))?;
         let (console, black_box) = (Some(spawned.console.as_fd()), Some(spawned.black_box.as_fd()));
         client.configure(id, spec, &descriptors, Outlets { console, black_box })?;
         Ok(client)

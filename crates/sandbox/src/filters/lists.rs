@@ -83,6 +83,9 @@ pub(super) const IO: &[Allowed] = &[
     any(libc::SYS_pwrite64),
     any(libc::SYS_recvfrom),
     any(libc::SYS_sendto),
+    // The sockets of a guest: those that come to the listening one, and the end of one direction.
+    any(libc::SYS_accept4),
+    any(libc::SYS_shutdown),
     any(libc::SYS_fdatasync),
     any(libc::SYS_fsync),
     any(libc::SYS_io_uring_enter),
@@ -144,10 +147,8 @@ pub(super) const VCPU: &[Allowed] = &[
 
 /// The control side: its sockets, descriptors that come over them, memory and files of the machine.
 pub(super) const CONTROL: &[Allowed] = &[
-    any(libc::SYS_accept4),
     any(libc::SYS_recvmsg),
     any(libc::SYS_sendmsg),
-    any(libc::SYS_shutdown),
     any(libc::SYS_getsockopt),
     any(libc::SYS_setsockopt),
     any(libc::SYS_getsockname),

@@ -7,6 +7,7 @@ mod interface;
 mod policy;
 mod profile;
 mod serial;
+mod vsock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use interface::InterfaceSpec;
 pub use policy::{CrashPolicy, RebootPolicy};
 pub use profile::Profile;
 pub use serial::SerialSpec;
+pub use vsock::VsockSpec;
 
 /// What a machine shall be. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -58,6 +60,10 @@ pub struct MachineSpec {
     #[serde(default = "yes")]
     #[ts(as = "Option<bool>", optional)]
     pub rng: bool,
+    /// Sockets between guest and host. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub vsock: Option<VsockSpec>,
     /// What follows when the guest resets the machine. Default: restart.
     #[serde(default)]
     #[ts(as = "Option<RebootPolicy>", optional)]

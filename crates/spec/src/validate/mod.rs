@@ -6,6 +6,7 @@ mod disks;
 mod interfaces;
 mod profile;
 mod resources;
+mod vsock;
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -19,6 +20,7 @@ pub use boot::MAX_COMMAND_LINE;
 pub use disks::{MAX_DISKS, MAX_SERIAL};
 pub use interfaces::MAX_INTERFACES;
 pub use resources::{MAX_CPUS, MEMORY_ALIGNMENT, MIN_MEMORY};
+pub use vsock::MAX_VSOCK_CONNECTIONS;
 
 /// The longest path in bytes, without the NUL that ends it.
 pub(crate) const MAX_PATH: usize = 4095;
@@ -71,6 +73,9 @@ impl MachineSpec {
         interfaces::check_interfaces(&mut faults, &self.interfaces);
         if let SerialSpec::File(source) = &self.serial {
             check_file(&mut faults, "$.serial.file", source);
+        }
+        if let Some(vsock) = &self.vsock {
+            vsock::check_vsock(&mut faults, vsock);
         }
         if faults.0.is_empty() { Ok(ValidSpec(self)) } else { Err(faults.0) }
     }

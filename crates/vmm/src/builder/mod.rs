@@ -14,6 +14,7 @@ mod legacy;
 mod mmio;
 mod pci;
 mod virtio;
+mod vsock;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ pub fn build(
     options: &MachineOptions,
     inbox: &Arc<Inbox>,
 ) -> Result<Parts, BuildError> {
-    let Resources { kvm, kernel, initrd, disks, taps, serial_file } = resources;
+    let Resources { kvm, kernel, initrd, disks, taps, serial_file, sockets } = resources;
     let kvm = Kvm::from_descriptor(kvm).map_err(hypervisor("use /dev/kvm"))?;
     kvm.check().require().map_err(hypervisor("use /dev/kvm"))?;
     let window_64 = layout::pci_window_64(spec.memory.bytes(), physical_bits(&kvm)?);
@@ -87,7 +88,7 @@ pub fn build(
         threads: Arc::new(IoThreads { hook: options.on_thread_start.clone(), inbox: Arc::clone(inbox) }),
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
-    let devices = virtio::devices(spec, disks, taps, &frame.threads)?;
+    let devices = virtio::devices(spec, disks, taps, sockets, &frame.threads)?;
     match spec.profile {
         Profile::Standard => pci::add(&mut frame, devices, legacy.reset_control)?,
         Profile::Micro => mmio::add(&mut frame, devices, legacy.reset_control)?,

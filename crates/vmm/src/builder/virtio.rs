@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The virtio devices of a machine, whatever their transport, in the fixed order in which the guest sees them: rng, disks,
-//! interfaces.
+//! interfaces, sockets.
 
 use std::collections::hash_map::RandomState;
 use std::fs::File;
@@ -17,8 +17,10 @@ use flotilla_devices::virtio::rng::source::HostEntropy;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{DiskSpec, InterfaceSpec, MacAddress, ValidSpec, Violation};
 
+use super::vsock;
 use crate::error::BuildError;
 use crate::resources::{disk_backend, tap_backend};
+use crate::sockets::HostSockets;
 
 /// How many there are.
 pub fn count(spec: &ValidSpec) -> usize {
@@ -30,6 +32,7 @@ pub fn devices(
     spec: &ValidSpec,
     disks: Vec<File>,
     taps: Vec<OwnedFd>,
+    sockets: Option<HostSockets>,
     threads: &Arc<dyn DeviceThreads>,
 ) -> Result<Vec<Arc<dyn VirtioDevice>>, BuildError> {
     let mut devices: Vec<Arc<dyn VirtioDevice>> = Vec::new();
@@ -44,6 +47,9 @@ pub fn devices(
     for (index, (interface, tap)) in spec.interfaces.iter().zip(taps).enumerate() {
         let net = interface_device(interface, tap, &format!("$.interfaces[{index}]"))?;
         devices.push(Arc::new(net.watched_by(Arc::clone(threads))));
+    }
+    if let Some((vsock, sockets)) = spec.vsock.as_ref().zip(sockets) {
+        devices.push(Arc::new(vsock::device(vsock, sockets).watched_by(Arc::clone(threads))));
     }
     Ok(devices)
 }

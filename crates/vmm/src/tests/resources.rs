@@ -77,14 +77,15 @@ fn descriptors_keep_their_order() {
     json["disks"] = disk(directory.path().join("one"));
     json["boot"]["initrd"] = serde_json::json!({ "path": directory.path().join("two") });
     json["serial"] = serde_json::json!({ "file": { "path": directory.path().join("log") } });
+    json["vsock"] = serde_json::json!({ "socket": { "path": directory.path().join("v") } });
     let spec = valid(serde_json::from_value(json).unwrap());
     let resources = Resources::open(&spec).unwrap();
     let numbers = (resources.kvm.as_raw_fd(), resources.disks[0].as_raw_fd());
-    let descriptors = resources.into_descriptors();
-    assert_eq!(descriptors.len(), 5);
+    let descriptors = resources.into_descriptors().unwrap();
+    assert_eq!(descriptors.len(), 6);
     let again = Resources::from_descriptors(&spec, descriptors).unwrap();
     assert_eq!((again.kvm.as_raw_fd(), again.disks[0].as_raw_fd()), numbers);
-    let mut short = again.into_descriptors();
+    let mut short = again.into_descriptors().unwrap();
     short.pop();
     let fault = Resources::from_descriptors(&spec, short).unwrap_err();
     assert_eq!(fault.code, ErrorCode::SpecDescriptorInvalid);

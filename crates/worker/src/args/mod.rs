@@ -4,17 +4,19 @@
 mod disk;
 mod interface;
 mod policy;
+mod vsock;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use flotilla_spec::{FileSource, MemorySize, SerialSpec};
+use flotilla_spec::{FileSource, MemorySize, SerialSpec, VsockSpec};
 
 use crate::exit;
 
 use disk::{Disk, disk};
 use interface::{Interface, interface};
 use policy::{Kind, OnCrash, OnReboot, Protocol};
+use vsock::vsock;
 
 /// Runs one virtual machine on Linux KVM.
 #[derive(Debug, Parser)]
@@ -48,7 +50,7 @@ pub enum Command {
 pub struct RunOptions {
     /// Machine specification as JSON; takes the place of all flags
     #[arg(value_name = "MACHINE.JSON", conflicts_with_all = ["kernel", "initrd", "cmdline", "cpus", "memory", "disk", "net",
-        "serial", "protocol", "profile", "acpi", "no_rng", "on_reboot", "on_panic", "on_triple_fault"])]
+        "vsock", "serial", "protocol", "profile", "acpi", "no_rng", "on_reboot", "on_panic", "on_triple_fault"])]
     pub machine: Option<PathBuf>,
     /// The kind of machine
     #[arg(long, value_enum, default_value_t = Kind::Standard)]
@@ -77,6 +79,10 @@ pub struct RunOptions {
     /// A network interface on an existing tap interface; may be repeated
     #[arg(long, value_name = "tap=NAME[,mac=MAC][,id=ID]", value_parser = interface)]
     pub net: Vec<Interface>,
+    /// Sockets between guest and host: a program connects to FILE and says CONNECT PORT or ACCEPT PORT; the guest also
+    /// reaches what listens at `FILE_PORT`
+    #[arg(long, value_name = "path=FILE[,cid=N][,connections=N]", value_parser = vsock)]
+    pub vsock: Option<VsockSpec>,
     /// Where the serial port leads: the terminal, a file (output only) or nowhere
     #[arg(long, value_name = "stdio|file=FILE|null", default_value = "stdio", value_parser = serial)]
     pub serial: SerialSpec,
@@ -154,7 +160,7 @@ mod tests {
     fn flags_are_read() {
         let options = parse(
             "--kernel k --initrd i --cpus 4 --memory 1G --disk path=d,format=raw,readonly --disk path=e,format=raw,id=x \
-             --net tap=t0,mac=52:54:00:00:00:01 --serial file=log --on-reboot stop",
+             --net tap=t0,mac=52:54:00:00:00:01 --serial file=log --on-reboot stop --vsock path=v,cid=9",
         )
         .unwrap();
         assert_eq!(options.memory, MemorySize(1 << 30));
@@ -162,6 +168,8 @@ mod tests {
             options.disk.into_iter().enumerate().map(|(index, disk)| disk.into_spec(index)).collect();
         assert!(disks[0].read_only && disks[0].id.as_str() == "disk0" && disks[1].id.as_str() == "x");
         assert_eq!(options.net[0].mac.unwrap().octets(), [0x52, 0x54, 0, 0, 0, 1]);
+        let vsock = options.vsock.unwrap();
+        assert_eq!((vsock.cid, vsock.max_connections), (9, 1023));
         assert_eq!(options.serial, SerialSpec::File(FileSource::Path("log".into())));
     }
 
@@ -177,6 +185,9 @@ mod tests {
             "--kernel k --disk path=d,format=raw,fast",
             "--kernel k --net mac=52:54:00:00:00:01",
             "--kernel k --net tap=t,mac=no",
+            "--kernel k --vsock cid=3",
+            "--kernel k --vsock path=v,cid=-1",
+            "--kernel k --vsock path=v,port=1",
             "--kernel k --serial telnet",
             "--kernel k --cpus many",
             "machine.json --kernel k",

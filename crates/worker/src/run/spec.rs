@@ -60,6 +60,7 @@ fn from_flags(options: RunOptions) -> MachineSpec {
         interfaces: options.net.into_iter().enumerate().map(|(index, net)| net.into_spec(index)).collect(),
         serial: options.serial,
         rng: !options.no_rng,
+        vsock: options.vsock,
         on_reboot: options.on_reboot.into(),
         on_panic: options.on_panic.into(),
         on_triple_fault: options.on_triple_fault.into(),

@@ -15,6 +15,7 @@ interface CreateOptions {
   readonly memory: number;
   readonly disk?: readonly string[];
   readonly network?: readonly string[];
+  readonly vsock?: true | string;
   readonly label?: Record<string, string>;
   readonly profile?: CreateMachine['profile'];
   readonly acpi?: boolean;
@@ -35,6 +36,7 @@ export function addMachineCreateCommand(machine: Command): void {
     .option('--memory <size>', 'memory, for example 512M or 2G', mebibytes, 512)
     .option('--disk <image=I|volume=V|size=S,...>', 'disk: image=, volume=, size=, name=, serial=, readonly (may be repeated)', collect)
     .option('--network <name>', 'network for one more interface; "none" for no interface (may be repeated)', collect)
+    .option('--vsock [cid=N,connections=N]', 'sockets between guest and host')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
     .addOption(new Option('--profile <kind>', 'standard: a PC with PCI and ACPI; micro: virtio on MMIO, the fastest start').choices(['standard', 'micro']))
     .option('--acpi', 'give a micro machine ACPI tables and a power button')
@@ -52,7 +54,7 @@ export function addMachineCreateCommand(machine: Command): void {
 
 /** The request that the options mean. */
 export function toParams(name: string, options: CreateOptions): CreateMachine {
-  const { kernel, initrd, cmdline, cpus, memory, label, profile, acpi, isolation, restart, start } = options;
+  const { kernel, initrd, cmdline, cpus, memory, vsock, label, profile, acpi, isolation, restart, start } = options;
   return {
     name,
     cpus,
@@ -63,11 +65,21 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
       .filter((network) => network !== 'none')
       .map((network, index) => ({ name: `eth${index}`, network })),
     start,
+    ...(vsock === undefined ? {} : { vsock: toVsock(vsock) }),
     ...(label === undefined ? {} : { labels: label }),
     ...(profile === undefined ? {} : { profile }),
     ...(acpi === undefined ? {} : { acpi }),
     ...(isolation === undefined ? {} : { isolation }),
     ...(restart === undefined ? {} : { restartPolicy: { mode: restart } }),
+  };
+}
+
+function toVsock(text: true | string): NonNullable<CreateMachine['vsock']> {
+  if (text === true) return {};
+  const { cid, connections } = keyValues(text, ['cid', 'connections']);
+  return {
+    ...(cid === undefined ? {} : { cid: wholeNumber(cid) }),
+    ...(connections === undefined ? {} : { maxConnections: wholeNumber(connections) }),
   };
 }
 

@@ -44,6 +44,10 @@ serial?: SerialSpec,
  */
 rng?: boolean,
 /**
+ * Sockets between guest and host. Default: none.
+ */
+vsock?: VsockSpec,
+/**
  * What follows when the guest resets the machine. Default: restart.
  */
 onReboot?: RebootPolicy,
@@ -168,6 +172,23 @@ export type TapSource = { "name": string } | { "descriptor": number };
  * Where a serial port leads.
  */
 export type SerialSpec = "console" | "stdio" | "null" | { "file": FileSource };
+
+/**
+ * Sockets between programs of the guest (`AF_VSOCK`) and programs of the host (UNIX sockets).
+ */
+export type VsockSpec = {
+/**
+ * The listening UNIX socket for programs of the host. A path is made anew, at most 107 bytes long.
+ */
+socket: FileSource,
+/**
+ * The context id of the guest, 3 to 4294967294. Default: 3.
+ */
+cid?: number,
+/**
+ * The most connections and waiting programs together, 1 to 3000. Default: 1023.
+ */
+maxConnections?: number, };
 
 /**
  * What follows a guest reset.

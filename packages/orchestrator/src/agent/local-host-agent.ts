@@ -154,6 +154,7 @@ export class LocalHostAgent extends HostAgent {
       })),
       interfaces: command.interfaces.map((link) => ({ name: link.name, tap: tapName(command.id, link.name), mac: link.mac })),
       rng: command.rng,
+      ...(command.vsock === undefined ? {} : { vsock: command.vsock }),
       isolation: command.isolation,
       onReboot: command.onReboot,
       onCrash: command.onCrash,

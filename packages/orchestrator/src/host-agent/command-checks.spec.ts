@@ -38,6 +38,7 @@ const launch: LaunchCommand = {
   disks: [{ name: 'root', volumeId: newId('vol'), readOnly: false }],
   interfaces: [{ name: 'eth0', networkId: network.id, bridge: 'flo-0', mac, ip: '10.77.0.2' }],
   rng: true,
+  vsock: { cid: 3, maxConnections: 1023 },
   isolation: 'process',
   onReboot: 'restart',
   onCrash: 'stop',

@@ -87,6 +87,11 @@ export interface LaunchInterface {
   mac: string;
   ip: string;
 }
+/** Sockets between guest and host. */
+export interface LaunchVsock {
+  cid: number;
+  maxConnections: number;
+}
 /** A machine with all references resolved, as the host needs it. */
 export interface LaunchCommand {
   id: string;
@@ -101,6 +106,7 @@ export interface LaunchCommand {
   disks: LaunchDisk[];
   interfaces: LaunchInterface[];
   rng: boolean;
+  vsock?: LaunchVsock;
   isolation: 'process' | 'in-process';
   onReboot: 'restart' | 'stop';
   onCrash: 'stop' | 'restart' | 'pause';

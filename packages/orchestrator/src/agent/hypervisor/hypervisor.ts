@@ -14,6 +14,7 @@ export interface HypervisorSpec {
   disks: { name: string; path: string; readOnly: boolean; serial?: string }[];
   interfaces: { name: string; tap: string; mac: string }[];
   rng: boolean;
+  vsock?: { cid: number; maxConnections: number };
   isolation: 'process' | 'in-process';
   onReboot: 'restart' | 'stop';
   onCrash: 'stop' | 'restart' | 'pause';

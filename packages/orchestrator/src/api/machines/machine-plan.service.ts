@@ -81,6 +81,7 @@ export class MachinePlanner {
       disks,
       interfaces,
       rng: body.rng ?? true,
+      ...(body.vsock === undefined ? {} : { vsock: { cid: body.vsock.cid ?? 3, maxConnections: body.vsock.maxConnections ?? 1023 } }),
       isolation: body.isolation ?? 'process',
       onReboot: body.onReboot ?? 'restart',
       onCrash: body.onCrash ?? 'stop',

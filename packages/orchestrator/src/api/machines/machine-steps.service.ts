@@ -159,6 +159,7 @@ export class MachineSteps {
         ...(disk.serial === undefined ? {} : { serial: disk.serial }),
       })),
       rng: spec.rng,
+      ...(spec.vsock === undefined ? {} : { vsock: spec.vsock }),
       isolation: spec.isolation,
       onReboot: spec.onReboot,
       onCrash: spec.onCrash,

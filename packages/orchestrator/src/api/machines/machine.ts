@@ -54,6 +54,11 @@ export interface InterfaceSpec {
   mac: string;
 }
 
+export interface VsockSpec {
+  cid: number;
+  maxConnections: number;
+}
+
 /** What was asked for; all references are ids, all defaults are filled in. */
 export interface MachineSpec {
   profile: (typeof PROFILES)[number];
@@ -65,6 +70,7 @@ export interface MachineSpec {
   disks: DiskSpec[];
   interfaces: InterfaceSpec[];
   rng: boolean;
+  vsock?: VsockSpec;
   isolation: (typeof ISOLATIONS)[number];
   onReboot: (typeof REBOOT_ACTIONS)[number];
   onCrash: (typeof CRASH_ACTIONS)[number];

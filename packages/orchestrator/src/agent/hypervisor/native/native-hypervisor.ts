@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import type { Log } from '../../../common/log.js';
@@ -40,6 +41,7 @@ export class NativeHypervisor extends Hypervisor {
     super();
     this.adoption = new Adoption(core, options);
     mkdirSync(join(options.runtimeDirectory, 'machines'), { recursive: true, mode: 0o700 });
+    mkdirSync(join(options.runtimeDirectory, 'vsock'), { recursive: true, mode: 0o700 });
   }
 
   override async adopt(): Promise<void> {
@@ -65,7 +67,7 @@ export class NativeHypervisor extends Hypervisor {
     try {
       const machine = await this.core.Machine.create({
         id: spec.id,
-        spec: toNativeSpec(spec),
+        spec: toNativeSpec(spec, this.socketPath(spec.id)),
         runtimeDirectory,
         isolation: spec.isolation,
         ...(workerPath === undefined ? {} : { workerPath }),
@@ -75,6 +77,7 @@ export class NativeHypervisor extends Hypervisor {
       return pidOf(held);
     } catch (error) {
       await this.core.removeStale(runtimeDirectory, spec.id).catch(() => undefined);
+      await rm(this.socketPath(spec.id), { force: true });
       throw fromNative(error);
     }
   }
@@ -131,6 +134,12 @@ export class NativeHypervisor extends Hypervisor {
       await held.machine.close();
     }
     await native(() => this.core.removeStale(this.options.runtimeDirectory, id));
+    await rm(this.socketPath(id), { force: true });
+  }
+
+  /** Where programs of this host meet those of the guest, if the machine has sockets. */
+  private socketPath(id: string): string {
+    return join(this.options.runtimeDirectory, 'vsock', `${id}.sock`);
   }
 
   override list(): Promise<MachineObservation[]> {

@@ -27,8 +27,8 @@ const DETAILS: Record<ExitReason, string> = {
 
 type WorkerEnd = Pick<NativeEvent, 'signal' | 'exitStatus'>;
 
-/** The specification in the form of the core. */
-export function toNativeSpec(spec: HypervisorSpec): NativeSpec {
+/** The specification in the form of the core; the sockets of the guest are met at `socketPath`. */
+export function toNativeSpec(spec: HypervisorSpec, socketPath: string): NativeSpec {
   return {
     profile: spec.profile,
     acpi: spec.acpi,
@@ -36,6 +36,7 @@ export function toNativeSpec(spec: HypervisorSpec): NativeSpec {
     memory: spec.memoryMiB * MEBIBYTE,
     serial: 'console',
     rng: spec.rng,
+    ...(spec.vsock === undefined ? {} : { vsock: { socket: { path: socketPath }, ...spec.vsock } }),
     onReboot: spec.onReboot,
     onPanic: spec.onCrash,
     onTripleFault: spec.onCrash,

@@ -13,6 +13,7 @@ export interface NativeSpec {
   interfaces: { id: string; tap: { name: string }; mac?: string }[];
   serial?: 'console';
   rng?: boolean;
+  vsock?: { socket: { path: string }; cid?: number; maxConnections?: number };
   onReboot?: 'restart' | 'stop';
   onPanic?: 'stop' | 'restart' | 'pause';
   onTripleFault?: 'stop' | 'restart' | 'pause';

@@ -73,6 +73,26 @@ export class InterfaceDto {
   mac?: string;
 }
 
+/** Sockets between programs of the guest and programs of the host. */
+export class VsockDto {
+  @IntField({
+    description: 'Context id of the guest, 3 to 4294967294. It need not be unique on the host.',
+    optional: true,
+    min: 3,
+    max: 0xffff_fffe,
+    default: 3,
+  })
+  cid?: number;
+  @IntField({
+    description: 'Most connections and waiting programs together.',
+    optional: true,
+    min: 1,
+    max: 3000,
+    default: 1023,
+  })
+  maxConnections?: number;
+}
+
 /** What to do when a machine ends without having been asked to. */
 export class RestartPolicyDto {
   @EnumField({
@@ -128,6 +148,12 @@ export class MachineSpecDto {
   disks?: DiskDto[];
   @ListField(() => InterfaceDto, { description: 'Network interfaces; at most 8.', optional: true, max: 8 }) interfaces?: InterfaceDto[];
   @BoolField({ description: 'Whether the guest gets a random number generator.', optional: true, default: true }) rng?: boolean;
+  @ObjectField(() => VsockDto, {
+    description:
+      'Sockets between guest and host (`AF_VSOCK`), at `vsock/<id of the machine>.sock` in the runtime directory of the host. Default: none.',
+    optional: true,
+  })
+  vsock?: VsockDto;
   @EnumField({
     description:
       '`process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.',
