@@ -124,7 +124,7 @@ impl Driver {
     }
 
     fn boot(&mut self) -> Result<(), MachineError> {
-        self.or_end(|parts| parts.load_guest())?;
+        self.or_end(Parts::load_guest)?;
         self.resume()
     }
 

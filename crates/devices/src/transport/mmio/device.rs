@@ -105,7 +105,7 @@ impl VirtioMmio {
         match transport.registers.write(offset, value, &self.interrupt) {
             Written::Taken | Written::Status(StatusChange::Progress) => {}
             Written::Refused | Written::Status(StatusChange::Refused) => {
-                self.metrics.refused_writes.increment()
+                self.metrics.refused_writes.increment();
             }
             Written::Status(StatusChange::Reset) => {
                 self.metrics.resets.increment();

@@ -262,6 +262,8 @@ fn a_disk_goes_on_in_a_new_device() {
     assert_eq!(second.memory.read_obj::<u8>(GuestAddress(DATA)).unwrap(), 7);
 }
 
+type Edit = fn(&mut serde_json::Value);
+
 #[test]
 fn a_state_that_no_driver_could_reach_is_refused() {
     let bench = bench();
@@ -269,7 +271,6 @@ fn a_state_that_no_driver_could_reach_is_refused() {
     bench.drive(0, &queue);
     bench.page.pause();
     let sound = bench.state();
-    type Edit = fn(&mut serde_json::Value);
     let edits: [(&str, Edit); 7] = [
         ("a status that skips steps", |fields| fields["status"] = 4.into()),
         ("features never offered", |fields| fields["driver_features"] = 0x1_8000_0000_u64.into()),

@@ -416,7 +416,7 @@ fn a_connection_with_much_to_say_keeps_none_waiting() {
     let (mut loud, _) = bench.connected(80);
     let (mut quiet, _) = bench.connected(81);
     bench.device.pause();
-    loud.write_all(&[1; 40_000]).unwrap();
+    loud.write_all(&vec![1; 40_000]).unwrap();
     quiet.write_all(b"me too").unwrap();
     bench.device.resume();
     let place = (0..4).position(|_| bench.receive(Operation::Data).1 == b"me too");
