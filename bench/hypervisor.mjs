@@ -1,52 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
-// What needs hardware KVM, so it runs in the lab where there is none: boot time and memory, beside QEMU.
-// Usage: node bench/hypervisor.mjs RUNS RESULT.json [boot], with FLOTILLA_GUEST_IMAGES set; `boot` leaves memory out.
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// What needs hardware KVM, so it runs in the lab where there is none: boot time of both profiles and memory, beside QEMU.
+// Usage: node bench/hypervisor.mjs RUNS RESULT.json [standard|micro|memory ...], all by default, with FLOTILLA_GUEST_IMAGES set.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { bootCommands, guestMemoryKiB } from './lib/candidates.mjs';
+import { MICRO_END, bootCommands, equipped, guestMemoryKiB, microCommands } from './lib/candidates.mjs';
 import { cpuModel, kernelRelease } from './lib/machine.mjs';
 import { memoryBesideGuest, startUntil, timeToExit } from './lib/process.mjs';
 import { staged } from './lib/staged.mjs';
 import { alternate } from './lib/stats.mjs';
 
-const [runs, resultFile, only] = process.argv.slice(2);
+const [runs, resultFile, ...named] = process.argv.slice(2);
 const images = JSON.parse(process.env.FLOTILLA_GUEST_IMAGES);
 const say = (line) => console.error(`  ${line}`);
 
 /** What the guest's first program prints in user land. */
 const ready = 'flotilla-init ready';
-const common = 'console=ttyS0 quiet reboot=k panic=-1';
-console.error('start of process to guest user land to power-off (ms)');
-const poweroff = bootCommands(images, `${common} flotilla.then=poweroff`);
-const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
-const boot = await measureBoot().finally(() => rmSync(folder, { recursive: true }));
+const common = 'console=ttyS0 quiet';
+const acpi = `${common} reboot=k panic=-1`;
 
-const memory = only === 'boot' ? undefined : await measureAllMemory();
+const PARTS = { standard: measureStandard, micro: measureMicro, memory: measureAllMemory };
+const results = {};
+for (const part of named.length > 0 ? named : Object.keys(PARTS)) results[part] = await PARTS[part]();
 
 const versions = {
   qemu: spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
   kernel: kernelRelease(),
   cpu: cpuModel(),
 };
-writeFileSync(resultFile, JSON.stringify({ boot, memory, versions }));
+writeFileSync(resultFile, JSON.stringify({ ...results, versions }));
 
-async function measureBoot() {
-  const inMemory = mapValues(poweroff, (argv) => staged(argv, folder));
-  return alternate(
-    mapValues(inMemory, (argv) => () => timeToExit(argv, ready)),
-    Number(runs),
-    say,
-  );
+function measureStandard() {
+  console.error('start of process to guest user land to power-off (ms)');
+  return measureBoots(mapValues(bootCommands(images, `${acpi} flotilla.then=poweroff`), (argv) => ({ argv, status: 0 })));
+}
+
+function measureMicro() {
+  console.error('profile micro: start of process to guest user land to triple fault (ms)');
+  return measureBoots(microCommands(images, `${common} ${MICRO_END}`));
+}
+
+async function measureBoots(commands) {
+  const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
+  try {
+    const measures = mapValues(commands, ({ argv, status }) => {
+      const inMemory = staged(argv, folder);
+      return () => timeToExit(inMemory, ready, status);
+    });
+    return await alternate(measures, Number(runs), say);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function measureAllMemory() {
+  const idle = bootCommands(images, `${acpi} flotilla.then=idle`);
   console.error('resident memory beside guest memory, idle (KiB)');
-  const idle = bootCommands(images, `${common} flotilla.then=idle`);
+  const bare = await measureEach(idle);
+  console.error('the same with a disk and an interface (KiB)');
+  const place = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
+  const devices = { disk: join(place, 'disk'), tap: 'fltbench1' };
+  writeFileSync(devices.disk, '');
+  truncateSync(devices.disk, 64 << 20);
+  execFileSync('ip', ['tuntap', 'add', devices.tap, 'mode', 'tap', 'vnet_hdr']);
+  try {
+    return { bare, equipped: await measureEach(equipped(idle, devices)) };
+  } finally {
+    execFileSync('ip', ['link', 'delete', devices.tap]);
+    rmSync(place, { recursive: true });
+  }
+}
+
+function measureEach(commands) {
   return alternate(
-    mapValues(idle, (argv) => () => measureMemory(argv)),
+    mapValues(commands, (argv) => () => measureMemory(argv)),
     5,
     say,
   );

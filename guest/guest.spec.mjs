@@ -37,7 +37,7 @@ describe('guest recipes', () => {
     );
   });
 
-  for (const script of ['initramfs/init', 'initramfs/udhcpc', 'debian/customize.sh']) {
+  for (const script of ['initramfs/init', 'initramfs/udhcpc', 'io/init', 'debian/customize.sh']) {
     it(`${script} is a valid shell script`, () => {
       execFileSync('sh', ['-n', join(HERE, script)]);
     });

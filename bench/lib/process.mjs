@@ -6,10 +6,10 @@ import { readFileSync } from 'node:fs';
 const limitMs = 120_000;
 
 /**
- * Milliseconds from the start of a process to its end. It must end with status 0, in time, and after its output held `text`: a QEMU whose
- * guest panicked early ends with 0 as well, and sooner.
+ * Milliseconds from the start of a process to its end. It must end with status `expected`, in time, and after its output held `text`: a
+ * QEMU whose guest panicked early ends with 0 as well, and sooner.
  */
-export async function timeToExit([program, ...args], text) {
+export async function timeToExit([program, ...args], text, expected = 0) {
   const began = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let [seen, said, milliseconds] = ['', '', 0];
@@ -20,7 +20,7 @@ export async function timeToExit([program, ...args], text) {
   // Not its exit: the last of the output may still be on its way.
   const [status, signal] = await once(child, 'close');
   clearTimeout(timer);
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}: ${said}`);
+  if (status !== expected) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}, not ${expected}: ${said}`);
   if (!seen.includes(text)) throw new Error(`${program} ${args.join(' ')} ended without ${JSON.stringify(text)}: ${seen.slice(-2000)}`);
   return milliseconds;
 }

@@ -20,3 +20,28 @@ export async function alternate(candidates, runs, note = () => {}) {
   }
   return Object.fromEntries(Object.entries(taken).map(([name, values]) => [name, summary(values)]));
 }
+
+/**
+ * The same for measurements that yield several figures at once: `measure` returns them by row, and so is the result, by candidate
+ * in each row. A figure that a candidate never has is left out.
+ */
+export async function alternateRows(candidates, runs, note = () => {}) {
+  const taken = {};
+  for (let round = 0; round <= runs; round++) {
+    for (const [name, measure] of Object.entries(candidates)) {
+      const figures = await measure();
+      const text = Object.entries(figures).map(([row, value]) => `${row} ${value.toFixed(1)}`);
+      note(`${name}: ${text.join(', ')}${round === 0 ? ' (not counted)' : ''}`);
+      if (round === 0) continue;
+      for (const [row, value] of Object.entries(figures)) {
+        taken[row] ??= {};
+        taken[row][name] = [...(taken[row][name] ?? []), value];
+      }
+    }
+  }
+  return mapValues(taken, (row) => mapValues(row, summary));
+}
+
+function mapValues(object, change) {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+}

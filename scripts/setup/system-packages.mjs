@@ -7,7 +7,7 @@ import { Failure } from '../lib/failure.mjs';
 
 const NEEDED = JSON.parse(readFileSync(new URL('packages.json', import.meta.url), 'utf8'));
 
-/** @typedef {'build' | 'run' | 'guest' | 'kernel' | 'lab' | 'check' | 'test'} Purpose */
+/** @typedef {'build' | 'run' | 'guest' | 'kernel' | 'bench' | 'lab' | 'check' | 'test'} Purpose */
 
 /** @type {readonly Purpose[]} */
 export const PURPOSES = Object.keys(NEEDED);

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// fio in a guest on a raw file and on a qcow2 image in memory, beside QEMU. Runs in the lab where the host has no hardware KVM.
+// Usage: node bench/disk.mjs RUNS AMOUNT RESULT.json, AMOUNT as `seconds=3` or `work=2000` (guest/io/init), with
+// FLOTILLA_GUEST_IMAGES set.
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { QCOW2, takes } from './lib/abilities.mjs';
+import { runJobs } from './lib/guest.mjs';
+import { QCOW2_OWN, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
+import { DISK_JOBS, readFio } from './lib/jobs.mjs';
+import { worker } from './lib/places.mjs';
+import { createOverlay } from './lib/qcow2.mjs';
+import { staged } from './lib/staged.mjs';
+import { alternateRows } from './lib/stats.mjs';
+
+const [runs, amount, resultFile] = process.argv.slice(2);
+const images = JSON.parse(process.env.FLOTILLA_GUEST_IMAGES);
+const DISK_BYTES = 256 << 20;
+
+const folder = mkdtempSync('/dev/shm/flotilla-disk-');
+try {
+  const [disk, base, overlay, template] = ['disk', 'base', 'overlay', 'template'].map((name) => join(folder, name));
+  // Written, not a hole: reading a hole of tmpfs moves nothing.
+  const content = Buffer.alloc(DISK_BYTES, 0x5a);
+  writeFileSync(disk, content);
+  writeFileSync(base, content);
+  createOverlay(template, base, DISK_BYTES);
+
+  const jobs = `bench.fio=${Object.keys(DISK_JOBS).join(',')} bench.${amount}`;
+  const guest = { vmlinux: images.kernel.vmlinux, initramfs: images.io.initramfs };
+  const commandLine = `console=ttyS0 quiet reboot=k panic=-1 ${jobs}`;
+  const absent = takes(worker, QCOW2) ? [] : [QCOW2_OWN];
+  for (const name of absent) console.error(`${name}: not there, this build takes no such disk`);
+  const onRaw = inMemory(rawCandidates(guest, commandLine, disk));
+  const onQcow2 = inMemory(qcow2Candidates(guest, commandLine, { overlay, base })).filter(([name]) => !absent.includes(name));
+  const measures = Object.fromEntries([
+    ...onRaw.map(([name, argv]) => [name, () => measure(argv)]),
+    ...onQcow2.map(([name, argv]) => [name, () => measureAfresh(argv, template, overlay)]),
+  ]);
+  console.error(`fio on files in memory, ${amount} each`);
+  const rows = await alternateRows(measures, Number(runs), (line) => console.error(`  ${line}`));
+  writeFileSync(resultFile, JSON.stringify({ rows, absent }));
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+/** Each of them finds the image as it was made, whatever the one before wrote. */
+function measureAfresh(argv, template, overlay) {
+  copyFileSync(template, overlay);
+  return measure(argv);
+}
+
+async function measure(argv) {
+  const figures = {};
+  for (const [job, { text, exits }] of Object.entries(await runJobs(argv))) {
+    const { iops, mibPerSecond, requests } = readFio(job, text);
+    figures[`${job} iops`] = iops;
+    figures[`${job} MiB/s`] = mibPerSecond;
+    if (exits.exits !== undefined) figures[`${job} exits`] = exits.exits / requests;
+    if (process.env.FLOTILLA_BENCH_REASONS) console.error(`    ${job} ${JSON.stringify(exits)} for ${requests}`);
+  }
+  return figures;
+}
+
+function inMemory(commands) {
+  return Object.entries(commands).map(([name, argv]) => [name, staged(argv, folder)]);
+}
