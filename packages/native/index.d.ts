@@ -42,6 +42,8 @@ export declare class NativeMachine {
   info(): Promise<unknown>
   /** Counters by name. */
   metrics(): Promise<Record<string, number>>
+  /** Looks how large a disk is now and tells the guest. The size in bytes. */
+  refreshDisk(disk: string): Promise<number>
 }
 
 /** Takes control over a worker that runs already. */

@@ -31,7 +31,7 @@ export const optionalEdges = {
 export const testEdges = {
   devices: ['testing'],
   hypervisor: ['boot'],
-  vmm: ['test-guests'],
+  vmm: ['test-guests', 'testing'],
   worker: ['test-guests'],
 };
 

@@ -1,24 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the queues of a disk share.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::lock;
+use crate::alignment::Alignment;
 use crate::transfer::Limits;
+use crate::{lock, size};
 
 /// An open disk and its lock, shared by the queues on it.
 pub(crate) struct Disk {
     file: OwnedFd,
-    limits: Limits,
+    size: AtomicU64,
+    read_only: bool,
+    /// What transfers must keep to, if they pass the host's page cache by.
+    alignment: Option<Alignment>,
+    /// Whether it is a block device and not a file.
+    pub(crate) is_device: bool,
 }
 
 impl Disk {
     pub(crate) fn new(file: OwnedFd, limits: Limits) -> Self {
-        Self { file, limits }
+        let Limits { size, read_only } = limits;
+        Self { file, size: AtomicU64::new(size), read_only, alignment: None, is_device: false }
+    }
+
+    /// This disk, with transfers that pass the host's page cache by.
+    pub(crate) fn with_alignment(mut self, alignment: Option<Alignment>) -> Self {
+        self.alignment = alignment;
+        self
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        self.limits
+        Limits { size: self.size.load(Ordering::Relaxed), read_only: self.read_only }
+    }
+
+    pub(crate) fn alignment(&self) -> Option<Alignment> {
+        self.alignment
+    }
+
+    /// Looks how large it is now.
+    pub(crate) fn refresh_size(&self) -> io::Result<u64> {
+        let file = File::from(self.file.try_clone()?);
+        let size = size::of(file.as_fd()).map_err(io::Error::other)?;
+        self.size.store(size, Ordering::Relaxed);
+        Ok(size)
     }
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {

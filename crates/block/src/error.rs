@@ -51,6 +51,14 @@ pub enum BlockError {
         "File system of the disk has no locks: move the disk to a local file system, or mount with locks"
     )]
     LockUnsupported(#[source] io::Error),
+    /// The file system cannot pass its cache by.
+    #[error("File system of the disk has no direct I/O: use cache writeback or writethrough")]
+    Direct(#[source] io::Error),
+    /// The engine that was asked for is not to be had.
+    #[error(
+        "Host refuses io_uring: use the engine auto or direct, or allow it (sysctl kernel.io_uring_disabled=0)"
+    )]
+    Engine(#[source] io::Error),
     /// The host refused an operation on the file.
     #[error("Cannot {step} of the disk: see the cause")]
     Host {
@@ -70,6 +78,8 @@ impl BlockError {
             Self::Size { .. } | Self::Empty => "disk.size",
             Self::Access { .. } => "file.denied",
             Self::InUse { .. } => "disk.locked",
+            Self::Direct(_) => "disk.cache_unsupported",
+            Self::Engine(_) => "disk.engine_unavailable",
             Self::Flag { .. } | Self::LockUnsupported(_) | Self::Host { .. } => "io",
         }
     }

@@ -11,14 +11,16 @@ use crate::disk::Disk;
 use crate::engine::direct::DirectQueue;
 use crate::engine::uring::UringQueue;
 use crate::transfer::Limits;
-use crate::{BlockError, size};
+use crate::{BlockError, alignment, size};
 
 /// Which engine to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineChoice {
-    /// `io_uring` where the host allows it, system calls elsewhere.
+    /// System calls for what lies in the host's memory, else `io_uring` where the host allows it.
     #[default]
     Automatic,
+    /// `io_uring`, or none.
+    IoUring,
     /// System calls.
     Direct,
 }
@@ -39,6 +41,8 @@ pub struct RawOptions {
     pub read_only: bool,
     /// Which engine to use.
     pub engine: EngineChoice,
+    /// Pass the host's page cache by.
+    pub direct: bool,
 }
 
 /// A raw disk.
@@ -54,6 +58,7 @@ pub struct RawOptions {
 pub struct RawFile {
     disk: Arc<Disk>,
     engine: EngineKind,
+    in_memory: bool,
 }
 
 impl RawFile {
@@ -65,12 +70,26 @@ impl RawFile {
         let file = file.into();
         let size = size::of(file.as_fd())?;
         check_flags(file.as_fd(), options.read_only)?;
-        let disk = Arc::new(Disk::new(file, Limits { size, read_only: options.read_only }));
+        let is_device = size::is_device(file.as_fd())?;
+        let alignment = options.direct.then(|| alignment::go_direct(file.as_fd())).transpose()?;
+        let on_memory = !is_device && size::is_on_memory(file.as_fd())?;
+        let mut disk =
+            Disk::new(file, Limits { size, read_only: options.read_only }).with_alignment(alignment);
+        disk.is_device = is_device;
+        let disk = Arc::new(disk);
         let engine = match options.engine {
             EngineChoice::Direct => EngineKind::Direct,
+            // A ring would hand each request to a thread of the kernel: such file systems never say "not now".
+            EngineChoice::Automatic if on_memory => EngineKind::Direct,
             EngineChoice::Automatic => probe(&disk),
+            EngineChoice::IoUring => {
+                UringQueue::new(Arc::clone(&disk), 1).map_err(BlockError::Engine)?;
+                EngineKind::IoUring
+            }
         };
-        Ok(Self { disk, engine })
+        // Whoever names an engine gets threads with it.
+        let in_memory = on_memory && options.engine == EngineChoice::Automatic;
+        Ok(Self { disk, engine, in_memory })
     }
 
     /// The engine that queues use. A queue falls back to system calls by itself if its ring is refused later.
@@ -86,6 +105,22 @@ impl BlockBackend for RawFile {
 
     fn read_only(&self) -> bool {
         self.disk.limits().read_only
+    }
+
+    fn refresh_size(&self) -> io::Result<u64> {
+        self.disk.refresh_size()
+    }
+
+    fn can_discard(&self) -> bool {
+        true
+    }
+
+    fn block_size(&self) -> u32 {
+        self.disk.alignment().map_or(512, |alignment| alignment.offset)
+    }
+
+    fn in_memory(&self) -> bool {
+        self.in_memory
     }
 
     fn open_queue(&self, depth: u16) -> io::Result<Box<dyn BlockQueue>> {
@@ -122,7 +157,7 @@ fn check_flags(file: BorrowedFd<'_>, read_only: bool) -> Result<(), BlockError> 
     if flags & libc::O_APPEND != 0 {
         return Err(BlockError::Flag { flag: "O_APPEND" });
     }
-    // Guest buffers are not aligned as direct I/O demands.
+    // Whoever wants direct I/O says so in the options: it has demands of its own.
     if flags & libc::O_DIRECT != 0 {
         return Err(BlockError::Flag { flag: "O_DIRECT" });
     }

@@ -4,7 +4,7 @@
 //! ```text
 //!   BlockQueue (one for each device queue, used by one thread)
 //!      ├─ engine::uring   io_uring, restricted to reads, writes and syncs of the one file
-//!      └─ engine::direct  preadv, pwritev and fdatasync, where the host refuses io_uring
+//!      └─ engine::direct  preadv, pwritev and fdatasync, for files in memory and where the host refuses io_uring
 //! ```
 //!
 //! A [`RawFile`] is opened from a descriptor, never by path. Its owner takes the lock of the disk first, with
@@ -14,12 +14,14 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod alignment;
 mod disk;
 mod engine;
 mod error;
 mod file;
 mod lock;
 mod size;
+mod space;
 #[cfg(test)]
 mod tests;
 mod transfer;

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 
@@ -32,6 +33,29 @@ pub(crate) fn of(disk: BorrowedFd<'_>) -> Result<u64, BlockError> {
         len if len.is_multiple_of(SECTOR) => Ok(len),
         len => Err(BlockError::Size { len }),
     }
+}
+
+/// `TMPFS_MAGIC`, `RAMFS_MAGIC` and `HUGETLBFS_MAGIC` of linux/magic.h.
+const IN_MEMORY: [libc::c_long; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
+
+/// Whether it is a block device, not a file.
+pub(crate) fn is_device(disk: BorrowedFd<'_>) -> Result<bool, BlockError> {
+    let host = |source| BlockError::Host { step: "read the type", source };
+    let file = File::from(disk.try_clone_to_owned().map_err(host)?);
+    Ok(file.metadata().map_err(host)?.file_type().is_block_device())
+}
+
+/// Whether the file system of a file keeps its content in memory.
+pub(crate) fn is_on_memory(disk: BorrowedFd<'_>) -> Result<bool, BlockError> {
+    let mut found = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the result, which lives through the call, has the size of a statfs.
+    let answer = unsafe { libc::fstatfs(disk.as_raw_fd(), found.as_mut_ptr()) };
+    if answer < 0 {
+        return Err(BlockError::Host { step: "read the file system", source: io::Error::last_os_error() });
+    }
+    // SAFETY: it was zeroed, which is a value of each of its fields.
+    let found = unsafe { found.assume_init() };
+    Ok(IN_MEMORY.contains(&found.f_type))
 }
 
 fn device_len(device: &File) -> io::Result<u64> {

@@ -6,7 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
-use flotilla_device_model::block::{BlockBackend, BlockQueue, Completion, Operation, Request, Segment};
+use flotilla_device_model::block::{
+    BlockBackend, BlockQueue, Completion, Operation, Range, Request, Segment, Segments,
+};
 use flotilla_memory::{Backing, Bytes, GuestAddress, GuestMemory, allocate};
 use proptest::prelude::*;
 use vm_memory::bitmap::Bitmap;
@@ -51,7 +53,7 @@ fn with_engines(check: impl Fn(&str, Open)) {
     }
 }
 
-fn segments(list: &[(u64, u32)]) -> Vec<Segment> {
+fn segments(list: &[(u64, u32)]) -> Segments {
     list.iter().map(|&(address, len)| Segment { address: GuestAddress(address), len }).collect()
 }
 
@@ -266,6 +268,125 @@ fn uses_system_calls_when_told_to() {
     assert!(disk.open_queue(4).unwrap().completion_event().is_none());
 }
 
+#[test]
+fn a_file_in_memory_is_read_by_system_calls() {
+    let file = tempfile::tempfile_in("/dev/shm").unwrap();
+    file.set_len(8192).unwrap();
+    let open = |engine| {
+        let options = RawOptions { engine, ..RawOptions::default() };
+        RawFile::open_descriptor(file.try_clone().unwrap(), options)
+    };
+    let disk = open(EngineChoice::Automatic).unwrap();
+    assert_eq!((disk.engine(), disk.in_memory()), (EngineKind::Direct, true));
+    match open(EngineChoice::IoUring) {
+        Ok(disk) => assert_eq!((disk.engine(), disk.in_memory()), (EngineKind::IoUring, false)),
+        Err(error) => assert_eq!(error.code(), "disk.engine_unavailable"),
+    }
+}
+
+fn range(offset: u64, len: u64, unmap: bool) -> Range {
+    Range { offset, len, unmap }
+}
+
+/// Blocks of 512 bytes that the host keeps for a file.
+fn kept(file: &File) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap())
+}
+
+#[test]
+fn gives_space_back_and_writes_zeroes() {
+    // ext4 or the like, and tmpfs, which cannot zero a range without giving it back.
+    for directory in [std::env::temp_dir(), "/dev/shm".into()] {
+        with_engines(|name, open| {
+            let file = tempfile::tempfile_in(&directory).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, &vec![0x5a; 1 << 20], 0).unwrap();
+            let limits = Limits { size: 1 << 20, read_only: false };
+            let shared = Arc::new(Disk::new(file.try_clone().unwrap().into(), limits));
+            let (memory, mut queue) = (ram(), open(shared).unwrap());
+            let before = kept(&file);
+            let discard = Operation::Discard(vec![range(0, 256 << 10, false), range(512 << 10, 4096, false)]);
+            assert_eq!(run(&mut *queue, &memory, discard).unwrap(), 0, "{name}");
+            assert!(kept(&file) + 512 <= before, "{name}: {} of {before}", kept(&file));
+            let freed = kept(&file);
+            let zero =
+                Operation::WriteZeroes(vec![range(600 << 10, 1024, false), range(700 << 10, 512, false)]);
+            assert_eq!(run(&mut *queue, &memory, zero).unwrap(), 0, "{name}");
+            assert_eq!(kept(&file), freed, "{name}: without unmap the space is kept");
+            let unmap = Operation::WriteZeroes(vec![range(800 << 10, 128 << 10, true)]);
+            assert_eq!(run(&mut *queue, &memory, unmap).unwrap(), 0, "{name}");
+            assert!(kept(&file) < freed, "{name}");
+            let mut content = vec![0; 1 << 20];
+            std::os::unix::fs::FileExt::read_exact_at(&file, &mut content, 0).unwrap();
+            let zeroes: [(usize, usize); 5] = [
+                (0, 256 << 10),
+                (512 << 10, 4096),
+                (600 << 10, 1024),
+                (700 << 10, 512),
+                (800 << 10, 128 << 10),
+            ];
+            let mut expected = vec![0x5a; 1 << 20];
+            for (at, len) in zeroes {
+                expected[at..at + len].fill(0);
+            }
+            assert!(content == expected, "{name}");
+            let past = Operation::WriteZeroes(vec![range((1 << 20) - 512, 1024, true)]);
+            assert!(run(&mut *queue, &memory, past).is_err(), "{name}");
+            assert_eq!(file.metadata().unwrap().len(), 1 << 20, "{name}");
+        });
+    }
+}
+
+#[test]
+fn direct_transfers_take_any_buffer() {
+    let path = tempfile::NamedTempFile::new().unwrap();
+    path.as_file().set_len(4 << 20).unwrap();
+    for engine in [EngineChoice::Direct, EngineChoice::Automatic] {
+        let file = OpenOptions::new().read(true).write(true).open(path.path()).unwrap();
+        let options = RawOptions { engine, direct: true, ..RawOptions::default() };
+        let disk = match RawFile::open_descriptor(file, options) {
+            Err(error @ BlockError::Direct(_)) => return skip(&error.to_string()),
+            disk => disk.unwrap(),
+        };
+        let block = u64::from(disk.block_size());
+        let (memory, mut queue) = (ram(), disk.open_queue(8).unwrap());
+        let len = 2 << 20;
+        let data: Vec<u8> = (0..len).map(|i| u8::try_from(i * 7 % 253).unwrap()).collect();
+        // Unaligned and in pieces, and larger than one bounce.
+        memory.write_slice(&data[..1001], GuestAddress(4097)).unwrap();
+        memory.write_slice(&data[1001..], GuestAddress(8195)).unwrap();
+        let whole = u32::try_from(len).unwrap();
+        let write =
+            Operation::Write { offset: block, segments: segments(&[(4097, 1001), (8195, whole - 1001)]) };
+        assert_eq!(run(&mut *queue, &memory, write).unwrap(), u64::from(whole));
+        assert_eq!(run(&mut *queue, &memory, Operation::Flush).unwrap(), 0);
+        // Aligned, as a guest mostly is.
+        let read = Operation::Read { offset: block, segments: segments(&[(1 << 21, whole)]) };
+        assert_eq!(run(&mut *queue, &memory, read).unwrap(), u64::from(whole));
+        let mut back = vec![0; len];
+        memory.read_slice(&mut back, GuestAddress(1 << 21)).unwrap();
+        assert!(back == data);
+        let odd =
+            Operation::Read { offset: block, segments: segments(&[(4099, 512), (70_001, whole - 512)]) };
+        assert_eq!(run(&mut *queue, &memory, odd).unwrap(), u64::from(whole));
+        memory.read_slice(&mut back[..512], GuestAddress(4099)).unwrap();
+        memory.read_slice(&mut back[512..], GuestAddress(70_001)).unwrap();
+        assert!(back == data);
+    }
+}
+
+#[test]
+fn follows_a_file_that_grows() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4096).unwrap();
+    let disk = RawFile::open_descriptor(file.try_clone().unwrap(), RawOptions::default()).unwrap();
+    let (memory, mut queue) = (ram(), disk.open_queue(8).unwrap());
+    let read = || Operation::Read { offset: 4096, segments: segments(&[(0, 512)]) };
+    file.set_len(8192).unwrap();
+    assert!(run(&mut *queue, &memory, read()).is_err());
+    assert_eq!((disk.size(), disk.refresh_size().unwrap(), disk.size()), (4096, 8192, 8192));
+    assert_eq!(run(&mut *queue, &memory, read()).unwrap(), 512);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Read { sector: u64, pieces: Vec<u32> },
@@ -349,7 +470,7 @@ impl Bench {
                 let (offset, segments, len) = self.place(sector, &pieces);
                 let start = usize::try_from(offset).unwrap();
                 self.expected.push((segments.clone(), self.model[start..start + len].to_vec()));
-                self.submit(Operation::Read { offset, segments });
+                self.submit(Operation::Read { offset, segments: segments.into() });
             }
             Step::Write { sector, pieces, value } => {
                 let (offset, segments, len) = self.place(sector, &pieces);
@@ -358,7 +479,7 @@ impl Bench {
                 for segment in &segments {
                     self.memory.write_slice(&vec![value; segment.len as usize], segment.address).unwrap();
                 }
-                self.submit(Operation::Write { offset, segments });
+                self.submit(Operation::Write { offset, segments: segments.into() });
             }
             Step::Flush => {
                 self.settle();

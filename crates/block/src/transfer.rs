@@ -7,8 +7,12 @@
 use std::io;
 use std::sync::Arc;
 
-use flotilla_device_model::block::{Completion, Operation, Request, Segment};
+use flotilla_device_model::block::{Completion, Operation, Range, Request, Segment, Segments};
 use flotilla_memory::{GuestMemory, mark_dirty, push_iovecs};
+
+use crate::alignment::{Bounce, copy};
+use crate::disk::Disk;
+use crate::space;
 
 /// Buffers of one system call (`UIO_MAXIOV` of linux/uio.h). What does not fit follows in the next call.
 const MAX_BUFFERS: usize = 1024;
@@ -37,7 +41,7 @@ pub(crate) struct Transfer {
     token: u64,
     direction: Direction,
     memory: Arc<GuestMemory>,
-    segments: Vec<Segment>,
+    segments: Segments,
     /// Where the next byte goes on the disk.
     offset: u64,
     done: u64,
@@ -45,39 +49,65 @@ pub(crate) struct Transfer {
     /// The host buffers of the segments; those before `first` are finished.
     buffers: Vec<libc::iovec>,
     first: usize,
+    /// Takes the place of `buffers` where a direct transfer cannot use them.
+    bounce: Option<Box<Bounce>>,
     retries: u32,
 }
 
 // SAFETY: the pointers in `buffers` lead into `memory`, which the transfer owns a share of and which may be used
-// from any thread; nothing else in it is tied to a thread.
+// from any thread, that in `bounce` into memory of its own; nothing else in it is tied to a thread.
 unsafe impl Send for Transfer {}
 
 impl Transfer {
-    /// Prepares a request. One that needs no work, or cannot be done at all, is completed right away.
-    pub(crate) fn new(request: Request, limits: Limits) -> Result<Self, Completion> {
+    /// Prepares a request, in a list of buffers that may have served before. One that needs no transfer, or cannot be
+    /// done at all, is completed right away.
+    pub(crate) fn new(
+        request: Request,
+        disk: &Disk,
+        buffers: &mut Vec<libc::iovec>,
+    ) -> Result<Self, Completion> {
         let Request { token, memory, operation } = request;
+        let ended = |result| Completion { token, result };
+        let limits = disk.limits();
         let (direction, offset, segments) = match operation {
             Operation::Read { offset, segments } => (Direction::Read, offset, segments),
             Operation::Write { offset, segments } => (Direction::Write, offset, segments),
-            Operation::Flush => (Direction::Flush, 0, Vec::new()),
+            Operation::Flush => (Direction::Flush, 0, Segments::new()),
+            Operation::Discard(ranges) => {
+                return Err(ended(change(&ranges, limits, |range| space::discard(disk, range))));
+            }
+            Operation::WriteZeroes(ranges) => {
+                return Err(ended(change(&ranges, limits, |range| space::write_zeroes(disk, range))));
+            }
         };
-        let ended = |result| Completion { token, result };
         let total = segments.iter().map(|segment| u64::from(segment.len)).sum();
         if direction == Direction::Write && limits.read_only {
             return Err(ended(Err(io::Error::from_raw_os_error(libc::EROFS))));
         }
-        if offset.checked_add(total).is_none_or(|end| end > limits.size) {
-            return Err(ended(Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "request ends past the disk",
-            ))));
-        }
+        limits.check(offset, total).map_err(|error| ended(Err(error)))?;
         if total == 0 && direction != Direction::Flush {
             return Err(ended(Ok(0)));
         }
-        let buffers = host_buffers(&memory, &segments).map_err(|error| ended(Err(error)))?;
+        buffers.clear();
+        host_buffers(&memory, &segments, buffers).map_err(|error| ended(Err(error)))?;
+        let alignment = disk.alignment().filter(|alignment| !alignment.fits(buffers));
+        let bounce = alignment.map(|alignment| Box::new(Bounce::new(total, alignment)));
         let (done, first, retries) = (0, 0, 0);
-        Ok(Self { token, direction, memory, segments, offset, done, total, buffers, first, retries })
+        let buffers = std::mem::take(buffers);
+        let mut transfer =
+            Self { token, direction, memory, segments, offset, done, total, buffers, first, bounce, retries };
+        transfer.prepare().map_err(ended_with(token))?;
+        Ok(transfer)
+    }
+
+    /// Fills the stand-in of the guest's buffers for the next system call.
+    fn prepare(&mut self) -> io::Result<()> {
+        let Some(bounce) = &mut self.bounce else { return Ok(()) };
+        let data = bounce.prepare(self.total - self.done);
+        match self.direction {
+            Direction::Write => copy(&self.memory, &self.segments, self.done, data, false),
+            Direction::Read | Direction::Flush => Ok(()),
+        }
     }
 
     pub(crate) fn direction(&self) -> Direction {
@@ -91,6 +121,9 @@ impl Transfer {
 
     /// The buffers of the next system call. They stay where they are until `settle` or `finish` is called.
     pub(crate) fn buffers(&self) -> &[libc::iovec] {
+        if let Some(bounce) = &self.bounce {
+            return bounce.vector();
+        }
         let rest = self.buffers.get(self.first..).unwrap_or_default();
         rest.get(..MAX_BUFFERS).unwrap_or(rest)
     }
@@ -103,10 +136,10 @@ impl Transfer {
             Ok(_) if self.direction == Direction::Flush => Some(Ok(0)),
             // Somebody cut the file short under us.
             Ok(0) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
-            Ok(moved) => {
-                self.advance(moved);
-                (self.done >= self.total).then_some(Ok(self.total))
-            }
+            Ok(moved) => match self.advance(moved) {
+                Ok(()) => (self.done >= self.total).then_some(Ok(self.total)),
+                Err(error) => Some(Err(error)),
+            },
         }
     }
 
@@ -128,7 +161,19 @@ impl Transfer {
         again && self.retries <= MAX_RETRIES
     }
 
-    fn advance(&mut self, moved: usize) {
+    fn advance(&mut self, moved: usize) -> io::Result<()> {
+        if let Some(bounce) = &mut self.bounce {
+            if self.direction == Direction::Read {
+                copy(&self.memory, &self.segments, self.done, bounce.moved(moved), true)?;
+            }
+            self.count(moved as u64);
+            return self.prepare();
+        }
+        self.count(moved as u64);
+        // The common case: nothing is left.
+        if self.done >= self.total {
+            return Ok(());
+        }
         let mut rest = moved;
         while let Some(buffer) = self.buffers.get_mut(self.first) {
             let step = rest.min(buffer.iov_len);
@@ -140,19 +185,59 @@ impl Transfer {
             }
             self.first += 1;
         }
-        let moved = moved as u64;
+        Ok(())
+    }
+
+    fn count(&mut self, moved: u64) {
         self.offset += moved;
-        self.done += moved;
+        self.done = self.done.saturating_add(moved).min(self.total);
+    }
+
+    /// The list of buffers, for the next transfer.
+    pub(crate) fn take_buffers(&mut self) -> Vec<libc::iovec> {
+        std::mem::take(&mut self.buffers)
     }
 }
 
-fn host_buffers(memory: &GuestMemory, segments: &[Segment]) -> io::Result<Vec<libc::iovec>> {
-    let mut buffers = Vec::with_capacity(segments.len());
+impl Limits {
+    fn check(self, offset: u64, len: u64) -> io::Result<()> {
+        if offset.checked_add(len).is_none_or(|end| end > self.size) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "request ends past the disk"));
+        }
+        Ok(())
+    }
+}
+
+/// Changes ranges of a disk one after the other.
+fn change(
+    ranges: &[Range],
+    limits: Limits,
+    mut change: impl FnMut(&Range) -> io::Result<()>,
+) -> io::Result<u64> {
+    if limits.read_only {
+        return Err(io::Error::from_raw_os_error(libc::EROFS));
+    }
+    for range in ranges {
+        limits.check(range.offset, range.len)?;
+        change(range)?;
+    }
+    Ok(0)
+}
+
+fn ended_with(token: u64) -> impl Fn(io::Error) -> Completion {
+    move |error| Completion { token, result: Err(error) }
+}
+
+fn host_buffers(
+    memory: &GuestMemory,
+    segments: &[Segment],
+    buffers: &mut Vec<libc::iovec>,
+) -> io::Result<()> {
     for segment in segments {
-        push_iovecs(memory, segment.address, usize_from(segment.len), &mut buffers)
+        push_iovecs(memory, segment.address, usize_from(segment.len), buffers)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "segment lies outside guest memory"))?;
     }
-    Ok(buffers)
+    Ok(())
 }
 
 fn usize_from(value: u32) -> usize {
@@ -172,8 +257,8 @@ mod tests {
             .enumerate()
             .map(|(index, &len)| Segment { address: GuestAddress(index as u64 % 64 * 8192), len });
         let operation = Operation::Write { offset: 512, segments: segments.collect() };
-        let limits = Limits { size: 1 << 20, read_only: false };
-        Transfer::new(Request { token: 7, memory, operation }, limits).ok().unwrap()
+        let disk = crate::tests::disk(1 << 20);
+        Transfer::new(Request { token: 7, memory, operation }, &disk, &mut Vec::new()).ok().unwrap()
     }
 
     fn lengths(transfer: &Transfer) -> Vec<usize> {

@@ -243,6 +243,14 @@ impl Client {
             .map_err(|source| ClientError::Answer { method: "metrics".to_owned(), source })
     }
 
+    /// Looks how large the disk of this id is now, tells the guest, and gives its size in bytes.
+    pub fn refresh_disk(&self, disk: &str) -> Result<u64, ClientError> {
+        const METHOD: &str = "refreshDisk";
+        let answer = self.call(METHOD, json!({ "disk": disk }), &[])?;
+        serde_json::from_value(answer)
+            .map_err(|source| ClientError::Answer { method: METHOD.to_owned(), source })
+    }
+
     /// The next event, waiting up to `wait`; `None` when none came. An event of kind `lost` stands for those that
     /// came while too many waited.
     pub fn next_event(&self, wait: Duration) -> Result<Option<Event>, ClientError> {

@@ -2,7 +2,7 @@
 //! The calls of the protocol.
 
 use flotilla_spec::MachineSpec;
-use flotilla_spec::id::MachineId;
+use flotilla_spec::id::{DiskId, MachineId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,6 +129,16 @@ pub enum Call {
     Info,
     /// Asks for the counters.
     Metrics,
+    /// Looks how large a disk is now.
+    RefreshDisk(RefreshDisk),
+}
+
+/// What `refreshDisk` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefreshDisk {
+    /// The id of the disk.
+    pub disk: DiskId,
 }
 
 impl Call {
@@ -140,6 +150,9 @@ impl Call {
             let spec = MachineSpec::from_value(raw.spec)?;
             let RawConfigure { id, console, black_box, .. } = raw;
             return Ok(Self::Configure(Box::new(Configure { id, spec, console, black_box })));
+        }
+        if method == "refreshDisk" {
+            return parameters(params).map(Self::RefreshDisk);
         }
         let call = match method {
             "boot" => Self::Boot,

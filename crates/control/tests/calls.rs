@@ -26,6 +26,7 @@ fn calls_are_answered_and_errors_keep_code_path_and_remedy() {
     assert_eq!(client.welcome().machine.as_ref().unwrap().as_str(), "m1");
     client.boot().unwrap();
     assert_eq!(client.metrics().unwrap()["exits"], 7);
+    assert_eq!(client.refresh_disk("root").unwrap(), 4096);
     let ClientError::Refused(failure) = client.resume().unwrap_err() else { panic!("not refused") };
     assert_eq!((failure.code, failure.path.as_deref()), (ErrorCode::MachineState, Some("$.state")));
     assert_eq!(failure.remedy, ErrorCode::MachineState.remedy());
@@ -50,6 +51,9 @@ fn unknown_methods_fields_and_parameters_are_errors_and_the_connection_goes_on()
         ("boot", json!({ "fast": true })),
         ("boot", json!([1])),
         ("configure", json!({ "x": 1 })),
+        ("refreshDisk", Value::Null),
+        ("refreshDisk", json!({ "disk": 1 })),
+        ("refreshDisk", json!({ "disk": "d", "size": 1 })),
     ];
     for (method, params) in bad {
         let error = client.call(method, params, &[]).unwrap_err();

@@ -26,6 +26,7 @@ pub mod lifecycle;
 pub mod metrics;
 pub mod net;
 pub mod power;
+pub mod segments;
 pub mod state;
 pub mod threads;
 pub mod throttle;

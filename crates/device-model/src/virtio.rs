@@ -34,6 +34,19 @@ pub trait VirtioDevice: Lifecycle {
     /// Writes the device configuration space. Writes to read-only fields and past the end are ignored.
     fn write_config(&self, _offset: u64, _data: &[u8]) {}
 
+    /// Whether the vCPU that rings a doorbell shall leave the guest and call [`VirtioDevice::doorbell`], instead of only
+    /// signalling the eventfd of the queue from inside the kernel. For devices that answer faster than another thread
+    /// wakes up.
+    fn takes_doorbells(&self) -> bool {
+        false
+    }
+
+    /// The driver rang the doorbell of `queue`, on the thread of a vCPU. `false`: this call did nothing, the eventfd of
+    /// the queue has to be signalled.
+    fn doorbell(&self, _queue: u16) -> bool {
+        false
+    }
+
     /// Starts to serve the queues. After an error the transport sets `DEVICE_NEEDS_RESET`.
     fn activate(&self, activation: Activation) -> Result<(), ActivateError>;
 

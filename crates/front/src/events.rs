@@ -47,6 +47,7 @@ mod tests {
             MachineEvent::Panic { registers: None },
             MachineEvent::Panic { registers: registers.clone() },
             MachineEvent::TripleFault { registers },
+            MachineEvent::DiskFull { disk: "d".to_owned() },
             MachineEvent::Stopped(MachineExit::error(ErrorCode::CorePanic, "m")),
         ]);
         for event in &events {

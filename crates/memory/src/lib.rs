@@ -21,6 +21,7 @@ mod clear;
 mod error;
 mod files;
 mod mapping;
+mod window;
 
 use vm_memory::bitmap::AtomicBitmap;
 
@@ -30,6 +31,7 @@ pub use clear::clear;
 pub use error::MemoryError;
 pub use files::read_file_at;
 pub use vm_memory::{Address, Bytes, GuestAddress};
+pub use window::Window;
 
 /// All RAM of one machine. Cheap to share: devices hold an `Arc` of it.
 /// The bitmap records what the VMM itself writes; guest writes come from KVM's dirty log.

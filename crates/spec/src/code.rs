@@ -76,6 +76,10 @@ codes! {
     SpecCommandLineInvalid = "spec.command_line_invalid", "Use at most 4095 bytes without NUL";
     /// There are more disks than a machine can have.
     SpecTooManyDisks = "spec.too_many_disks", "Use at most 16 disks";
+    /// A disk has no queue or more than it can have.
+    SpecDiskQueuesInvalid = "spec.disk_queues_invalid", "Use 1 to 16 queues, or none to have one for each vCPU";
+    /// A disk has blocks of a size that it cannot have.
+    SpecBlockSizeInvalid = "spec.block_size_invalid", "Use 512 or 4096, or none for the smallest that works";
     /// There are more interfaces than a machine can have.
     SpecTooManyInterfaces = "spec.too_many_interfaces", "Use at most 8 interfaces";
     /// A path is empty, too long or holds a NUL.
@@ -97,6 +101,16 @@ codes! {
     DiskLocked = "disk.locked", "Stop the machine that uses the disk, or give this one a copy";
     /// A disk has no bytes, or its length is not a whole number of sectors.
     DiskSize = "disk.size", "Give the disk a length that is a multiple of 512 bytes and not zero (truncate --size)";
+    /// The length of a disk is no multiple of its blocks, or its blocks are smaller than direct I/O takes.
+    DiskBlockSize = "disk.block_size", "Give the disk a length that is a multiple of its block size; with cache none leave the block size out";
+    /// The machine has no disk of this id.
+    DiskUnknown = "disk.unknown", "Use the id of a disk in the specification of the machine";
+    /// A disk became smaller under a running machine.
+    DiskShrunk = "disk.shrunk", "Give the disk its former length back: a guest may use all that it was promised";
+    /// The file system of a disk has no direct I/O.
+    DiskCacheUnsupported = "disk.cache_unsupported", "Use cache writeback or writethrough, or move the disk to a file system with direct I/O";
+    /// The host refuses the engine that a disk asks for.
+    DiskEngineUnavailable = "disk.engine_unavailable", "Use engine auto or direct, or allow io_uring (sysctl kernel.io_uring_disabled=0)";
     /// Another process listens at the path of a socket.
     SocketBusy = "socket.busy", "Stop what listens there, or give the machine another path";
     /// A kernel file is in no format that can be booted.

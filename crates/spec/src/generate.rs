@@ -5,10 +5,13 @@ use ts_rs::{Config, TS};
 
 use crate::code::ErrorCode;
 use crate::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo, MachineState};
-use crate::{BootProtocol, BootSpec, CrashPolicy, DiskFormat, DiskSpec, FileSource, InterfaceSpec};
 use crate::{
-    MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, TapSource, Violation, VsockSpec,
-    id,
+    BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource,
+    InterfaceSpec,
+};
+use crate::{
+    MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, SpacePolicy, TapSource,
+    Violation, VsockSpec, id,
 };
 
 const HEADER: &str = "// SPDX-License-Identifier: Apache-2.0\n// Generated from crates/spec by `npm run gen`. Do not edit.\n\n";
@@ -43,6 +46,9 @@ fn spec_types() -> String {
         declare::<DiskSpec>(),
         declare::<id::DiskId>(),
         declare::<DiskFormat>(),
+        declare::<DiskCache>(),
+        declare::<DiskEngine>(),
+        declare::<SpacePolicy>(),
         declare::<InterfaceSpec>(),
         declare::<id::InterfaceId>(),
         declare::<MacAddress>(),

@@ -141,6 +141,12 @@ pub enum MachineEvent {
         #[ts(optional)]
         registers: Option<CpuReport>,
     },
+    /// The host has no space for what the guest writes, and the disk is to wait for it: the machine is paused. The writes
+    /// are tried again when it is resumed.
+    DiskFull {
+        /// The id of the disk.
+        disk: String,
+    },
     /// The machine stopped; always the last event.
     Stopped(MachineExit),
 }
@@ -196,6 +202,10 @@ mod tests {
             r#"{"kind":"panic","registers":{"cpu":1,"registers":{"rip":"0x10"}}}"#
         );
         assert_eq!(json(&MachineEvent::TripleFault { registers: None }), r#"{"kind":"triple-fault"}"#);
+        assert_eq!(
+            json(&MachineEvent::DiskFull { disk: "root".to_owned() }),
+            r#"{"kind":"disk-full","disk":"root"}"#
+        );
         let exit = MachineExit::error(ErrorCode::CorePanic, "m");
         assert_eq!(
             json(&MachineEvent::Stopped(exit)),

@@ -3,8 +3,8 @@
 //! by the doorbell and awaited in the used ring.
 
 use crate::hostile::driver::{
-    FIRST, NOTIFY, QUEUE_DESC, QUEUE_DEVICE, QUEUE_DRIVER, QUEUE_ENABLE, QUEUE_SELECT, QUEUE_SIZE,
-    QUEUE_VECTOR, STATUS, negotiate, place,
+    DEVICE_CONFIG, FIRST, NOTIFY, QUEUE_DESC, QUEUE_DEVICE, QUEUE_DRIVER, QUEUE_ENABLE, QUEUE_SELECT,
+    QUEUE_SIZE, QUEUE_VECTOR, STATUS, negotiate, place,
 };
 use crate::script::{Script, Width};
 
@@ -51,6 +51,21 @@ pub fn write_and_read(sectors: u32) -> Script {
             script.mark();
         }
     }
+    script
+}
+
+/// A script that waits until the disk at the first virtio slot has `sectors` sectors, then writes the last one, and prints a dot.
+pub fn write_what_has_grown(sectors: u16) -> Script {
+    let mut script = Script::default();
+    let base = place(&mut script, FIRST);
+    negotiate(&mut script, base, FLUSH);
+    set_up_queue(&mut script, base);
+    script.store(base + STATUS, Width::Byte, 0xf);
+    script.wait(base + DEVICE_CONFIG, sectors.into());
+    let last = u32::from(sectors) - 1;
+    script.store(DATA, Width::Dword, mark_of(last));
+    request(&mut script, base, 0, OUT, last);
+    script.mark();
     script
 }
 

@@ -20,6 +20,7 @@ struct Shared {
     content: Mutex<Vec<u8>>,
     read_only: bool,
     fail: AtomicBool,
+    full: AtomicBool,
     hold: AtomicBool,
     flushes: AtomicU64,
 }
@@ -31,6 +32,7 @@ impl FakeDisk {
             content: Mutex::new(content),
             read_only,
             fail: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             hold: AtomicBool::new(false),
             flushes: AtomicU64::new(0),
         };
@@ -47,9 +49,19 @@ impl FakeDisk {
         self.shared.fail.store(fail, Ordering::SeqCst);
     }
 
+    /// Lets every request that takes space fail for want of it.
+    pub fn fill(&self, full: bool) {
+        self.shared.full.store(full, Ordering::SeqCst);
+    }
+
     /// Keeps requests in flight until released or drained. A release takes effect at the next kick or drain.
     pub fn hold(&self, hold: bool) {
         self.shared.hold.store(hold, Ordering::SeqCst);
+    }
+
+    /// Makes the disk larger, with zeroes. The device sees that when it looks.
+    pub fn grow(&self, len: usize) {
+        self.shared.content.lock().unwrap().resize(len, 0);
     }
 
     /// Flushes so far.
@@ -62,6 +74,10 @@ impl Shared {
     fn run(&self, request: &Request) -> io::Result<u64> {
         if self.fail.load(Ordering::SeqCst) {
             return Err(io::Error::other("made to fail"));
+        }
+        let takes_space = matches!(request.operation, Operation::Write { .. } | Operation::WriteZeroes(_));
+        if takes_space && self.full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let memory: &GuestMemory = &request.memory;
         let mut content = self.content.lock().unwrap();
@@ -86,6 +102,13 @@ impl Shared {
                     moved += u64::from(segment.len);
                 }
             }
+            Operation::Discard(ranges) | Operation::WriteZeroes(ranges) => {
+                assert!(!self.read_only, "the device must refuse to change a read-only disk");
+                for range in ranges {
+                    let at = usize::try_from(range.offset).unwrap();
+                    content[at..at + usize::try_from(range.len).unwrap()].fill(0);
+                }
+            }
             Operation::Flush => {
                 self.flushes.fetch_add(1, Ordering::SeqCst);
             }
@@ -101,6 +124,10 @@ impl BlockBackend for FakeDisk {
 
     fn read_only(&self) -> bool {
         self.shared.read_only
+    }
+
+    fn can_discard(&self) -> bool {
+        true
     }
 
     fn open_queue(&self, depth: u16) -> io::Result<Box<dyn BlockQueue>> {

@@ -24,6 +24,8 @@ pub enum Request {
     Restore(Box<Snapshot>),
     /// Read the counters. Allowed in every state.
     Metrics,
+    /// Look how large the disk of this id is now.
+    RefreshDisk(String),
 }
 
 /// What a request gives.
@@ -34,4 +36,6 @@ pub enum Answer {
     Saved(Box<Snapshot>),
     /// Counters by name.
     Metrics(BTreeMap<String, u64>),
+    /// The size of a disk in bytes.
+    DiskSize(u64),
 }

@@ -25,7 +25,7 @@ use crate::command::{Answer, Command, Request};
 use crate::error::{MachineError, describe};
 use crate::events::MachineEvents;
 use crate::inbox::{CrashReport, Inbox, Message, Origin};
-use crate::parts::Parts;
+use crate::parts::{DISK_PREFIX, Parts};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::{Verb, Verdict, may_become};
@@ -87,6 +87,7 @@ impl Driver {
                 Message::Command(command) => self.obey(command),
                 Message::Signal(signal) => self.on_signal(signal),
                 Message::Crash(report) => self.on_crash(report),
+                Message::DiskFull(device) => self.on_disk_full(&device),
                 Message::Abandoned => self.end(MachineExit::plain(ExitReason::Killed)),
             }
         }
@@ -96,6 +97,7 @@ impl Driver {
         let answer = match command.request {
             Request::Metrics => Ok(Answer::Metrics(self.parts.metrics())),
             Request::Restore(snapshot) => self.restore(&snapshot),
+            Request::RefreshDisk(disk) => self.parts.refresh_disk(&disk).map(Answer::DiskSize),
             Request::Do(verb) => match verb.in_state(self.state) {
                 Verdict::Act => self.act(verb),
                 Verdict::Nothing => Ok(Answer::Done),
@@ -244,6 +246,15 @@ impl Driver {
         self.apply(self.policies.panic, exit);
     }
 
+    /// Only disks that shall wait for space report that they have none.
+    fn on_disk_full(&mut self, device: &str) {
+        let disk = device.strip_prefix(DISK_PREFIX).unwrap_or(device).to_owned();
+        self.tell(MachineEvent::DiskFull { disk });
+        if self.quiesce().is_ok() && self.state == MachineState::Running {
+            self.enter(MachineState::Paused);
+        }
+    }
+
     fn apply(&mut self, policy: CrashPolicy, exit: MachineExit) {
         match policy {
             CrashPolicy::Stop => self.end(exit),
@@ -323,6 +334,7 @@ pub fn answer_stopped(request: &Request, shared: &Shared) -> Result<Answer, Mach
     match request {
         Request::Metrics => Ok(Answer::Metrics(shared.last_metrics())),
         Request::Restore(_) => Err(MachineError::State { verb: Verb::Restore, state }),
+        Request::RefreshDisk(_) => Err(MachineError::Ended),
         Request::Do(verb) => match verb.in_state(state) {
             Verdict::Nothing => Ok(Answer::Done),
             Verdict::Act | Verdict::Refuse => Err(MachineError::State { verb: *verb, state }),

@@ -63,6 +63,24 @@ pub enum MachineError {
         #[source]
         source: StateError,
     },
+    /// It has no such disk.
+    #[error("The machine has no disk {disk:?}")]
+    NoDisk {
+        /// The id asked for.
+        disk: String,
+    },
+    /// The size of a disk cannot be followed.
+    #[error("Cannot use the new size of disk {disk}")]
+    DiskSize {
+        /// The id of the disk.
+        disk: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It has ended.
+    #[error("The machine has ended")]
+    Ended,
     /// The saved state belongs to another machine.
     #[error("Saved state does not fit this machine: {reason}")]
     Snapshot {
@@ -78,11 +96,17 @@ impl MachineError {
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::State { .. } => ErrorCode::MachineState,
+            Self::State { .. } | Self::Ended | Self::Device { source: StateError::NotNow { .. }, .. } => {
+                ErrorCode::MachineState
+            }
+            Self::NoDisk { .. } => ErrorCode::DiskUnknown,
+            Self::DiskSize { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+                ErrorCode::DiskShrunk
+            }
             Self::NoPowerButton => ErrorCode::MachineNoPowerButton,
             Self::Boot(error) => boot_code(error),
             Self::VcpuStuck { .. } | Self::NoAnswer => ErrorCode::MachineStuck,
-            Self::Hypervisor { .. } => ErrorCode::Io,
+            Self::Hypervisor { .. } | Self::DiskSize { .. } => ErrorCode::Io,
             Self::Device { .. } | Self::Snapshot { .. } => ErrorCode::SpecInvalidValue,
             Self::VcpuGone { .. } | Self::DriverGone => ErrorCode::CorePanic,
         }

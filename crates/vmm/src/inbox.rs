@@ -4,11 +4,12 @@
 //! It is bounded: each command has a caller that waits for its answer, a guest's signal is a flag however often it
 //! comes, and a thread that crashed does not run on to crash again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use flotilla_device_model::block::SpaceAlarm;
 use flotilla_device_model::power::{GuestSignal, GuestSignals};
 use flotilla_hypervisor::Registers;
 
@@ -58,6 +59,8 @@ pub enum Message<C> {
     Command(C),
     /// A device passes on what the guest asked for.
     Signal(GuestSignal),
+    /// Writes to the disk device of this name wait for space on the host.
+    DiskFull(String),
     /// A vCPU crashed, or the thread of a device.
     Crash(CrashReport),
     /// Nobody holds the machine any more.
@@ -70,6 +73,8 @@ struct Queue<C> {
     /// On which vCPU the guest's kernel panicked; of several the first.
     panicked: Option<u32>,
     crashes: VecDeque<CrashReport>,
+    /// Disk devices whose writes wait for space.
+    full: BTreeSet<String>,
     abandoned: bool,
     closed: bool,
     /// Whether the guest had the last turn.
@@ -94,6 +99,7 @@ impl<C> Default for Inbox<C> {
             signals: [false; 3],
             panicked: None,
             crashes: VecDeque::new(),
+            full: BTreeSet::new(),
             abandoned: false,
             closed: false,
             guest_had_turn: false,
@@ -152,6 +158,7 @@ impl<C> Inbox<C> {
         let mut queue = self.lock();
         queue.signals = [false; 3];
         queue.panicked = None;
+        queue.full.clear();
         queue.crashes.retain(CrashReport::is_ours);
         self.signalled.store(false, Ordering::SeqCst);
     }
@@ -168,9 +175,11 @@ impl<C> Inbox<C> {
         queue.crashes.remove(position)
     }
 
-    /// Lets vCPUs run on after signals that are dealt with. Call while every vCPU is paused.
+    /// Lets vCPUs run on after signals that are dealt with, and forgets which disks waited for space: their writes are
+    /// tried again now. Call while vCPUs and devices are paused.
     pub fn settle(&self) {
-        let queue = self.lock();
+        let mut queue = self.lock();
+        queue.full.clear();
         let waiting = queue.signals.contains(&true);
         self.signalled.store(waiting, Ordering::SeqCst);
     }
@@ -202,7 +211,8 @@ impl<C> Queue<C> {
             (self.take_guest(), Self::take_owner as fn(&mut Self) -> _)
         };
         let message = first.or_else(|| second(self))?;
-        self.guest_had_turn = matches!(message, Message::Signal(_) | Message::Crash(_));
+        self.guest_had_turn =
+            matches!(message, Message::Signal(_) | Message::Crash(_) | Message::DiskFull(_));
         Some(message)
     }
 
@@ -212,7 +222,8 @@ impl<C> Queue<C> {
                 return Some(Message::Signal(signal));
             }
         }
-        self.crashes.pop_front().map(Message::Crash)
+        let crash = self.crashes.pop_front().map(Message::Crash);
+        crash.or_else(|| self.full.pop_first().map(Message::DiskFull))
     }
 
     fn take_owner(&mut self) -> Option<Message<C>> {
@@ -231,6 +242,17 @@ impl<C: Send> GuestSignals for Inbox<C> {
             queue.panicked = current_vcpu();
         }
         self.signalled.store(true, Ordering::SeqCst);
+        drop(queue);
+        self.filled.notify_all();
+    }
+}
+
+impl<C: Send> SpaceAlarm for Inbox<C> {
+    fn out_of_space(&self, device: &str) {
+        let mut queue = self.lock();
+        if !queue.full.contains(device) {
+            queue.full.insert(device.to_owned());
+        }
         drop(queue);
         self.filled.notify_all();
     }
@@ -288,6 +310,24 @@ mod tests {
         inbox.send(1).unwrap();
         assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Panic)));
         assert!(matches!(inbox.next(), Message::Command(1)));
+    }
+
+    #[test]
+    fn a_full_disk_is_one_message_until_the_machine_goes_on() {
+        let inbox = Inbox::<u32>::default();
+        for _ in 0..100_000 {
+            inbox.out_of_space("disk:b");
+            inbox.out_of_space("disk:a");
+        }
+        assert!(!inbox.guest_signalled(), "vCPUs need not wait for that");
+        assert!(matches!(inbox.next(), Message::DiskFull(device) if device == "disk:a"));
+        inbox.settle();
+        inbox.send(1).unwrap();
+        inbox.send(2).unwrap();
+        assert!(matches!(inbox.next(), Message::Command(1)));
+        inbox.out_of_space("disk:b");
+        inbox.forget_signals();
+        assert!(matches!(inbox.next(), Message::Command(2)));
     }
 
     #[test]

@@ -144,13 +144,22 @@ impl Machine {
     pub fn save(&self) -> Result<Snapshot, MachineError> {
         match self.request(Request::Do(Verb::Save))? {
             Answer::Saved(snapshot) => Ok(*snapshot),
-            Answer::Done | Answer::Metrics(_) => Err(MachineError::DriverGone),
+            Answer::Done | Answer::Metrics(_) | Answer::DiskSize(_) => Err(MachineError::DriverGone),
         }
     }
 
     /// Takes over a saved state on a machine that has not booted; it is paused afterwards.
     pub fn restore(&self, snapshot: Snapshot) -> Result<(), MachineError> {
         self.request(Request::Restore(Box::new(snapshot))).map(drop)
+    }
+
+    /// Looks how large the disk of this id is now, after somebody made its file or device larger, and tells the guest.
+    /// Returns the size in bytes. A disk that has become smaller is refused.
+    pub fn refresh_disk(&self, disk: &str) -> Result<u64, MachineError> {
+        match self.request(Request::RefreshDisk(disk.to_owned()))? {
+            Answer::DiskSize(size) => Ok(size),
+            Answer::Done | Answer::Metrics(_) | Answer::Saved(_) => Err(MachineError::DriverGone),
+        }
     }
 
     /// Waits for the end, up to `limit` if there is one.
@@ -173,7 +182,7 @@ impl Machine {
     pub fn metrics(&self) -> BTreeMap<String, u64> {
         match self.request(Request::Metrics) {
             Ok(Answer::Metrics(metrics)) => metrics,
-            Ok(Answer::Done | Answer::Saved(_)) | Err(_) => BTreeMap::new(),
+            Ok(Answer::Done | Answer::Saved(_) | Answer::DiskSize(_)) | Err(_) => BTreeMap::new(),
         }
     }
 
@@ -214,7 +223,7 @@ impl Handle {
             Request::Do(Verb::Pause | Verb::Resume | Verb::Save | Verb::Restore) | Request::Restore(_) => {
                 self.patience.answer
             }
-            Request::Do(Verb::PowerButton) | Request::Metrics => self.patience.step,
+            Request::Do(Verb::PowerButton) | Request::Metrics | Request::RefreshDisk(_) => self.patience.step,
         }
     }
 

@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use flotilla_boot::{BootError, BootPlan, Image, Sources};
 use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_devices::virtio::block::device::Block;
 use flotilla_hypervisor::{Clock, HypervisorError, Registers, Vcpu, Vm, VmState};
 use flotilla_memory::GuestMemory;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
@@ -48,6 +49,9 @@ impl Guest {
     }
 }
 
+/// What the name of a disk device begins with; the id of the disk follows.
+pub const DISK_PREFIX: &str = "disk:";
+
 /// Presses the power button of a machine.
 pub type PowerButton = Box<dyn Fn() + Send>;
 
@@ -57,6 +61,8 @@ pub struct Parts {
     pub vcpus: Vec<VcpuHandle>,
     /// Devices in the order they are paused.
     pub devices: Vec<Arc<dyn Lifecycle>>,
+    /// Those of them that are disks, whatever their transport.
+    pub disks: Vec<Arc<Block>>,
     /// Where exits go.
     pub routes: Arc<Routes>,
     /// The kernel's virtual machine.
@@ -231,6 +237,13 @@ impl Parts {
             }
         }
         all
+    }
+
+    /// Looks how large a disk is now, and tells the guest.
+    pub fn refresh_disk(&self, id: &str) -> Result<u64, MachineError> {
+        let found = self.disks.iter().find(|disk| disk.name().strip_prefix(DISK_PREFIX) == Some(id));
+        let disk = found.ok_or_else(|| MachineError::NoDisk { disk: id.to_owned() })?;
+        disk.refresh_size().map_err(|source| MachineError::DiskSize { disk: id.to_owned(), source })
     }
 
     fn memory_len(&self) -> u64 {

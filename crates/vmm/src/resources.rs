@@ -11,10 +11,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use flotilla_block::{BlockError, LockKind};
+use flotilla_block::{BlockError, EngineChoice, LockKind};
 use flotilla_net::TapError;
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::{FileSource, MachineSpec, SerialSpec, TapSource, ValidSpec, Violation};
+use flotilla_spec::{
+    DiskCache, DiskEngine, DiskSpec, FileSource, MachineSpec, SerialSpec, TapSource, ValidSpec, Violation,
+};
 
 use crate::error::describe;
 use crate::sockets::HostSockets;
@@ -213,8 +215,16 @@ fn known_code(text: &str) -> ErrorCode {
 }
 
 /// A disk of an open file, which also says what is wrong with a passed one.
-pub fn disk_backend(file: File, read_only: bool, field: &str) -> Result<flotilla_block::RawFile, Violation> {
-    let options = flotilla_block::RawOptions { read_only, ..flotilla_block::RawOptions::default() };
+pub fn disk_backend(file: File, spec: &DiskSpec, field: &str) -> Result<flotilla_block::RawFile, Violation> {
+    let options = flotilla_block::RawOptions {
+        read_only: spec.read_only,
+        engine: match spec.engine {
+            DiskEngine::Auto => EngineChoice::Automatic,
+            DiskEngine::IoUring => EngineChoice::IoUring,
+            DiskEngine::Direct => EngineChoice::Direct,
+        },
+        direct: spec.cache == DiskCache::None,
+    };
     flotilla_block::RawFile::open_descriptor(file, options)
         .map_err(|error| Violation::new(known_code(error.code()), field, describe(&error)))
 }

@@ -398,6 +398,34 @@ fn a_client_that_goes_changes_nothing_and_the_next_one_gets_what_it_missed() {
 }
 
 #[test]
+fn a_worker_follows_a_disk_that_grows() {
+    if !has_kvm() {
+        return;
+    }
+    let worker = Worker::start();
+    let client = worker.client();
+    let path = worker.path("disk");
+    let disk = File::create_new(&path).unwrap();
+    disk.set_len(4096).unwrap();
+    let spec = json!({
+        "cpus": 1, "memory": 32 << 20, "boot": { "kernel": { "descriptor": 1 } },
+        "disks": [{ "id": "root", "source": { "descriptor": 2 }, "format": "raw" }],
+    });
+    let spec: MachineSpec = serde_json::from_value(spec).unwrap();
+    let kernel = File::open(guest(worker.directory.path(), "ticker")).unwrap();
+    let descriptors = vec![
+        open("/dev/kvm"),
+        kernel.into(),
+        File::options().read(true).write(true).open(&path).unwrap().into(),
+    ];
+    client.configure(&"m1".parse().unwrap(), &spec, &descriptors, Outlets::default()).unwrap();
+    client.boot().unwrap();
+    disk.set_len(1 << 20).unwrap();
+    assert_eq!(client.refresh_disk("root").unwrap(), 1 << 20);
+    assert_eq!(refused(client.refresh_disk("other")).code, ErrorCode::DiskUnknown);
+}
+
+#[test]
 fn pause_stops_the_guest_and_resume_lets_it_go_on() {
     if !has_kvm() {
         return;

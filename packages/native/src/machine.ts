@@ -168,6 +168,14 @@ export class Machine implements AsyncDisposable {
   }
 
   /**
+   * Looks how large the disk with this id is now, after its file or device was made larger, and tells the guest. Resolves to its
+   * size in bytes. Rejects with `disk.unknown`, or with `disk.shrunk` when it has become smaller.
+   */
+  async refreshDisk(id: string): Promise<number> {
+    return settled(() => this.#native.refreshDisk(requireText(id, '$.id')));
+  }
+
+  /**
    * The events since this object was made (of these the newest 256), then those that come. Ends after `worker-exited`
    * (in-process: `stopped`), after `close`, and quietly when the signal aborts. A reader that does not keep up gets
    * one event `lost` in place of those it missed.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 
-import { type Isolation, listWorkers, Machine, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
+import { type Isolation, listWorkers, Machine, type MachineSpec, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
 import { packageEntry } from './support/host.js';
 import { benchForEach, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
@@ -53,6 +53,18 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
       const metrics = await machine.metrics();
       expect(Object.keys(metrics)).not.to.be.empty;
       for (const [name, value] of Object.entries(metrics)) expect(value, name).to.be.a('number');
+    });
+
+    it('follows a disk that grows', async () => {
+      const path = join(bench.runtimeDirectory, 'disk');
+      writeFileSync(path, Buffer.alloc(4096));
+      const disks: MachineSpec['disks'] = [{ id: 'root', source: { path }, format: 'raw', onNoSpace: 'pause' }];
+      const machine = await bench.boot('idle', { disks });
+      truncateSync(path, 8192);
+      expect(await machine.refreshDisk('root')).to.equal(8192);
+      truncateSync(path, 4096);
+      await rejects(machine.refreshDisk('root'), 'disk.shrunk');
+      await rejects(machine.refreshDisk('other'), 'disk.unknown');
     });
 
     it('starts again when the guest resets it', async () => {

@@ -178,7 +178,7 @@ impl BlockQueue for UringQueue {
         if self.finished.len() >= self.free.len() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        match Transfer::new(request, self.disk.limits()) {
+        match Transfer::new(request, &self.disk, &mut Vec::new()) {
             Err(completion) => {
                 self.finished.push(completion);
                 self.raise_event();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flotilla_control::message::Call;
+use flotilla_control::message::{Call, RefreshDisk};
 use flotilla_control::server::Limits;
 use flotilla_control::{Client, ClientOptions, EventLog, Failure, Server, Service};
 use flotilla_spec::code::ErrorCode;
@@ -32,6 +32,7 @@ impl Service for FakeWorker {
         self.held.lock().unwrap().extend(descriptors);
         match call {
             Call::Metrics => Ok(json!({ "exits": 7 })),
+            Call::RefreshDisk(RefreshDisk { disk }) if disk.as_str() == "root" => Ok(json!(4096)),
             Call::Resume => Err(Failure::new(ErrorCode::MachineState, "Machine is not paused").at("$.state")),
             _ => Ok(Value::Null),
         }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Descriptor chains, checked as a whole before a device touches any of their memory.
 
-use flotilla_device_model::block::Segment;
-use flotilla_memory::{Address, Bytes, GuestAddress, GuestMemory};
+use flotilla_device_model::block::{Segment, Segments};
+use flotilla_memory::{Address, Bytes, GuestAddress, GuestMemory, Window};
 use thiserror::Error;
-use vm_memory::GuestMemoryBackend;
+use vm_memory::bitmap::{AtomicBitmap, WithBitmapSlice};
+use vm_memory::{GuestMemoryBackend, VolatileSlice};
 
 /// Length in bytes of a descriptor (virtio 1.2 §2.7.5).
 const DESCRIPTOR_LEN: u32 = 16;
@@ -77,9 +78,9 @@ pub struct Chain {
     /// Names the chain when it is completed.
     pub head: u16,
     /// Driver to device.
-    pub readable: Vec<Segment>,
+    pub readable: Segments,
     /// Device to driver.
-    pub writable: Vec<Segment>,
+    pub writable: Segments,
     readable_len: u32,
     writable_len: u32,
 }
@@ -100,9 +101,9 @@ impl Chain {
     pub fn read(&self, memory: &GuestMemory, offset: u32, data: &mut [u8]) -> Result<usize, QueueError> {
         let mut rest = data;
         let mut copied = 0;
-        for segment in pieces(&self.readable, offset, rest.len()) {
+        for segment in &pieces(&self.readable, offset, rest.len()) {
             let (now, later) = rest.split_at_mut(usize_from(segment.len).min(rest.len()));
-            memory.read_slice(now, segment.address).map_err(|_| buffer_error(&segment))?;
+            memory.read_slice(now, segment.address).map_err(|_| buffer_error(segment))?;
             copied += now.len();
             rest = later;
         }
@@ -114,9 +115,9 @@ impl Chain {
     pub fn write(&self, memory: &GuestMemory, offset: u32, data: &[u8]) -> Result<usize, QueueError> {
         let mut rest = data;
         let mut copied = 0;
-        for segment in pieces(&self.writable, offset, rest.len()) {
+        for segment in &pieces(&self.writable, offset, rest.len()) {
             let (now, later) = rest.split_at(usize_from(segment.len).min(rest.len()));
-            memory.write_slice(now, segment.address).map_err(|_| buffer_error(&segment))?;
+            memory.write_slice(now, segment.address).map_err(|_| buffer_error(segment))?;
             copied += now.len();
             rest = later;
         }
@@ -125,10 +126,10 @@ impl Chain {
 }
 
 /// The part `offset..offset + len` of a list of segments, as segments. Cut short where the list ends.
-pub fn pieces(segments: &[Segment], offset: u32, len: usize) -> Vec<Segment> {
+pub fn pieces(segments: &[Segment], offset: u32, len: usize) -> Segments {
     let mut skip = offset;
     let mut want = u32::try_from(len).unwrap_or(u32::MAX);
-    let mut found = Vec::new();
+    let mut found = Segments::new();
     for segment in segments {
         if want == 0 {
             break;
@@ -166,24 +167,41 @@ struct Descriptor {
 
 /// A table of descriptors: that of the queue, or an indirect one.
 #[derive(Clone, Copy)]
-struct Table {
+struct Table<'a> {
     base: GuestAddress,
     size: u16,
+    /// The table itself, where it was looked up already.
+    found: Found<'a>,
 }
 
-impl Table {
+#[derive(Clone, Copy)]
+enum Found<'a> {
+    Window(&'a Window),
+    Slice(VolatileSlice<'a, BitmapOf<'a>>),
+    /// It spans regions of memory.
+    Not,
+}
+
+type BitmapOf<'a> = <AtomicBitmap as WithBitmapSlice<'a>>::S;
+
+impl Table<'_> {
     fn read(&self, memory: &GuestMemory, index: u16) -> Result<Descriptor, QueueError> {
         if index >= self.size {
             return Err(QueueError::Index { index, size: self.size });
         }
-        let offset = u64::from(index) * u64::from(DESCRIPTOR_LEN);
-        let fault = QueueError::Ring { address: self.base.raw_value() };
-        let address = self.base.checked_add(offset).ok_or(fault)?;
-        let raw: u128 = memory.read_obj(address).map_err(|_| fault)?;
-        let raw = u128::from_le(raw).to_le_bytes();
-        let [a0, a1, a2, a3, a4, a5, a6, a7, l0, l1, l2, l3, f0, f1, n0, n1] = raw;
+        let offset = usize::from(index) * usize_from(DESCRIPTOR_LEN);
+        let raw: Option<[u64; 2]> = match self.found {
+            Found::Window(window) => window.read_pair(offset),
+            Found::Slice(slice) => slice.read_obj(offset).ok(),
+            Found::Not => {
+                let address = self.base.checked_add(offset as u64);
+                address.and_then(|address| memory.read_obj(address).ok())
+            }
+        };
+        let [address, rest] = raw.ok_or(QueueError::Ring { address: self.base.raw_value() })?;
+        let [l0, l1, l2, l3, f0, f1, n0, n1] = rest.to_ne_bytes();
         Ok(Descriptor {
-            address: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+            address: u64::from_le(address),
             len: u32::from_le_bytes([l0, l1, l2, l3]),
             flags: u16::from_le_bytes([f0, f1]),
             next: u16::from_le_bytes([n0, n1]),
@@ -195,16 +213,24 @@ impl Table {
 pub(crate) struct Walker<'a> {
     pub(crate) memory: &'a GuestMemory,
     pub(crate) table: u64,
+    /// The table, if it was looked up before.
+    pub(crate) window: Option<&'a Window>,
     pub(crate) size: u16,
     pub(crate) indirect: bool,
 }
 
-impl Walker<'_> {
+impl<'a> Walker<'a> {
     /// Reads and checks the whole chain that begins at `head`.
     pub(crate) fn walk(&self, head: u16) -> Result<Chain, QueueError> {
-        let mut table = Table { base: GuestAddress(self.table), size: self.size };
-        let mut chain =
-            Chain { head, readable: Vec::new(), writable: Vec::new(), readable_len: 0, writable_len: 0 };
+        let found = self.window.map_or(Found::Not, Found::Window);
+        let mut table = Table { base: GuestAddress(self.table), size: self.size, found };
+        let mut chain = Chain {
+            head,
+            readable: Segments::new(),
+            writable: Segments::new(),
+            readable_len: 0,
+            writable_len: 0,
+        };
         let mut index = head;
         let mut nested = false;
         // Each round adds one segment or enters the one indirect table: a loop ends at the limit.
@@ -228,7 +254,7 @@ impl Walker<'_> {
         Err(QueueError::TooLong { size: self.size })
     }
 
-    fn enter(&self, descriptor: &Descriptor) -> Result<Table, QueueError> {
+    fn enter(&self, descriptor: &Descriptor) -> Result<Table<'a>, QueueError> {
         let entries = descriptor.len / DESCRIPTOR_LEN;
         if descriptor.flags & DESC_F_NEXT != 0
             || !descriptor.len.is_multiple_of(DESCRIPTOR_LEN)
@@ -239,10 +265,14 @@ impl Walker<'_> {
         // More entries than the queue may be there, but not be chained.
         let size = u16::try_from(entries).unwrap_or(u16::MAX);
         let base = GuestAddress(descriptor.address);
-        if !GuestMemoryBackend::check_range(self.memory, base, usize_from(descriptor.len)) {
+        let len = usize_from(descriptor.len);
+        if let Ok(slice) = GuestMemoryBackend::get_slice(self.memory, base, len) {
+            return Ok(Table { base, size, found: Found::Slice(slice) });
+        }
+        if !GuestMemoryBackend::check_range(self.memory, base, len) {
             return Err(QueueError::Buffer { address: descriptor.address, len: descriptor.len });
         }
-        Ok(Table { base, size })
+        Ok(Table { base, size, found: Found::Not })
     }
 
     fn take(&self, chain: &mut Chain, descriptor: &Descriptor) -> Result<(), QueueError> {

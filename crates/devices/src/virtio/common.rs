@@ -2,7 +2,7 @@
 //! What every virtio device has, so that none retypes it.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use flotilla_device_model::threads::{DeviceThreads, Unwatched, WatchedThread};
 use virtio_queue::QueueState;
@@ -17,14 +17,14 @@ pub struct VirtioCommon<S: Service> {
     name: String,
     features: u64,
     queue_max_sizes: Vec<u16>,
-    workers: Mutex<Vec<Worker<S>>>,
+    workers: RwLock<Vec<Worker<S>>>,
     threads: Arc<dyn DeviceThreads>,
 }
 
 impl<S: Service> VirtioCommon<S> {
     /// A device that is not active. Sizes are powers of two up to 32768.
     pub fn new(name: impl Into<String>, features: u64, queue_max_sizes: Vec<u16>) -> Self {
-        let workers = Mutex::new(Vec::new());
+        let workers = RwLock::new(Vec::new());
         Self { name: name.into(), features, queue_max_sizes, workers, threads: Arc::new(Unwatched) }
     }
 
@@ -52,7 +52,7 @@ impl<S: Service> VirtioCommon<S> {
     pub fn start(&self, thread: &str, service: S, sources: Sources<'_>) -> io::Result<()> {
         let watched = WatchedThread { device: self.name.clone(), threads: Arc::clone(&self.threads) };
         let worker = Worker::start(thread, service, sources, watched)?;
-        self.workers().push(worker);
+        self.workers.write().unwrap_or_else(PoisonError::into_inner).push(worker);
         Ok(())
     }
 
@@ -61,6 +61,13 @@ impl<S: Service> VirtioCommon<S> {
         for worker in self.workers().iter() {
             worker.with(&mut look);
         }
+    }
+
+    /// Lets the service of `queue` answer its doorbell on the calling thread, that of a vCPU; `false` if nothing was done.
+    pub fn doorbell_of_vcpu(&self, queue: u16) -> bool {
+        let workers = self.workers();
+        let worker = workers.iter().find(|worker| worker.serves(queue));
+        worker.is_some_and(|worker| worker.doorbell_of_vcpu(queue))
     }
 
     /// Pauses every I/O thread.
@@ -75,7 +82,7 @@ impl<S: Service> VirtioCommon<S> {
 
     /// Ends every I/O thread and hands back their services. Idempotent.
     pub fn deactivate(&self) -> Vec<S> {
-        let workers = std::mem::take(&mut *self.workers());
+        let workers = std::mem::take(&mut *self.workers.write().unwrap_or_else(PoisonError::into_inner));
         workers.into_iter().filter_map(Worker::stop).collect()
     }
 
@@ -92,7 +99,7 @@ impl<S: Service> VirtioCommon<S> {
         queues
     }
 
-    fn workers(&self) -> MutexGuard<'_, Vec<Worker<S>>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn workers(&self) -> RwLockReadGuard<'_, Vec<Worker<S>>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

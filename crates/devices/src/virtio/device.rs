@@ -25,6 +25,14 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// Takes a write of the driver to the configuration space.
+    fn write_config(&self, _offset: u64, _data: &[u8]) {}
+
+    /// Whether a vCPU that rings a doorbell asks [`Service::doorbell_of_vcpu`] first.
+    fn takes_doorbells(&self) -> bool {
+        false
+    }
+
     /// Starts an I/O thread, or several, by [`VirtioCommon::start`].
     fn activate(
         &self,
@@ -57,8 +65,18 @@ pub struct Device<M: Model> {
 }
 
 impl<M: Model> Device<M> {
+    /// What is its own.
+    pub(super) fn model(&self) -> &M {
+        &self.model
+    }
+
     pub(super) fn with(common: VirtioCommon<M::Service>, model: M) -> Self {
         Self { common, model }
+    }
+
+    /// The same, before the device is in use.
+    pub(super) fn model_mut(&mut self) -> &mut M {
+        &mut self.model
     }
 
     /// This device, with its I/O threads watched by `threads`.
@@ -94,6 +112,18 @@ impl<M: Model> VirtioDevice for Device<M> {
         for (place, byte) in data.iter_mut().zip(rest) {
             *place = *byte;
         }
+    }
+
+    fn write_config(&self, offset: u64, data: &[u8]) {
+        self.model.write_config(offset, data);
+    }
+
+    fn takes_doorbells(&self) -> bool {
+        self.model.takes_doorbells()
+    }
+
+    fn doorbell(&self, queue: u16) -> bool {
+        self.model.takes_doorbells() && self.common.doorbell_of_vcpu(queue)
     }
 
     fn activate(&self, activation: Activation) -> Result<(), ActivateError> {

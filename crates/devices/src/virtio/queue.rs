@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use flotilla_device_model::virtio::{ActiveQueue, VirtioInterrupt};
-use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
+use flotilla_memory::{GuestAddress, GuestMemory, Window};
 use virtio_queue::{Queue, QueueState, QueueT};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -42,6 +42,7 @@ const USED_F_NO_NOTIFY: u16 = 1;
 pub struct DeviceQueue {
     index: u16,
     queue: Queue,
+    rings: Rings,
     doorbell: Arc<EventFd>,
     memory: Arc<GuestMemory>,
     interrupt: Arc<dyn VirtioInterrupt>,
@@ -67,9 +68,11 @@ impl DeviceQueue {
         queue.set_event_idx(features & F_EVENT_IDX != 0);
         let in_flight = vec![false; usize::from(queue.size())];
         let completed = Wrapping(queue.next_used());
+        let rings = Rings::new(&queue, &memory);
         Self {
             index,
             queue,
+            rings,
             doorbell,
             memory,
             interrupt,
@@ -167,7 +170,7 @@ impl DeviceQueue {
         if self.broken || self.queue.event_idx_enabled() {
             return Ok(());
         }
-        let result = self.store(self.queue.used_ring(), 0, USED_F_NO_NOTIFY);
+        let result = self.rings.used.store(0, USED_F_NO_NOTIFY);
         self.checked(result)
     }
 
@@ -178,6 +181,11 @@ impl DeviceQueue {
         }
         let result = self.try_enable_notifications();
         self.checked(result)
+    }
+
+    /// Whether the driver has made chains available that were not popped yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.broken && self.available().is_ok_and(|available| available.0 != self.queue.next_avail())
     }
 
     /// Rings the doorbell ourselves, so that the worker comes back after serving others.
@@ -244,14 +252,20 @@ impl DeviceQueue {
         // Pairs with the driver's barrier between filling the ring and moving the index.
         fence(Ordering::Acquire);
         let slot = self.queue.next_avail() % size;
-        let head = self.load(self.queue.avail_ring(), 4 + 2 * u64::from(slot))?;
+        let head = self.rings.available.load(4 + 2 * usize::from(slot))?;
         match self.in_flight.get(usize::from(head)) {
             None => return Err(QueueError::Index { index: head, size }),
             Some(true) => return Err(QueueError::InFlight { head }),
             Some(false) => {}
         }
-        let walker =
-            Walker { memory: &self.memory, table: self.queue.desc_table(), size, indirect: self.indirect };
+        let table = self.rings.descriptors.window.as_ref();
+        let walker = Walker {
+            memory: &self.memory,
+            table: self.queue.desc_table(),
+            window: table,
+            size,
+            indirect: self.indirect,
+        };
         let chain = walker.walk(head)?;
         self.set_in_flight(head, true);
         self.queue.set_next_avail(self.queue.next_avail().wrapping_add(1));
@@ -262,12 +276,8 @@ impl DeviceQueue {
         if self.in_flight.get(usize::from(head)) != Some(&true) {
             return Err(QueueError::InFlight { head });
         }
-        let slot = u64::from(self.completed.0 % self.queue.size());
-        let element = u64::from(head) | u64::from(written) << 32;
-        let address = ring_address(self.queue.used_ring(), 4 + 8 * slot)?;
-        self.memory
-            .write_obj(element.to_le(), address)
-            .map_err(|_| QueueError::Ring { address: address.0 })?;
+        let slot = usize::from(self.completed.0 % self.queue.size());
+        self.rings.used.write_element(4 + 8 * slot, head, written)?;
         self.set_in_flight(head, false);
         self.completed += 1;
         Ok(())
@@ -276,7 +286,7 @@ impl DeviceQueue {
     fn try_publish(&mut self) -> Result<bool, QueueError> {
         // The elements must be visible before the index that announces them.
         fence(Ordering::Release);
-        self.store(self.queue.used_ring(), 2, self.completed.0)?;
+        self.rings.used.store(2, self.completed.0)?;
         self.queue.set_next_used(self.completed.0);
         // The index must be visible before we look whether the driver wants an interrupt.
         fence(Ordering::SeqCst);
@@ -287,20 +297,20 @@ impl DeviceQueue {
         let new = self.completed;
         let old = self.announced.replace(new);
         if !self.queue.event_idx_enabled() {
-            let flags = self.load(self.queue.avail_ring(), 0)?;
+            let flags = self.rings.available.load(0)?;
             return Ok(flags & AVAIL_F_NO_INTERRUPT == 0);
         }
-        let offset = 4 + 2 * u64::from(self.queue.size());
-        let used_event = Wrapping(self.load(self.queue.avail_ring(), offset)?);
+        let offset = 4 + 2 * usize::from(self.queue.size());
+        let used_event = Wrapping(self.rings.available.load(offset)?);
         Ok(old.is_none_or(|old| new - used_event - Wrapping(1) < new - old))
     }
 
     fn try_enable_notifications(&mut self) -> Result<bool, QueueError> {
         if self.queue.event_idx_enabled() {
-            let offset = 4 + 8 * u64::from(self.queue.size());
-            self.store(self.queue.used_ring(), offset, self.queue.next_avail())?;
+            let offset = 4 + 8 * usize::from(self.queue.size());
+            self.rings.used.store(offset, self.queue.next_avail())?;
         } else {
-            self.store(self.queue.used_ring(), 0, 0)?;
+            self.rings.used.store(0, 0)?;
         }
         // Our wish must be visible before we look again: else a chain could come in between, unseen.
         fence(Ordering::SeqCst);
@@ -308,7 +318,7 @@ impl DeviceQueue {
     }
 
     fn available(&self) -> Result<Wrapping<u16>, QueueError> {
-        self.load(self.queue.avail_ring(), 2).map(Wrapping)
+        self.rings.available.load(2).map(Wrapping)
     }
 
     fn set_in_flight(&mut self, head: u16, value: bool) {
@@ -321,20 +331,52 @@ impl DeviceQueue {
             };
         }
     }
+}
 
-    fn load(&self, ring: u64, offset: u64) -> Result<u16, QueueError> {
-        let address = ring_address(ring, offset)?;
-        let value = self.memory.load::<u16>(address, Ordering::Acquire);
-        value.map(u16::from_le).map_err(|_| QueueError::Ring { address: address.0 })
-    }
+/// The three parts of a queue, each looked up once.
+struct Rings {
+    descriptors: Ring,
+    available: Ring,
+    used: Ring,
+}
 
-    fn store(&self, ring: u64, offset: u64, value: u16) -> Result<(), QueueError> {
-        let address = ring_address(ring, offset)?;
-        let stored = self.memory.store(value.to_le(), address, Ordering::Release);
-        stored.map_err(|_| QueueError::Ring { address: address.0 })
+impl Rings {
+    fn new(queue: &Queue, memory: &Arc<GuestMemory>) -> Self {
+        let entries = usize::from(queue.size());
+        let ring = |address, len| Ring { address, window: Window::new(memory, GuestAddress(address), len) };
+        Self {
+            descriptors: ring(queue.desc_table(), 16 * entries),
+            available: ring(queue.avail_ring(), 6 + 2 * entries),
+            used: ring(queue.used_ring(), 6 + 8 * entries),
+        }
     }
 }
 
-fn ring_address(ring: u64, offset: u64) -> Result<GuestAddress, QueueError> {
-    ring.checked_add(offset).map(GuestAddress).ok_or(QueueError::Ring { address: ring })
+struct Ring {
+    address: u64,
+    /// `None` for one that is not in RAM.
+    window: Option<Window>,
+}
+
+impl Ring {
+    fn load(&self, offset: usize) -> Result<u16, QueueError> {
+        let value = self.window.as_ref().and_then(|window| window.load_u16(offset));
+        value.map(u16::from_le).ok_or_else(|| self.fault(offset))
+    }
+
+    fn store(&self, offset: usize, value: u16) -> Result<(), QueueError> {
+        let stored = self.window.as_ref().and_then(|window| window.store_u16(offset, value.to_le()));
+        stored.ok_or_else(|| self.fault(offset))
+    }
+
+    /// Writes an element of the used ring.
+    fn write_element(&self, offset: usize, head: u16, written: u32) -> Result<(), QueueError> {
+        let pair = [u32::from(head).to_le(), written.to_le()];
+        let stored = self.window.as_ref().and_then(|window| window.write_pair(offset, pair));
+        stored.ok_or_else(|| self.fault(offset))
+    }
+
+    fn fault(&self, offset: usize) -> QueueError {
+        QueueError::Ring { address: self.address.saturating_add(offset as u64) }
+    }
 }

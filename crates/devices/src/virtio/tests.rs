@@ -169,7 +169,7 @@ fn copies_across_segments_from_any_offset() {
             Segment { address: GuestAddress(0x9100), len: 1 }
         ]
     );
-    assert_eq!((piece(6, 1), piece(0, 0)), (vec![], vec![]));
+    assert!(piece(6, 1).is_empty() && piece(0, 0).is_empty());
 }
 
 #[test]

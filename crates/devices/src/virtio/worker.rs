@@ -16,6 +16,7 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -32,10 +33,19 @@ const CONTROL: u64 = u64::MAX;
 const DOORBELLS: u64 = 1 << 32;
 
 /// The work of an I/O thread: what a device does when something happens. All calls come from the thread, except
-/// `queues`, which comes while it is paused.
+/// `queues`, which comes while it is paused, and `doorbell_of_vcpu`. No two run at the same time.
 pub trait Service: Send + 'static {
     /// The driver rang the doorbell of `queue`, or it may have done so unseen.
     fn doorbell(&mut self, queue: u16, watches: &Watches);
+
+    /// The driver rang the doorbell of `queue`, and its vCPU waits outside the guest until this returns. `false`: nothing
+    /// was done, the thread shall do it.
+    fn doorbell_of_vcpu(&mut self, _queue: u16) -> bool {
+        false
+    }
+
+    /// It goes on after a pause. Doorbells that were rung meanwhile come next.
+    fn resumed(&mut self) {}
 
     /// The back-end descriptor with this token is ready. It is reported again until it is no longer ready or its
     /// watch is disabled.
@@ -125,6 +135,8 @@ struct Control {
     phases: Mutex<(Phase, Phase)>,
     changed: Condvar,
     event: EventFd,
+    /// Whether vCPUs may call the service themselves.
+    serving: AtomicBool,
 }
 
 impl Control {
@@ -172,6 +184,7 @@ impl Drop for Farewell {
 pub struct Worker<S: Service> {
     control: Arc<Control>,
     service: Arc<Mutex<S>>,
+    queues: Vec<u16>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -188,6 +201,7 @@ impl<S: Service> Worker<S> {
             phases: Mutex::new((Phase::Serving, Phase::Serving)),
             changed: Condvar::new(),
             event: EventFd::new(EFD_NONBLOCK)?,
+            serving: AtomicBool::new(true),
         });
         let mut watches = Watches { epoll: Epoll::new()?, descriptors: Vec::new() };
         let event = EpollEvent::new(EventSet::IN, CONTROL);
@@ -200,6 +214,7 @@ impl<S: Service> Worker<S> {
             watches.add(*token, descriptor.try_clone_to_owned()?)?;
         }
         let service = Arc::new(Mutex::new(service));
+        let queues = sources.doorbells.iter().map(|(queue, _)| *queue).collect();
         let state = Loop {
             control: Arc::clone(&control),
             service: Arc::clone(&service),
@@ -213,7 +228,7 @@ impl<S: Service> Worker<S> {
             supervised.run(|| state.run());
         };
         let thread = named(name).spawn(run)?;
-        Ok(Self { control, service, thread: Some(thread) })
+        Ok(Self { control, service, queues, thread: Some(thread) })
     }
 
     /// Returns when everything in flight has ended and nothing new starts.
@@ -224,6 +239,21 @@ impl<S: Service> Worker<S> {
     /// Goes on; every queue is served at once.
     pub fn resume(&self) {
         self.control.request(Phase::Serving);
+    }
+
+    /// Whether it serves this queue.
+    pub fn serves(&self, queue: u16) -> bool {
+        self.queues.contains(&queue)
+    }
+
+    /// Lets the service answer a doorbell on the calling thread, that of a vCPU. `false`: nothing was done, because the
+    /// thread is at work, is to pause, or shall do it.
+    pub fn doorbell_of_vcpu(&self, queue: u16) -> bool {
+        let Ok(mut service) = self.service.try_lock() else { return false };
+        // A pause clears the flag before it takes the service to drain it. A deadline that came up is for the thread.
+        self.control.serving.load(Ordering::SeqCst)
+            && service.doorbell_of_vcpu(queue)
+            && service.deadline().is_none()
     }
 
     /// Looks at the service between two of its calls. Blocks while one runs.
@@ -290,6 +320,7 @@ impl<S: Service> Loop<S> {
         if wanted == Phase::Serving {
             return true;
         }
+        self.control.serving.store(false, Ordering::SeqCst);
         self.service().drain();
         if wanted == Phase::Stopped {
             return false;
@@ -299,6 +330,8 @@ impl<S: Service> Loop<S> {
             return false;
         }
         self.control.acknowledge(Phase::Serving);
+        self.control.serving.store(true, Ordering::SeqCst);
+        self.service().resumed();
         self.serve_all();
         true
     }

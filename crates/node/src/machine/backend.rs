@@ -34,6 +34,8 @@ pub trait Backend: Send + Sync {
     fn info(&self) -> Result<Value, Failure>;
     /// Counters by name.
     fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure>;
+    /// Looks how large the disk of this id is now, and tells the guest. The size in bytes.
+    fn refresh_disk(&self, disk: &str) -> Result<u64, Failure>;
     /// Ends the machine and what runs it; the run directory stays. Idempotent.
     fn end(&self) -> Result<(), Failure>;
     /// As [`Backend::end`], and removes the run directory. Idempotent.

@@ -140,6 +140,11 @@ impl Backend for LocalMachine {
         Ok(self.machine.metrics())
     }
 
+    fn refresh_disk(&self, disk: &str) -> Result<u64, Failure> {
+        self.refuse_closed()?;
+        self.machine.refresh_disk(disk).map_err(|error| machine_failure(&error))
+    }
+
     fn end(&self) -> Result<(), Failure> {
         let stopped = self.machine.stop();
         if let Some(console) = self.console.lock().unwrap_or_else(PoisonError::into_inner).take() {

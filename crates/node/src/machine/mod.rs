@@ -136,6 +136,12 @@ impl NativeMachine {
         self.on_pool(env, |backend| backend.metrics(), in_numbers)
     }
 
+    /// Looks how large a disk is now and tells the guest. The size in bytes.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
+    pub fn refresh_disk<'env>(&self, env: &'env Env, disk: String) -> napi::Result<PromiseRaw<'env, f64>> {
+        self.on_pool(env, move |backend| backend.refresh_disk(&disk), in_number)
+    }
+
     fn perform<'env>(&self, env: &'env Env, verb: Verb) -> napi::Result<PromiseRaw<'env, ()>> {
         self.on_pool(env, move |backend| backend.perform(verb), |()| ())
     }
@@ -152,6 +158,10 @@ impl NativeMachine {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a counter beyond 2^53 may lose its last digits")]
+fn in_number(value: u64) -> f64 {
+    value as f64
+}
+
 fn in_numbers(metrics: BTreeMap<String, u64>) -> BTreeMap<String, f64> {
-    metrics.into_iter().map(|(name, value)| (name, value as f64)).collect()
+    metrics.into_iter().map(|(name, value)| (name, in_number(value))).collect()
 }

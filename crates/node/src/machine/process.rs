@@ -225,6 +225,10 @@ impl Backend for WorkerMachine {
         self.client()?.metrics().map_err(ClientError::into_failure)
     }
 
+    fn refresh_disk(&self, disk: &str) -> Result<u64, Failure> {
+        self.client()?.refresh_disk(disk).map_err(ClientError::into_failure)
+    }
+
     fn end(&self) -> Result<(), Failure> {
         // Held throughout: a second call waits, and finds nothing left to do.
         let mut held = self.held();

@@ -51,6 +51,9 @@ const TYPE_MASK: u64 = 0xff00;
 /// What devices and the standard library ask of other descriptors: `TUNSETOFFLOAD` and `FIONBIO`.
 const OTHER_REQUESTS: &[u64] = &[0x4004_54d0, 0x5421];
 
+/// `BLKDISCARD`, `BLKZEROOUT` and `BLKGETSIZE64`.
+const DISK_REQUESTS: &[u64] = &[0x1277, 0x127f, 0x8008_1272];
+
 /// `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL`, `F_DUPFD_CLOEXEC`, and `F_OFD_SETLK` for the lock of a disk. None that
 /// names a process to be signalled (`F_SETOWN`), here or among the requests of ioctl(2).
 const DESCRIPTOR_COMMANDS: &[u64] = &[1, 2, 3, 4, 1030, 37];
@@ -88,9 +91,14 @@ pub(super) const IO: &[Allowed] = &[
     any(libc::SYS_shutdown),
     any(libc::SYS_fdatasync),
     any(libc::SYS_fsync),
+    // Giving space of a disk back, writing zeroes to it: of a file, and requests of a device, whose size is looked up too.
+    any(libc::SYS_fallocate),
+    values(libc::SYS_ioctl, 1, DISK_REQUESTS),
     any(libc::SYS_io_uring_enter),
     any(libc::SYS_close),
     values(libc::SYS_fcntl, 1, DESCRIPTOR_COMMANDS),
+    // The scheduling policy of the thread itself: all that it may choose without privileges is to be less urgent.
+    values(libc::SYS_sched_setscheduler, 0, MYSELF),
     // Waiting.
     any(libc::SYS_epoll_wait),
     any(libc::SYS_epoll_pwait),

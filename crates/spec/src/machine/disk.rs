@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::FileSource;
 use crate::id::DiskId;
+use crate::{FileSource, MAX_DISK_QUEUES};
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -27,6 +27,29 @@ pub struct DiskSpec {
     #[ts(optional)]
     #[schemars(regex(pattern = r"^[!-~]{1,20}$"))]
     pub serial: Option<String>,
+    /// Queues that the guest can use at the same time, 1 to 16; each is served by a thread of its own. Default: one for
+    /// each vCPU, at most 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    #[schemars(range(min = 1, max = MAX_DISK_QUEUES))]
+    pub queues: Option<u16>,
+    /// What becomes of the guest's writes before it asks for durability. Default: writeback.
+    #[serde(default)]
+    #[ts(as = "Option<DiskCache>", optional)]
+    pub cache: DiskCache,
+    /// How the host reads and writes. Default: auto.
+    #[serde(default)]
+    #[ts(as = "Option<DiskEngine>", optional)]
+    pub engine: DiskEngine,
+    /// Bytes of a block as the guest sees it: 512 or 4096. Default: 512, or what direct I/O demands with cache none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    #[schemars(extend("enum" = [512, 4096, null]))]
+    pub block_size: Option<u32>,
+    /// What follows when the host has no space for what the guest writes. Default: report.
+    #[serde(default)]
+    #[ts(as = "Option<SpacePolicy>", optional)]
+    pub on_no_space: SpacePolicy,
 }
 
 /// How the content of a disk is stored.
@@ -35,4 +58,41 @@ pub struct DiskSpec {
 pub enum DiskFormat {
     /// Byte for byte.
     Raw,
+}
+
+/// What becomes of the guest's writes before it asks for durability.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskCache {
+    /// They pass the host's page cache by (direct I/O), and are durable after the guest's next flush.
+    None,
+    /// They are in the host's page cache, and are durable after the guest's next flush.
+    #[default]
+    Writeback,
+    /// Each is durable when it ends. The guest may choose writeback instead.
+    Writethrough,
+}
+
+/// What follows when the host has no space for what a guest writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpacePolicy {
+    /// The guest is told that the write failed; most turn the file system read-only.
+    #[default]
+    Report,
+    /// The machine is paused, and the guest hears nothing. The write is tried again when the machine is resumed.
+    Pause,
+}
+
+/// How the host reads and writes a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskEngine {
+    /// System calls for files in memory (tmpfs), elsewhere `io_uring` where the host allows it.
+    #[default]
+    Auto,
+    /// `io_uring`; an error where the host refuses it.
+    IoUring,
+    /// System calls.
+    Direct,
 }

@@ -9,6 +9,10 @@ use crate::code::ErrorCode;
 
 /// The longest disk serial in bytes (virtio 1.2 §5.2.6, `VIRTIO_BLK_T_GET_ID`).
 pub const MAX_SERIAL: usize = 20;
+/// The most queues of a disk.
+pub const MAX_DISK_QUEUES: u16 = 16;
+/// What a block may have in bytes.
+pub(super) const BLOCK_SIZES: [u32; 2] = [512, 4096];
 /// The most disks of a machine.
 pub const MAX_DISKS: usize = 16;
 
@@ -23,6 +27,14 @@ pub(super) fn check_disks(faults: &mut Faults, disks: &[DiskSpec]) {
         let path = format!("$.disks[{index}]");
         check_id(faults, &path, disk.id.as_str(), &mut ids);
         check_file(faults, &format!("{path}.source"), &disk.source);
+        if disk.queues.is_some_and(|queues| !(1..=MAX_DISK_QUEUES).contains(&queues)) {
+            let message = format!("Number of queues is not 1 to {MAX_DISK_QUEUES}");
+            faults.add(ErrorCode::SpecDiskQueuesInvalid, format!("{path}.queues"), message);
+        }
+        if disk.block_size.is_some_and(|size| !BLOCK_SIZES.contains(&size)) {
+            let message = "Block size is neither 512 nor 4096";
+            faults.add(ErrorCode::SpecBlockSizeInvalid, format!("{path}.blockSize"), message);
+        }
         if let Some(serial) = &disk.serial {
             check_serial(faults, &format!("{path}.serial"), serial, &mut serials);
         }

@@ -26,7 +26,7 @@ pub(super) const COMMAND: u8 = 0x04;
 pub(super) const BAR0: u8 = 0x10;
 pub(super) const MSIX_CONTROL: u8 = 0x42;
 pub(crate) const NOTIFY: u32 = 0x6000;
-pub(super) const DEVICE_CONFIG: u32 = 0x4000;
+pub(crate) const DEVICE_CONFIG: u32 = 0x4000;
 pub(super) const TABLE: u32 = 0x8000;
 pub(super) const PENDING: u32 = 0x4_8000;
 

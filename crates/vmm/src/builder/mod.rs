@@ -38,6 +38,7 @@ use crate::vcpu::exits::{ExitCounters, Routes};
 use crate::vcpu::thread::VcpuHandle;
 
 use legacy::Legacy;
+use virtio::VirtioDevices;
 
 /// CPUID leaf whose EAX bits 0 to 7 are the number of physical address bits.
 const CPUID_ADDRESS_SIZES: u32 = 0x8000_0008;
@@ -88,10 +89,10 @@ pub fn build(
         threads: Arc::new(IoThreads { hook: options.on_thread_start.clone(), inbox: Arc::clone(inbox) }),
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
-    let devices = virtio::devices(spec, disks, taps, sockets, &frame.threads)?;
+    let VirtioDevices { all, disks } = virtio::devices(spec, disks, taps, sockets, &frame.threads, inbox)?;
     match spec.profile {
-        Profile::Standard => pci::add(&mut frame, devices, legacy.reset_control)?,
-        Profile::Micro => mmio::add(&mut frame, devices, legacy.reset_control)?,
+        Profile::Standard => pci::add(&mut frame, all, legacy.reset_control)?,
+        Profile::Micro => mmio::add(&mut frame, all, legacy.reset_control)?,
     }
     let Frame { ports, mmio, devices, .. } = frame;
     let routes = Arc::new(Routes { ports, memory: mmio, counters: ExitCounters::default() });
@@ -103,6 +104,7 @@ pub fn build(
     Ok(Parts {
         vcpus,
         devices,
+        disks,
         routes,
         vm,
         memory,

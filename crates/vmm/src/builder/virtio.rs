@@ -8,23 +8,35 @@ use std::hash::{BuildHasher, Hasher};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use flotilla_device_model::block::{BlockBackend, SpaceAlarm};
 use flotilla_device_model::threads::DeviceThreads;
 use flotilla_device_model::virtio::VirtioDevice;
-use flotilla_devices::virtio::block::device::Block;
+use flotilla_devices::virtio::block::device::{Block, BlockOptions, MAX_QUEUES};
 use flotilla_devices::virtio::net::device::Net;
 use flotilla_devices::virtio::rng::device::Rng;
 use flotilla_devices::virtio::rng::source::HostEntropy;
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::{DiskSpec, InterfaceSpec, MacAddress, ValidSpec, Violation};
+use flotilla_spec::{DiskCache, DiskSpec, InterfaceSpec, MacAddress, SpacePolicy, ValidSpec, Violation};
 
 use super::vsock;
 use crate::error::BuildError;
+use crate::inbox::Inbox;
+use crate::parts::DISK_PREFIX;
 use crate::resources::{disk_backend, tap_backend};
 use crate::sockets::HostSockets;
 
 /// How many there are.
 pub fn count(spec: &ValidSpec) -> usize {
     usize::from(spec.rng) + spec.disks.len() + spec.interfaces.len()
+}
+
+/// The devices of a machine.
+#[derive(Default)]
+pub struct VirtioDevices {
+    /// All of them.
+    pub all: Vec<Arc<dyn VirtioDevice>>,
+    /// The disks among them.
+    pub disks: Vec<Arc<Block>>,
 }
 
 /// Builds all of them.
@@ -34,31 +46,58 @@ pub fn devices(
     taps: Vec<OwnedFd>,
     sockets: Option<HostSockets>,
     threads: &Arc<dyn DeviceThreads>,
-) -> Result<Vec<Arc<dyn VirtioDevice>>, BuildError> {
-    let mut devices: Vec<Arc<dyn VirtioDevice>> = Vec::new();
+    inbox: &Arc<Inbox>,
+) -> Result<VirtioDevices, BuildError> {
+    let mut devices = VirtioDevices::default();
     if spec.rng {
         let rng = Rng::new("rng0", Arc::new(HostEntropy));
-        devices.push(Arc::new(rng.watched_by(Arc::clone(threads))));
+        devices.all.push(Arc::new(rng.watched_by(Arc::clone(threads))));
     }
     for (index, (disk, file)) in spec.disks.iter().zip(disks).enumerate() {
-        let block = disk_device(disk, file, &format!("$.disks[{index}].source"))?;
-        devices.push(Arc::new(block.watched_by(Arc::clone(threads))));
+        let block = disk_device(disk, spec.cpus, file, &format!("$.disks[{index}]"))?;
+        let block = match disk.on_no_space {
+            SpacePolicy::Report => block,
+            SpacePolicy::Pause => block.waiting_for_space(Arc::clone(inbox) as Arc<dyn SpaceAlarm>),
+        };
+        let block = Arc::new(block.watched_by(Arc::clone(threads)));
+        devices.all.push(block.clone());
+        devices.disks.push(block);
     }
     for (index, (interface, tap)) in spec.interfaces.iter().zip(taps).enumerate() {
         let net = interface_device(interface, tap, &format!("$.interfaces[{index}]"))?;
-        devices.push(Arc::new(net.watched_by(Arc::clone(threads))));
+        devices.all.push(Arc::new(net.watched_by(Arc::clone(threads))));
     }
     if let Some((vsock, sockets)) = spec.vsock.as_ref().zip(sockets) {
-        devices.push(Arc::new(vsock::device(vsock, sockets).watched_by(Arc::clone(threads))));
+        devices.all.push(Arc::new(vsock::device(vsock, sockets).watched_by(Arc::clone(threads))));
     }
     Ok(devices)
 }
 
-fn disk_device(spec: &DiskSpec, file: File, field: &str) -> Result<Block, BuildError> {
-    let backend = disk_backend(file, spec.read_only, field).map_err(BuildError::Resource)?;
-    let serial = spec.serial.as_deref().unwrap_or(spec.id.as_str());
-    let block = Block::new(format!("disk:{}", spec.id), Arc::new(backend), serial);
+fn disk_device(spec: &DiskSpec, cpus: u32, file: File, field: &str) -> Result<Block, BuildError> {
+    let backend = disk_backend(file, spec, &format!("{field}.source")).map_err(BuildError::Resource)?;
+    let block_size = spec.block_size.unwrap_or_else(|| backend.block_size());
+    check_blocks(&backend, block_size, field).map_err(BuildError::Resource)?;
+    let options = BlockOptions {
+        serial: spec.serial.clone().unwrap_or_else(|| spec.id.as_str().to_owned()),
+        queues: spec.queues.unwrap_or_else(|| u16::try_from(cpus).unwrap_or(MAX_QUEUES).min(MAX_QUEUES)),
+        block_size,
+        write_cache: spec.cache != DiskCache::Writethrough,
+    };
+    let block = Block::new(format!("{DISK_PREFIX}{}", spec.id), Arc::new(backend), options);
     block.map_err(|source| BuildError::Host { step: "open a queue on a disk", source })
+}
+
+fn check_blocks(backend: &dyn BlockBackend, block_size: u32, field: &str) -> Result<(), Violation> {
+    let (least, size) = (backend.block_size(), backend.size());
+    if block_size < least {
+        let message = format!("Direct I/O to this disk takes blocks of {least} bytes and no smaller ones");
+        return Err(Violation::new(ErrorCode::DiskBlockSize, format!("{field}.blockSize"), message));
+    }
+    if !size.is_multiple_of(block_size.into()) {
+        let message = format!("Disk has {size} bytes, which is not a multiple of its blocks of {block_size}");
+        return Err(Violation::new(ErrorCode::DiskBlockSize, format!("{field}.blockSize"), message));
+    }
+    Ok(())
 }
 
 fn interface_device(spec: &InterfaceSpec, tap: OwnedFd, field: &str) -> Result<Net, BuildError> {

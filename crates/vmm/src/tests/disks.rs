@@ -2,12 +2,17 @@
 //! Whole machines with a disk, on which their guest works as a driver should.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use flotilla_memory::{Bytes, GuestAddress};
-use flotilla_spec::report::ExitReason;
-use flotilla_test_guests::disk::{mark_of, write_and_read};
+use flotilla_spec::SpacePolicy;
+use flotilla_spec::code::ErrorCode;
+use flotilla_spec::report::{ExitReason, MachineEvent, MachineState};
+use flotilla_test_guests::Script;
+use flotilla_test_guests::disk::{mark_of, write_and_read, write_what_has_grown};
 use tempfile::TempDir;
 
 use super::snapshots::transplant;
@@ -31,9 +36,16 @@ fn image(directory: &TempDir) -> PathBuf {
 fn machine(path: &Path) -> Fixture {
     let mut script = write_and_read(SECTORS);
     script.wait(GATE, 1);
+    machine_with(&script, path, SpacePolicy::Report)
+}
+
+fn machine_with(script: &Script, path: &Path, policy: SpacePolicy) -> Fixture {
     let (mut spec, directory) = spec_with(&script.image());
-    let disk = serde_json::json!([{ "id": "d", "source": { "path": path }, "format": "raw" }]);
+    // The engine is named because a file in memory, as /tmp may be, is served by the vCPU else.
+    let disk =
+        serde_json::json!([{ "id": "d", "source": { "path": path }, "format": "raw", "engine": "direct" }]);
     spec.disks = serde_json::from_value(disk).unwrap();
+    spec.disks[0].on_no_space = policy;
     // So that the disk has the first slot.
     spec.rng = false;
     Fixture::of(spec, directory)
@@ -111,4 +123,94 @@ fn a_guest_goes_on_with_its_disk_from_machine_to_machine() {
     assert_eq!(marks(&path), (0..SECTORS).map(mark_of).collect::<Vec<_>>());
     let metrics = fixture.machine.metrics();
     assert_eq!((metrics["disk:d.pci_doorbell_exits"], metrics["disk:d.pci_doorbell_failures"]), (0, 0));
+}
+
+/// A small file system in memory, gone with this value.
+struct Mount(TempDir);
+
+impl Mount {
+    /// `None`, said aloud, where this process may not mount.
+    fn new(options: &str) -> Option<Self> {
+        let mount = Self(TempDir::new().unwrap());
+        if mount.call(options) {
+            return Some(mount);
+        }
+        assert!(std::env::var_os("REQUIRE_KVM").is_none(), "REQUIRE_KVM is set and nothing can be mounted");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: this process may not mount a file system");
+        None
+    }
+
+    fn call(&self, options: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path());
+        mount.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_machine_whose_disk_has_no_space_waits_for_its_owner() {
+    if !kvm_is_there() {
+        return;
+    }
+    let Some(mount) = Mount::new("size=64k") else { return };
+    let path = mount.0.path().join("disk");
+    let sparse = fs::File::create(&path).unwrap();
+    sparse.set_len(u64::from(SECTORS) * SECTOR as u64).unwrap();
+    let mut script = write_and_read(SECTORS);
+    script.wait(GATE, 1);
+    let fixture = machine_with(&script, &path, SpacePolicy::Pause);
+    fixture.machine.boot().unwrap();
+    for _ in 0..2 {
+        let full = fixture.event(|event| matches!(event, MachineEvent::DiskFull { .. }));
+        assert_eq!(full, MachineEvent::DiskFull { disk: "d".to_owned() });
+        fixture.event(|event| *event == MachineEvent::State { state: MachineState::Paused });
+        assert_eq!(fixture.machine.save().unwrap_err().code(), ErrorCode::MachineState, "it would be lost");
+        // The second time nothing has changed, so it waits again.
+        fixture.machine.resume().unwrap();
+    }
+    fixture.event(|event| *event == MachineEvent::State { state: MachineState::Paused });
+    assert!(mount.call("remount,size=1m"));
+    fixture.machine.resume().unwrap();
+    open_gate(&fixture);
+    assert_eq!(fixture.wait().reason, ExitReason::PoweredOff);
+    assert_eq!(marks(&path), (0..SECTORS).map(mark_of).collect::<Vec<_>>());
+    let metrics = fixture.machine.metrics();
+    assert_eq!((metrics["disk:d.space_waits"], metrics["disk:d.write_errors"]), (3, 0));
+}
+
+#[test]
+fn a_guest_uses_what_its_disk_has_grown_by() {
+    if !kvm_is_there() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let path = image(&directory);
+    let large = u16::try_from(2 * SECTORS).unwrap();
+    let fixture = machine_with(&write_what_has_grown(large), &path, SpacePolicy::Report);
+    fixture.machine.boot().unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(u64::from(large) * SECTOR as u64).unwrap();
+    assert_eq!(fixture.machine.refresh_disk("d").unwrap(), u64::from(large) * SECTOR as u64);
+    assert_eq!(fixture.wait().reason, ExitReason::PoweredOff);
+    assert_eq!(marks(&path).last(), Some(&mark_of(2 * SECTORS - 1)));
+    assert_eq!(fixture.machine.refresh_disk("d").unwrap_err().code(), ErrorCode::MachineState);
+}
+
+#[test]
+fn a_disk_that_is_not_there_or_has_shrunk_is_refused() {
+    if !kvm_is_there() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let path = image(&directory);
+    let fixture = machine(&path);
+    assert_eq!(fixture.machine.refresh_disk("e").unwrap_err().code(), ErrorCode::DiskUnknown);
+    fs::File::options().write(true).open(&path).unwrap().set_len(512).unwrap();
+    assert_eq!(fixture.machine.refresh_disk("d").unwrap_err().code(), ErrorCode::DiskShrunk);
 }

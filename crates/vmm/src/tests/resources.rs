@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flotilla_net::TapError;
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::{MachineSpec, Violation};
+use flotilla_spec::{DiskSpec, MachineSpec, Violation};
 
 use super::{kvm_is_there, spec_of, valid};
 use crate::Resources;
@@ -96,7 +96,9 @@ fn back_ends_keep_their_codes() {
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(100).unwrap();
     let file = File::options().read(true).write(true).open(image.path()).unwrap();
-    let odd = disk_backend(file, false, "$.disks[0].source").err().unwrap();
+    let disk = serde_json::json!({ "id": "d", "source": { "path": "d" }, "format": "raw" });
+    let disk: DiskSpec = serde_json::from_value(disk).unwrap();
+    let odd = disk_backend(file, &disk, "$.disks[0].source").err().unwrap();
     assert_eq!((odd.code, odd.path.as_str()), (ErrorCode::DiskSize, "$.disks[0].source"));
     let name = || "tap0".to_owned();
     for (error, code) in [

@@ -2,7 +2,7 @@
 //! `--disk`.
 
 use flotilla_spec::id::DiskId;
-use flotilla_spec::{DiskFormat, DiskSpec, FileSource};
+use flotilla_spec::{DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, SpacePolicy};
 
 /// `--disk`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,11 @@ pub struct Disk {
     read_only: bool,
     serial: Option<String>,
     id: Option<String>,
+    queues: Option<u16>,
+    cache: DiskCache,
+    engine: DiskEngine,
+    block_size: Option<u32>,
+    on_no_space: SpacePolicy,
 }
 
 impl Disk {
@@ -22,21 +27,43 @@ impl Disk {
             format: DiskFormat::Raw,
             read_only: self.read_only,
             serial: self.serial,
+            queues: self.queues,
+            cache: self.cache,
+            engine: self.engine,
+            block_size: self.block_size,
+            on_no_space: self.on_no_space,
         }
     }
 }
 
+const OPTIONS: &str = "path, format, readonly, serial, id, queues, cache, engine, blocksize, on-no-space";
+
 pub(super) fn disk(text: &str) -> Result<Disk, String> {
     let (mut path, mut format) = (None, None);
-    let mut disk = Disk { path: String::new(), read_only: false, serial: None, id: None };
+    let mut disk = Disk {
+        path: String::new(),
+        read_only: false,
+        serial: None,
+        id: None,
+        queues: None,
+        cache: DiskCache::default(),
+        engine: DiskEngine::default(),
+        block_size: None,
+        on_no_space: SpacePolicy::default(),
+    };
     for part in text.split(',') {
         match part.split_once('=') {
             Some(("path", value)) => path = Some(value.to_owned()),
             Some(("format", value)) => format = Some(value),
             Some(("serial", value)) => disk.serial = Some(value.to_owned()),
             Some(("id", value)) => disk.id = Some(value.to_owned()),
+            Some(("queues", value)) => disk.queues = Some(number(value, "queues")?),
+            Some(("blocksize", value)) => disk.block_size = Some(number(value, "blocksize")?),
+            Some(("cache", value)) => disk.cache = cache(value)?,
+            Some(("engine", value)) => disk.engine = engine(value)?,
+            Some(("on-no-space", value)) => disk.on_no_space = on_no_space(value)?,
             None if part == "readonly" => disk.read_only = true,
-            _ => return Err(format!("{part:?} is no option of a disk: path, format, readonly, serial, id")),
+            _ => return Err(format!("{part:?} is no option of a disk: {OPTIONS}")),
         }
     }
     disk.path = path.ok_or("path= is missing")?;
@@ -44,5 +71,35 @@ pub(super) fn disk(text: &str) -> Result<Disk, String> {
         Some("raw") => Ok(disk),
         Some(other) => Err(format!("format {other:?} is unknown: raw is the one there is")),
         None => Err("format=raw is missing: the format of a disk is never guessed".to_owned()),
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str, option: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{option}={text:?} is no number that fits"))
+}
+
+fn cache(text: &str) -> Result<DiskCache, String> {
+    match text {
+        "none" => Ok(DiskCache::None),
+        "writeback" => Ok(DiskCache::Writeback),
+        "writethrough" => Ok(DiskCache::Writethrough),
+        other => Err(format!("cache {other:?} is unknown: none, writeback or writethrough")),
+    }
+}
+
+fn on_no_space(text: &str) -> Result<SpacePolicy, String> {
+    match text {
+        "report" => Ok(SpacePolicy::Report),
+        "pause" => Ok(SpacePolicy::Pause),
+        other => Err(format!("on-no-space {other:?} is unknown: report or pause")),
+    }
+}
+
+fn engine(text: &str) -> Result<DiskEngine, String> {
+    match text {
+        "auto" => Ok(DiskEngine::Auto),
+        "io-uring" => Ok(DiskEngine::IoUring),
+        "direct" => Ok(DiskEngine::Direct),
+        other => Err(format!("engine {other:?} is unknown: auto, io-uring or direct")),
     }
 }

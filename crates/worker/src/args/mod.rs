@@ -74,7 +74,8 @@ pub struct RunOptions {
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = memory)]
     pub memory: MemorySize,
     /// A disk; may be repeated. The file or block device is locked against a second machine
-    #[arg(long, value_name = "path=FILE,format=raw[,readonly][,serial=S][,id=ID]", value_parser = disk)]
+    #[arg(long, value_name = "path=FILE,format=raw[,readonly][,serial=S][,id=ID][,queues=N][,cache=none|writeback|writethrough]\
+        [,engine=auto|io-uring|direct][,blocksize=512|4096]", value_parser = disk)]
     pub disk: Vec<Disk>,
     /// A network interface on an existing tap interface; may be repeated
     #[arg(long, value_name = "tap=NAME[,mac=MAC][,id=ID]", value_parser = interface)]
@@ -127,6 +128,7 @@ fn serial(text: &str) -> Result<SerialSpec, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use flotilla_spec::{DiskCache, DiskEngine, SpacePolicy};
 
     use super::*;
 
@@ -159,7 +161,8 @@ mod tests {
     #[test]
     fn flags_are_read() {
         let options = parse(
-            "--kernel k --initrd i --cpus 4 --memory 1G --disk path=d,format=raw,readonly --disk path=e,format=raw,id=x \
+            "--kernel k --initrd i --cpus 4 --memory 1G --disk path=d,format=raw,readonly \
+             --disk path=e,format=raw,id=x,queues=2,cache=none,engine=io-uring,blocksize=4096,on-no-space=pause \
              --net tap=t0,mac=52:54:00:00:00:01 --serial file=log --on-reboot stop --vsock path=v,cid=9",
         )
         .unwrap();
@@ -167,6 +170,13 @@ mod tests {
         let disks: Vec<_> =
             options.disk.into_iter().enumerate().map(|(index, disk)| disk.into_spec(index)).collect();
         assert!(disks[0].read_only && disks[0].id.as_str() == "disk0" && disks[1].id.as_str() == "x");
+        assert_eq!(
+            (disks[0].queues, disks[0].cache, disks[0].engine),
+            (None, DiskCache::Writeback, DiskEngine::Auto)
+        );
+        assert_eq!((disks[1].queues, disks[1].block_size), (Some(2), Some(4096)));
+        assert_eq!((disks[0].on_no_space, disks[1].on_no_space), (SpacePolicy::Report, SpacePolicy::Pause));
+        assert_eq!((disks[1].cache, disks[1].engine), (DiskCache::None, DiskEngine::IoUring));
         assert_eq!(options.net[0].mac.unwrap().octets(), [0x52, 0x54, 0, 0, 0, 1]);
         let vsock = options.vsock.unwrap();
         assert_eq!((vsock.cid, vsock.max_connections), (9, 1023));
@@ -183,6 +193,12 @@ mod tests {
             "--kernel k --disk path=d,format=qcow2",
             "--kernel k --disk format=raw",
             "--kernel k --disk path=d,format=raw,fast",
+            "--kernel k --disk path=d,format=raw,queues=many",
+            "--kernel k --disk path=d,format=raw,queues=65536",
+            "--kernel k --disk path=d,format=raw,cache=unsafe",
+            "--kernel k --disk path=d,format=raw,engine=aio",
+            "--kernel k --disk path=d,format=raw,blocksize=",
+            "--kernel k --disk path=d,format=raw,on-no-space=stop",
             "--kernel k --net mac=52:54:00:00:00:01",
             "--kernel k --net tap=t,mac=no",
             "--kernel k --vsock cid=3",

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
-use flotilla_control::message::{Call, Configure};
+use flotilla_control::message::{Call, Configure, RefreshDisk};
 use flotilla_control::{BlackBox, EventLog, Failure, Service};
 use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_spec::code::ErrorCode;
@@ -113,6 +113,10 @@ impl Worker {
             Call::Configure(configure) => return self.configure(*configure, descriptors),
             Call::Info => return self.info(),
             Call::Metrics => return self.with_machine(|machine| Ok(json!(machine.metrics()))),
+            Call::RefreshDisk(RefreshDisk { disk }) => {
+                let size = self.with_machine(|machine| machine.refresh_disk(disk.as_str()))?;
+                return Ok(json!(size));
+            }
             Call::Boot => self.with_machine(Machine::boot),
             Call::Pause => self.with_machine(Machine::pause),
             Call::Resume => self.with_machine(Machine::resume),

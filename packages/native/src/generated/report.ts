@@ -74,7 +74,11 @@ registers?: CpuReport, } | { "kind": "triple-fault",
 /**
  * The registers of that virtual CPU.
  */
-registers?: CpuReport, } | { "kind": "stopped" } & MachineExit;
+registers?: CpuReport, } | { "kind": "disk-full",
+/**
+ * The id of the disk.
+ */
+disk: string, } | { "kind": "stopped" } & MachineExit;
 
 /**
  * What a worker tells about its machine.

@@ -119,7 +119,28 @@ readOnly?: boolean,
 /**
  * What the guest reads as the serial number, 1 to 20 printable ASCII characters. Default: the id, cut to 20.
  */
-serial?: string, };
+serial?: string,
+/**
+ * Queues that the guest can use at the same time, 1 to 16; each is served by a thread of its own. Default: one for
+ * each vCPU, at most 16.
+ */
+queues?: number,
+/**
+ * What becomes of the guest's writes before it asks for durability. Default: writeback.
+ */
+cache?: DiskCache,
+/**
+ * How the host reads and writes. Default: auto.
+ */
+engine?: DiskEngine,
+/**
+ * Bytes of a block as the guest sees it: 512 or 4096. Default: 512, or what direct I/O demands with cache none.
+ */
+blockSize?: number,
+/**
+ * What follows when the host has no space for what the guest writes. Default: report.
+ */
+onNoSpace?: SpacePolicy, };
 
 /**
  * The id of a disk, unique in its machine. Checked by the validation of the specification.
@@ -130,6 +151,21 @@ export type DiskId = string;
  * How the content of a disk is stored.
  */
 export type DiskFormat = "raw";
+
+/**
+ * What becomes of the guest's writes before it asks for durability.
+ */
+export type DiskCache = "none" | "writeback" | "writethrough";
+
+/**
+ * How the host reads and writes a disk.
+ */
+export type DiskEngine = "auto" | "io-uring" | "direct";
+
+/**
+ * What follows when the host has no space for what a guest writes.
+ */
+export type SpacePolicy = "report" | "pause";
 
 /**
  * A network interface.

@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   'pool.not_found': [404, 'There is no such pool'],
   'pool.full': [507, 'The storage pool is full'],
   'disk.size': [422, 'The length of a disk is not usable'],
+  'disk.unsupported': [422, 'The host cannot serve a disk as asked'],
   'volume.not_found': [404, 'There is no such volume'],
   'volume.locked': [409, 'The volume is in use by another machine'],
   'network.not_found': [404, 'There is no such network'],

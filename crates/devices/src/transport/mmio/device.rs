@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::interrupt::Interrupt;
 use super::metrics::MmioMetrics;
-use super::registers::{CONFIG, PAGE_LEN, Registers, Written, doorbell};
+use super::registers::{CONFIG, PAGE_LEN, QUEUE_NOTIFY, Registers, Written, doorbell};
 use super::state::{KIND, MmioState, VERSION};
 use crate::transport::doorbells::DoorbellSet;
 use crate::transport::negotiation::{DRIVER_OK, StatusChange};
@@ -101,6 +101,10 @@ impl VirtioMmio {
     }
 
     fn write_register(&self, offset: u64, value: u32) {
+        if offset == QUEUE_NOTIFY {
+            // Without a lock: the device may do the driver's work right here.
+            return self.ring(value);
+        }
         let mut transport = self.transport();
         match transport.registers.write(offset, value, &self.interrupt) {
             Written::Taken | Written::Status(StatusChange::Progress) => {}
@@ -118,7 +122,9 @@ impl VirtioMmio {
 
     fn ring(&self, queue: u32) {
         self.metrics.doorbell_exits.increment();
-        if !usize::try_from(queue).is_ok_and(|queue| self.doorbells.ring(queue)) {
+        if !u16::try_from(queue).is_ok_and(|queue| self.device.doorbell(queue))
+            && !usize::try_from(queue).is_ok_and(|queue| self.doorbells.ring(queue))
+        {
             self.metrics.refused_writes.increment();
         }
     }
@@ -137,7 +143,7 @@ impl VirtioMmio {
             })
         });
         match result {
-            Some(Ok(())) => self.doorbells.set_active(true),
+            Some(Ok(())) => self.doorbells.set_active(!self.device.takes_doorbells()),
             Some(Err(error)) => {
                 tracing::warn!(device = self.device.name(), %error, "device cannot start");
                 self.fail_activation();

@@ -15,7 +15,7 @@ use flotilla_testing::interrupts::FakeLine;
 use flotilla_testing::memory::guest_memory;
 
 use super::device::{VirtioMmio, VirtioMmioParts};
-use crate::virtio::block::device::Block;
+use crate::virtio::block::device::{Block, BlockOptions};
 use crate::virtio::rng::device::Rng;
 use crate::virtio::rng::source::EntropySource;
 
@@ -228,7 +228,8 @@ fn a_broken_ring_asks_for_a_reset() {
 fn a_disk_goes_on_in_a_new_device() {
     let content: Vec<u8> = (0..16 * 512_u32).map(|i| (i / 512).to_le_bytes()[0]).collect();
     let disk = || -> Arc<dyn VirtioDevice> {
-        Arc::new(Block::new("disk:d", Arc::new(FakeDisk::new(content.clone(), false)), "s").unwrap())
+        let disk = Arc::new(FakeDisk::new(content.clone(), false));
+        Arc::new(Block::new("disk:d", disk, BlockOptions::default()).unwrap())
     };
     let read_sector = |queue: &mut FakeQueue, sector: u64| {
         queue.memory.write_obj(0_u64, GuestAddress(0x8000)).unwrap();

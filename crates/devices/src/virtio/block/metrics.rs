@@ -21,6 +21,18 @@ pub(super) struct BlockMetrics {
     pub(super) flush_requests: Counter,
     /// Flushes that failed.
     pub(super) flush_errors: Counter,
+    /// Requests to discard that ended, well or not.
+    pub(super) discard_requests: Counter,
+    /// Requests to discard that failed or were refused.
+    pub(super) discard_errors: Counter,
+    /// Requests to write zeroes that ended, well or not.
+    pub(super) zero_requests: Counter,
+    /// Requests to write zeroes that failed or were refused.
+    pub(super) zero_errors: Counter,
+    /// Times that a write had to wait for space on the host.
+    pub(super) space_waits: Counter,
+    /// Doorbells that the ringing vCPU answered itself.
+    pub(super) vcpu_rounds: Counter,
     /// Requests for the serial.
     pub(super) id_requests: Counter,
     /// Requests for the serial with too little room.
@@ -42,6 +54,12 @@ impl BlockMetrics {
             ("write_errors", self.write_errors.get()),
             ("flush_requests", self.flush_requests.get()),
             ("flush_errors", self.flush_errors.get()),
+            ("discard_requests", self.discard_requests.get()),
+            ("discard_errors", self.discard_errors.get()),
+            ("zero_requests", self.zero_requests.get()),
+            ("zero_errors", self.zero_errors.get()),
+            ("space_waits", self.space_waits.get()),
+            ("vcpu_rounds", self.vcpu_rounds.get()),
             ("id_requests", self.id_requests.get()),
             ("id_errors", self.id_errors.get()),
             ("unsupported_requests", self.unsupported_requests.get()),

@@ -10,12 +10,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flotilla_device_model::block::{BlockQueue, Completion, Operation, Request};
 use flotilla_memory::{Bytes, GuestMemory};
 use virtio_queue::QueueState;
 
+use super::config::Facts;
+use super::device::{Alarm, Shared};
 use super::metrics::BlockMetrics;
+use super::pace::Pace;
 use super::request::{Action, Answer, BlockRequest, Geometry, ID_LEN, Kind};
 use crate::virtio::chain::{Chain, QueueError};
 use crate::virtio::queue::DeviceQueue;
@@ -27,18 +31,43 @@ const VIRTIO_BLK_S_UNSUPP: u8 = 2;
 
 /// What is the same for all requests of an activation.
 pub(super) struct Setting {
-    pub(super) geometry: Geometry,
+    pub(super) facts: Facts,
+    /// Whether the content lies in the host's memory.
+    pub(super) in_memory: bool,
     pub(super) serial: [u8; ID_LEN],
-    /// The driver cannot flush, so every write has to be durable when it ends (virtio 1.2 §5.2.6.2).
-    pub(super) write_through: bool,
-    pub(super) metrics: Arc<BlockMetrics>,
+    /// Rung for writes that wait for space on the host; without it they fail.
+    pub(super) alarm: Option<Alarm>,
+    /// Whether the driver can flush. If it cannot, every write has to be durable when it ends (virtio 1.2 §5.2.6.2).
+    pub(super) can_flush: bool,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Setting {
+    fn metrics(&self) -> &BlockMetrics {
+        &self.shared.metrics
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            size: self.shared.size.load(Ordering::Relaxed),
+            read_only: self.facts.read_only,
+            block_size: self.facts.block_size,
+            can_discard: self.facts.can_discard,
+        }
+    }
+
+    fn write_through(&self) -> bool {
+        !self.can_flush || !self.shared.write_cache.load(Ordering::Relaxed)
+    }
 }
 
 /// A request the back-end works on. The back-end's token is the head of its chain.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Pending {
     kind: Kind,
     answer: Answer,
+    /// What to try again if the host has no space for it.
+    again: Option<Box<Operation>>,
     /// The write itself is done, its flush runs.
     flushing: Option<u64>,
 }
@@ -51,12 +80,32 @@ pub struct BlockService {
     /// By head.
     pending: Vec<Option<Pending>>,
     done: Vec<Completion>,
+    /// Requests that wait for space on the host, with their heads; no more than the queue has.
+    held: Vec<(u16, Pending)>,
+    pace: Pace,
+    /// Whether the thread has begun.
+    begun: bool,
+    /// Bytes moved in the present round.
+    moved: u64,
 }
+
+/// Chains after which a round shows the driver what is done: it need not wait for the whole of a long one.
+const SHOW_EVERY: u16 = 64;
 
 impl BlockService {
     pub(super) fn new(queue: DeviceQueue, disk: Box<dyn BlockQueue>, setting: Setting) -> Self {
         let pending = vec![None; usize::from(queue.size())];
-        Self { queue, disk, setting, pending, done: Vec::new() }
+        Self {
+            queue,
+            disk,
+            setting,
+            pending,
+            done: Vec::new(),
+            held: Vec::new(),
+            pace: Pace::default(),
+            begun: false,
+            moved: 0,
+        }
     }
 
     /// Gives the back-end's queue back for the next activation.
@@ -64,38 +113,43 @@ impl BlockService {
         self.disk
     }
 
-    /// Takes all that waits, at most one queue's worth of chains.
-    fn serve(&mut self) -> Result<(), QueueError> {
+    /// Takes all that waits, at most one queue's worth of chains, and returns how many there were.
+    fn serve(&mut self) -> Result<u16, QueueError> {
         let mut taken = 0;
+        self.moved = 0;
         loop {
             self.queue.disable_notifications()?;
             while taken < self.queue.size() {
                 let Some(chain) = self.queue.pop()? else { break };
                 taken += 1;
                 self.start(&chain)?;
+                if taken.is_multiple_of(SHOW_EVERY) {
+                    self.kick();
+                    self.reap()?;
+                }
             }
             self.kick();
             self.reap()?;
             if !self.queue.enable_notifications()? {
-                return Ok(());
+                return Ok(taken);
             }
             if taken >= self.queue.size() {
                 self.queue.reschedule();
-                return Ok(());
+                return Ok(taken);
             }
         }
     }
 
     fn start(&mut self, chain: &Chain) -> Result<(), QueueError> {
         let memory = Arc::clone(self.queue.memory());
-        let Some(request) = BlockRequest::parse(chain, &memory, self.setting.geometry)? else {
+        let Some(request) = BlockRequest::parse(chain, &memory, self.setting.geometry())? else {
             self.queue.mark_broken();
-            self.setting.metrics.broken_queues.increment();
+            self.setting.metrics().broken_queues.increment();
             return Ok(());
         };
         let BlockRequest { action, answer } = request;
         let kind = action.kind();
-        let pending = Pending { kind, answer, flushing: None };
+        let pending = Pending { kind, answer, again: None, flushing: None };
         match action {
             Action::Read { offset, segments } => {
                 self.submit(chain.head, pending, Operation::Read { offset, segments })
@@ -104,19 +158,24 @@ impl BlockService {
                 self.submit(chain.head, pending, Operation::Write { offset, segments })
             }
             Action::Flush => self.submit(chain.head, pending, Operation::Flush),
+            Action::Discard(ranges) => self.submit(chain.head, pending, Operation::Discard(ranges)),
+            Action::WriteZeroes(ranges) => self.submit(chain.head, pending, Operation::WriteZeroes(ranges)),
             Action::GetId => {
                 chain.write(&memory, 0, &self.setting.serial)?;
-                self.answer(chain.head, pending, VIRTIO_BLK_S_OK, ID_LEN as u64)
+                self.answer(chain.head, &pending, VIRTIO_BLK_S_OK, ID_LEN as u64)
             }
             Action::Unsupported(request_type) => {
                 tracing::trace!(request_type, "unknown request");
-                self.answer(chain.head, pending, VIRTIO_BLK_S_UNSUPP, 0)
+                self.answer(chain.head, &pending, VIRTIO_BLK_S_UNSUPP, 0)
             }
-            Action::Refused(_) => self.answer(chain.head, pending, VIRTIO_BLK_S_IOERR, 0),
+            Action::UnknownFlag(_) => self.answer(chain.head, &pending, VIRTIO_BLK_S_UNSUPP, 0),
+            Action::Refused(_) => self.answer(chain.head, &pending, VIRTIO_BLK_S_IOERR, 0),
         }
     }
 
-    fn submit(&mut self, head: u16, pending: Pending, operation: Operation) -> Result<(), QueueError> {
+    fn submit(&mut self, head: u16, mut pending: Pending, operation: Operation) -> Result<(), QueueError> {
+        let takes_space = matches!(operation, Operation::Write { .. } | Operation::WriteZeroes(_));
+        pending.again = (takes_space && self.setting.alarm.is_some()).then(|| Box::new(operation.clone()));
         let memory = Arc::clone(self.queue.memory());
         let request = Request { token: u64::from(head), memory, operation };
         match self.disk.submit(request) {
@@ -128,7 +187,7 @@ impl BlockService {
             }
             Err(error) => {
                 self.report(&error);
-                self.answer(head, pending, VIRTIO_BLK_S_IOERR, 0)
+                self.answer(head, &pending, VIRTIO_BLK_S_IOERR, 0)
             }
         }
     }
@@ -173,23 +232,52 @@ impl BlockService {
             return Ok(false);
         };
         match (completion.result, pending.flushing) {
-            (Ok(moved), None) if pending.kind == Kind::Write && self.setting.write_through => {
+            (Ok(moved), None)
+                if matches!(pending.kind, Kind::Write | Kind::WriteZeroes)
+                    && self.setting.write_through() =>
+            {
                 let pending = Pending { flushing: Some(moved), ..pending };
                 self.submit(head, pending, Operation::Flush)?;
                 return Ok(true);
             }
-            (Ok(_), Some(moved)) | (Ok(moved), None) => self.answer(head, pending, VIRTIO_BLK_S_OK, moved)?,
+            (Err(error), None) if is_full(&error) && pending.again.is_some() => self.hold(head, pending),
+            (Ok(_), Some(moved)) | (Ok(moved), None) => {
+                self.answer(head, &pending, VIRTIO_BLK_S_OK, moved)?;
+            }
             (Err(error), _) => {
                 self.report(&error);
-                self.answer(head, pending, VIRTIO_BLK_S_IOERR, 0)?;
+                self.answer(head, &pending, VIRTIO_BLK_S_IOERR, 0)?;
             }
         }
         Ok(false)
     }
 
+    /// Keeps a request until the machine was paused and goes on.
+    fn hold(&mut self, head: u16, pending: Pending) {
+        self.held.push((head, pending));
+        self.setting.shared.held.fetch_add(1, Ordering::SeqCst);
+        self.setting.metrics().space_waits.increment();
+        if let Some(alarm) = &self.setting.alarm {
+            alarm.ring();
+        }
+    }
+
+    /// Tries again what waited for space.
+    fn retry(&mut self) -> Result<(), QueueError> {
+        for (head, mut pending) in std::mem::take(&mut self.held) {
+            self.setting.shared.held.fetch_sub(1, Ordering::SeqCst);
+            if let Some(operation) = pending.again.take() {
+                self.submit(head, pending, *operation)?;
+            }
+        }
+        self.kick();
+        self.reap()
+    }
+
     /// Writes the status and gives the chain back. `moved` bytes of data were read, written or given.
-    fn answer(&mut self, head: u16, pending: Pending, status: u8, moved: u64) -> Result<(), QueueError> {
-        let Pending { kind, answer, .. } = pending;
+    fn answer(&mut self, head: u16, pending: &Pending, status: u8, moved: u64) -> Result<(), QueueError> {
+        let &Pending { kind, answer, .. } = pending;
+        self.moved = self.moved.saturating_add(moved);
         self.count(kind, status == VIRTIO_BLK_S_OK, moved);
         let memory: &GuestMemory = self.queue.memory();
         let written = memory.write_obj(status, answer.status);
@@ -199,11 +287,13 @@ impl BlockService {
     }
 
     fn count(&self, kind: Kind, good: bool, moved: u64) {
-        let metrics = &self.setting.metrics;
+        let metrics = self.setting.metrics();
         let (requests, bytes, errors) = match kind {
             Kind::Read => (&metrics.read_requests, Some(&metrics.read_bytes), &metrics.read_errors),
             Kind::Write => (&metrics.write_requests, Some(&metrics.write_bytes), &metrics.write_errors),
             Kind::Flush => (&metrics.flush_requests, None, &metrics.flush_errors),
+            Kind::Discard => (&metrics.discard_requests, None, &metrics.discard_errors),
+            Kind::WriteZeroes => (&metrics.zero_requests, None, &metrics.zero_errors),
             Kind::GetId => (&metrics.id_requests, None, &metrics.id_errors),
             Kind::Unsupported => return metrics.unsupported_requests.increment(),
         };
@@ -217,7 +307,7 @@ impl BlockService {
 
     /// A failing disk fails often: after the first message only each doubling of the count is worth one.
     fn report(&self, error: &io::Error) {
-        let metrics = &self.setting.metrics;
+        let metrics = self.setting.metrics();
         let count = metrics.read_errors.get() + metrics.write_errors.get() + metrics.flush_errors.get() + 1;
         if count.is_power_of_two() {
             tracing::warn!(%error, count, "disk request failed");
@@ -250,15 +340,45 @@ impl BlockService {
     fn note(&self, result: Result<(), QueueError>) {
         // The queue has asked for the reset itself.
         if result.is_err() {
-            self.setting.metrics.broken_queues.increment();
+            self.setting.metrics().broken_queues.increment();
         }
     }
 }
 
+/// Whether the host has no space, or its owner none left.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl Service for BlockService {
     fn doorbell(&mut self, _queue: u16, _watches: &Watches) {
+        if !self.begun {
+            self.begun = true;
+            self.disk.begin();
+        }
         let result = self.serve();
-        self.note(result);
+        if let Ok(taken) = result {
+            self.pace.thread_served(taken, self.moved);
+        }
+        self.note(result.map(drop));
+    }
+
+    fn doorbell_of_vcpu(&mut self, _queue: u16) -> bool {
+        if !self.setting.in_memory || !self.pace.is_for_vcpu() {
+            return false;
+        }
+        let result = self.serve();
+        self.setting.metrics().vcpu_rounds.increment();
+        self.pace.vcpu_served(self.moved);
+        self.note(result.map(drop));
+        true
+    }
+
+    fn resumed(&mut self) {
+        if !self.held.is_empty() {
+            let result = self.retry();
+            self.note(result);
+        }
     }
 
     fn ready(&mut self, _token: u32, _watches: &Watches) {

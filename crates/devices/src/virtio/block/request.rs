@@ -8,10 +8,10 @@
 //!
 //! Where a descriptor ends and the next begins means nothing (virtio 1.2 §2.7.4).
 
-use flotilla_device_model::block::Segment;
+use flotilla_device_model::block::{Range, Segment, Segments};
 use flotilla_memory::{GuestAddress, GuestMemory};
 
-use super::config::SECTOR;
+use super::config::{MAX_RANGE_SECTORS, MAX_RANGES, SECTOR};
 use crate::virtio::chain::{Chain, QueueError, pieces};
 
 /// Bytes in the header: type, reserved, sector.
@@ -23,6 +23,13 @@ const VIRTIO_BLK_T_IN: u32 = 0;
 const VIRTIO_BLK_T_OUT: u32 = 1;
 const VIRTIO_BLK_T_FLUSH: u32 = 4;
 const VIRTIO_BLK_T_GET_ID: u32 = 8;
+const VIRTIO_BLK_T_DISCARD: u32 = 11;
+const VIRTIO_BLK_T_WRITE_ZEROES: u32 = 13;
+
+/// Bytes of a range: sector, number of sectors, flags.
+const RANGE_LEN: u32 = 16;
+/// `VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP`.
+const FLAG_UNMAP: u32 = 1;
 
 /// What the parser needs to know of the disk.
 #[derive(Debug, Clone, Copy)]
@@ -30,28 +37,37 @@ pub(super) struct Geometry {
     /// Bytes.
     pub(super) size: u64,
     pub(super) read_only: bool,
+    /// Bytes of a block, which requests are made of: a power of two, at least a sector.
+    pub(super) block_size: u32,
+    pub(super) can_discard: bool,
 }
 
 /// What the driver asks for. Everything in here is checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Whole sectors inside the disk, at least one.
+    /// Whole blocks inside the disk, at least one.
     Read {
         offset: u64,
-        segments: Vec<Segment>,
+        segments: Segments,
     },
-    /// Whole sectors inside a writable disk, at least one.
+    /// Whole blocks inside a writable disk, at least one.
     Write {
         offset: u64,
-        segments: Vec<Segment>,
+        segments: Segments,
     },
     Flush,
+    /// Ranges of whole blocks inside a writable disk, at least one.
+    Discard(Vec<Range>),
+    /// The same.
+    WriteZeroes(Vec<Range>),
     /// The serial goes to the start of the writable part, which has room for it.
     GetId,
     /// A type we do not know: `VIRTIO_BLK_S_UNSUPP`.
     Unsupported(u32),
     /// A request that we know and refuse: `VIRTIO_BLK_S_IOERR`.
     Refused(Kind),
+    /// One with a flag that we do not know: `VIRTIO_BLK_S_UNSUPP` (virtio 1.2 §5.2.6.2).
+    UnknownFlag(Kind),
 }
 
 /// The type of a request, for counting.
@@ -60,6 +76,8 @@ pub(super) enum Kind {
     Read,
     Write,
     Flush,
+    Discard,
+    WriteZeroes,
     GetId,
     Unsupported,
 }
@@ -70,9 +88,11 @@ impl Action {
             Self::Read { .. } => Kind::Read,
             Self::Write { .. } => Kind::Write,
             Self::Flush => Kind::Flush,
+            Self::Discard(_) => Kind::Discard,
+            Self::WriteZeroes(_) => Kind::WriteZeroes,
             Self::GetId => Kind::GetId,
             Self::Unsupported(_) => Kind::Unsupported,
-            Self::Refused(kind) => *kind,
+            Self::Refused(kind) | Self::UnknownFlag(kind) => *kind,
         }
     }
 }
@@ -117,7 +137,16 @@ impl BlockRequest {
         }
         let header = Header::read(chain, memory)?;
         let answer = Answer { status, writable_len: chain.writable_len() };
-        Ok(Some(Self { action: header.action(chain, data_len, geometry), answer }))
+        let action = match header.request_type {
+            VIRTIO_BLK_T_DISCARD if geometry.can_discard => {
+                ranges(chain, memory, geometry, 0)?.action(Kind::Discard, Action::Discard)
+            }
+            VIRTIO_BLK_T_WRITE_ZEROES if geometry.can_discard => {
+                ranges(chain, memory, geometry, FLAG_UNMAP)?.action(Kind::WriteZeroes, Action::WriteZeroes)
+            }
+            _ => header.action(chain, data_len, geometry),
+        };
+        Ok(Some(Self { action, answer }))
     }
 }
 
@@ -160,15 +189,68 @@ impl Header {
         }
     }
 
-    /// The offset in bytes, if `len` bytes from there are whole sectors inside the disk, at least one.
     fn offset(&self, len: u32, geometry: Geometry) -> Option<u64> {
-        let len = u64::from(len);
-        let offset = self.sector.checked_mul(SECTOR)?;
-        let inside = offset.checked_add(len)? <= geometry.size;
-        (inside && len > 0 && len.is_multiple_of(SECTOR)).then_some(offset)
+        place(self.sector, len.into(), geometry)
     }
 }
 
-fn cut(segments: &[Segment], offset: u32, len: u32) -> Vec<Segment> {
+/// The offset in bytes of a sector, if `len` bytes from there are whole blocks inside the disk, at least one.
+fn place(sector: u64, len: u64, geometry: Geometry) -> Option<u64> {
+    let offset = sector.checked_mul(SECTOR)?;
+    let inside = offset.checked_add(len)? <= geometry.size;
+    let block = u64::from(geometry.block_size);
+    (inside && len > 0 && len.is_multiple_of(block) && offset.is_multiple_of(block)).then_some(offset)
+}
+
+/// What a list of ranges comes to.
+enum Ranges {
+    Good(Vec<Range>),
+    Bad,
+    UnknownFlag,
+}
+
+impl Ranges {
+    fn action(self, kind: Kind, good: impl FnOnce(Vec<Range>) -> Action) -> Action {
+        match self {
+            Self::Good(ranges) => good(ranges),
+            Self::Bad => Action::Refused(kind),
+            Self::UnknownFlag => Action::UnknownFlag(kind),
+        }
+    }
+}
+
+/// Reads the ranges behind the header and checks every one before any is used.
+fn ranges(
+    chain: &Chain,
+    memory: &GuestMemory,
+    geometry: Geometry,
+    flags_known: u32,
+) -> Result<Ranges, QueueError> {
+    let len = chain.readable_len() - HEADER_LEN;
+    let count = len / RANGE_LEN;
+    if geometry.read_only || count == 0 || count > MAX_RANGES || !len.is_multiple_of(RANGE_LEN) {
+        return Ok(Ranges::Bad);
+    }
+    let mut ranges = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    for index in 0..count {
+        let mut bytes = [0; RANGE_LEN as usize];
+        chain.read(memory, HEADER_LEN + index * RANGE_LEN, &mut bytes)?;
+        let [s0, s1, s2, s3, s4, s5, s6, s7, n0, n1, n2, n3, f0, f1, f2, f3] = bytes;
+        let sector = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
+        let sectors = u32::from_le_bytes([n0, n1, n2, n3]);
+        let flags = u32::from_le_bytes([f0, f1, f2, f3]);
+        if flags & !flags_known != 0 {
+            return Ok(Ranges::UnknownFlag);
+        }
+        let len = u64::from(sectors) * SECTOR;
+        let Some(offset) = place(sector, len, geometry).filter(|_| sectors <= MAX_RANGE_SECTORS) else {
+            return Ok(Ranges::Bad);
+        };
+        ranges.push(Range { offset, len, unmap: flags & FLAG_UNMAP != 0 });
+    }
+    Ok(Ranges::Good(ranges))
+}
+
+fn cut(segments: &[Segment], offset: u32, len: u32) -> Segments {
     pieces(segments, offset, usize::try_from(len).unwrap_or(usize::MAX))
 }

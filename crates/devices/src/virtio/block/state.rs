@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::config::VIRTIO_BLK_F_RO;
 
 const KIND: &str = "virtio-block";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,6 +17,12 @@ pub(super) struct BlockState {
     pub(super) features: u64,
     /// Size in bytes.
     pub(super) size: u64,
+    /// Bytes of a block.
+    pub(super) block_size: u32,
+    /// Queues the driver was told of.
+    pub(super) queues: u16,
+    /// Whether writes are cached: the driver's choice, if it made one.
+    pub(super) write_cache: bool,
 }
 
 impl BlockState {
@@ -26,15 +32,22 @@ impl BlockState {
 
     /// Checks a saved form against what the device is now: the driver would not notice another size, nor that the
     /// disk has become read-only.
-    pub(super) fn check(state: &DeviceState, now: &Self) -> Result<(), StateError> {
+    pub(super) fn check(state: &DeviceState, now: &Self) -> Result<Self, StateError> {
         let saved: Self = state.unpack(KIND, VERSION)?;
+        let impossible = |field| Err(StateError::Impossible { kind: KIND, field });
         if saved.size != now.size {
-            return Err(StateError::Impossible { kind: KIND, field: "size" });
+            return impossible("size");
+        }
+        if saved.block_size != now.block_size {
+            return impossible("block_size");
+        }
+        if saved.queues != now.queues {
+            return impossible("queues");
         }
         let read_only_changed = (saved.features ^ now.features) & VIRTIO_BLK_F_RO != 0;
         if saved.features & !now.features != 0 || read_only_changed {
-            return Err(StateError::Impossible { kind: KIND, field: "features" });
+            return impossible("features");
         }
-        Ok(())
+        Ok(saved)
     }
 }

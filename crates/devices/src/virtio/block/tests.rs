@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use flotilla_device_model::block::{BlockBackend, BlockQueue, Completion, Request};
+use flotilla_device_model::block::{BlockBackend, BlockQueue, Completion, Request, SpaceAlarm};
 use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_device_model::state::StateError;
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::disk::FakeDisk;
@@ -12,7 +13,7 @@ use flotilla_testing::interrupts::FakeVirtioInterrupt;
 use flotilla_testing::memory::guest_memory;
 use proptest::prelude::*;
 
-use super::device::Block;
+use super::device::{Block, BlockOptions};
 use super::fuzz::fuzz_request;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
@@ -45,11 +46,15 @@ fn pattern() -> Vec<u8> {
     (0..SECTORS * 512).map(|i| u8::try_from(i / 512 + i % 7).unwrap()).collect()
 }
 
+fn options() -> BlockOptions {
+    BlockOptions { serial: "serial-1".to_owned(), ..BlockOptions::default() }
+}
+
 fn bench_with(features: u64, read_only: bool, size: u16) -> Bench {
     let memory = guest_memory(0x10_0000);
     let queue = FakeQueue::new(&memory, 0x1000, size);
     let disk = Arc::new(FakeDisk::new(pattern(), read_only));
-    let device = Block::new("disk:root", disk.clone(), "serial-1").unwrap();
+    let device = Block::new("disk:root", disk.clone(), options()).unwrap();
     let bench = Bench { memory, queue, interrupt: Arc::default(), disk, device };
     bench.activate(features);
     bench
@@ -118,9 +123,12 @@ fn tells_the_driver_what_it_is() {
     };
     assert_eq!(bench.device.device_type(), 2);
     assert_eq!((field(0, 8), field(8, 4), field(12, 4), field(20, 4)), (SECTORS, 0, 254, 512));
-    assert_eq!((field(24, 1), field(26, 2), field(34, 2)), (3, 8, 1));
+    assert_eq!((field(24, 1), field(26, 2), field(32, 1), field(34, 2)), (3, 8, 1, 1));
+    assert_eq!((field(36, 4), field(40, 4), field(44, 4)), (1 << 18, 16, 1));
+    assert_eq!((field(48, 4), field(52, 4), field(56, 1)), (1 << 18, 16, 1));
     assert_eq!((field(1000, 4), field(u64::MAX, 4), field(58, 8)), (0, 0, 0));
-    assert_eq!(bench.device.device_features() & (1 << 5), 0);
+    assert_eq!(bench.device.device_features() & (1 << 5 | 1 << 12), 0, "writable, one queue");
+    assert_eq!(bench.device.device_features() >> 11 & 0b1101, 0b1101, "write cache, discard, zeroes");
     assert_ne!(bench_with(FLUSH, true, 16).device.device_features() & (1 << 5), 0);
 }
 
@@ -197,7 +205,7 @@ fn gives_its_serial_only_if_there_is_room() {
 #[test]
 fn says_that_it_does_not_know_a_request() {
     let mut bench = bench();
-    for request_type in [2, 11, 13, 0x8000_0000, u32::MAX] {
+    for request_type in [2, 12, 14, 0x8000_0000, u32::MAX] {
         assert_eq!(bench.simple(request_type, 0, Writable(DATA, 512)), (UNSUPP, 0));
     }
     assert_eq!(bench.metric("unsupported_requests"), 5);
@@ -355,7 +363,7 @@ fn restores_only_what_fits_the_disk() {
 }
 
 /// A back-end without an event, whose requests end inside `kick`.
-struct Blocking(Arc<FakeDisk>);
+struct Blocking(Arc<FakeDisk>, bool);
 
 struct BlockingQueue(Box<dyn BlockQueue>, Vec<Completion>);
 
@@ -366,6 +374,10 @@ impl BlockBackend for Blocking {
 
     fn read_only(&self) -> bool {
         self.0.read_only()
+    }
+
+    fn in_memory(&self) -> bool {
+        self.1
     }
 
     fn open_queue(&self, depth: u16) -> std::io::Result<Box<dyn BlockQueue>> {
@@ -405,11 +417,313 @@ impl BlockQueue for BlockingQueue {
 fn works_with_a_back_end_that_has_no_event() {
     for features in [0, FLUSH] {
         let mut bench = bench();
-        bench.device = Block::new("disk:root", Arc::new(Blocking(bench.disk.clone())), "").unwrap();
+        bench.device =
+            Block::new("disk:root", Arc::new(Blocking(bench.disk.clone(), false)), options()).unwrap();
         bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
         bench.activate(features);
         assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
         assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (OK, 513));
+    }
+}
+
+#[test]
+fn a_driver_that_waits_for_each_request_is_answered_by_its_own_vcpu() {
+    let mut bench = bench();
+    bench.device = Block::new("disk:root", Arc::new(Blocking(bench.disk.clone(), true)), options()).unwrap();
+    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+    bench.activate(FLUSH | F_EVENT_IDX);
+    bench.header(IN, 1);
+    let read = [Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)];
+    for _ in 0..300 {
+        bench.queue.add(&read);
+        // As a transport does on the thread of a vCPU.
+        if !bench.device.doorbell(0) {
+            bench.queue.ring();
+        }
+        assert_eq!(bench.queue.wait_used().1, 513);
+    }
+    let on_vcpu = bench.metric("vcpu_rounds");
+    assert!(on_vcpu > 250 && on_vcpu < 300, "{on_vcpu} of 300");
+    // While paused it takes a doorbell for later.
+    bench.device.pause();
+    bench.queue.add(&read);
+    assert!(!bench.device.doorbell(0));
+    assert_eq!(bench.queue.take_used(), None);
+    bench.device.resume();
+    assert_eq!(bench.queue.wait_used().1, 513);
+    bench.device.deactivate();
+    assert!(!bench.device.doorbell(0));
+}
+
+#[test]
+fn a_disk_on_a_slow_medium_leaves_doorbells_to_the_kernel() {
+    let mut bench = bench();
+    assert!(!bench.device.takes_doorbells() && !bench.device.doorbell(0));
+    assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (OK, 513));
+}
+
+/// A bench whose disk has as many queues as given, each with rings of its own behind one another.
+fn with_queues(count: u16, missing: &[u16]) -> (Bench, Vec<FakeQueue>) {
+    let mut bench = bench();
+    bench.device.deactivate();
+    let options = BlockOptions { queues: count, ..options() };
+    bench.device = Block::new("disk:root", bench.disk.clone(), options).unwrap();
+    let queues: Vec<FakeQueue> = (0..count)
+        .map(|index| FakeQueue::new(&bench.memory, 0x1000 + 0x400 * u64::from(index), 16))
+        .collect();
+    let activate = |(index, queue): (u16, &FakeQueue)| (!missing.contains(&index)).then(|| queue.activate());
+    let activation = Activation {
+        memory: Arc::clone(&bench.memory),
+        features: FLUSH | F_EVENT_IDX | 1 << 12,
+        queues: (0..).zip(&queues).map(activate).collect(),
+        interrupt: bench.interrupt.clone(),
+    };
+    bench.device.activate(activation).unwrap();
+    (bench, queues)
+}
+
+#[test]
+fn each_queue_works_for_itself() {
+    let (bench, mut queues) = with_queues(4, &[]);
+    let mut config = [0; 2];
+    bench.device.read_config(34, &mut config);
+    assert_eq!((u16::from_le_bytes(config), bench.device.device_features() >> 12 & 1), (4, 1));
+    let at = |index: usize| (HEADER + 16 * index as u64, DATA + 512 * index as u64, STATUS + index as u64);
+    for round in 0..20 {
+        for (index, queue) in queues.iter_mut().enumerate() {
+            let (header, data, status) = at(index);
+            bench.header_at(header, IN, (index + round) as u64);
+            queue.add(&[Readable(header, 16), Writable(data, 512), Writable(status, 1)]);
+            queue.ring();
+        }
+        for (index, queue) in queues.iter_mut().enumerate() {
+            assert_eq!(queue.wait_used().1, 513);
+            let sector = (index + round) * 512;
+            assert!(bench.bytes(at(index).1, 512) == pattern()[sector..sector + 512]);
+        }
+    }
+    for index in 0..4 {
+        assert!(bench.interrupt.queue(index) >= 1, "each interrupts for itself");
+    }
+    bench.device.pause();
+    let positions: Vec<u16> = bench.device.queues().iter().map(|queue| queue.unwrap().next_avail).collect();
+    assert_eq!(positions, [20; 4]);
+    bench.device.deactivate();
+}
+
+#[test]
+fn a_driver_may_leave_queues_out_but_not_the_first() {
+    let (bench, mut queues) = with_queues(3, &[1]);
+    bench.header(IN, 1);
+    for index in [0, 2] {
+        queues[index].add(&[Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)]);
+        queues[index].ring();
+        assert_eq!(queues[index].wait_used().1, 513);
+    }
+    bench.device.pause();
+    let served: Vec<bool> = bench.device.queues().iter().map(Option::is_some).collect();
+    assert_eq!(served, [true, false, true]);
+}
+
+#[test]
+fn a_broken_queue_leaves_the_others_alone() {
+    let (bench, mut queues) = with_queues(2, &[]);
+    queues[0].add(&[Readable(HEADER, 15), Writable(STATUS, 1)]);
+    queues[0].ring();
+    wait_until("reset is asked for", || bench.interrupt.is_reset_needed());
+    bench.header(IN, 1);
+    queues[1].add(&[Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)]);
+    queues[1].ring();
+    assert_eq!(queues[1].wait_used().1, 513);
+}
+
+const DISCARD: u32 = 11;
+const WRITE_ZEROES: u32 = 13;
+
+impl Bench {
+    /// Sends a request with these ranges as (sector, number of sectors, flags); its status.
+    fn ranges(&mut self, request_type: u32, ranges: &[(u64, u32, u32)]) -> u8 {
+        for (index, (sector, sectors, flags)) in ranges.iter().enumerate() {
+            let at = DATA + 16 * index as u64;
+            self.memory.write_obj(sector.to_le(), GuestAddress(at)).unwrap();
+            self.memory.write_obj(sectors.to_le(), GuestAddress(at + 8)).unwrap();
+            self.memory.write_obj(flags.to_le(), GuestAddress(at + 12)).unwrap();
+        }
+        let len = u32::try_from(16 * ranges.len()).unwrap();
+        self.simple(request_type, 0, Readable(DATA, len)).0
+    }
+}
+
+#[test]
+fn discards_and_zeroes_the_ranges_it_is_given() {
+    let mut bench = bench();
+    assert_eq!(bench.ranges(DISCARD, &[(1, 2, 0), (5, 1, 0)]), OK);
+    assert_eq!(bench.ranges(WRITE_ZEROES, &[(8, 3, 0), (SECTORS - 1, 1, 1)]), OK);
+    let mut expected = pattern();
+    for sector in [1, 2, 5, 8, 9, 10, 63] {
+        expected[sector * 512..(sector + 1) * 512].fill(0);
+    }
+    assert!(bench.disk.content() == expected);
+    assert_eq!((bench.metric("discard_requests"), bench.metric("zero_requests")), (1, 1));
+}
+
+#[test]
+fn refuses_ranges_as_a_whole_when_one_is_wrong() {
+    let mut bench = bench();
+    for request_type in [DISCARD, WRITE_ZEROES] {
+        for wrong in [(SECTORS, 1, 0), (0, 0, 0), (SECTORS - 1, 2, 0), (u64::MAX, 1, 0), (1 << 55, 1, 0)] {
+            assert_eq!(bench.ranges(request_type, &[(0, 1, 0), wrong]), IOERR, "{request_type} {wrong:?}");
+        }
+        assert_eq!(bench.ranges(request_type, &[(0, 1, 2)]), UNSUPP, "an unknown flag");
+        assert_eq!(bench.ranges(request_type, &[(0, 1, 0); 17]), IOERR, "too many");
+        bench.header(request_type, 0);
+        assert_eq!(bench.run(&[Readable(HEADER, 16), Writable(STATUS, 1)]).0, IOERR, "none at all");
+        let torn = bench.simple(request_type, 0, Readable(DATA, 24)).0;
+        assert_eq!(torn, IOERR);
+    }
+    assert_eq!(bench.ranges(DISCARD, &[(0, 1, 1)]), UNSUPP, "unmap is no flag of a discard");
+    assert_eq!(bench.disk.content(), pattern());
+    assert_eq!((bench.metric("discard_errors"), bench.metric("zero_errors")), (10, 9));
+    let mut sealed = bench_with(FLUSH, true, 16);
+    assert_eq!(sealed.ranges(WRITE_ZEROES, &[(0, 1, 0)]), IOERR);
+    assert_eq!(sealed.device.device_features() >> 13 & 3, 0, "not even offered");
+}
+
+#[test]
+fn the_driver_chooses_whether_writes_are_cached() {
+    let mut bench = bench();
+    bench.device.deactivate();
+    let through = BlockOptions { write_cache: false, ..options() };
+    bench.device = Block::new("disk:root", bench.disk.clone(), through).unwrap();
+    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+    bench.activate(FLUSH | 1 << 11);
+    let cache = |bench: &Bench| {
+        let mut field = [0xff];
+        bench.device.read_config(32, &mut field);
+        field[0]
+    };
+    assert_eq!(cache(&bench), 0);
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
+    assert_eq!(bench.disk.flushes(), 1);
+    bench.device.write_config(32, &[1]);
+    assert_eq!(cache(&bench), 1);
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
+    assert_eq!(bench.disk.flushes(), 1);
+    // Anything else is ignored.
+    bench.device.write_config(32, &[2]);
+    bench.device.write_config(32, &[0, 0]);
+    bench.device.write_config(0, &[0]);
+    assert_eq!(cache(&bench), 1);
+    let saved = bench.device.save().unwrap();
+    bench.device.reset();
+    assert_eq!(cache(&bench), 0, "as after power-on");
+    bench.device.restore(&saved).unwrap();
+    assert_eq!(cache(&bench), 1);
+}
+
+#[test]
+fn tells_the_driver_when_it_has_grown() {
+    let mut bench = bench();
+    let capacity = |bench: &Bench| {
+        let mut field = [0; 8];
+        bench.device.read_config(0, &mut field);
+        u64::from_le_bytes(field)
+    };
+    assert_eq!((bench.device.refresh_size().unwrap(), bench.interrupt.config()), (SECTORS * 512, 0));
+    bench.disk.grow(usize::try_from(SECTORS * 512 * 2).unwrap());
+    assert_eq!(bench.simple(IN, SECTORS, Writable(DATA, 512)), (IOERR, 0), "not before it was told");
+    assert_eq!(bench.device.refresh_size().unwrap(), SECTORS * 1024);
+    assert_eq!((capacity(&bench), bench.interrupt.config()), (SECTORS * 2, 1));
+    assert_eq!(bench.simple(IN, SECTORS, Writable(DATA, 512)), (OK, 513));
+    bench.disk.grow(512);
+    assert!(bench.device.refresh_size().is_err(), "it never shrinks under a driver");
+    assert_eq!((capacity(&bench), bench.interrupt.config()), (SECTORS * 2, 1));
+}
+
+#[derive(Default)]
+struct Alarms(Mutex<Vec<String>>);
+
+impl SpaceAlarm for Alarms {
+    fn out_of_space(&self, device: &str) {
+        self.0.lock().unwrap().push(device.to_owned());
+    }
+}
+
+#[test]
+fn writes_wait_for_space_until_the_machine_goes_on() {
+    let mut bench = bench();
+    bench.device.deactivate();
+    let alarms = Arc::new(Alarms::default());
+    let disk = Block::new("disk:root", bench.disk.clone(), options()).unwrap();
+    bench.device = disk.waiting_for_space(alarms.clone());
+    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+    bench.activate(FLUSH);
+    bench.disk.fill(true);
+    let rung = |count: usize| wait_until("word of the want", || alarms.0.lock().unwrap().len() == count);
+    bench.memory.write_slice(&[7; 512], GuestAddress(DATA)).unwrap();
+    bench.header(OUT, 3);
+    let written = bench.queue.add(&[Readable(HEADER, 16), Readable(DATA, 512), Writable(STATUS, 1)]);
+    bench.queue.ring();
+    rung(1);
+    assert_eq!(*alarms.0.lock().unwrap(), ["disk:root"]);
+    assert!(bench.queue.take_used().is_none(), "the driver hears nothing yet");
+    // Reads, which take no space, go on beside it.
+    bench.header_at(HEADER + 0x100, IN, 5);
+    let read = [Readable(HEADER + 0x100, 16), Writable(DATA + 0x1000, 512), Writable(STATUS + 1, 1)];
+    let read = bench.queue.add(&read);
+    bench.queue.ring();
+    assert_eq!(bench.queue.wait_used(), (read, 513));
+    bench.device.pause();
+    assert!(matches!(bench.device.save(), Err(StateError::NotNow { .. })), "it would be lost");
+    bench.device.resume();
+    rung(2);
+    assert!(bench.queue.take_used().is_none(), "still no space");
+    bench.disk.fill(false);
+    bench.device.pause();
+    bench.device.resume();
+    assert_eq!(bench.queue.wait_used(), (written, 1));
+    assert_eq!(bench.bytes(STATUS, 1), [OK]);
+    assert_eq!(bench.disk.content()[3 * 512..4 * 512], [7; 512]);
+    bench.device.pause();
+    bench.device.save().unwrap();
+    bench.device.resume();
+    assert_eq!((bench.metric("space_waits"), bench.metric("write_errors")), (2, 0));
+    // A driver that resets the device takes its requests back.
+    bench.disk.fill(true);
+    bench.header(OUT, 3);
+    bench.queue.add(&[Readable(HEADER, 16), Readable(DATA, 512), Writable(STATUS, 1)]);
+    bench.queue.ring();
+    rung(3);
+    bench.device.reset();
+    bench.device.save().unwrap();
+}
+
+#[test]
+fn writes_fail_for_want_of_space_unless_they_shall_wait() {
+    let mut bench = bench();
+    bench.disk.fill(true);
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (IOERR, 1));
+    assert_eq!((bench.metric("space_waits"), bench.metric("write_errors")), (0, 1));
+}
+
+#[test]
+fn is_made_of_blocks_of_the_size_asked_for() {
+    let mut bench = bench();
+    bench.device.deactivate();
+    let large = BlockOptions { block_size: 4096, ..options() };
+    bench.device = Block::new("disk:root", bench.disk.clone(), large).unwrap();
+    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+    bench.activate(FLUSH);
+    let mut space = [0; 60];
+    bench.device.read_config(0, &mut space);
+    assert_eq!((&space[20..24], space[24], &space[26..28]), (&4096_u32.to_le_bytes()[..], 0, &[1, 0][..]));
+    assert_eq!(bench.simple(IN, 8, Writable(DATA, 4096)), (OK, 4097));
+    assert_eq!(bench.simple(IN, 8, Writable(DATA, 512)), (IOERR, 0));
+    assert_eq!(bench.simple(IN, 1, Writable(DATA, 4096)), (IOERR, 0));
+    assert_eq!(bench.ranges(DISCARD, &[(8, 4, 0)]), IOERR);
+    for block_size in [0, 256, 1000, 8192] {
+        let wrong = BlockOptions { block_size, ..options() };
+        assert!(Block::new("disk:root", bench.disk.clone(), wrong).is_err(), "{block_size}");
     }
 }
 

@@ -7,7 +7,7 @@ use flotilla_testing::disk::FakeDisk;
 use flotilla_testing::packets::FakePackets;
 
 use super::*;
-use crate::virtio::block::device::Block;
+use crate::virtio::block::device::{Block, BlockOptions};
 use crate::virtio::net::device::Net;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
@@ -21,6 +21,7 @@ const ALL: Offloads = Offloads { checksum: true, tso4: true, tso6: true, ecn: tr
 const MRG_RXBUF: u64 = 1 << 15;
 const GUEST_CSUM: u64 = 1 << 1;
 const BLK_FLUSH: u64 = 1 << 9;
+const BLK_MQ: u64 = 1 << 12;
 
 /// A function around `device`.
 fn holding(memory: &Arc<GuestMemory>, device: Arc<dyn VirtioDevice>) -> Bench {
@@ -83,7 +84,9 @@ fn has_read(queue: &mut FakeQueue, content: &[u8], sector: usize) {
 fn a_disk_goes_on_in_a_new_device() {
     let content: Vec<u8> = (0..64 * 512_u32).map(|i| (i / 512 + i % 7).to_le_bytes()[0]).collect();
     let backend = Arc::new(FakeDisk::new(content.clone(), false));
-    let disk = |backend: &Arc<FakeDisk>| Arc::new(Block::new("disk:d", backend.clone(), "s").unwrap());
+    let disk = |backend: &Arc<FakeDisk>| {
+        Arc::new(Block::new("disk:d", backend.clone(), BlockOptions::default()).unwrap())
+    };
     let first = holding(&guest_memory(0x10_0000), disk(&backend));
     let mut queue = FakeQueue::new(&first.memory, RINGS, 16);
     drive(&first, BLK_FLUSH | F_EVENT_IDX | F_INDIRECT_DESC, &[&queue]);
@@ -116,6 +119,41 @@ fn a_disk_goes_on_in_a_new_device() {
     assert!(!second.queue_vector().take_delivered().is_empty(), "by the vector of the saved driver");
     second.function.pause();
     assert_eq!(ring_positions(&second, 0), (24, 24));
+}
+
+#[test]
+fn a_disk_goes_on_with_each_of_its_queues() {
+    let content: Vec<u8> = (0..64 * 512_u32).map(|i| (i / 512 + i % 7).to_le_bytes()[0]).collect();
+    let disk = || {
+        let options = BlockOptions { queues: 3, ..BlockOptions::default() };
+        Arc::new(Block::new("disk:d", Arc::new(FakeDisk::new(content.clone(), false)), options).unwrap())
+    };
+    let first = holding(&guest_memory(0x10_0000), disk());
+    let rings = |index: u64| FakeQueue::new(&first.memory, RINGS + 0x400 * index, 16);
+    let mut queues = [rings(0), rings(1), rings(2)];
+    let [a, b, c] = &queues;
+    drive(&first, BLK_FLUSH | BLK_MQ | F_EVENT_IDX | F_INDIRECT_DESC, &[a, b, c]);
+    for (index, queue) in queues.iter_mut().enumerate() {
+        for sector in 0..=index {
+            offer_read(queue, sector as u64);
+            ring(&first, index as u64);
+            has_read(queue, &content, sector);
+        }
+    }
+    first.function.pause();
+    assert_eq!([0, 1, 2].map(|queue| ring_positions(&first, queue)), [(1, 1), (2, 2), (3, 3)]);
+    offer_read(&mut queues[1], 40);
+    ring(&first, 1);
+    let second = take_over(&first, disk());
+    second.function.resume();
+    has_read(&mut queues[1], &content, 40);
+    for (index, queue) in queues.iter_mut().enumerate() {
+        offer_read(queue, 50 + index as u64);
+        ring(&second, index as u64);
+        has_read(queue, &content, 50 + index);
+    }
+    second.function.pause();
+    assert_eq!([0, 1, 2].map(|queue| ring_positions(&second, queue)), [(2, 2), (4, 4), (4, 4)]);
 }
 
 #[test]

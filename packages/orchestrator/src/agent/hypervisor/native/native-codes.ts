@@ -27,6 +27,8 @@ export const API_CODES: Readonly<Record<NativeCode, ErrorCode>> = {
   'spec.mac_duplicate': 'spec.mac_invalid',
   'spec.command_line_invalid': 'spec.command_line_invalid',
   'spec.too_many_disks': 'spec.disk_invalid',
+  'spec.disk_queues_invalid': 'spec.disk_invalid',
+  'spec.block_size_invalid': 'spec.disk_invalid',
   'spec.too_many_interfaces': 'spec.invalid',
   'spec.path_invalid': 'spec.invalid',
   'spec.tap_invalid': 'spec.invalid',
@@ -37,6 +39,11 @@ export const API_CODES: Readonly<Record<NativeCode, ErrorCode>> = {
   'file.denied': 'file.denied',
   'disk.locked': 'volume.locked',
   'disk.size': 'disk.size',
+  'disk.unknown': 'spec.disk_invalid',
+  'disk.shrunk': 'disk.size',
+  'disk.block_size': 'disk.size',
+  'disk.cache_unsupported': 'disk.unsupported',
+  'disk.engine_unavailable': 'disk.unsupported',
   'socket.busy': 'host.io',
   'kernel.unrecognised': 'kernel.unrecognised',
   'kernel.truncated': 'kernel.truncated',
@@ -78,6 +85,7 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   'tap.exists': 'Remove the link that the message names (`ip link delete`), then start the machine again.',
   'machine.stuck': 'Look at what the volumes and links of the machine are on, then try again, or kill the machine.',
   'pool.full': POOL_FULL_REMEDY,
+  'disk.unsupported': 'Create the machine with cache writeback and engine auto for this disk, which work everywhere.',
   'disk.size': 'Import a disk image, or make a volume, whose length is a multiple of 512 bytes and not zero.',
 };
 
