@@ -43,7 +43,13 @@ describe('flotilla-vmm run, with a real Linux', () => {
   // A machine without ACPI cannot be told to power off: its guest ends it by a reset.
   type Kind = readonly [what: string, flags: readonly string[], last: string, status: number, says: RegExp];
   const kinds: readonly Kind[] = [
-    ['is a terminal for a guest with an initrd, two disks and a network, and ends with 0 when the guest powers off', [], 'poweroff', 0, /^$/],
+    [
+      'is a terminal for a guest with an initrd, two disks and a network, and ends with 0 when the guest powers off',
+      [],
+      'poweroff',
+      0,
+      /^$/,
+    ],
     ['is the same for a micro machine, on an MP table', ['--profile', 'micro', '--on-reboot', 'stop'], 'reboot', 12, /asked for a reset/],
     ['is the same for a micro machine with ACPI', ['--profile', 'micro', '--acpi'], 'poweroff', 0, /^$/],
   ];
@@ -64,7 +70,10 @@ describe('flotilla-vmm run, with a real Linux', () => {
       guest.type('echo x | dd of=/dev/vdb 2>/dev/null || echo it is "sealed"\n');
       guest.type(`${last} -f\n`);
       const end = await guest.end();
-      expect(end.output).to.contain(`from the hostdata-1 cpus=2 mac=${mac}`).and.to.contain('the host answers').and.to.contain('it is sealed');
+      expect(end.output)
+        .to.contain(`from the hostdata-1 cpus=2 mac=${mac}`)
+        .and.to.contain('the host answers')
+        .and.to.contain('it is sealed');
       expect(/bus=(\w+)/.exec(end.output.replaceAll('bus=$', ''))?.[1] === 'pci').to.equal(!flags.includes('micro'));
       expect(end.said).to.match(says);
       expect(end.status).to.equal(status);

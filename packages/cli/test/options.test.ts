@@ -187,6 +187,28 @@ describe('The options of the command line', () => {
       },
     },
     {
+      about: '--disk says how it is served',
+      args: create('served', '--disk', 'image=sent,queues=2,cache=none,engine=direct,blocksize=4096,on-no-space=pause'),
+      effect: async () =>
+        expect((await machineNamed('served')).spec.disks?.[0]).to.include({
+          queues: 2,
+          cache: 'none',
+          engine: 'direct',
+          blockSize: 4096,
+          onNoSpace: 'pause',
+        }),
+    },
+    {
+      about: 'volume resize makes the disk of a machine larger',
+      args: create('grown', '--disk', 'size=1M'),
+      effect: async () => {
+        const volume = (await machineNamed('grown')).observed.disks[0]?.volume ?? '';
+        expect((await cloud.flotilla('volume', 'resize', volume, '--size', '3M')).stdout).to.match(/MiB: +3\n/);
+        expect((await cloud.flotilla('volume', 'show', volume)).stdout).to.match(/MiB: +3\n/);
+        expect((await cloud.flotilla('volume', 'list')).stdout).to.match(new RegExp(`^${volume} +grown-`, 'm'));
+      },
+    },
+    {
       about: '--network given twice makes two interfaces',
       args: ['machine', 'create', 'twice', '--kernel', 'kernel', '--memory', '64M', '--network', 'default', '--network', 'default'],
       effect: async () =>

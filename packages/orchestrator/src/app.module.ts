@@ -26,6 +26,7 @@ import { MachineConsole } from './api/machines/machine-console.service.js';
 import { MachineOperations } from './api/machines/machine.operations.js';
 import { MachinePlanner } from './api/machines/machine-plan.service.js';
 import { MachineRepository } from './api/machines/machine.repository.js';
+import { MachineVolumeHolders } from './api/machines/machine-volume-holders.js';
 import { MachineStates } from './api/machines/machine-states.service.js';
 import { MachineSteps } from './api/machines/machine-steps.service.js';
 import { MachineStores } from './api/machines/machine-stores.service.js';
@@ -48,6 +49,7 @@ import { Retention } from './api/retention/retention.service.js';
 import { Housekeeping } from './api/housekeeping.service.js';
 import { StartUp } from './api/start-up.service.js';
 import { KyselyVolumeRepository, VolumeRepository } from './api/volumes/volume.repository.js';
+import { VolumeHolders } from './api/volumes/volume-holders.js';
 import { VolumesService } from './api/volumes/volumes.service.js';
 import { FaultPoints } from './common/fault.js';
 import { LOG, type Log } from './common/log.js';
@@ -81,6 +83,7 @@ const REPOSITORIES: Provider[] = [
 
 const SERVICES: Provider[] = [
   { provide: AddressHolders, useClass: MachineAddressHolders },
+  { provide: VolumeHolders, useClass: MachineVolumeHolders },
   MachinesService,
   UnseenMachines,
   MachineStores,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CreateMachine } from '@flotilla/sdk';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf } from '../context.js';
 import { showProgress } from '../output/progress.js';
 import { print, printOne } from '../output/render.js';
@@ -34,11 +34,20 @@ export function addMachineCreateCommand(machine: Command): void {
     .option('--cmdline <text>', 'kernel command line')
     .option('--cpus <n>', 'virtual CPUs, 1 to 32', wholeNumber, 1)
     .option('--memory <size>', 'memory, for example 512M or 2G', mebibytes, 512)
-    .option('--disk <image=I|volume=V|size=S,...>', 'disk: image=, volume=, size=, name=, serial=, readonly (may be repeated)', collect)
+    .option(
+      '--disk <image=I|volume=V|size=S,...>',
+      'disk: image=, volume=, size=, name=, serial=, readonly, queues=, cache=, engine=, blocksize=, on-no-space= (may be repeated)',
+      collect,
+    )
     .option('--network <name>', 'network for one more interface; "none" for no interface (may be repeated)', collect)
     .option('--vsock [cid=N,connections=N]', 'sockets between guest and host')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
-    .addOption(new Option('--profile <kind>', 'standard: a PC with PCI and ACPI; micro: virtio on MMIO, the fastest start').choices(['standard', 'micro']))
+    .addOption(
+      new Option('--profile <kind>', 'standard: a PC with PCI and ACPI; micro: virtio on MMIO, the fastest start').choices([
+        'standard',
+        'micro',
+      ]),
+    )
     .option('--acpi', 'give a micro machine ACPI tables and a power button')
     .addOption(new Option('--isolation <mode>', 'where the machine lives').choices(['process', 'in-process']))
     .addOption(new Option('--restart <mode>', 'when to start it again by itself').choices(['never', 'on-failure', 'always']))
@@ -83,8 +92,26 @@ function toVsock(text: true | string): NonNullable<CreateMachine['vsock']> {
   };
 }
 
+function oneOf<T extends string>(key: string, value: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === value);
+  if (found === undefined) throw new InvalidArgumentError(`Give ${key}= one of ${choices.join(', ')}.`);
+  return found;
+}
+
 function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']>[number] {
-  const values = keyValues(text, ['image', 'volume', 'size', 'name', 'serial', 'readonly']);
+  const values = keyValues(text, [
+    'image',
+    'volume',
+    'size',
+    'name',
+    'serial',
+    'readonly',
+    'queues',
+    'cache',
+    'engine',
+    'blocksize',
+    'on-no-space',
+  ]);
   const given = Object.fromEntries(
     ['image', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]),
   );
@@ -93,5 +120,10 @@ function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']
     ...given,
     ...(values['size'] === undefined ? {} : { sizeMiB: mebibytes(values['size']) }),
     ...(values['readonly'] === undefined ? {} : { readOnly: values['readonly'] === 'true' }),
+    ...(values['queues'] === undefined ? {} : { queues: wholeNumber(values['queues']) }),
+    ...(values['cache'] === undefined ? {} : { cache: oneOf('cache', values['cache'], ['none', 'writeback', 'writethrough']) }),
+    ...(values['engine'] === undefined ? {} : { engine: oneOf('engine', values['engine'], ['auto', 'io-uring', 'direct']) }),
+    ...(values['on-no-space'] === undefined ? {} : { onNoSpace: oneOf('on-no-space', values['on-no-space'], ['report', 'pause']) }),
+    ...(values['blocksize'] === undefined ? {} : { blockSize: wholeNumber(values['blocksize']) }),
   };
 }

@@ -3,6 +3,7 @@ import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Readable } from 'node:stream';
 import { KeyedQueue } from '../common/async.js';
 import type { Log } from '../common/log.js';
+import { diskTuning } from '../host-agent/disk-tuning.js';
 import {
   type ClaimCommand,
   type CollectReport,
@@ -10,6 +11,7 @@ import {
   type ConsoleLog,
   type EnsureNetworkCommand,
   type EnsureVolumeCommand,
+  type GrowVolumeCommand,
   HostAgent,
   type HostConsole,
   type HostDescription,
@@ -101,6 +103,21 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.pool.ensureVolume(command, control);
   }
 
+  override async growVolume(command: GrowVolumeCommand): Promise<VolumeFacts> {
+    await this.adopted();
+    const { pool, hypervisor } = this.parts;
+    const { holder } = command;
+    if (holder === undefined) return pool.growVolume(command.id, command.sizeBytes);
+    // In turn with the machine's own commands: one that is just made finds the new size by itself.
+    return this.queue.run(holder.machineId, async () => {
+      const facts = await pool.growVolume(command.id, command.sizeBytes);
+      const machines = await hypervisor.list();
+      const lives = machines.some(({ id, state }) => id === holder.machineId && state !== 'stopped');
+      if (lives) await hypervisor.refreshDisk(holder.machineId, holder.disk);
+      return facts;
+    });
+  }
+
   override removeVolume(command: { id: string }): Promise<void> {
     return this.parts.pool.removeVolume(command.id);
   }
@@ -151,6 +168,7 @@ export class LocalHostAgent extends HostAgent {
         path: pool.volumePath(disk.volumeId),
         readOnly: disk.readOnly,
         ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+        ...diskTuning(disk),
       })),
       interfaces: command.interfaces.map((link) => ({ name: link.name, tap: tapName(command.id, link.name), mac: link.mac })),
       rng: command.rng,

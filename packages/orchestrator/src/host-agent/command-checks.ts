@@ -17,10 +17,12 @@ import {
   privateSubnet,
   text,
 } from './checks.js';
+import { BLOCK_SIZES, DISK_CACHES, DISK_ENGINES, MAX_DISK_QUEUES, SPACE_POLICIES } from './disk-tuning.js';
 import type {
   ClaimCommand,
   EnsureNetworkCommand,
   EnsureVolumeCommand,
+  GrowVolumeCommand,
   ImportImageCommand,
   LaunchCommand,
   LaunchDisk,
@@ -31,6 +33,7 @@ import type {
   Ownership,
   Reservation,
   UploadImageCommand,
+  VolumeHolder,
 } from './host-agent.js';
 import type { CommandName } from './protocol.js';
 
@@ -64,7 +67,20 @@ const launch = object<LaunchCommand>({
   kernelImageId: id('img'),
   initrdImageId: optional(id('img')),
   commandLine: optional(text(/^[\x20-\x7e]{0,2047}$/)),
-  disks: list(16, object<LaunchDisk>({ name, volumeId: id('vol'), readOnly: bool, serial: optional(text(/^[A-Za-z0-9._-]{1,20}$/)) })),
+  disks: list(
+    16,
+    object<LaunchDisk>({
+      name,
+      volumeId: id('vol'),
+      readOnly: bool,
+      serial: optional(text(/^[A-Za-z0-9._-]{1,20}$/)),
+      queues: optional(int(1, MAX_DISK_QUEUES)),
+      cache: optional(oneOf(...DISK_CACHES)),
+      engine: optional(oneOf(...DISK_ENGINES)),
+      blockSize: optional(int(BLOCK_SIZES[0], BLOCK_SIZES[1])),
+      onNoSpace: optional(oneOf(...SPACE_POLICIES)),
+    }),
+  ),
   interfaces: list(8, object<LaunchInterface>({ name, networkId: id('net'), bridge, mac, ip: ipv4 })),
   rng: bool,
   vsock: optional(object<LaunchVsock>({ cid: int(3, 0xffff_fffe), maxConnections: int(1, 3000) })),
@@ -85,6 +101,11 @@ const CALLS: Record<CommandName, Check> = {
   importImage: object<ImportImageCommand>({ id: id('img'), path: absolutePath, anywhere: bool, kind, format, sha256: digest }),
   removeImage: byId('img'),
   ensureVolume: object<EnsureVolumeCommand>({ id: id('vol'), imageId: optional(id('img')), sizeBytes: optional(int(0, MAX_BYTES)) }),
+  growVolume: object<GrowVolumeCommand>({
+    id: id('vol'),
+    sizeBytes: int(1, MAX_BYTES),
+    holder: optional(object<VolumeHolder>({ machineId: id('mac'), disk: name })),
+  }),
   removeVolume: byId('vol'),
   ensureNetwork: object<EnsureNetworkCommand>({
     id: id('net'),

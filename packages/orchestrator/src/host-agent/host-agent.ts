@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
+import type { DiskTuning } from './disk-tuning.js';
 
 // The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
 // carries the generation of the wish behind it, so a command may be sent again after a crash, and an old one is refused.
@@ -55,6 +56,16 @@ export interface EnsureVolumeCommand {
   imageId?: string;
   sizeBytes?: number;
 }
+/** The disk of a machine that a volume is. */
+export interface VolumeHolder {
+  machineId: string;
+  disk: string;
+}
+export interface GrowVolumeCommand {
+  id: string;
+  sizeBytes: number;
+  holder?: VolumeHolder;
+}
 export interface VolumeFacts {
   sizeBytes: number;
 }
@@ -74,7 +85,7 @@ export interface EnsureNetworkCommand {
   reservations: Reservation[];
 }
 
-export interface LaunchDisk {
+export interface LaunchDisk extends DiskTuning {
   name: string;
   volumeId: string;
   readOnly: boolean;
@@ -214,6 +225,8 @@ export interface HostCommands {
   importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
   removeImage(command: { id: string }): Promise<void>;
   ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;
+  /** Makes a volume larger, and tells the guest of its holder if it lives. Never smaller: done when it is as large or larger. */
+  growVolume(command: GrowVolumeCommand): Promise<VolumeFacts>;
   removeVolume(command: { id: string }): Promise<void>;
   /** Subnets in use on the host, as CIDR texts. */
   usedSubnets(): Promise<string[]>;
@@ -253,6 +266,7 @@ export abstract class HostAgent implements HostCommands {
   abstract uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts>;
   abstract removeImage(command: { id: string }): Promise<void>;
   abstract ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;
+  abstract growVolume(command: GrowVolumeCommand): Promise<VolumeFacts>;
   abstract removeVolume(command: { id: string }): Promise<void>;
   abstract usedSubnets(): Promise<string[]>;
   abstract ensureNetwork(command: EnsureNetworkCommand): Promise<void>;

@@ -14,6 +14,7 @@ export const COMMANDS = {
   importImage: true,
   removeImage: true,
   ensureVolume: true,
+  growVolume: true,
   removeVolume: true,
   usedSubnets: true,
   ensureNetwork: true,

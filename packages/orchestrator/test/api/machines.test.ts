@@ -102,6 +102,26 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     await flotilla.change('DELETE', '/v1/machines/tagged');
   });
 
+  it('makes a volume larger under a running machine, and never smaller', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('grower', { disks: [{ name: 'root', sizeMiB: 4 }] }));
+    const volume = (await flotilla.call('GET', '/v1/machines/grower')).body['observed']?.['disks']?.[0]?.['volume'];
+    const resize = (sizeMiB: number) => flotilla.call('PATCH', `/v1/volumes/${volume}`, { body: { sizeMiB } });
+    const grown = await resize(9);
+    expect(grown.status).to.equal(200);
+    expect(grown.body['sizeBytes']).to.equal(9 * 2 ** 20);
+    expect((await flotilla.call('GET', `/v1/volumes/${volume}`)).body['sizeBytes']).to.equal(9 * 2 ** 20);
+    expect((await flotilla.call('GET', '/v1/machines/grower/logs')).body).to.contain(
+      `root: detected capacity change to ${9 * 2 ** 20} bytes`,
+    );
+    expect((await resize(9)).status, 'done already').to.equal(200);
+    const smaller = await resize(8);
+    expect([smaller.status, smaller.body['code'], smaller.body['field']]).to.deep.equal([422, 'spec.disk_invalid', 'sizeMiB']);
+    expect((await flotilla.call('PATCH', '/v1/volumes/vol-none', { body: { sizeMiB: 8 } })).body['code']).to.equal('volume.not_found');
+    await flotilla.change('POST', '/v1/machines/grower/kill', {});
+    expect((await resize(10)).body['sizeBytes'], 'of a machine that is stopped').to.equal(10 * 2 ** 20);
+    await flotilla.change('DELETE', '/v1/machines/grower');
+  });
+
   it('locks a volume for the machine that holds it', async () => {
     await flotilla.change('POST', '/v1/machines', machine('holder', { start: false }));
     const volume = (await flotilla.call('GET', '/v1/machines/holder')).body['observed']?.['disks']?.[0]?.['volume'];

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { DiskTuning } from '../../host-agent/disk-tuning.js';
 import type { ConsoleLog, HostConsole, HostEvent, HostReport, MachineObservation } from '../../host-agent/host-agent.js';
 
 /** A machine with paths and tap names, ready for a worker. */
@@ -11,7 +12,7 @@ export interface HypervisorSpec {
   kernelPath: string;
   initrdPath?: string;
   commandLine?: string;
-  disks: { name: string; path: string; readOnly: boolean; serial?: string }[];
+  disks: ({ name: string; path: string; readOnly: boolean; serial?: string } & DiskTuning)[];
   interfaces: { name: string; tap: string; mac: string }[];
   rng: boolean;
   vsock?: { cid: number; maxConnections: number };
@@ -40,6 +41,8 @@ export abstract class Hypervisor {
   /** Removes what is left of a machine that has ended. */
   abstract release(id: string): Promise<void>;
   abstract list(): Promise<MachineObservation[]>;
+  /** Looks how large a disk of a live machine is now, and tells its guest. */
+  abstract refreshDisk(id: string, disk: string): Promise<void>;
   abstract metrics(id: string): Promise<Record<string, number>>;
   /** Opens the console of a live machine. */
   abstract openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole>;

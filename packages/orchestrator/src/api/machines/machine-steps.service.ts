@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { sleep } from '../../common/async.js';
+import { diskTuning } from '../../host-agent/disk-tuning.js';
 import { HostAgent, type LaunchCommand, type MachineCommand, type MachineObservation } from '../../host-agent/host-agent.js';
 import { NetworksService } from '../networks/networks.service.js';
 import type { Operation } from '../operations/operation.js';
@@ -157,6 +158,7 @@ export class MachineSteps {
         volumeId: volumeOf(machine, disk.name),
         readOnly: disk.readOnly,
         ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+        ...diskTuning(disk),
       })),
       rng: spec.rng,
       ...(spec.vsock === undefined ? {} : { vsock: spec.vsock }),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ErrorCode } from '../../common/error-codes.js';
 import type { Labels } from '../../common/names.js';
+import type { DiskTuning } from '../../host-agent/disk-tuning.js';
 
 export const DESIRED_STATES = ['running', 'stopped', 'paused'] as const;
 export type DesiredState = (typeof DESIRED_STATES)[number];
@@ -40,7 +41,7 @@ export interface BootSpec {
   initrd?: string;
   commandLine?: string;
 }
-export interface DiskSpec {
+export interface DiskSpec extends DiskTuning {
   name: string;
   image?: string;
   volume?: string;

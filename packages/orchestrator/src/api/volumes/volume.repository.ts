@@ -10,6 +10,7 @@ import type { Volume, VolumeState } from './volume.js';
 export abstract class VolumeRepository {
   abstract insert(volume: Volume, db: Executor): Promise<void>;
   abstract markReady(id: string, sizeBytes: number, db?: Executor): Promise<void>;
+  abstract resize(id: string, sizeBytes: number): Promise<void>;
   /** Gives a free volume to a machine; false when another one holds it. */
   abstract claim(id: string, machineId: string, db: Executor): Promise<boolean>;
   abstract release(machineId: string, ids: string[], db: Executor): Promise<void>;
@@ -43,6 +44,10 @@ export class KyselyVolumeRepository extends VolumeRepository {
 
   override async markReady(id: string, sizeBytes: number, db: Executor = this.database.db): Promise<void> {
     await db.updateTable('volumes').set({ state: 'ready', size_bytes: sizeBytes }).where('id', '=', id).execute();
+  }
+
+  override async resize(id: string, sizeBytes: number): Promise<void> {
+    await this.database.db.updateTable('volumes').set({ size_bytes: sizeBytes }).where('id', '=', id).execute();
   }
 
   override async claim(id: string, machineId: string, db: Executor): Promise<boolean> {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Controller, Get, Param, Query } from '@nestjs/common';
+import { Body, Controller, Get, Param, Patch, Query } from '@nestjs/common';
 import { NamedQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
 import { Route } from '../../common/route.js';
-import { VolumeDto } from './dto/volume.dto.js';
+import { UpdateVolume, VolumeDto } from './dto/volume.dto.js';
 import { VolumesService } from './volumes.service.js';
 
 @Controller('v1/volumes')
@@ -32,5 +32,18 @@ export class VolumesController {
   })
   get(@Param('volume') volume: string): Promise<VolumeDto> {
     return this.volumes.get(volume);
+  }
+
+  @Patch(':volume')
+  @Route({
+    summary: 'Make a volume larger, also under a running machine',
+    permission: 'machines:write',
+    params: { volume: 'Id of the volume.' },
+    body: UpdateVolume,
+    answers: { 200: { type: VolumeDto, description: 'The volume as it is now.' } },
+    errors: ['volume.not_found', 'volume.locked', 'spec.disk_invalid'],
+  })
+  update(@Param('volume') volume: string, @Body() body: UpdateVolume): Promise<VolumeDto> {
+    return this.volumes.grow(volume, body.sizeMiB);
   }
 }

@@ -3,14 +3,20 @@ import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import type { NamedQuery } from '../../common/dto/list.dto.js';
 import { namedPage, type Page, toPage } from '../../common/paging.js';
+import { HostAgent } from '../../host-agent/host-agent.js';
 import type { Executor } from '../../database/database.js';
 import type { VolumeDto } from './dto/volume.dto.js';
 import type { Volume } from './volume.js';
+import { VolumeHolders } from './volume-holders.js';
 import { VolumeRepository } from './volume.repository.js';
 
 @Injectable()
 export class VolumesService {
-  constructor(private readonly repository: VolumeRepository) {}
+  constructor(
+    private readonly repository: VolumeRepository,
+    private readonly holders: VolumeHolders,
+    private readonly agent: HostAgent,
+  ) {}
 
   async list(query: NamedQuery): Promise<Page<VolumeDto>> {
     const request = namedPage(query);
@@ -23,6 +29,29 @@ export class VolumesService {
   }
 
   async get(id: string): Promise<VolumeDto> {
+    return this.load(id);
+  }
+
+  /** Makes a volume larger. When this is cut short, asking again finishes it: the file may be larger than what is stored, never smaller. */
+  async grow(id: string, sizeMiB: number): Promise<VolumeDto> {
+    const volume = await this.load(id);
+    if (volume.state !== 'ready') {
+      throw new ApiError('volume.locked', {
+        detail: `Volume ${id} is ${volume.state}.`,
+        remedy: 'Wait until it is ready.',
+      });
+    }
+    const sizeBytes = sizeMiB * 2 ** 20;
+    if (sizeBytes < volume.sizeBytes) {
+      throw new ApiError('spec.disk_invalid', {
+        detail: `Volume ${id} has ${volume.sizeBytes} bytes, and a volume is never made smaller: its guest may use all of it.`,
+        remedy: `Give at least ${Math.ceil(volume.sizeBytes / 2 ** 20)} MiB.`,
+        field: 'sizeMiB',
+      });
+    }
+    const holder = await this.holders.holderOf(volume);
+    const facts = await this.agent.growVolume({ id, sizeBytes, ...(holder === undefined ? {} : { holder }) });
+    await this.repository.resize(id, facts.sizeBytes);
     return this.load(id);
   }
 

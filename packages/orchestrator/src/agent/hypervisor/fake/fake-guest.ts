@@ -39,6 +39,11 @@ export class FakeGuest {
     this.after(this.script.poweroffAfterMs, () => this.end({ reason: 'powered-off', detail: 'The guest powered itself off.' }));
   }
 
+  /** A disk has another size: a real kernel says so too. */
+  noteDisk(name: string, sizeBytes: number): void {
+    this.print(`${name}: detected capacity change to ${sizeBytes} bytes\r\n# `);
+  }
+
   end(exit: MachineExitFacts): void {
     if (this.state === 'stopped') return;
     for (const timer of this.timers) clearTimeout(timer);

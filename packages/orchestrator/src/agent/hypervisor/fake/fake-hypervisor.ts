@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { sleep } from '../../../common/async.js';
@@ -131,6 +131,14 @@ export class FakeHypervisor extends Hypervisor {
 
   override list(): Promise<MachineObservation[]> {
     return Promise.resolve([...this.guests.values()].map(observe));
+  }
+
+  override async refreshDisk(id: string, disk: string): Promise<void> {
+    const guest = this.live(id);
+    const found = guest.spec.disks.find(({ name }) => name === disk);
+    if (found === undefined)
+      throw new ApiError('worker.failed', { detail: `There is no disk ${disk}.`, remedy: 'Name one that there is.' });
+    guest.noteDisk(disk, (await stat(found.path)).size);
   }
 
   override metrics(id: string): Promise<Record<string, number>> {

@@ -62,6 +62,7 @@ class Core {
       pause: done,
       resume: done,
       powerButton: done,
+      refreshDisk: () => Promise.resolve(0),
       close: done,
       end,
       kill: async () => {

@@ -147,6 +147,10 @@ export class NativeHypervisor extends Hypervisor {
     return Promise.resolve([...this.held.values()].map(observe));
   }
 
+  override async refreshDisk(id: string, disk: string): Promise<void> {
+    await native(() => this.live(id).machine.refreshDisk(disk));
+  }
+
   override metrics(id: string): Promise<Record<string, number>> {
     return native(() => this.live(id).machine.metrics());
   }

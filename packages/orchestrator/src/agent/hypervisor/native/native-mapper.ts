@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants } from 'node:os';
+import { diskTuning } from '../../../host-agent/disk-tuning.js';
 import type { ExitReason, MachineExitFacts } from '../../../host-agent/host-agent.js';
 import type { HypervisorSpec } from '../hypervisor.js';
 import type { NativeEvent, NativeExit, NativeSpec } from './native-module.js';
@@ -51,6 +52,7 @@ export function toNativeSpec(spec: HypervisorSpec, socketPath: string): NativeSp
       format: 'raw' as const,
       readOnly: disk.readOnly,
       ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+      ...diskTuning(disk),
     })),
     interfaces: spec.interfaces.map((link) => ({ id: link.name, tap: { name: link.tap }, mac: link.mac })),
   };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of @flotilla/native that the host agent uses. The package is loaded when the native hypervisor is configured.
+import type { DiskTuning } from '../../../host-agent/disk-tuning.js';
 import type { ByteProgress, HostReport } from '../../../host-agent/host-agent.js';
 
 export interface NativeSpec {
@@ -9,7 +10,7 @@ export interface NativeSpec {
   /** Bytes. */
   memory: number;
   boot: { kernel: { path: string }; initrd?: { path: string }; commandLine?: string };
-  disks: { id: string; source: { path: string }; format: 'raw'; readOnly?: boolean; serial?: string }[];
+  disks: ({ id: string; source: { path: string }; format: 'raw'; readOnly?: boolean; serial?: string } & DiskTuning)[];
   interfaces: { id: string; tap: { name: string }; mac?: string }[];
   serial?: 'console';
   rng?: boolean;
@@ -55,6 +56,8 @@ export interface NativeMachine {
   kill(): Promise<void>;
   info(): Promise<{ state: 'configured' | 'running' | 'paused' | 'stopped'; pid?: number | null; exit?: NativeExit | null }>;
   metrics(): Promise<Record<string, number>>;
+  /** The size in bytes. */
+  refreshDisk(disk: string): Promise<number>;
   events(options?: { signal?: AbortSignal }): AsyncIterable<NativeEvent>;
   close(): Promise<void>;
 }

@@ -125,6 +125,22 @@ export class DirPool {
     });
   }
 
+  /** Makes a volume larger; one that is as large or larger stays as it is. What is new is a hole. */
+  async growVolume(id: string, sizeBytes: number): Promise<VolumeFacts> {
+    const handle = await open(this.volumePath(id), 'r+');
+    try {
+      const { size } = await handle.stat();
+      if (size >= sizeBytes) return { sizeBytes: size };
+      await handle.truncate(sizeBytes);
+      await handle.sync();
+      return { sizeBytes };
+    } catch (error) {
+      throw isTooLong(error) ? tooLong(sizeBytes, error) : error;
+    } finally {
+      await handle.close();
+    }
+  }
+
   async removeVolume(id: string): Promise<void> {
     for (const suffix of ['', PARTIAL_SUFFIX]) await rm(`${this.volumePath(id)}${suffix}`, { force: true });
   }

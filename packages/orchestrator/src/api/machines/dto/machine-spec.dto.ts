@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BoolField, EnumField, IntField, ListField, NameField, ObjectField, StringField } from '../../../common/dto/fields.js';
 import { MAC_PATTERN } from '../../../common/names.js';
+import {
+  BLOCK_SIZES,
+  DISK_CACHES,
+  DISK_ENGINES,
+  type DiskTuning,
+  MAX_DISK_QUEUES,
+  SPACE_POLICIES,
+} from '../../../host-agent/disk-tuning.js';
 import { CRASH_ACTIONS, ISOLATIONS, PROFILES, REBOOT_ACTIONS, RESTART_MODES } from '../machine.js';
 
 /** Highest memory size that is worth reading as a number: 64 TiB. */
@@ -56,6 +64,47 @@ export class DiskDto {
     code: 'spec.disk_invalid',
   })
   serial?: string;
+  @IntField({
+    description: 'Queues that the guest can use at the same time, each with a thread. Absent: one for each CPU, at most 16.',
+    optional: true,
+    min: 1,
+    max: MAX_DISK_QUEUES,
+    code: 'spec.disk_invalid',
+  })
+  queues?: number;
+  @EnumField({
+    description:
+      'What becomes of writes before the guest flushes. `writeback`: in the cache of the host. `none`: past that cache. ' +
+      '`writethrough`: each is durable when it ends.',
+    optional: true,
+    values: DISK_CACHES,
+    default: 'writeback',
+  })
+  cache?: NonNullable<DiskTuning['cache']>;
+  @EnumField({
+    description: 'How the host reads and writes. `auto`: system calls for what is in memory, else io_uring where the host allows it.',
+    optional: true,
+    values: DISK_ENGINES,
+    default: 'auto',
+  })
+  engine?: NonNullable<DiskTuning['engine']>;
+  @IntField({
+    description: 'Bytes of a block as the guest sees it: 512 or 4096. Absent: the smallest that works.',
+    optional: true,
+    min: BLOCK_SIZES[0],
+    max: BLOCK_SIZES[1],
+    code: 'spec.disk_invalid',
+  })
+  blockSize?: number;
+  @EnumField({
+    description:
+      'What follows when the host has no space for a write. `report`: the guest is told. `pause`: the machine is paused, and the ' +
+      'write is tried again when it is resumed.',
+    optional: true,
+    values: SPACE_POLICIES,
+    default: 'report',
+  })
+  onNoSpace?: NonNullable<DiskTuning['onNoSpace']>;
 }
 
 /** A network interface. */

@@ -2,6 +2,17 @@
 import { EnumField, IntField, StringField, TimeField } from '../../../common/dto/fields.js';
 import { VOLUME_STATES } from '../volume.js';
 
+/** What can be changed of a volume. */
+export class UpdateVolume {
+  @IntField({
+    description: 'Size in MiB: never smaller than it is. A guest that runs is told at once.',
+    min: 1,
+    max: 64 * 1024 * 1024,
+    code: 'spec.disk_invalid',
+  })
+  sizeMiB: number;
+}
+
 /** A virtual disk. */
 export class VolumeDto {
   @StringField({ description: 'Id.' }) id: string;

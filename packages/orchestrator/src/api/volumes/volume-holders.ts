@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { VolumeHolder } from '../../host-agent/host-agent.js';
+import type { Volume } from './volume.js';
+
+/** Knows which disk of which machine a volume is. */
+export abstract class VolumeHolders {
+  abstract holderOf(volume: Volume): Promise<VolumeHolder | undefined>;
+}
