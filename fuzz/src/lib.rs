@@ -28,7 +28,11 @@ pub fn with_memory(work: impl FnOnce(&Arc<GuestMemory>)) {
 pub fn boot(kernel: &Vec<u8>) {
     with_memory(|memory| {
         for protocol in [Protocol::Auto, Protocol::Linux] {
-            let options = PlanOptions { protocol, cpus: 1, kind: MachineKind::Micro { virtio_devices: 2, acpi: false } };
+            let options = PlanOptions {
+                protocol,
+                cpus: 1,
+                kind: MachineKind::Micro { virtio_devices: 2, acpi: false },
+            };
             let sources = Sources { kernel, initrd: None };
             if let Ok(plan) = plan(&sources, "console=ttyS0", memory, &options) {
                 let work: u64 = plan.pieces.iter().map(|piece| piece.range().len).sum();

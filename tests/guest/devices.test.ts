@@ -29,10 +29,13 @@ describe('Sockets between guest and host', () => {
     expectNothingLeft(held);
   });
 
-  it('carry bytes both ways, whoever begins, as many connections as there are', async () => {
+  it('carry bytes both ways, whoever begins, as many connections as there are', () => bothWays([]));
+  it('are the same for a micro machine', () => bothWays(['--profile', 'micro', '--acpi']));
+
+  async function bothWays(flags: readonly string[]): Promise<void> {
     const path = join(folder, 'v');
     const server = await upperCaseServer(`${path}_52`);
-    const guest = Run.start('', ['--vsock', `path=${path},cid=42`, '--disk', `path=${disk},format=raw,readonly`]);
+    const guest = Run.start('', [...flags, '--vsock', `path=${path},cid=42`, '--disk', `path=${disk},format=raw,readonly`]);
     await guest.shows(/flotilla-init ready[\s\S]*# /);
     guest.type(fetchProgram);
     guest.type('/tmp/vsock echo 7 & echo "cid=$(/tmp/vsock cid)"\n');
@@ -56,7 +59,7 @@ describe('Sockets between guest and host', () => {
     server.close();
     expect({ status, said }).to.deep.equal({ status: 0, said: '' });
     expect(existsSync(path)).to.equal(false);
-  });
+  }
 
   it('work from inside the jail of a worker, whose guest reaches the programs that wait for it, and survive a pause', async () => {
     const path = join(folder, 'w');

@@ -7,7 +7,7 @@ mod interface;
 mod policy;
 mod profile;
 mod serial;
-mod vsock;
+pub(crate) mod vsock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

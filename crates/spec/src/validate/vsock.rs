@@ -3,14 +3,11 @@
 
 use super::{Faults, check_file};
 use crate::code::ErrorCode;
+use crate::machine::vsock::{FIRST_CID, LAST_CID, MAX_SOCKET_PATH};
 use crate::{FileSource, VsockSpec};
 
 /// The most connections: each is a descriptor, of which a worker may have 4096.
 pub const MAX_VSOCK_CONNECTIONS: u32 = 3000;
-/// `sun_path` of unix(7) without the NUL.
-const MAX_SOCKET_PATH: usize = 107;
-/// 0 to 2 are the hypervisor, the guest itself and the host.
-const FIRST_CID: u32 = 3;
 
 pub(super) fn check_vsock(faults: &mut Faults, vsock: &VsockSpec) {
     check_file(faults, "$.vsock.socket", &vsock.socket);
@@ -20,7 +17,7 @@ pub(super) fn check_vsock(faults: &mut Faults, vsock: &VsockSpec) {
         let message = format!("Path of a socket is longer than {MAX_SOCKET_PATH} bytes");
         faults.add(ErrorCode::SpecPathInvalid, "$.vsock.socket.path", message);
     }
-    if !(FIRST_CID..u32::MAX).contains(&vsock.cid) {
+    if !(FIRST_CID..=LAST_CID).contains(&vsock.cid) {
         let message = format!("Context id {} is not one a guest can have", vsock.cid);
         faults.add(ErrorCode::SpecVsockInvalid, "$.vsock.cid", message);
     }

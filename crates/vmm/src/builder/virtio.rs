@@ -27,7 +27,7 @@ use crate::sockets::HostSockets;
 
 /// How many there are.
 pub fn count(spec: &ValidSpec) -> usize {
-    usize::from(spec.rng) + spec.disks.len() + spec.interfaces.len()
+    usize::from(spec.rng) + spec.disks.len() + spec.interfaces.len() + usize::from(spec.vsock.is_some())
 }
 
 /// The devices of a machine.
