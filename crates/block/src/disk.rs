@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::alignment::Alignment;
 use crate::transfer::Limits;
@@ -19,12 +19,20 @@ pub(crate) struct Disk {
     alignment: Option<Alignment>,
     /// Whether it is a block device and not a file.
     pub(crate) is_device: bool,
+    keeps_lock: AtomicBool,
 }
 
 impl Disk {
     pub(crate) fn new(file: OwnedFd, limits: Limits) -> Self {
         let Limits { size, read_only } = limits;
-        Self { file, size: AtomicU64::new(size), read_only, alignment: None, is_device: false }
+        Self {
+            file,
+            size: AtomicU64::new(size),
+            read_only,
+            alignment: None,
+            is_device: false,
+            keeps_lock: AtomicBool::new(false),
+        }
     }
 
     /// This disk, with transfers that pass the host's page cache by.
@@ -49,6 +57,11 @@ impl Disk {
         Ok(size)
     }
 
+    /// Leaves the lock to others who use the open file.
+    pub(crate) fn keep_lock(&self) {
+        self.keeps_lock.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.file.as_raw_fd()
     }
@@ -56,6 +69,9 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        if self.keeps_lock.load(Ordering::Relaxed) {
+            return;
+        }
         // The kernel lets go of a ring's files some time after the ring is closed, and with them of the lock. The
         // next machine must not find the disk in use that long. There is nothing to do about a failure.
         let _ = lock::unlock(&self.file);

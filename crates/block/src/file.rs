@@ -76,8 +76,12 @@ impl RawFile {
         let mut disk =
             Disk::new(file, Limits { size, read_only: options.read_only }).with_alignment(alignment);
         disk.is_device = is_device;
-        let disk = Arc::new(disk);
-        let engine = match options.engine {
+        Self::over(Arc::new(disk), options.engine, on_memory)
+    }
+
+    /// A raw disk whose limits somebody else has set. `on_memory`: its file lies in the host's memory.
+    pub(crate) fn over(disk: Arc<Disk>, choice: EngineChoice, on_memory: bool) -> Result<Self, BlockError> {
+        let engine = match choice {
             EngineChoice::Direct => EngineKind::Direct,
             // A ring would hand each request to a thread of the kernel: such file systems never say "not now".
             EngineChoice::Automatic if on_memory => EngineKind::Direct,
@@ -88,7 +92,7 @@ impl RawFile {
             }
         };
         // Whoever names an engine gets threads with it.
-        let in_memory = on_memory && options.engine == EngineChoice::Automatic;
+        let in_memory = on_memory && choice == EngineChoice::Automatic;
         Ok(Self { disk, engine, in_memory })
     }
 
@@ -147,7 +151,7 @@ fn probe(disk: &Arc<Disk>) -> EngineKind {
     }
 }
 
-fn check_flags(file: BorrowedFd<'_>, read_only: bool) -> Result<(), BlockError> {
+pub(crate) fn check_flags(file: BorrowedFd<'_>, read_only: bool) -> Result<(), BlockError> {
     // SAFETY: F_GETFL takes no memory.
     let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
     if flags < 0 {

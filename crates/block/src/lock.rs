@@ -75,7 +75,8 @@ pub fn unlock(disk: &impl AsFd) -> Result<(), BlockError> {
 }
 
 fn set(disk: &impl AsFd, lock_type: libc::c_int) -> Result<io::Result<()>, BlockError> {
-    let len = size::of(disk.as_fd())?;
+    // An image may have any length. At least one byte: a length of 0 would mean "to the end of time".
+    let len = size::len(disk.as_fd())?.max(1);
     let range = |value: u64| libc::off_t::try_from(value).map_err(|_| BlockError::Size { len });
     let request = libc::flock {
         l_type: libc::c_short::try_from(lock_type).unwrap_or_default(),

@@ -17,21 +17,25 @@ const BLKGETSIZE64: libc::c_ulong = 0x8008_1272;
 
 /// The size in bytes of a regular file or block device; a whole number of sectors, at least one.
 pub(crate) fn of(disk: BorrowedFd<'_>) -> Result<u64, BlockError> {
+    match len(disk)? {
+        0 => Err(BlockError::Empty),
+        len if len.is_multiple_of(SECTOR) => Ok(len),
+        len => Err(BlockError::Size { len }),
+    }
+}
+
+/// The length in bytes of a regular file or block device, whatever it is.
+pub(crate) fn len(disk: BorrowedFd<'_>) -> Result<u64, BlockError> {
     let host = |source| BlockError::Host { step: "read the size", source };
     let file = File::from(disk.try_clone_to_owned().map_err(host)?);
     let metadata = file.metadata().map_err(host)?;
     let kind = metadata.file_type();
-    let len = if kind.is_file() {
-        metadata.len()
+    if kind.is_file() {
+        Ok(metadata.len())
     } else if kind.is_block_device() {
-        device_len(&file).map_err(host)?
+        device_len(&file).map_err(host)
     } else {
-        return Err(BlockError::NotRegular);
-    };
-    match len {
-        0 => Err(BlockError::Empty),
-        len if len.is_multiple_of(SECTOR) => Ok(len),
-        len => Err(BlockError::Size { len }),
+        Err(BlockError::NotRegular)
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn disk(len: u64) -> Arc<Disk> {
     Arc::new(Disk::new(file.into(), Limits { size: len, read_only: false }))
 }
 
-fn ram() -> Arc<GuestMemory> {
+pub(crate) fn ram() -> Arc<GuestMemory> {
     allocate(&[(GuestAddress(0), RAM_LEN)], Backing::Anonymous).unwrap()
 }
 
@@ -53,12 +53,12 @@ fn with_engines(check: impl Fn(&str, Open)) {
     }
 }
 
-fn segments(list: &[(u64, u32)]) -> Segments {
+pub(crate) fn segments(list: &[(u64, u32)]) -> Segments {
     list.iter().map(|&(address, len)| Segment { address: GuestAddress(address), len }).collect()
 }
 
 /// Waits as a device does: for the event if there is one.
-fn wait_for(queue: &mut dyn BlockQueue, count: usize) -> Vec<Completion> {
+pub(crate) fn wait_for(queue: &mut dyn BlockQueue, count: usize) -> Vec<Completion> {
     let mut done = Vec::new();
     while done.len() < count {
         if let Some(event) = queue.completion_event() {
@@ -72,7 +72,11 @@ fn wait_for(queue: &mut dyn BlockQueue, count: usize) -> Vec<Completion> {
     done
 }
 
-fn run(queue: &mut dyn BlockQueue, memory: &Arc<GuestMemory>, operation: Operation) -> io::Result<u64> {
+pub(crate) fn run(
+    queue: &mut dyn BlockQueue,
+    memory: &Arc<GuestMemory>,
+    operation: Operation,
+) -> io::Result<u64> {
     queue.submit(Request { token: 99, memory: Arc::clone(memory), operation }).unwrap();
     queue.kick().unwrap();
     let done = wait_for(queue, 1).remove(0);

@@ -117,6 +117,7 @@ pub trait BlockQueue: Send {
     fn reap(&mut self, done: &mut Vec<Completion>) -> io::Result<()>;
     /// Requests submitted and not yet reaped.
     fn in_flight(&self) -> usize;
-    /// Waits until nothing is in flight and moves all completions to `done`.
+    /// Waits until nothing is in flight and moves all completions to `done`. What the back-end kept in memory is in its
+    /// files afterwards: the machine is paused, and another process may open them.
     fn drain(&mut self, done: &mut Vec<Completion>) -> io::Result<()>;
 }

@@ -80,6 +80,8 @@ codes! {
     SpecDiskQueuesInvalid = "spec.disk_queues_invalid", "Use 1 to 16 queues, or none to have one for each vCPU";
     /// A disk has blocks of a size that it cannot have.
     SpecBlockSizeInvalid = "spec.block_size_invalid", "Use 512 or 4096, or none for the smallest that works";
+    /// A disk has too many backing files, one below a raw file, or one whose name cannot be one.
+    SpecBackingInvalid = "spec.backing_invalid", "Name at most 16 backing files for each qcow2 disk and 32 for the machine, a raw one last";
     /// There are more interfaces than a machine can have.
     SpecTooManyInterfaces = "spec.too_many_interfaces", "Use at most 8 interfaces";
     /// A path is empty, too long or holds a NUL.
@@ -113,6 +115,14 @@ codes! {
     DiskEngineUnavailable = "disk.engine_unavailable", "Use engine auto or direct, or allow io_uring (sysctl kernel.io_uring_disabled=0)";
     /// Another process listens at the path of a socket.
     SocketBusy = "socket.busy", "Stop what listens there, or give the machine another path";
+    /// A disk is not stored in the format that was given.
+    DiskFormat = "disk.format", "Give the format that the file has; `qemu-img info` tells it";
+    /// A disk image uses a part of its format that is not supported.
+    DiskFormatUnsupported = "disk.format_unsupported", "Convert the image: `qemu-img convert -O qcow2`";
+    /// A disk image is damaged.
+    DiskCorrupt = "disk.corrupt", "Look at the image with `qemu-img check`, or restore it from a backup";
+    /// The backing files given are not those that the images name.
+    DiskBacking = "disk.backing", "Give the backing files that `qemu-img info --backing-chain` shows, the nearest first";
     /// A kernel file is in no format that can be booted.
     KernelUnrecognised = "kernel.unrecognised", "Give an x86-64 ELF vmlinux or a bzImage";
     /// A kernel file ends before it should.

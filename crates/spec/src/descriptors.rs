@@ -5,6 +5,8 @@
 //!   0 /dev/kvm · 1 kernel · initrd? · disks… · taps… · serial file? · listening socket of vsock?
 //! ```
 //!
+//! Each disk is followed by its backing files, the nearest first.
+//!
 //! Both ends compute the same order from the specification; the one that arrives names no path any more.
 
 use crate::code::ErrorCode;
@@ -18,6 +20,10 @@ impl MachineSpec {
     #[must_use]
     pub fn to_descriptors(&self) -> (Self, u32) {
         let mut spec = self.clone();
+        for backing in spec.disks.iter_mut().flat_map(|disk| &mut disk.backing) {
+            // The path goes, and with it the default of the name.
+            backing.name = Some(backing.recorded_name());
+        }
         let mut next = KVM + 1;
         for source in sources(&mut spec) {
             source.set(next);
@@ -86,6 +92,9 @@ fn sources(spec: &mut MachineSpec) -> Vec<Source<'_>> {
     all.extend(spec.boot.initrd.as_mut().map(|initrd| file("$.boot.initrd", initrd)));
     for (index, disk) in spec.disks.iter_mut().enumerate() {
         all.push(file(format!("$.disks[{index}].source"), &mut disk.source));
+        for (place, backing) in disk.backing.iter_mut().enumerate() {
+            all.push(file(format!("$.disks[{index}].backing[{place}].source"), &mut backing.source));
+        }
     }
     for (index, interface) in spec.interfaces.iter_mut().enumerate() {
         all.push(Source {

@@ -6,8 +6,8 @@ use ts_rs::{Config, TS};
 use crate::code::ErrorCode;
 use crate::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo, MachineState};
 use crate::{
-    BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource,
-    InterfaceSpec,
+    BackingSpec, BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec,
+    FileSource, InterfaceSpec,
 };
 use crate::{
     MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, SpacePolicy, TapSource,
@@ -49,6 +49,7 @@ fn spec_types() -> String {
         declare::<DiskCache>(),
         declare::<DiskEngine>(),
         declare::<SpacePolicy>(),
+        declare::<BackingSpec>(),
         declare::<InterfaceSpec>(),
         declare::<id::InterfaceId>(),
         declare::<MacAddress>(),

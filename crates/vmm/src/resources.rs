@@ -10,12 +10,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
-use flotilla_block::{BlockError, EngineChoice, LockKind};
+use flotilla_block::{
+    BackingFile, BackingFormat, BlockError, EngineChoice, LockKind, Qcow2, Qcow2Error, Qcow2Options, RawFile,
+    RawOptions, RecordedName,
+};
+use flotilla_device_model::block::BlockBackend;
 use flotilla_net::TapError;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{
-    DiskCache, DiskEngine, DiskSpec, FileSource, MachineSpec, SerialSpec, TapSource, ValidSpec, Violation,
+    BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, MachineSpec, SerialSpec, TapSource,
+    ValidSpec, Violation,
 };
 
 use crate::error::describe;
@@ -36,6 +42,8 @@ pub struct Resources {
     pub initrd: Option<File>,
     /// The disks in the order of the specification, locked.
     pub disks: Vec<File>,
+    /// The backing files of each disk, the nearest first, locked for reading.
+    pub backing: Vec<Vec<File>>,
     /// The taps in the order of the specification.
     pub taps: Vec<OwnedFd>,
     /// Where the first serial port writes.
@@ -50,9 +58,14 @@ impl Resources {
         let kernel = open_image(&spec.boot.kernel, "$.boot.kernel")?;
         let initrd =
             spec.boot.initrd.as_ref().map(|source| open_image(source, "$.boot.initrd")).transpose()?;
-        let mut disks = Vec::new();
+        let (mut disks, mut backing) = (Vec::new(), Vec::new());
         for (index, disk) in spec.disks.iter().enumerate() {
             disks.push(open_disk(&disk.source, disk.read_only, &format!("$.disks[{index}].source"))?);
+            let files = disk.backing.iter().enumerate();
+            let files = files.map(|(place, file)| {
+                open_disk(&file.source, true, &format!("$.disks[{index}].backing[{place}].source"))
+            });
+            backing.push(files.collect::<Result<_, _>>()?);
         }
         let mut taps = Vec::new();
         for (index, interface) in spec.interfaces.iter().enumerate() {
@@ -65,14 +78,15 @@ impl Resources {
         let kvm = open_kvm(Path::new(KVM))?;
         // Last, for it is the one thing that is made here.
         let sockets = spec.vsock.as_ref().map(|vsock| listen(&vsock.socket, "$.vsock.socket")).transpose()?;
-        Ok(Self { kvm, kernel, initrd, disks, taps, serial_file, sockets })
+        Ok(Self { kvm, kernel, initrd, disks, backing, taps, serial_file, sockets })
     }
 
     /// The files in the order that [`Resources::from_descriptors`] takes:
-    /// /dev/kvm, kernel, initrd?, disks..., taps..., serial file?, socket of vsock?
+    /// /dev/kvm, kernel, initrd?, disks..., each followed by its backing files, taps..., serial file?, socket of vsock?
     pub fn into_descriptors(self) -> io::Result<Vec<OwnedFd>> {
-        let files =
-            [Some(self.kernel), self.initrd].into_iter().flatten().chain(self.disks).map(OwnedFd::from);
+        let disks = self.disks.into_iter().zip(self.backing);
+        let disks = disks.flat_map(|(disk, backing)| [disk].into_iter().chain(backing));
+        let files = [Some(self.kernel), self.initrd].into_iter().flatten().chain(disks).map(OwnedFd::from);
         let serial = self.serial_file.map(OwnedFd::from);
         let sockets = self.sockets.map(HostSockets::into_descriptor).transpose()?;
         Ok([self.kvm].into_iter().chain(files).chain(self.taps).chain(serial).chain(sockets).collect())
@@ -86,7 +100,12 @@ impl Resources {
         let kvm = next()?;
         let kernel = File::from(next()?);
         let initrd = spec.boot.initrd.is_some().then(&mut next).transpose()?.map(File::from);
-        let disks = spec.disks.iter().map(|_| next().map(File::from)).collect::<Result<_, _>>()?;
+        let (mut disks, mut backing) = (Vec::new(), Vec::new());
+        for disk in &spec.disks {
+            disks.push(File::from(next()?));
+            let files = disk.backing.iter().map(|_| next().map(File::from));
+            backing.push(files.collect::<Result<_, _>>()?);
+        }
         let taps = spec.interfaces.iter().map(|_| next()).collect::<Result<_, _>>()?;
         let to_file = matches!(spec.serial, SerialSpec::File(_));
         let serial_file = to_file.then(&mut next).transpose()?.map(File::from);
@@ -95,7 +114,7 @@ impl Resources {
             return Err(wrong_count(count));
         }
         let sockets = socket.map(passed_socket).transpose()?;
-        Ok(Self { kvm, kernel, initrd, disks, taps, serial_file, sockets })
+        Ok(Self { kvm, kernel, initrd, disks, backing, taps, serial_file, sockets })
     }
 }
 
@@ -214,19 +233,55 @@ fn known_code(text: &str) -> ErrorCode {
     ErrorCode::ALL.iter().copied().find(|code| code.text() == text).unwrap_or(ErrorCode::Io)
 }
 
-/// A disk of an open file, which also says what is wrong with a passed one.
-pub fn disk_backend(file: File, spec: &DiskSpec, field: &str) -> Result<flotilla_block::RawFile, Violation> {
-    let options = flotilla_block::RawOptions {
-        read_only: spec.read_only,
-        engine: match spec.engine {
-            DiskEngine::Auto => EngineChoice::Automatic,
-            DiskEngine::IoUring => EngineChoice::IoUring,
-            DiskEngine::Direct => EngineChoice::Direct,
-        },
-        direct: spec.cache == DiskCache::None,
+/// A disk of open files, which also says what is wrong with passed ones.
+pub fn disk_backend(
+    spec: &DiskSpec,
+    file: File,
+    backing: Vec<File>,
+    field: &str,
+) -> Result<Arc<dyn BlockBackend>, Violation> {
+    let read_only = spec.read_only;
+    let engine = match spec.engine {
+        DiskEngine::Auto => EngineChoice::Automatic,
+        DiskEngine::IoUring => EngineChoice::IoUring,
+        DiskEngine::Direct => EngineChoice::Direct,
     };
-    flotilla_block::RawFile::open_descriptor(file, options)
-        .map_err(|error| Violation::new(known_code(error.code()), field, describe(&error)))
+    let direct = spec.cache == DiskCache::None;
+    let fault = |code: &str, error: &dyn std::error::Error, part: &str| {
+        Violation::new(known_code(code), format!("{field}.{part}"), describe(error))
+    };
+    match spec.format {
+        DiskFormat::Raw => {
+            let disk = RawFile::open_descriptor(file, RawOptions { read_only, engine, direct });
+            Ok(Arc::new(disk.map_err(|error| fault(error.code(), &error, "source"))?))
+        }
+        DiskFormat::Qcow2 if direct => {
+            // Its tables are read and written through the page cache, and the two do not mix well on one file.
+            let message = "Direct I/O is for raw disks";
+            Err(Violation::new(ErrorCode::DiskCacheUnsupported, format!("{field}.cache"), message))
+        }
+        DiskFormat::Qcow2 => {
+            let backing = spec.backing.iter().zip(backing).map(backing_file).collect();
+            let disk = Qcow2::open(file, backing, Qcow2Options { read_only, engine });
+            let part = |error: &Qcow2Error| match error {
+                Qcow2Error::Backing { .. } => "backing",
+                _ => "source",
+            };
+            Ok(Arc::new(disk.map_err(|error| fault(error.code(), &error, part(&error)))?))
+        }
+    }
+}
+
+fn backing_file((spec, file): (&BackingSpec, File)) -> BackingFile {
+    let format = match spec.format {
+        DiskFormat::Raw => BackingFormat::Raw,
+        DiskFormat::Qcow2 => BackingFormat::Qcow2,
+    };
+    let recorded = match spec.recorded_name() {
+        name if name == BackingSpec::ANY_NAME => RecordedName::Any,
+        name => RecordedName::Is(name),
+    };
+    BackingFile { file: file.into(), format, recorded }
 }
 
 /// A packet back-end of an open tap.

@@ -91,6 +91,8 @@ pub(super) const IO: &[Allowed] = &[
     any(libc::SYS_shutdown),
     any(libc::SYS_fdatasync),
     any(libc::SYS_fsync),
+    // Disk images grow.
+    any(libc::SYS_ftruncate),
     // Giving space of a disk back, writing zeroes to it: of a file, and requests of a device, whose size is looked up too.
     any(libc::SYS_fallocate),
     values(libc::SYS_ioctl, 1, DISK_REQUESTS),
@@ -164,7 +166,6 @@ pub(super) const CONTROL: &[Allowed] = &[
     values(libc::SYS_socketpair, 0, LOCAL_SOCKETS),
     any(libc::SYS_pipe2),
     any(libc::SYS_memfd_create),
-    any(libc::SYS_ftruncate),
     any(libc::SYS_lseek),
     any(libc::SYS_fstat),
     any(libc::SYS_statx),

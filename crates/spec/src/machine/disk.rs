@@ -18,6 +18,11 @@ pub struct DiskSpec {
     pub source: FileSource,
     /// How the content is stored. Never guessed: a guest could write another format's header.
     pub format: DiskFormat,
+    /// The files that the image is based on, the nearest first; they are only read. The image must name each of them, and
+    /// none besides. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<BackingSpec>>", optional)]
+    pub backing: Vec<BackingSpec>,
     /// Whether the guest may not write. Default: false.
     #[serde(default)]
     #[ts(as = "Option<bool>", optional)]
@@ -58,6 +63,37 @@ pub struct DiskSpec {
 pub enum DiskFormat {
     /// Byte for byte.
     Raw,
+    /// An image in QEMU's format, version 2 or 3.
+    Qcow2,
+}
+
+/// A file that an image is based on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackingSpec {
+    /// The file or block device.
+    pub source: FileSource,
+    /// How its content is stored.
+    pub format: DiskFormat,
+    /// The name under which the image above records this file; `*` takes any name. Default: the path of the source, of
+    /// which a relative name need only be the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub name: Option<String>,
+}
+
+impl BackingSpec {
+    /// The name that stands for any.
+    pub const ANY_NAME: &'static str = "*";
+
+    /// The name that the image above has to record. Empty, which no image records, if nobody said.
+    pub fn recorded_name(&self) -> String {
+        match (&self.name, &self.source) {
+            (Some(name), _) => name.clone(),
+            (None, FileSource::Path(path)) => path.to_string_lossy().into_owned(),
+            (None, FileSource::Descriptor(_)) => String::new(),
+        }
+    }
 }
 
 /// What becomes of the guest's writes before it asks for durability.

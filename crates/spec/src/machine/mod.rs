@@ -16,7 +16,7 @@ use ts_rs::TS;
 use crate::{MAX_CPUS, MAX_DISKS, MAX_INTERFACES, MemorySize};
 
 pub use boot::{BootProtocol, BootSpec};
-pub use disk::{DiskCache, DiskEngine, DiskFormat, DiskSpec, SpacePolicy};
+pub use disk::{BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, SpacePolicy};
 pub use interface::InterfaceSpec;
 pub use policy::{CrashPolicy, RebootPolicy};
 pub use profile::Profile;

@@ -17,7 +17,7 @@ use crate::code::ErrorCode;
 use crate::{FileSource, MachineSpec, SerialSpec, Violation, id};
 
 pub use boot::MAX_COMMAND_LINE;
-pub use disks::{MAX_DISK_QUEUES, MAX_DISKS, MAX_SERIAL};
+pub use disks::{MAX_BACKING, MAX_BACKING_IN_ALL, MAX_DISK_QUEUES, MAX_DISKS, MAX_SERIAL};
 pub use interfaces::MAX_INTERFACES;
 pub use resources::{MAX_CPUS, MEMORY_ALIGNMENT, MIN_MEMORY};
 pub use vsock::MAX_VSOCK_CONNECTIONS;

@@ -42,7 +42,7 @@ pub struct VirtioDevices {
 /// Builds all of them.
 pub fn devices(
     spec: &ValidSpec,
-    disks: Vec<File>,
+    disks: impl Iterator<Item = (File, Vec<File>)>,
     taps: Vec<OwnedFd>,
     sockets: Option<HostSockets>,
     threads: &Arc<dyn DeviceThreads>,
@@ -53,8 +53,8 @@ pub fn devices(
         let rng = Rng::new("rng0", Arc::new(HostEntropy));
         devices.all.push(Arc::new(rng.watched_by(Arc::clone(threads))));
     }
-    for (index, (disk, file)) in spec.disks.iter().zip(disks).enumerate() {
-        let block = disk_device(disk, spec.cpus, file, &format!("$.disks[{index}]"))?;
+    for (index, (disk, files)) in spec.disks.iter().zip(disks).enumerate() {
+        let block = disk_device(disk, spec.cpus, files, &format!("$.disks[{index}]"))?;
         let block = match disk.on_no_space {
             SpacePolicy::Report => block,
             SpacePolicy::Pause => block.waiting_for_space(Arc::clone(inbox) as Arc<dyn SpaceAlarm>),
@@ -73,17 +73,22 @@ pub fn devices(
     Ok(devices)
 }
 
-fn disk_device(spec: &DiskSpec, cpus: u32, file: File, field: &str) -> Result<Block, BuildError> {
-    let backend = disk_backend(file, spec, &format!("{field}.source")).map_err(BuildError::Resource)?;
+fn disk_device(
+    spec: &DiskSpec,
+    cpus: u32,
+    (file, backing): (File, Vec<File>),
+    field: &str,
+) -> Result<Block, BuildError> {
+    let backend = disk_backend(spec, file, backing, field).map_err(BuildError::Resource)?;
     let block_size = spec.block_size.unwrap_or_else(|| backend.block_size());
-    check_blocks(&backend, block_size, field).map_err(BuildError::Resource)?;
+    check_blocks(backend.as_ref(), block_size, field).map_err(BuildError::Resource)?;
     let options = BlockOptions {
         serial: spec.serial.clone().unwrap_or_else(|| spec.id.as_str().to_owned()),
         queues: spec.queues.unwrap_or_else(|| u16::try_from(cpus).unwrap_or(MAX_QUEUES).min(MAX_QUEUES)),
         block_size,
         write_cache: spec.cache != DiskCache::Writethrough,
     };
-    let block = Block::new(format!("{DISK_PREFIX}{}", spec.id), Arc::new(backend), options);
+    let block = Block::new(format!("{DISK_PREFIX}{}", spec.id), backend, options);
     block.map_err(|source| BuildError::Host { step: "open a queue on a disk", source })
 }
 

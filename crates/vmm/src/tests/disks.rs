@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use flotilla_block::{BackingFile, BackingFormat, Qcow2, Qcow2Create, Qcow2Options, RecordedName};
 use flotilla_memory::{Bytes, GuestAddress};
-use flotilla_spec::SpacePolicy;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{ExitReason, MachineEvent, MachineState};
+use flotilla_spec::{DiskSpec, SpacePolicy};
 use flotilla_test_guests::Script;
 use flotilla_test_guests::disk::{mark_of, write_and_read, write_what_has_grown};
 use tempfile::TempDir;
@@ -34,18 +35,28 @@ fn image(directory: &TempDir) -> PathBuf {
 
 /// A machine whose guest writes every sector of the disk at `path`, and reads it back, then waits at the gate.
 fn machine(path: &Path) -> Fixture {
-    let mut script = write_and_read(SECTORS);
-    script.wait(GATE, 1);
-    machine_with(&script, path, SpacePolicy::Report)
+    script_on(path, SpacePolicy::Report, &written_and_read())
 }
 
-fn machine_with(script: &Script, path: &Path, policy: SpacePolicy) -> Fixture {
-    let (mut spec, directory) = spec_with(&script.image());
+/// The guest of [`machine`].
+fn written_and_read() -> Script {
+    let mut script = write_and_read(SECTORS);
+    script.wait(GATE, 1);
+    script
+}
+
+fn script_on(path: &Path, policy: SpacePolicy, script: &Script) -> Fixture {
     // The engine is named because a file in memory, as /tmp may be, is served by the vCPU else.
     let disk =
-        serde_json::json!([{ "id": "d", "source": { "path": path }, "format": "raw", "engine": "direct" }]);
-    spec.disks = serde_json::from_value(disk).unwrap();
-    spec.disks[0].on_no_space = policy;
+        serde_json::json!({ "id": "d", "source": { "path": path }, "format": "raw", "engine": "direct" });
+    let mut disk: DiskSpec = serde_json::from_value(disk).unwrap();
+    disk.on_no_space = policy;
+    machine_with(disk, script)
+}
+
+fn machine_with(disk: DiskSpec, script: &Script) -> Fixture {
+    let (mut spec, directory) = spec_with(&script.image());
+    spec.disks = vec![disk];
     // So that the disk has the first slot.
     spec.rng = false;
     Fixture::of(spec, directory)
@@ -162,9 +173,7 @@ fn a_machine_whose_disk_has_no_space_waits_for_its_owner() {
     let path = mount.0.path().join("disk");
     let sparse = fs::File::create(&path).unwrap();
     sparse.set_len(u64::from(SECTORS) * SECTOR as u64).unwrap();
-    let mut script = write_and_read(SECTORS);
-    script.wait(GATE, 1);
-    let fixture = machine_with(&script, &path, SpacePolicy::Pause);
+    let fixture = script_on(&path, SpacePolicy::Pause, &written_and_read());
     fixture.machine.boot().unwrap();
     for _ in 0..2 {
         let full = fixture.event(|event| matches!(event, MachineEvent::DiskFull { .. }));
@@ -192,7 +201,7 @@ fn a_guest_uses_what_its_disk_has_grown_by() {
     let directory = TempDir::new().unwrap();
     let path = image(&directory);
     let large = u16::try_from(2 * SECTORS).unwrap();
-    let fixture = machine_with(&write_what_has_grown(large), &path, SpacePolicy::Report);
+    let fixture = script_on(&path, SpacePolicy::Report, &write_what_has_grown(large));
     fixture.machine.boot().unwrap();
     let file = fs::File::options().write(true).open(&path).unwrap();
     file.set_len(u64::from(large) * SECTOR as u64).unwrap();
@@ -213,4 +222,62 @@ fn a_disk_that_is_not_there_or_has_shrunk_is_refused() {
     assert_eq!(fixture.machine.refresh_disk("e").unwrap_err().code(), ErrorCode::DiskUnknown);
     fs::File::options().write(true).open(&path).unwrap().set_len(512).unwrap();
     assert_eq!(fixture.machine.refresh_disk("d").unwrap_err().code(), ErrorCode::DiskShrunk);
+}
+
+/// An overlay on a raw file of the size that the guest works on.
+fn overlay(directory: &TempDir) -> (PathBuf, PathBuf) {
+    let (base, path) = (image(directory), directory.path().join("overlay"));
+    let size = fs::metadata(&base).unwrap().len();
+    let backing = Some((base.to_str().unwrap().to_owned(), "raw".to_owned()));
+    let options = Qcow2Create { backing, ..Qcow2Create::new(size) };
+    let file = fs::File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+    options.write(file).unwrap();
+    (path, base)
+}
+
+/// What the guest wrote is in the image as soon as the machine is paused, and the base is as it was.
+#[test]
+fn a_guest_goes_on_with_its_overlay_from_machine_to_machine() {
+    if !kvm_is_there() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let (mut path, base) = overlay(&directory);
+    let spec = |path: &Path| {
+        let backing = serde_json::json!([{ "source": { "path": base }, "format": "raw" }]);
+        let disk = serde_json::json!({ "id": "d", "source": { "path": path }, "format": "qcow2", "backing": backing, "engine": "direct" });
+        serde_json::from_value(disk).unwrap()
+    };
+    let mut fixture = machine_with(spec(&path), &written_and_read());
+    fixture.machine.boot().unwrap();
+    fixture.expect(".");
+    for copy in 0..3 {
+        fixture.machine.pause().unwrap();
+        let moved = directory.path().join(format!("overlay-{copy}"));
+        fs::copy(&path, &moved).unwrap();
+        path = moved;
+        let next = machine_with(spec(&path), &written_and_read());
+        transplant(&fixture, &next);
+        drop(fixture);
+        fixture = next;
+        fixture.machine.resume().unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    open_gate(&fixture);
+    assert_eq!(fixture.wait().reason, ExitReason::PoweredOff);
+    drop(fixture);
+    assert!(fs::read(&base).unwrap().iter().all(|&byte| byte == 0), "the base was written to");
+    let flat = directory.path().join("flat");
+    let backing = RecordedName::Is(base.to_str().unwrap().to_owned());
+    let backing = BackingFile {
+        file: fs::File::open(&base).unwrap().into(),
+        format: BackingFormat::Raw,
+        recorded: backing,
+    };
+    let options = Qcow2Options { read_only: true, ..Qcow2Options::default() };
+    let disk = Qcow2::open(fs::File::open(&path).unwrap(), vec![backing], options).unwrap();
+    let mut content = vec![0; usize::try_from(SECTORS).unwrap() * SECTOR];
+    disk.read_at(&mut content, 0).unwrap();
+    fs::write(&flat, content).unwrap();
+    assert_eq!(marks(&flat), (0..SECTORS).map(mark_of).collect::<Vec<_>>());
 }

@@ -96,10 +96,21 @@ fn back_ends_keep_their_codes() {
     let image = tempfile::NamedTempFile::new().unwrap();
     image.as_file().set_len(100).unwrap();
     let file = File::options().read(true).write(true).open(image.path()).unwrap();
-    let disk = serde_json::json!({ "id": "d", "source": { "path": "d" }, "format": "raw" });
-    let disk: DiskSpec = serde_json::from_value(disk).unwrap();
-    let odd = disk_backend(file, &disk, "$.disks[0].source").err().unwrap();
-    assert_eq!((odd.code, odd.path.as_str()), (ErrorCode::DiskSize, "$.disks[0].source"));
+    let fault = |spec: serde_json::Value, file: &File| {
+        let spec: DiskSpec = serde_json::from_value(spec).unwrap();
+        let backing = spec.backing.iter().map(|_| file.try_clone().unwrap()).collect();
+        let odd = disk_backend(&spec, file.try_clone().unwrap(), backing, "$.disks[0]").err().unwrap();
+        (odd.code, odd.path)
+    };
+    let source = serde_json::json!({ "path": image.path() });
+    let raw = serde_json::json!({ "id": "d", "source": source, "format": "raw" });
+    assert_eq!(fault(raw, &file), (ErrorCode::DiskSize, "$.disks[0].source".to_owned()));
+    let qcow2 = serde_json::json!({ "id": "d", "source": source, "format": "qcow2" });
+    assert_eq!(fault(qcow2.clone(), &file), (ErrorCode::DiskFormat, "$.disks[0].source".to_owned()));
+    flotilla_block::Qcow2Create::new(1 << 20).write(file.try_clone().unwrap()).unwrap();
+    let mut based = qcow2;
+    based["backing"] = serde_json::json!([{ "source": source, "format": "raw" }]);
+    assert_eq!(fault(based, &file), (ErrorCode::DiskBacking, "$.disks[0].backing".to_owned()));
     let name = || "tap0".to_owned();
     for (error, code) in [
         (TapError::Denied { name: name() }, ErrorCode::TapDenied),

@@ -2,12 +2,14 @@
 //! `--disk`.
 
 use flotilla_spec::id::DiskId;
-use flotilla_spec::{DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, SpacePolicy};
+use flotilla_spec::{BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, SpacePolicy};
 
 /// `--disk`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     path: String,
+    format: DiskFormat,
+    backing: Vec<BackingSpec>,
     read_only: bool,
     serial: Option<String>,
     id: Option<String>,
@@ -24,7 +26,8 @@ impl Disk {
         DiskSpec {
             id: DiskId(self.id.unwrap_or_else(|| format!("disk{index}"))),
             source: FileSource::Path(self.path.into()),
-            format: DiskFormat::Raw,
+            format: self.format,
+            backing: self.backing,
             read_only: self.read_only,
             serial: self.serial,
             queues: self.queues,
@@ -36,12 +39,15 @@ impl Disk {
     }
 }
 
-const OPTIONS: &str = "path, format, readonly, serial, id, queues, cache, engine, blocksize, on-no-space";
+const OPTIONS: &str = "path, format, backing, backing-name, readonly, serial, id, queues, cache, engine, blocksize, \
+                       on-no-space";
 
 pub(super) fn disk(text: &str) -> Result<Disk, String> {
     let (mut path, mut format) = (None, None);
     let mut disk = Disk {
         path: String::new(),
+        format: DiskFormat::Raw,
+        backing: Vec::new(),
         read_only: false,
         serial: None,
         id: None,
@@ -54,7 +60,9 @@ pub(super) fn disk(text: &str) -> Result<Disk, String> {
     for part in text.split(',') {
         match part.split_once('=') {
             Some(("path", value)) => path = Some(value.to_owned()),
-            Some(("format", value)) => format = Some(value),
+            Some(("format", value)) => format = Some(disk_format(value)?),
+            Some(("backing", value)) => disk.backing.push(backing_file(value)?),
+            Some(("backing-name", value)) => name_last(&mut disk.backing, value)?,
             Some(("serial", value)) => disk.serial = Some(value.to_owned()),
             Some(("id", value)) => disk.id = Some(value.to_owned()),
             Some(("queues", value)) => disk.queues = Some(number(value, "queues")?),
@@ -67,10 +75,16 @@ pub(super) fn disk(text: &str) -> Result<Disk, String> {
         }
     }
     disk.path = path.ok_or("path= is missing")?;
-    match format {
-        Some("raw") => Ok(disk),
-        Some(other) => Err(format!("format {other:?} is unknown: raw is the one there is")),
-        None => Err("format=raw is missing: the format of a disk is never guessed".to_owned()),
+    disk.format =
+        format.ok_or("format=raw or format=qcow2 is missing: the format of a disk is never guessed")?;
+    Ok(disk)
+}
+
+fn disk_format(text: &str) -> Result<DiskFormat, String> {
+    match text {
+        "raw" => Ok(DiskFormat::Raw),
+        "qcow2" => Ok(DiskFormat::Qcow2),
+        other => Err(format!("format {other:?} is unknown: there are raw and qcow2")),
     }
 }
 
@@ -102,4 +116,18 @@ fn engine(text: &str) -> Result<DiskEngine, String> {
         "direct" => Ok(DiskEngine::Direct),
         other => Err(format!("engine {other:?} is unknown: auto, io-uring or direct")),
     }
+}
+
+/// `FORMAT:FILE`.
+fn backing_file(text: &str) -> Result<BackingSpec, String> {
+    let (format, path) =
+        text.split_once(':').ok_or("backing= has no format: write backing=raw:FILE or backing=qcow2:FILE")?;
+    Ok(BackingSpec { source: FileSource::Path(path.into()), format: disk_format(format)?, name: None })
+}
+
+/// `backing-name=` speaks of the `backing=` before it.
+fn name_last(backing: &mut [BackingSpec], name: &str) -> Result<(), String> {
+    let last = backing.last_mut().ok_or("backing-name= has no backing= before it")?;
+    last.name = Some(name.to_owned());
+    Ok(())
 }

@@ -73,9 +73,11 @@ pub struct RunOptions {
     /// Guest memory in bytes, or with suffix K, M or G (of 1024); at least 16M
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = memory)]
     pub memory: MemorySize,
-    /// A disk; may be repeated. The file or block device is locked against a second machine
-    #[arg(long, value_name = "path=FILE,format=raw[,readonly][,serial=S][,id=ID][,queues=N][,cache=none|writeback|writethrough]\
-        [,engine=auto|io-uring|direct][,blocksize=512|4096]", value_parser = disk)]
+    /// A disk; may be repeated. The file or block device is locked against a second machine. Each file that a qcow2 image is
+    /// based on is named by `backing`, the nearest first; those below it are only read
+    #[arg(long, value_name = "path=FILE,format=raw|qcow2[,backing=FORMAT:FILE[,backing-name=NAME]]...[,readonly][,serial=S]\
+        [,id=ID][,queues=N][,cache=none|writeback|writethrough][,engine=auto|io-uring|direct][,blocksize=512|4096]\
+        [,on-no-space=report|pause]", value_parser = disk)]
     pub disk: Vec<Disk>,
     /// A network interface on an existing tap interface; may be repeated
     #[arg(long, value_name = "tap=NAME[,mac=MAC][,id=ID]", value_parser = interface)]
@@ -128,7 +130,7 @@ fn serial(text: &str) -> Result<SerialSpec, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use flotilla_spec::{DiskCache, DiskEngine, SpacePolicy};
+    use flotilla_spec::{DiskCache, DiskEngine, DiskFormat, SpacePolicy};
 
     use super::*;
 
@@ -184,13 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn backing_files_have_an_order_a_format_and_perhaps_a_name() {
+        let line = "--kernel k --disk path=d,format=qcow2,backing=qcow2:b,backing=raw:/x/c:1,backing-name=*";
+        let disk = parse(line).unwrap().disk.remove(0).into_spec(0);
+        assert_eq!(disk.format, DiskFormat::Qcow2);
+        let found: Vec<_> = disk.backing.iter().map(|file| (file.format, file.recorded_name())).collect();
+        assert_eq!(found, [(DiskFormat::Qcow2, "b".to_owned()), (DiskFormat::Raw, "*".to_owned())]);
+        assert_eq!(disk.backing[1].source, FileSource::Path("/x/c:1".into()));
+    }
+
+    #[test]
     fn bad_lines_are_refused() {
         let bad = [
             "",
             "--kernel k --memory lots",
             "--kernel k --memory 99999999999G",
             "--kernel k --disk path=d",
-            "--kernel k --disk path=d,format=qcow2",
+            "--kernel k --disk path=d,format=vmdk",
+            "--kernel k --disk path=d,format=qcow2,backing=b",
+            "--kernel k --disk path=d,format=qcow2,backing=vmdk:b",
             "--kernel k --disk format=raw",
             "--kernel k --disk path=d,format=raw,fast",
             "--kernel k --disk path=d,format=raw,queues=many",

@@ -113,6 +113,11 @@ source: FileSource,
  */
 format: DiskFormat,
 /**
+ * The files that the image is based on, the nearest first; they are only read. The image must name each of them, and
+ * none besides. Default: none.
+ */
+backing?: Array<BackingSpec>,
+/**
  * Whether the guest may not write. Default: false.
  */
 readOnly?: boolean,
@@ -150,7 +155,7 @@ export type DiskId = string;
 /**
  * How the content of a disk is stored.
  */
-export type DiskFormat = "raw";
+export type DiskFormat = "raw" | "qcow2";
 
 /**
  * What becomes of the guest's writes before it asks for durability.
@@ -166,6 +171,24 @@ export type DiskEngine = "auto" | "io-uring" | "direct";
  * What follows when the host has no space for what a guest writes.
  */
 export type SpacePolicy = "report" | "pause";
+
+/**
+ * A file that an image is based on.
+ */
+export type BackingSpec = {
+/**
+ * The file or block device.
+ */
+source: FileSource,
+/**
+ * How its content is stored.
+ */
+format: DiskFormat,
+/**
+ * The name under which the image above records this file; `*` takes any name. Default: the path of the source, of
+ * which a relative name need only be the end.
+ */
+name?: string, };
 
 /**
  * A network interface.

@@ -6,6 +6,8 @@ import type { Config } from '../config/config.js';
 import { ConsoleArchive } from './console-archive.js';
 import { InstallationMark } from './installation-mark.js';
 import { LocalHostAgent } from './local-host-agent.js';
+import { CommandRunner } from './runner/command-runner.js';
+import { DiskConverter } from './storage/dir/disk-converter.js';
 import { DirPool } from './storage/dir/dir-pool.js';
 
 /** Builds the host side as configured. Each adapter is loaded only when it is used. */
@@ -17,6 +19,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const consoles = new ConsoleArchive(join(host, 'consoles'));
   const mark = new InstallationMark(host);
   const poolDirectory = join(host, 'pools', 'default');
+  const converter = new DiskConverter(new CommandRunner(log));
   if (config.hypervisor === 'fake') {
     const { FakeHypervisor } = await import('./hypervisor/fake/fake-hypervisor.js');
     const { FakeNetwork } = await import('./network/fake/fake-network.js');
@@ -24,7 +27,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
     return new LocalHostAgent({
       hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')),
       network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
-      pool: new DirPool(poolDirectory, new NodeFileTools(), config.importRoots),
+      pool: new DirPool(poolDirectory, new NodeFileTools(), config.importRoots, converter),
       consoles,
       mark,
       log,
@@ -34,7 +37,6 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const { NativeHypervisor } = await import('./hypervisor/native/native-hypervisor.js');
   const { NativeFileTools } = await import('./hypervisor/native/native-file-tools.js');
   const { NatNetwork } = await import('./network/nat/nat-network.js');
-  const { CommandRunner } = await import('./runner/command-runner.js');
   const native = await loadNative();
   return new LocalHostAgent({
     hypervisor: new NativeHypervisor(native, { runtimeDirectory: config.runtimeDirectory, workerPath: config.workerPath, log }),
@@ -43,7 +45,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
       runtimeDirectory: join(config.runtimeDirectory, 'networks'),
       native,
     }),
-    pool: new DirPool(poolDirectory, new NativeFileTools(native), config.importRoots),
+    pool: new DirPool(poolDirectory, new NativeFileTools(native), config.importRoots, converter),
     consoles,
     mark,
     log,

@@ -44,6 +44,8 @@ export const ERROR_CODES = {
   'image.format_mismatch': [422, 'The file is not of the format given'],
   'image.truncated': [422, 'The file is shorter than its header says'],
   'image.checksum_mismatch': [422, 'The checksum does not match'],
+  'image.corrupt': [422, 'The image is damaged'],
+  'image.backing': [422, 'The image needs files beside it'],
   'file.missing': [422, 'There is no such file'],
   'file.not_regular': [422, 'The path is not a regular file'],
   'file.denied': [422, 'The file may not be read'],

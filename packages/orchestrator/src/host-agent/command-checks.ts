@@ -49,7 +49,7 @@ const name = text(NAME_PATTERN);
 const mac = text(MAC_PATTERN);
 const digest = optional(text(SHA256_PATTERN));
 const kind = oneOf('kernel', 'initrd', 'disk');
-const format = oneOf('elf', 'bzimage', 'raw', 'initrd');
+const format = oneOf('elf', 'bzimage', 'raw', 'initrd', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi');
 const generation = int(0, Number.MAX_SAFE_INTEGER);
 const offset = optional(int(0, Number.MAX_SAFE_INTEGER));
 /** The links Flotilla makes: no command can name another's. */

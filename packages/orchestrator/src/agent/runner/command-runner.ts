@@ -19,6 +19,8 @@ export interface CommandOptions {
   timeoutMilliseconds?: number;
   /** Exit statuses that are no error, beside 0. */
   accept?: readonly number[];
+  /** Kills the program. */
+  signal?: AbortSignal;
 }
 
 /** The one place that starts system programs: an argument vector, never a shell; a time limit; stderr kept for the error. */
@@ -46,12 +48,16 @@ export class CommandRunner {
           if (output[name].length < MAX_OUTPUT_BYTES) output[name] += text;
         });
       }
+      const abort = () => child.kill('SIGKILL');
+      options.signal?.addEventListener('abort', abort);
+      if (options.signal?.aborted === true) abort();
       child.on('error', (error: NodeJS.ErrnoException) => {
         clearTimeout(timer);
         reject(error.code === 'ENOENT' ? commandFailed(program, args, 'it is not installed') : error);
       });
       child.on('close', (status) => {
         clearTimeout(timer);
+        options.signal?.removeEventListener('abort', abort);
         resolve({ status: status ?? -1, ...output });
       });
       child.stdin.on('error', () => undefined); // a program may end before it has read everything

@@ -10,6 +10,8 @@ export const IMPORT_ERRORS: readonly ErrorCode[] = [
   'image.format_mismatch',
   'image.truncated',
   'image.checksum_mismatch',
+  'image.corrupt',
+  'image.backing',
   'image.wrong_kind',
   'file.missing',
   'file.not_regular',
@@ -77,7 +79,7 @@ export class ImageFormatDoesNotFit extends ApiError {
   constructor(kind: string, format: string) {
     super('image.wrong_kind', {
       detail: `An image of kind ${kind} cannot have the format ${format}.`,
-      remedy: 'kernel: elf or bzimage; initrd: initrd; disk: raw.',
+      remedy: 'kernel: elf or bzimage; initrd: initrd; disk: raw, qcow2, vmdk, vhd, vhdx or vdi.',
       field: 'format',
     });
   }

@@ -11,7 +11,7 @@ import { roleAllows } from '../auth/roles.js';
 import type { Operation } from '../operations/operation.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type ImageDto, type ImportImage, toImageDto } from './dto/image.dto.js';
-import { formatFits, type Image, type ImageKind } from './image.js';
+import { formatFits, keptFormat, type Image, type ImageKind } from './image.js';
 import { ImageFormatDoesNotFit, ImageInUse, ImageNameTaken, ImageNotFound, ImageNotReady, ImageWrongKind } from './image.errors.js';
 import { ImageRepository } from './image.repository.js';
 import { OpenUploads } from './open-uploads.js';
@@ -84,7 +84,7 @@ export class ImagesService {
       id: newId('img'),
       name: facts.name,
       kind: facts.kind,
-      format: facts.format,
+      format: keptFormat(facts.format),
       sizeBytes: 0,
       sha256: '',
       state: 'importing',

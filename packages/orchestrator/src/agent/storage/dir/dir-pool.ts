@@ -16,12 +16,15 @@ import type {
 } from '../../../host-agent/host-agent.js';
 import { commitFile, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
 import type { FileTools } from '../../files/file-tools.js';
+import { type DiskConverter, isConverted } from './disk-converter.js';
 import { checkFormat } from './inspect.js';
 import { PoolSpace } from './pool-space.js';
 import { openSource } from './source-file.js';
 import type { Keep } from '../../touched.js';
 import { SetAside } from './set-aside.js';
 
+/** What becomes of a disk that is converted, until it is whole. */
+const CONVERTED_SUFFIX = '.raw.import';
 /** Endings of files that are not complete. */
 const HALF_MADE = [PARTIAL_SUFFIX, '.import'];
 
@@ -45,6 +48,7 @@ export class DirPool {
     directory: string,
     private readonly files: FileTools,
     private readonly importRoots: readonly string[] = [],
+    private readonly converter?: DiskConverter,
   ) {
     this.images = join(directory, 'images');
     this.volumes = join(directory, 'volumes');
@@ -95,7 +99,7 @@ export class DirPool {
   }
 
   async removeImage(id: string): Promise<void> {
-    for (const suffix of ['', PARTIAL_SUFFIX, '.import', `.import${PARTIAL_SUFFIX}`])
+    for (const suffix of ['', PARTIAL_SUFFIX, '.import', `.import${PARTIAL_SUFFIX}`, CONVERTED_SUFFIX])
       await rm(`${this.imagePath(id)}${suffix}`, { force: true });
   }
 
@@ -200,13 +204,26 @@ export class DirPool {
           field: 'sha256',
         });
       }
-      const sizeBytes = (await stat(staged)).size;
-      await commitFile(staged, target);
+      const whole = isConverted(command.format) ? await this.convert(staged, target, command.format, control) : staged;
+      const sizeBytes = (await stat(whole)).size;
+      await commitFile(whole, target);
       return { sizeBytes, sha256 };
     } catch (error) {
-      await rm(staged, { force: true });
+      await rm(`${target}${CONVERTED_SUFFIX}`, { force: true });
       throw error;
+    } finally {
+      await rm(staged, { force: true });
     }
+  }
+
+  /** Makes a raw disk of another. It may become as long as the disk is, so that much must be free. */
+  private async convert(staged: string, target: string, format: string, control: CommandControl): Promise<string> {
+    if (this.converter === undefined) throw new Error('This pool has no converter for disks.');
+    const converted = `${target}${CONVERTED_SUFFIX}`;
+    const sizeBytes = await this.converter.inspect(staged, format);
+    await this.space.require(sizeBytes);
+    await this.converter.toRaw(staged, format, converted, { sizeBytes, ...(control.signal === undefined ? {} : { signal: control.signal }) });
+    return converted;
   }
 
   private async makeEmpty(target: string, sizeBytes: number): Promise<void> {

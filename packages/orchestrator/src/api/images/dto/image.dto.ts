@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BoolField, EnumField, IntField, LabelsField, NameField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
 import { SHA256_PATTERN } from '../../../common/names.js';
-import { IMAGE_FORMATS, IMAGE_KINDS, IMAGE_STATES, type Image } from '../image.js';
+import { IMAGE_FORMATS, IMAGE_KINDS, IMAGE_STATES, type Image, IMPORT_FORMATS, type ImportFormat } from '../image.js';
 
 /** Where an image came from. */
 export class ImageOrigin {
@@ -14,7 +14,7 @@ export class ImageDto {
   @StringField({ description: 'Id; sorts by time of creation.' }) id: string;
   @StringField({ description: 'Unique name.' }) name: string;
   @EnumField({ description: 'What it is.', values: IMAGE_KINDS }) kind: string;
-  @EnumField({ description: 'Format of the file.', values: IMAGE_FORMATS }) format: string;
+  @EnumField({ description: 'Format in which the pool keeps it.', values: IMAGE_FORMATS }) format: string;
   @IntField({ description: 'Size in bytes; 0 while it is imported.' }) sizeBytes: number;
   @StringField({ description: 'SHA-256 in hexadecimal; empty while it is imported.' }) sha256: string;
   @EnumField({ description: 'State.', values: IMAGE_STATES }) state: string;
@@ -41,10 +41,11 @@ export class ImportImage {
   @NameField({ description: 'Unique name of the image.' }) name: string;
   @EnumField({ description: 'What it is.', values: IMAGE_KINDS }) kind: 'kernel' | 'initrd' | 'disk';
   @EnumField({
-    description: 'Format of the file; it is checked, never guessed. kernel: elf or bzimage; initrd: initrd; disk: raw.',
-    values: IMAGE_FORMATS,
+    description:
+      'Format of the file; it is checked, never guessed. kernel: elf or bzimage; initrd: initrd; disk: raw, or qcow2, vmdk, vhd, vhdx or vdi, which become raw.',
+    values: IMPORT_FORMATS,
   })
-  format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+  format: ImportFormat;
   @ObjectField(() => ImageSource, { description: 'The file to copy.' }) source: ImageSource;
   @StringField({
     description: 'SHA-256 the file must have, 64 lower-case hexadecimal digits.',
@@ -59,8 +60,8 @@ export class ImportImage {
 /** Query of an upload. */
 export class UploadQuery {
   @EnumField({ description: 'What it is.', values: IMAGE_KINDS, code: 'request.invalid_query' }) kind: 'kernel' | 'initrd' | 'disk';
-  @EnumField({ description: 'Format of the file; it is checked, never guessed.', values: IMAGE_FORMATS, code: 'request.invalid_query' })
-  format: 'elf' | 'bzimage' | 'raw' | 'initrd';
+  @EnumField({ description: 'Format of the file; it is checked, never guessed.', values: IMPORT_FORMATS, code: 'request.invalid_query' })
+  format: ImportFormat;
   @StringField({
     description: 'SHA-256 the content must have.',
     optional: true,

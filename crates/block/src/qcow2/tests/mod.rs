@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Images of ours and of QEMU's, each other's oracle.
+
+mod bench;
+mod formats;
+mod hostile;
+mod kill;
+mod model;
+mod oracle;
+mod speed;
+mod threads;

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How fast images are beside raw files. Not a test: it says what it measured, as requests per second of CPU time, which
+//! other work on the host falsifies less.
+//!
+//!     cargo test --release -p flotilla-block speed -- --ignored --nocapture
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_device_model::block::{BlockBackend, Operation, Request};
+use flotilla_memory::{Backing, GuestAddress, GuestMemory, allocate};
+
+use super::bench::{create, open, writable};
+use crate::{BackingFormat, EngineChoice, Qcow2Create, RawFile, RawOptions};
+
+const SIZE: u64 = 512 << 20;
+const REPEATS: usize = 15;
+const SPAN: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy)]
+struct Job {
+    name: &'static str,
+    write: bool,
+    block: u32,
+    depth: u64,
+    random: bool,
+}
+
+const JOBS: [Job; 5] = [
+    Job { name: "4 KiB random read, depth 1", write: false, block: 4096, depth: 1, random: true },
+    Job { name: "4 KiB random read, depth 32", write: false, block: 4096, depth: 32, random: true },
+    Job { name: "4 KiB random write, depth 32", write: true, block: 4096, depth: 32, random: true },
+    Job { name: "128 KiB sequential read, depth 8", write: false, block: 128 << 10, depth: 8, random: false },
+    Job { name: "128 KiB sequential write, depth 8", write: true, block: 128 << 10, depth: 8, random: false },
+];
+
+/// What this process has had of the CPUs, the kernel's threads for its rings included.
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec, which lives through the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+/// Requests per second.
+fn measure(disk: &dyn BlockBackend, memory: &Arc<GuestMemory>, job: Job) -> f64 {
+    let mut queue = disk.open_queue(64).unwrap();
+    let (mut count, mut state, mut position) = (0_u64, 1_u64, 0);
+    let mut done = Vec::new();
+    let blocks = SIZE / u64::from(job.block);
+    let started = cpu_time();
+    while cpu_time() - started < SPAN {
+        while (queue.in_flight() as u64) < job.depth {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            position = if job.random { (state >> 33) % blocks } else { (position + 1) % blocks };
+            let address = count % job.depth * u64::from(job.block);
+            let segments = crate::tests::segments(&[(address, job.block)]);
+            let offset = position * u64::from(job.block);
+            let operation = if job.write {
+                Operation::Write { offset, segments }
+            } else {
+                Operation::Read { offset, segments }
+            };
+            queue.submit(Request { token: count, memory: Arc::clone(memory), operation }).unwrap();
+            count += 1;
+        }
+        queue.kick().unwrap();
+        done.extend(crate::tests::wait_for(&mut *queue, 1));
+        done.clear();
+    }
+    let end = count - queue.in_flight() as u64;
+    let rate = end as f64 / (cpu_time() - started).as_secs_f64();
+    queue.drain(&mut done).unwrap();
+    rate
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    for _ in 0..SIZE >> 20 {
+        file.write_all(&vec![1; 1 << 20]).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "a measurement: for release builds"]
+fn images_beside_raw_files() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let memory = allocate(&[(GuestAddress(0), 8 << 20)], Backing::Anonymous).unwrap();
+    fill(&path("raw"));
+    create(&path("full"), &Qcow2Create::new(SIZE));
+    let backing = Some((path("raw").to_str().unwrap().to_owned(), "raw".to_owned()));
+    create(&path("over"), &Qcow2Create { backing, ..Qcow2Create::new(SIZE) });
+    let mut out = io::stderr();
+    for engine in [EngineChoice::Direct, EngineChoice::Automatic] {
+        let raw =
+            RawFile::open_descriptor(writable(&path("raw")), RawOptions { engine, ..RawOptions::default() });
+        let raw: Box<dyn BlockBackend> = Box::new(raw.unwrap());
+        let full = Box::new(open(&path("full"), &[], engine).unwrap());
+        let chain = vec![(path("raw"), BackingFormat::Raw)];
+        let over = Box::new(open(&path("over"), &chain, engine).unwrap());
+        let fill = Job { name: "", write: true, block: 128 << 10, depth: 8, random: false };
+        measure(&*full, &memory, fill);
+        measure(&*full, &memory, fill);
+        for job in JOBS {
+            let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+            for _ in 0..REPEATS {
+                rates[0].push(measure(&*raw, &memory, job));
+                rates[1].push(measure(&*full, &memory, job));
+                rates[2].push(measure(&*over, &memory, job));
+            }
+            let [raw, full, over] = rates.map(median);
+            writeln!(
+                out,
+                "{engine:?}, {}: raw {raw:.0}/s, image {:.3} x, overlay {:.3} x",
+                job.name,
+                full / raw,
+                over / raw
+            )
+            .unwrap();
+        }
+    }
+}
