@@ -32,6 +32,8 @@ export declare class NativeMachine {
   powerButton(): Promise<void>
   /** Resets the machine. */
   reset(): Promise<void>
+  /** Plugs the cable of the interface with this id in, or pulls it out. */
+  setLink(interface: string, up: boolean): Promise<void>
   /** Ends the machine and what runs it now; its run directory stays. Idempotent. */
   end(): Promise<void>
   /** Ends the machine and what runs it now, and removes its run directory. Idempotent. */
@@ -108,8 +110,11 @@ export interface CreateOptions {
   workerPath: string
 }
 
-/** Creates a persistent tap; one that exists is left as it is. `owner` is a user id. */
-export declare function createTap(name: string, owner?: number | undefined | null): Promise<void>
+/**
+ * Creates a persistent tap; one that exists is left as it is. `owner` is a user id; with `multiQueue` a machine may have
+ * several queues on it.
+ */
+export declare function createTap(name: string, owner?: number | undefined | null, multiQueue?: boolean | undefined | null): Promise<void>
 
 /** Deletes a tap; one that does not exist is no error. */
 export declare function deleteTap(name: string): Promise<void>

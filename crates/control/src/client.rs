@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flotilla_spec::MachineSpec;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
 use flotilla_spec::report::MachineInfo;
+use flotilla_spec::{LinkState, MachineSpec};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -222,6 +222,11 @@ impl Client {
     /// Resets the machine.
     pub fn reset(&self) -> Result<(), ClientError> {
         self.plain("reset")
+    }
+
+    /// Plugs the cable of an interface in, or pulls it out.
+    pub fn set_link(&self, interface: &str, link: LinkState) -> Result<(), ClientError> {
+        self.call("setLink", json!({ "interface": interface, "link": link }), &[]).map(drop)
     }
 
     /// Ends the machine now. The worker ends soon after.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The calls of the protocol.
 
-use flotilla_spec::MachineSpec;
 use flotilla_spec::id::{DiskId, MachineId};
+use flotilla_spec::{LinkState, MachineSpec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,6 +108,16 @@ struct RawConfigure {
     black_box: bool,
 }
 
+/// What `setLink` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetLink {
+    /// The id of the interface.
+    pub interface: String,
+    /// What its link shall be.
+    pub link: LinkState,
+}
+
 /// A call of a client after its handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
@@ -131,6 +141,8 @@ pub enum Call {
     Metrics,
     /// Looks how large a disk is now.
     RefreshDisk(RefreshDisk),
+    /// Plugs the cable of an interface in, or pulls it out.
+    SetLink(SetLink),
 }
 
 /// What `refreshDisk` takes.
@@ -153,6 +165,9 @@ impl Call {
         }
         if method == "refreshDisk" {
             return parameters(params).map(Self::RefreshDisk);
+        }
+        if method == "setLink" {
+            return Ok(Self::SetLink(parameters(params)?));
         }
         let call = match method {
             "boot" => Self::Boot,

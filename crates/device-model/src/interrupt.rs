@@ -4,6 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
+use vmm_sys_util::eventfd::EventFd;
+
 /// A wired interrupt line (ISA interrupt, PCI `INTx`). Errors are counted by whoever supplies the line:
 /// a device cannot mend them.
 pub trait InterruptLine: Send + Sync {
@@ -38,6 +40,15 @@ pub trait MsiVector: Send + Sync {
     fn mask(&self) -> io::Result<()>;
     /// Sends the message. Cheap, from any thread, never blocks.
     fn trigger(&self);
+    /// An eventfd that sends the message when somebody else signals it. What comes while masked waits in it, until the
+    /// vector is unmasked or [`MsiVector::take_waiting`] moves it to the pending bit. `None` where there is none.
+    fn event(&self) -> Option<io::Result<EventFd>> {
+        None
+    }
+    /// Whether something came through the eventfd while masked; the next call does not know of it any more.
+    fn take_waiting(&self) -> bool {
+        false
+    }
 }
 
 /// Hands out the MSI-X vectors of a function when the machine is built.

@@ -82,6 +82,12 @@ pub struct ActiveQueue {
 pub trait VirtioInterrupt: Send + Sync {
     /// Used buffers are in the queue (virtio 1.2 §2.3).
     fn signal_queue(&self, queue: u16);
+    /// An eventfd that does the same when it is signalled, so that a back-end outside of this process reaches the driver
+    /// by itself. `None` where there is none; then call `signal_queue`. It serves until the device is reset, and the
+    /// driver cannot give the queue another vector as long.
+    fn queue_event(&self, _queue: u16) -> Option<EventFd> {
+        None
+    }
     /// The configuration space changed.
     fn signal_config(&self);
     /// The guest broke the device's protocol: sets `DEVICE_NEEDS_RESET` (virtio 1.2 §2.1.2) and signals a

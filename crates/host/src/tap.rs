@@ -14,9 +14,9 @@ const LINKS: &str = "/sys/class/net";
 const IFF_TAP: u32 = 0x0002;
 
 /// Creates a tap interface that stays until it is deleted; one that exists is left as it is. With `owner`, that user
-/// may use it without privilege.
-pub fn create(name: &str, owner: Option<u32>) -> Result<(), HostError> {
-    match tap::create_persistent(name, owner) {
+/// may use it without privilege; with `multi_queue` a machine may have several queues on it.
+pub fn create(name: &str, owner: Option<u32>, multi_queue: bool) -> Result<(), HostError> {
+    match tap::create_persistent(name, owner, multi_queue) {
         Err(TapError::Exists { .. }) if is_tap(&Path::new(LINKS).join(name)) => Ok(()),
         other => other.map_err(|error| failed(&error)),
     }
@@ -71,14 +71,14 @@ mod tests {
     #[test]
     fn refuses_names_that_no_link_can_have() {
         for name in ["", "a/b", "..", "sixteen-letters-", "tap%d"] {
-            assert_eq!(create(name, None).unwrap_err().code(), ErrorCode::SpecTapInvalid, "{name}");
+            assert_eq!(create(name, None, false).unwrap_err().code(), ErrorCode::SpecTapInvalid, "{name}");
         }
     }
 
     #[test]
     fn makes_lists_and_deletes_a_tap_where_it_may() {
         let name = format!("flt{}", std::process::id());
-        match create(&name, None) {
+        match create(&name, None, false) {
             Err(error) if error.code() == ErrorCode::FileDenied => {
                 assert!(
                     !std::env::var("REQUIRE_KVM").is_ok_and(|value| value == "1"),
@@ -89,11 +89,11 @@ mod tests {
             }
             other => other.unwrap(),
         }
-        create(&name, None).unwrap();
+        create(&name, None, false).unwrap();
         assert_eq!(list(&name).unwrap(), [name.as_str()]);
         delete(&name).unwrap();
         delete(&name).unwrap();
         assert_eq!(list(&name).unwrap(), [""; 0]);
-        assert_eq!(create("lo", None).unwrap_err().code(), ErrorCode::Io);
+        assert_eq!(create("lo", None, false).unwrap_err().code(), ErrorCode::Io);
     }
 }

@@ -85,6 +85,16 @@ impl MsiVector for Vector {
             Err(_) => self.vm.inner.interrupt_errors.increment(),
         }
     }
+
+    fn event(&self) -> Option<io::Result<EventFd>> {
+        Some(self.event.try_clone())
+    }
+
+    fn take_waiting(&self) -> bool {
+        let wiring = self.wiring.lock().unwrap_or_else(PoisonError::into_inner);
+        // While attached, what stands in the eventfd is KVM's to take.
+        !wiring.attached && self.event.read().is_ok()
+    }
 }
 
 impl Drop for Vector {

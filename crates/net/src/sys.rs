@@ -20,8 +20,12 @@ const TUNSETOWNER: libc::c_ulong = 0x4004_54cc;
 const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
 const TUNGETIFF: libc::c_ulong = 0x8004_54d2;
 const TUNSETVNETHDRSZ: libc::c_ulong = 0x4004_54d8;
+const TUNSETQUEUE: libc::c_ulong = 0x4004_54d9;
 
 const IFF_TAP: u16 = 0x0002;
+const IFF_MULTI_QUEUE: u16 = 0x0100;
+const IFF_ATTACH_QUEUE: u16 = 0x0200;
+const IFF_DETACH_QUEUE: u16 = 0x0400;
 const IFF_NO_PI: u16 = 0x1000;
 const IFF_VNET_HDR: u16 = 0x4000;
 /// How every tap is opened: frames as they are, each behind a virtio-net header.
@@ -31,6 +35,9 @@ const TUN_F_CSUM: libc::c_ulong = 1;
 const TUN_F_TSO4: libc::c_ulong = 2;
 const TUN_F_TSO6: libc::c_ulong = 4;
 const TUN_F_TSO_ECN: libc::c_ulong = 8;
+const TUN_F_UFO: libc::c_ulong = 0x10;
+/// For both families at once: the kernel takes no other combination.
+const TUN_F_USO: libc::c_ulong = 0x20 | 0x40;
 
 /// `struct ifreq` of linux/if.h, as far as taps use it.
 #[repr(C)]
@@ -65,27 +72,44 @@ fn checked(answer: libc::c_int) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Whether the network namespace of the calling thread has an interface of that name.
-pub(crate) fn exists(name: &str) -> io::Result<bool> {
+/// The number of the interface of that name in the network namespace of the calling thread, if there is one.
+pub(crate) fn index_of(name: &str) -> io::Result<Option<u32>> {
     let name = CString::new(name).map_err(|_| invalid_name())?;
     // SAFETY: the name is a C string that lives through the call.
-    if unsafe { libc::if_nametoindex(name.as_ptr()) } != 0 {
-        return Ok(true);
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    if index != 0 {
+        return Ok(Some(index));
     }
     let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ENODEV) { Ok(false) } else { Err(error) }
+    if error.raw_os_error() == Some(libc::ENODEV) { Ok(None) } else { Err(error) }
 }
 
 /// Opens the tap driver.
 pub(crate) fn open_driver() -> io::Result<OwnedFd> {
+    open("/dev/net/tun")
+}
+
+/// Opens a queue of the macvtap interface with this number; each has a device of its own.
+pub(crate) fn open_macvtap(index: u32) -> io::Result<OwnedFd> {
+    open(&format!("/dev/tap{index}"))
+}
+
+fn open(path: &str) -> io::Result<OwnedFd> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
-    options.open("/dev/net/tun").map(File::into)
+    options.open(path).map(File::into)
 }
 
 /// Attaches an open driver to an interface; creates the interface if there is none.
-pub(crate) fn attach(tap: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-    InterfaceRequest::new(name, TAP_FLAGS).ok_or_else(invalid_name)?.call(tap, TUNSETIFF)
+pub(crate) fn attach(tap: BorrowedFd<'_>, name: &str, multi_queue: bool) -> io::Result<()> {
+    let flags = TAP_FLAGS | if multi_queue { IFF_MULTI_QUEUE } else { 0 };
+    InterfaceRequest::new(name, flags).ok_or_else(invalid_name)?.call(tap, TUNSETIFF)
+}
+
+/// Lets a queue carry frames, or no longer. It belongs to its interface all the while.
+pub(crate) fn set_attached(tap: BorrowedFd<'_>, attached: bool) -> io::Result<()> {
+    let flags = if attached { IFF_ATTACH_QUEUE } else { IFF_DETACH_QUEUE };
+    InterfaceRequest { name: [0; NAME_LEN], flags, rest: [0; 22] }.call(tap, TUNSETQUEUE)
 }
 
 /// Whether a descriptor is attached to a tap with the flags we need.
@@ -93,6 +117,13 @@ pub(crate) fn is_suitable(tap: BorrowedFd<'_>) -> io::Result<bool> {
     let mut request = InterfaceRequest { name: [0; NAME_LEN], flags: 0, rest: [0; 22] };
     request.call(tap, TUNGETIFF)?;
     Ok(request.flags & TAP_FLAGS == TAP_FLAGS)
+}
+
+/// Whether a descriptor is attached to the interface of that name.
+pub(crate) fn is_on(tap: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    let mut request = InterfaceRequest { name: [0; NAME_LEN], flags: 0, rest: [0; 22] };
+    request.call(tap, TUNGETIFF)?;
+    Ok(request.name.split(|byte| *byte == 0).next() == Some(name.as_bytes()))
 }
 
 /// Lets the interface live on, or end, when its last descriptor is closed.
@@ -122,6 +153,8 @@ pub(crate) fn set_offloads(tap: BorrowedFd<'_>, offloads: Offloads) -> io::Resul
             | bit(offloads.tso4, TUN_F_TSO4)
             | bit(offloads.tso6, TUN_F_TSO6)
             | bit(offloads.ecn && (offloads.tso4 || offloads.tso6), TUN_F_TSO_ECN)
+            | bit(offloads.ufo, TUN_F_UFO)
+            | bit(offloads.uso, TUN_F_USO)
     } else {
         0
     };

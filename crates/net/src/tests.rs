@@ -2,12 +2,12 @@
 //! Taps of the real kernel, in a network namespace that ends with the test's thread.
 
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flotilla_device_model::block::Segment;
-use flotilla_device_model::net::{Offloads, PacketBackend};
+use flotilla_device_model::net::{Offloads, PacketBackend, PacketQueue, Receipt};
 use flotilla_memory::{Backing, Bytes, GuestAddress, GuestMemory, allocate};
 
 use crate::{Tap, TapError, tap};
@@ -115,14 +115,30 @@ fn frame(len: usize) -> Vec<u8> {
     frame
 }
 
-/// Receives the next frame of our type into `segments`.
-fn receive(tap: &Tap, memory: &GuestMemory, segments: &[Segment]) -> usize {
+/// Sends a frame by the first queue.
+fn send(tap: &Tap, memory: &GuestMemory, segments: &[Segment]) -> io::Result<usize> {
+    tap.open(0).unwrap().send(memory, &[], segments)
+}
+
+/// Receives the next frame of our type into `segments`; more than they have if it was cut.
+fn receive(tap: &Tap, memory: &Arc<GuestMemory>, segments: &[Segment]) -> usize {
+    receive_by(&mut *tap.open(0).unwrap(), memory, segments)
+}
+
+fn receive_by(queue: &mut dyn PacketQueue, memory: &Arc<GuestMemory>, segments: &[Segment]) -> usize {
     let deadline = Instant::now() + Duration::from_secs(5);
+    let buffers = queue.offer(memory, segments).unwrap();
     while Instant::now() < deadline {
-        if let Some(len) = tap.receive(memory, segments).unwrap() {
+        let len = match queue.receive().unwrap() {
+            Receipt::Nothing => None,
+            Receipt::Frame(len) => Some(len),
+            Receipt::Cut => Some(usize::MAX),
+        };
+        if let Some(len) = len {
             let mut kind = [0; 2];
             memory.read_slice(&mut kind, GuestAddress(segments[0].address.0 + 24)).unwrap();
             if kind == EXPERIMENT {
+                queue.retire(buffers);
                 return len;
             }
         }
@@ -134,15 +150,15 @@ fn receive(tap: &Tap, memory: &GuestMemory, segments: &[Segment]) -> usize {
 #[test]
 fn moves_frames_between_scattered_guest_memory_and_the_host() {
     in_namespace(|| {
-        tap::create_persistent("tap0", None).unwrap();
-        let (tap, memory) = (Tap::open("tap0").unwrap(), ram());
+        tap::create_persistent("tap0", None, false).unwrap();
+        let (tap, memory) = (Tap::open("tap0", 1).unwrap(), ram());
         let host = Host::on("tap0");
         let sent = frame(900);
         memory.write_slice(&[0; 12], GuestAddress(100)).unwrap();
         memory.write_slice(&sent[..7], GuestAddress(5000)).unwrap();
         memory.write_slice(&sent[7..], GuestAddress(9001)).unwrap();
         let pieces = segments(&[(100, 12), (5000, 7), (9001, 893)]);
-        assert_eq!(tap.send(&memory, &pieces).unwrap(), 912);
+        assert_eq!(send(&tap, &memory, &pieces).unwrap(), 912);
         assert!(host.receive() == sent);
 
         host.send(&sent);
@@ -158,9 +174,11 @@ fn moves_frames_between_scattered_guest_memory_and_the_host() {
 #[test]
 fn says_that_no_frame_waits_and_cuts_one_that_does_not_fit() {
     in_namespace(|| {
-        tap::create_persistent("tap0", None).unwrap();
-        let (tap, memory) = (Tap::open("tap0").unwrap(), ram());
-        assert_eq!(tap.receive(&memory, &segments(&[(0, 2048)])).unwrap(), None);
+        tap::create_persistent("tap0", None, false).unwrap();
+        let (tap, memory) = (Tap::open("tap0", 1).unwrap(), ram());
+        let mut queue = tap.open(0).unwrap();
+        queue.offer(&memory, &segments(&[(0, 2048)])).unwrap();
+        assert_eq!(queue.receive().unwrap(), Receipt::Nothing);
         let host = Host::on("tap0");
         host.send(&frame(900));
         let len = receive(&tap, &memory, &segments(&[(4096, 100)]));
@@ -174,8 +192,8 @@ fn says_that_no_frame_waits_and_cuts_one_that_does_not_fit() {
 #[test]
 fn throws_away_what_waits_and_nothing_that_comes_later() {
     in_namespace(|| {
-        tap::create_persistent("tap0", None).unwrap();
-        let (tap, memory) = (Tap::open("tap0").unwrap(), ram());
+        tap::create_persistent("tap0", None, false).unwrap();
+        let (tap, memory) = (Tap::open("tap0", 1).unwrap(), ram());
         tap.discard().unwrap();
         let host = Host::on("tap0");
         for len in [100, 200, 300] {
@@ -190,8 +208,8 @@ fn throws_away_what_waits_and_nothing_that_comes_later() {
 #[test]
 fn the_kernel_refuses_hostile_headers() {
     in_namespace(|| {
-        tap::create_persistent("tap0", None).unwrap();
-        let (tap, memory) = (Tap::open("tap0").unwrap(), ram());
+        tap::create_persistent("tap0", None, false).unwrap();
+        let (tap, memory) = (Tap::open("tap0", 1).unwrap(), ram());
         let _host = Host::on("tap0");
         memory.write_slice(&frame(100), GuestAddress(12)).unwrap();
         // NEEDS_CSUM far past the frame; an unknown gso_type; TCPv4 with a gso_size of 0.
@@ -201,23 +219,24 @@ fn the_kernel_refuses_hostile_headers() {
             [0, 1, 54, 0, 0, 0, 0, 0, 0, 0],
         ] {
             memory.write_slice(&header, GuestAddress(0)).unwrap();
-            let error = tap.send(&memory, &segments(&[(0, 112)])).unwrap_err();
+            let error = send(&tap, &memory, &segments(&[(0, 112)])).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{header:?}");
         }
         // Shorter than the header itself.
-        assert!(tap.send(&memory, &segments(&[(0, 5)])).is_err());
+        assert!(send(&tap, &memory, &segments(&[(0, 5)])).is_err());
     });
 }
 
 #[test]
 fn takes_every_combination_of_offloads() {
     in_namespace(|| {
-        tap::create_persistent("tap0", None).unwrap();
-        let tap = Tap::open("tap0").unwrap();
+        tap::create_persistent("tap0", None, false).unwrap();
+        let tap = Tap::open("tap0", 1).unwrap();
         assert!(tap.offloads().checksum && tap.offloads().tso4);
-        for bits in 0..16_u8 {
+        for bits in 0..64_u8 {
             let on = |bit: u8| bits & bit != 0;
-            let offloads = Offloads { checksum: on(1), tso4: on(2), tso6: on(4), ecn: on(8) };
+            let [checksum, tso4, tso6, ecn, ufo, uso] = [1, 2, 4, 8, 16, 32].map(on);
+            let offloads = Offloads { checksum, tso4, tso6, ecn, ufo, uso };
             tap.set_guest_offloads(offloads).unwrap();
         }
     });
@@ -226,24 +245,24 @@ fn takes_every_combination_of_offloads() {
 #[test]
 fn explains_why_a_tap_cannot_be_opened() {
     in_namespace(|| {
-        let missing = Tap::open("tap7").unwrap_err();
+        let missing = Tap::open("tap7", 1).unwrap_err();
         assert_eq!(missing.code(), "tap.missing");
         assert!(missing.to_string().contains("ip tuntap add dev tap7"), "{missing}");
         assert_eq!(index_of("tap7"), 0, "a failed open must create nothing");
 
-        tap::create_persistent("tap0", None).unwrap();
-        let _used = Tap::open("tap0").unwrap();
-        assert_eq!(Tap::open("tap0").unwrap_err().code(), "tap.busy");
+        tap::create_persistent("tap0", None, false).unwrap();
+        let _used = Tap::open("tap0", 1).unwrap();
+        assert_eq!(Tap::open("tap0", 1).unwrap_err().code(), "tap.busy");
         assert_eq!(tap::delete("tap0").unwrap_err().code(), "tap.busy");
-        assert_eq!(tap::create_persistent("tap0", None).unwrap_err().code(), "tap.exists");
-        assert_eq!(Tap::open("lo").unwrap_err().code(), "tap.unsuitable");
+        assert_eq!(tap::create_persistent("tap0", None, false).unwrap_err().code(), "tap.exists");
+        assert_eq!(Tap::open("lo", 1).unwrap_err().code(), "tap.unsuitable");
     });
 }
 
 #[test]
 fn keeps_other_users_out() {
     in_namespace(|| {
-        tap::create_persistent("tap0", Some(1234)).unwrap();
+        tap::create_persistent("tap0", Some(1234), false).unwrap();
         // Becomes another user in this thread alone: the raw system call, not the wrapper of libc.
         let become_user = |user: libc::c_long| {
             // SAFETY: takes no memory.
@@ -251,16 +270,16 @@ fn keeps_other_users_out() {
         };
         // /dev/net/tun may be closed to others on this host: then it is the one that denies.
         become_user(4321);
-        assert_eq!(Tap::open("tap0").unwrap_err().code(), "tap.denied");
+        assert_eq!(Tap::open("tap0", 1).unwrap_err().code(), "tap.denied");
     });
 }
 
 #[test]
 fn persistent_taps_outlive_their_users_until_deleted() {
     in_namespace(|| {
-        tap::create_persistent("tap0", None).unwrap();
-        drop(Tap::open("tap0").unwrap());
-        drop(Tap::open("tap0").unwrap());
+        tap::create_persistent("tap0", None, false).unwrap();
+        drop(Tap::open("tap0", 1).unwrap());
+        drop(Tap::open("tap0", 1).unwrap());
         tap::delete("tap0").unwrap();
         assert_eq!(tap::delete("tap0").unwrap_err().code(), "tap.missing");
     });
@@ -269,20 +288,117 @@ fn persistent_taps_outlive_their_users_until_deleted() {
 #[test]
 fn takes_a_descriptor_and_refuses_what_is_no_tap() {
     in_namespace(|| {
-        tap::create_persistent("tap0", None).unwrap();
-        let tap = Tap::from_descriptor(tap::open_descriptor("tap0").unwrap()).unwrap();
-        assert!(tap.receive_event().as_fd().as_raw_fd() >= 0);
+        tap::create_persistent("tap0", None, false).unwrap();
+        let tap = Tap::from_descriptors(tap::open_descriptors("tap0", 1).unwrap()).unwrap();
+        assert!(tap.open(0).unwrap().event().as_raw_fd() >= 0);
         let other: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
-        assert!(matches!(Tap::from_descriptor(other), Err(TapError::NotTap { .. })));
+        assert!(matches!(Tap::from_descriptors(vec![other]), Err(TapError::NotTap { .. })));
         let detached: OwnedFd =
             std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun").unwrap().into();
-        assert!(matches!(Tap::from_descriptor(detached), Err(TapError::NotTap { .. })));
+        assert!(matches!(Tap::from_descriptors(vec![detached]), Err(TapError::NotTap { .. })));
     });
 }
 
 #[test]
 fn refuses_names_that_the_kernel_would_change_or_misread() {
     for name in ["", ".", "..", "tap%d", "a/b", "a:1", "tap 0", "sixteen-letters!", "täp"] {
-        assert_eq!(Tap::open(name).unwrap_err().code(), "spec.tap_invalid", "{name}");
+        assert_eq!(Tap::open(name, 1).unwrap_err().code(), "spec.tap_invalid", "{name}");
     }
+}
+
+#[test]
+fn several_queues_carry_frames_once_they_are_in_use() {
+    in_namespace(|| {
+        tap::create_persistent("tap0", None, true).unwrap();
+        let (tap, memory) = (Tap::open("tap0", 3).unwrap(), ram());
+        assert_eq!(tap.pairs(), 3);
+        let host = Host::on("tap0");
+        let sent = frame(200);
+        memory.write_slice(&[0; 12], GuestAddress(0)).unwrap();
+        memory.write_slice(&sent, GuestAddress(12)).unwrap();
+        let mut last = tap.open(2).unwrap();
+        for _ in 0..3 {
+            tap.use_pairs(3).unwrap();
+            last.send(&memory, &[], &segments(&[(0, 212)])).unwrap();
+            assert!(host.receive() == sent);
+            tap.use_pairs(1).unwrap();
+        }
+        // With one queue in use every frame comes by it, and offloads can be set all the while.
+        tap.set_guest_offloads(Offloads { checksum: true, ..Offloads::default() }).unwrap();
+        let mut first = tap.open(0).unwrap();
+        for _ in 0..20 {
+            host.send(&sent);
+            assert_eq!(receive_by(&mut *first, &memory, &segments(&[(4096, 2048)])), 212);
+        }
+        for bad in [0, 4] {
+            assert!(tap.use_pairs(bad).is_err());
+        }
+    });
+}
+
+#[test]
+fn takes_one_queue_of_an_interface_for_several_and_not_several_of_one_for_one() {
+    in_namespace(|| {
+        tap::create_persistent("many", None, true).unwrap();
+        tap::create_persistent("one", None, false).unwrap();
+        Tap::open("many", 1).unwrap();
+        let refused = Tap::open("one", 2).unwrap_err();
+        assert!(matches!(refused, TapError::OneQueue { .. }) && refused.to_string().contains("multi_queue"));
+        tap::delete("many").unwrap();
+        tap::delete("one").unwrap();
+    });
+}
+
+#[test]
+fn sends_what_was_checked_in_place_of_what_stands_in_memory() {
+    in_namespace(|| {
+        tap::create_persistent("tap0", None, false).unwrap();
+        let (tap, memory) = (Tap::open("tap0", 1).unwrap(), ram());
+        let host = Host::on("tap0");
+        let sent = frame(300);
+        let head = [&[0; 12][..], &sent[..12]].concat();
+        memory.write_slice(&[0xee; 24], GuestAddress(0)).unwrap();
+        memory.write_slice(&sent[12..], GuestAddress(24)).unwrap();
+        let mut queue = tap.open(0).unwrap();
+        queue.send(&memory, &head, &segments(&[(0, 10), (10, 100), (110, 202)])).unwrap();
+        assert!(host.receive() == sent);
+    });
+}
+
+/// The links end with the namespace, and that with the thread.
+fn ip(words: &str) {
+    let done = std::process::Command::new("ip").args(words.split(' ')).output().unwrap();
+    assert!(done.status.success(), "ip {words}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_macvtap_interface_is_a_tap_whose_cable_leads_to_a_link() {
+    in_namespace(|| {
+        ip("link add flt-up type veth peer name flt-far");
+        // A number of its own: the devices of all namespaces lie side by side.
+        let index = 1000 + std::process::id();
+        ip(&format!("link add link flt-up name flt-mv index {index} type macvtap mode bridge"));
+        ip("link set flt-mv address 52:54:00:00:00:01");
+        for name in ["flt-up", "flt-mv"] {
+            ip(&format!("link set {name} up"));
+        }
+        let far = Host::on("flt-far");
+        let tap = Tap::open("flt-mv", 2).unwrap();
+        assert!(tap.offloads().checksum && tap.offloads().tso4);
+        tap.use_pairs(2).unwrap();
+        tap.use_pairs(1).unwrap();
+        let memory = ram();
+        // What comes tells that the link has noticed its carrier.
+        far.send(&frame(200));
+        assert_eq!(receive(&tap, &memory, &segments(&[(0x1000, 2000)])), 212);
+        // Not to itself: such a frame does not get as far as the link.
+        let mut sent = frame(100);
+        sent[5] = 9;
+        memory.write_slice(&[0; 12], GuestAddress(0)).unwrap();
+        memory.write_slice(&sent, GuestAddress(12)).unwrap();
+        assert_eq!(send(&tap, &memory, &segments(&[(0, 112)])).unwrap(), 112);
+        assert_eq!(far.receive(), sent);
+        assert!(matches!(tap::delete("flt-mv"), Err(TapError::NotTap { .. })), "it is not ours to delete");
+        assert!(matches!(Tap::open("flt-far", 1), Err(TapError::NotTap { .. })));
+    });
 }

@@ -52,10 +52,16 @@ pub fn check_host(env: &Env, options: CheckHostOptions) -> napi::Result<PromiseR
     job::run(env, move || to_json(&doctor::check(&wanted)), |report| report)
 }
 
-/// Creates a persistent tap; one that exists is left as it is. `owner` is a user id.
+/// Creates a persistent tap; one that exists is left as it is. `owner` is a user id; with `multiQueue` a machine may have
+/// several queues on it.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-pub fn create_tap(env: &Env, name: String, owner: Option<u32>) -> napi::Result<PromiseRaw<'_, ()>> {
-    job::run(env, move || Ok(tap::create(&name, owner)?), |()| ())
+pub fn create_tap(
+    env: &Env,
+    name: String,
+    owner: Option<u32>,
+    multi_queue: Option<bool>,
+) -> napi::Result<PromiseRaw<'_, ()>> {
+    job::run(env, move || Ok(tap::create(&name, owner, multi_queue.unwrap_or(false))?), |()| ())
 }
 
 /// Deletes a tap; one that does not exist is no error.

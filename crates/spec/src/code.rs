@@ -90,6 +90,12 @@ codes! {
     SpecTapInvalid = "spec.tap_invalid", "Use 1 to 15 printable ASCII characters without '/', ':' or spaces";
     /// The context id of a guest is reserved, or its number of socket connections out of range.
     SpecVsockInvalid = "spec.vsock_invalid", "Use a context id from 3 to 4294967294 and 1 to 3000 connections";
+    /// An interface has no queues, or more than it can have.
+    SpecInterfaceQueuesOutOfRange = "spec.interface_queues_out_of_range", "Ask for 1 to 16 pairs of queues";
+    /// An MTU is less than any link has, or more than a packet can be long.
+    SpecMtuOutOfRange = "spec.mtu_out_of_range", "Ask for an MTU of 68 to 65535";
+    /// Spoofed addresses shall be kept back by a back-end that looks at none.
+    SpecSpoofGuardUnsupported = "spec.spoof_guard_unsupported", "Use the back-end tap, or allow spoofed addresses";
     /// A descriptor index does not say which of the passed descriptors is meant, or a path was given to a worker.
     SpecDescriptorInvalid = "spec.descriptor_invalid", "Pass open descriptors in the documented order, and no paths";
 
@@ -147,7 +153,13 @@ codes! {
     /// Permission to a tap interface is denied.
     TapDenied = "tap.denied", "Run as root, or create the tap interface for this user: ip tuntap add dev NAME mode tap vnet_hdr user USER";
     /// An interface is no tap, or one with other settings than a machine needs.
-    TapUnsuitable = "tap.unsuitable", "Create a tap interface with a header and one queue: ip tuntap add dev NAME mode tap vnet_hdr";
+    TapUnsuitable = "tap.unsuitable", "Create a tap interface with a header, and for several queues with multi_queue: ip tuntap add dev NAME mode tap vnet_hdr";
+    /// The host has no vhost-net.
+    VhostMissing = "vhost.missing", "Load the module (modprobe vhost_net), or use the back-end tap; `flotilla doctor` tells more";
+    /// Permission to /dev/vhost-net is denied.
+    VhostDenied = "vhost.denied", "Run as root, give the user permission to /dev/vhost-net, or use the back-end tap";
+    /// The machine has no interface of that id.
+    InterfaceUnknown = "interface.unknown", "Name an interface by the id it has in the specification";
     /// An interface of the name of a new tap exists already.
     TapExists = "tap.exists", "Use another name, or delete the interface first";
 

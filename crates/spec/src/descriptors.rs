@@ -2,15 +2,16 @@
 //! The order in which the open files of a machine are passed to its worker.
 //!
 //! ```text
-//!   0 /dev/kvm · 1 kernel · initrd? · disks… · taps… · serial file? · listening socket of vsock?
+//!   0 /dev/kvm · 1 kernel · initrd? · disks… · interfaces… · serial file? · listening socket of vsock?
 //! ```
 //!
-//! Each disk is followed by its backing files, the nearest first.
+//! Each disk is followed by its backing files, the nearest first. An interface has a descriptor for each queue of its tap,
+//! then with vhost-net one more for each; its source is the index of the first.
 //!
 //! Both ends compute the same order from the specification; the one that arrives names no path any more.
 
 use crate::code::ErrorCode;
-use crate::{FileSource, MachineSpec, SerialSpec, TapSource, Violation};
+use crate::{FileSource, InterfaceBackend, InterfaceSpec, MachineSpec, SerialSpec, TapSource, Violation};
 
 /// The index of the descriptor of /dev/kvm.
 pub const KVM: u32 = 0;
@@ -26,8 +27,9 @@ impl MachineSpec {
         }
         let mut next = KVM + 1;
         for source in sources(&mut spec) {
+            let count = source.count;
             source.set(next);
-            next = next.saturating_add(1);
+            next = next.saturating_add(count);
         }
         (spec, next)
     }
@@ -45,13 +47,24 @@ impl MachineSpec {
                 let message = format!("Source is not the descriptor {next}");
                 faults.push(Violation::new(ErrorCode::SpecDescriptorInvalid, source.path, message));
             }
-            next = next.saturating_add(1);
+            next = next.saturating_add(source.count);
         }
         if count != next {
             let message = format!("{count} descriptors came along, {next} are needed");
             faults.push(Violation::new(ErrorCode::SpecDescriptorInvalid, "$", message));
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+impl InterfaceSpec {
+    /// How many descriptors it takes.
+    fn descriptors(&self) -> u32 {
+        let each = match self.backend {
+            InterfaceBackend::Tap => 1,
+            InterfaceBackend::Vhost => 2,
+        };
+        each * u32::from(self.queues)
     }
 }
 
@@ -63,6 +76,8 @@ enum Place<'a> {
 struct Source<'a> {
     path: String,
     place: Place<'a>,
+    /// How many descriptors it is.
+    count: u32,
 }
 
 impl Source<'_> {
@@ -86,7 +101,7 @@ impl Source<'_> {
 /// Every source in the order of its descriptor.
 fn sources(spec: &mut MachineSpec) -> Vec<Source<'_>> {
     fn file(path: impl Into<String>, file: &mut FileSource) -> Source<'_> {
-        Source { path: path.into(), place: Place::File(file) }
+        Source { path: path.into(), place: Place::File(file), count: 1 }
     }
     let mut all = vec![file("$.boot.kernel", &mut spec.boot.kernel)];
     all.extend(spec.boot.initrd.as_mut().map(|initrd| file("$.boot.initrd", initrd)));
@@ -99,6 +114,7 @@ fn sources(spec: &mut MachineSpec) -> Vec<Source<'_>> {
     for (index, interface) in spec.interfaces.iter_mut().enumerate() {
         all.push(Source {
             path: format!("$.interfaces[{index}].tap"),
+            count: interface.descriptors(),
             place: Place::Tap(&mut interface.tap),
         });
     }

@@ -7,7 +7,7 @@ use crate::code::ErrorCode;
 use crate::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo, MachineState};
 use crate::{
     BackingSpec, BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec,
-    FileSource, InterfaceSpec,
+    FileSource, InterfaceBackend, InterfaceSpec, LinkState,
 };
 use crate::{
     MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, SpacePolicy, TapSource,
@@ -51,6 +51,8 @@ fn spec_types() -> String {
         declare::<SpacePolicy>(),
         declare::<BackingSpec>(),
         declare::<InterfaceSpec>(),
+        declare::<InterfaceBackend>(),
+        declare::<LinkState>(),
         declare::<id::InterfaceId>(),
         declare::<MacAddress>(),
         declare::<FileSource>(),

@@ -30,12 +30,15 @@ mod violation;
 pub use machine::{
     BackingSpec, BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec,
 };
-pub use machine::{InterfaceSpec, MachineSpec, Profile, RebootPolicy, SerialSpec, SpacePolicy, VsockSpec};
+pub use machine::{
+    InterfaceBackend, InterfaceSpec, LinkState, MachineSpec, Profile, RebootPolicy, SerialSpec, SpacePolicy,
+    VsockSpec,
+};
 pub use size::{MacAddress, MacAddressError, MemorySize};
 pub use source::{FileSource, TapSource};
 pub use validate::{
     HostLimits, MAX_BACKING, MAX_BACKING_IN_ALL, MAX_COMMAND_LINE, MAX_CPUS, MAX_DISK_QUEUES, MAX_DISKS,
-    MAX_INTERFACES,
+    MAX_INTERFACE_QUEUES, MAX_INTERFACES,
 };
 pub use validate::{MAX_SERIAL, MAX_VSOCK_CONNECTIONS, MEMORY_ALIGNMENT, MIN_MEMORY, ValidSpec};
 pub use violation::Violation;

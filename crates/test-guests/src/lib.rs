@@ -14,6 +14,7 @@ mod catalogue;
 pub mod disk;
 mod elf;
 pub mod hostile;
+pub mod net;
 mod script;
 mod smp;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use flotilla_device_model::interrupt::{InterruptLine, MsiMessage, MsiVector, MsiVectors};
 use flotilla_device_model::virtio::VirtioInterrupt;
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 /// A wired line: remembers its level and counts rising edges.
 #[derive(Default)]
@@ -92,6 +93,15 @@ struct VectorState {
     delivered: Vec<MsiMessage>,
     lost: u64,
     fail: bool,
+    /// What others may signal.
+    event: Option<EventFd>,
+}
+
+impl VectorState {
+    /// Whether somebody else signalled since the last look.
+    fn signalled(&self) -> bool {
+        self.event.as_ref().is_some_and(|event| event.read().is_ok())
+    }
 }
 
 impl FakeMsiVector {
@@ -138,6 +148,10 @@ impl MsiVector for FakeMsiVector {
         }
         assert!(state.message.is_some(), "unmask before the first route");
         state.unmasked = true;
+        if state.signalled() {
+            let message = state.message;
+            state.delivered.extend(message);
+        }
         Ok(())
     }
 
@@ -152,6 +166,17 @@ impl MsiVector for FakeMsiVector {
             (true, Some(message)) => state.delivered.push(message),
             _ => state.lost += 1,
         }
+    }
+
+    fn event(&self) -> Option<io::Result<EventFd>> {
+        let mut state = self.state.lock().unwrap();
+        let event = state.event.get_or_insert_with(|| EventFd::new(EFD_NONBLOCK).unwrap());
+        Some(event.try_clone())
+    }
+
+    fn take_waiting(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        !state.unmasked && state.signalled()
     }
 }
 

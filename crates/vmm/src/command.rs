@@ -22,6 +22,13 @@ pub enum Request {
     Do(Verb),
     /// Take over saved state.
     Restore(Box<Snapshot>),
+    /// Plug the cable of an interface in, or pull it out.
+    SetLink {
+        /// The id of the interface.
+        interface: String,
+        /// Whether it shall be plugged in.
+        up: bool,
+    },
     /// Read the counters. Allowed in every state.
     Metrics,
     /// Look how large the disk of this id is now.

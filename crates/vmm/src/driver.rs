@@ -96,6 +96,7 @@ impl Driver {
     fn obey(&mut self, command: Command) {
         let answer = match command.request {
             Request::Metrics => Ok(Answer::Metrics(self.parts.metrics())),
+            Request::SetLink { interface, up } => self.parts.set_link(&interface, up).map(|()| Answer::Done),
             Request::Restore(snapshot) => self.restore(&snapshot),
             Request::RefreshDisk(disk) => self.parts.refresh_disk(&disk).map(Answer::DiskSize),
             Request::Do(verb) => match verb.in_state(self.state) {
@@ -335,6 +336,7 @@ pub fn answer_stopped(request: &Request, shared: &Shared) -> Result<Answer, Mach
         Request::Metrics => Ok(Answer::Metrics(shared.last_metrics())),
         Request::Restore(_) => Err(MachineError::State { verb: Verb::Restore, state }),
         Request::RefreshDisk(_) => Err(MachineError::Ended),
+        Request::SetLink { .. } => Err(MachineError::Ended),
         Request::Do(verb) => match verb.in_state(state) {
             Verdict::Nothing => Ok(Answer::Done),
             Verdict::Act | Verdict::Refuse => Err(MachineError::State { verb: *verb, state }),

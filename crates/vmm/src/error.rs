@@ -87,6 +87,12 @@ pub enum MachineError {
         /// What differs, and what to do.
         reason: &'static str,
     },
+    /// The machine has no such interface.
+    #[error("Machine has no interface {id:?}")]
+    NoInterface {
+        /// What was asked for, cut after 64 characters.
+        id: String,
+    },
     /// The machine ended while the request waited, by a fault of our own.
     #[error("The thread that drives the machine has ended")]
     DriverGone,
@@ -104,6 +110,7 @@ impl MachineError {
                 ErrorCode::DiskShrunk
             }
             Self::NoPowerButton => ErrorCode::MachineNoPowerButton,
+            Self::NoInterface { .. } => ErrorCode::InterfaceUnknown,
             Self::Boot(error) => boot_code(error),
             Self::VcpuStuck { .. } | Self::NoAnswer => ErrorCode::MachineStuck,
             Self::Hypervisor { .. } | Self::DiskSize { .. } => ErrorCode::Io,

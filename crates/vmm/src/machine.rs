@@ -162,6 +162,11 @@ impl Machine {
         }
     }
 
+    /// Plugs the cable of the interface with this id in, or pulls it out. Its guest hears of it at once, or when it runs.
+    pub fn set_link(&self, interface: &str, up: bool) -> Result<(), MachineError> {
+        self.request(Request::SetLink { interface: interface.to_owned(), up }).map(drop)
+    }
+
     /// Waits for the end, up to `limit` if there is one.
     pub fn wait(&self, limit: Option<Duration>) -> Option<MachineExit> {
         self.handle.shared.wait(limit)
@@ -223,7 +228,10 @@ impl Handle {
             Request::Do(Verb::Pause | Verb::Resume | Verb::Save | Verb::Restore) | Request::Restore(_) => {
                 self.patience.answer
             }
-            Request::Do(Verb::PowerButton) | Request::Metrics | Request::RefreshDisk(_) => self.patience.step,
+            Request::Do(Verb::PowerButton)
+            | Request::SetLink { .. }
+            | Request::Metrics
+            | Request::RefreshDisk(_) => self.patience.step,
         }
     }
 

@@ -18,6 +18,7 @@ use std::time::Instant;
 use flotilla_boot::{BootError, BootPlan, Image, Sources};
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_devices::virtio::block::device::Block;
+use flotilla_devices::virtio::net::device::Net;
 use flotilla_hypervisor::{Clock, HypervisorError, Registers, Vcpu, Vm, VmState};
 use flotilla_memory::GuestMemory;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
@@ -63,6 +64,8 @@ pub struct Parts {
     pub devices: Vec<Arc<dyn Lifecycle>>,
     /// Those of them that are disks, whatever their transport.
     pub disks: Vec<Arc<Block>>,
+    /// Network interfaces by their ids.
+    pub interfaces: BTreeMap<String, Arc<Net>>,
     /// Where exits go.
     pub routes: Arc<Routes>,
     /// The kernel's virtual machine.
@@ -94,6 +97,15 @@ impl Parts {
     pub fn press_power_button(&self) -> Result<(), MachineError> {
         let press = self.power_button.as_ref().ok_or(MachineError::NoPowerButton)?;
         press();
+        Ok(())
+    }
+
+    /// Plugs the cable of an interface in, or pulls it out.
+    pub fn set_link(&self, interface: &str, up: bool) -> Result<(), MachineError> {
+        let found = self.interfaces.get(interface);
+        let net =
+            found.ok_or_else(|| MachineError::NoInterface { id: interface.chars().take(64).collect() })?;
+        net.set_link(up);
         Ok(())
     }
 

@@ -17,11 +17,12 @@ use flotilla_block::{
     RawOptions, RecordedName,
 };
 use flotilla_device_model::block::BlockBackend;
-use flotilla_net::TapError;
+use flotilla_device_model::net::RingBackend;
+use flotilla_net::{Tap, TapError, VhostError, VhostNet};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{
-    BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, MachineSpec, SerialSpec, TapSource,
-    ValidSpec, Violation,
+    BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, InterfaceBackend, InterfaceSpec,
+    MachineSpec, SerialSpec, TapSource, ValidSpec, Violation,
 };
 
 use crate::error::describe;
@@ -44,12 +45,21 @@ pub struct Resources {
     pub disks: Vec<File>,
     /// The backing files of each disk, the nearest first, locked for reading.
     pub backing: Vec<Vec<File>>,
-    /// The taps in the order of the specification.
-    pub taps: Vec<OwnedFd>,
+    /// The interfaces in the order of the specification.
+    pub interfaces: Vec<InterfaceFiles>,
     /// Where the first serial port writes.
     pub serial_file: Option<File>,
     /// The host's end of the socket device.
     pub sockets: Option<HostSockets>,
+}
+
+/// The open files of an interface.
+#[derive(Debug)]
+pub struct InterfaceFiles {
+    /// The queues of its tap.
+    pub taps: Vec<OwnedFd>,
+    /// With vhost-net one for each queue.
+    pub vhosts: Vec<OwnedFd>,
 }
 
 impl Resources {
@@ -67,9 +77,9 @@ impl Resources {
             });
             backing.push(files.collect::<Result<_, _>>()?);
         }
-        let mut taps = Vec::new();
+        let mut interfaces = Vec::new();
         for (index, interface) in spec.interfaces.iter().enumerate() {
-            taps.push(open_tap(&interface.tap, &format!("$.interfaces[{index}].tap"))?);
+            interfaces.push(open_interface(interface, &format!("$.interfaces[{index}]"))?);
         }
         let serial_file = match &spec.serial {
             SerialSpec::File(source) => Some(open_serial(source, "$.serial.file")?),
@@ -78,18 +88,21 @@ impl Resources {
         let kvm = open_kvm(Path::new(KVM))?;
         // Last, for it is the one thing that is made here.
         let sockets = spec.vsock.as_ref().map(|vsock| listen(&vsock.socket, "$.vsock.socket")).transpose()?;
-        Ok(Self { kvm, kernel, initrd, disks, backing, taps, serial_file, sockets })
+        Ok(Self { kvm, kernel, initrd, disks, backing, interfaces, serial_file, sockets })
     }
 
     /// The files in the order that [`Resources::from_descriptors`] takes:
-    /// /dev/kvm, kernel, initrd?, disks..., each followed by its backing files, taps..., serial file?, socket of vsock?
+    /// /dev/kvm, kernel, initrd?, disks..., each followed by its backing files, interfaces... (taps..., vhosts...),
+    /// serial file?, socket of vsock?
     pub fn into_descriptors(self) -> io::Result<Vec<OwnedFd>> {
         let disks = self.disks.into_iter().zip(self.backing);
         let disks = disks.flat_map(|(disk, backing)| [disk].into_iter().chain(backing));
         let files = [Some(self.kernel), self.initrd].into_iter().flatten().chain(disks).map(OwnedFd::from);
+        let interfaces =
+            self.interfaces.into_iter().flat_map(|files| files.taps.into_iter().chain(files.vhosts));
         let serial = self.serial_file.map(OwnedFd::from);
         let sockets = self.sockets.map(HostSockets::into_descriptor).transpose()?;
-        Ok([self.kvm].into_iter().chain(files).chain(self.taps).chain(serial).chain(sockets).collect())
+        Ok([self.kvm].into_iter().chain(files).chain(interfaces).chain(serial).chain(sockets).collect())
     }
 
     /// Takes over passed descriptors. Disks must be locked by whoever opened them; the lock travels with them.
@@ -106,7 +119,14 @@ impl Resources {
             let files = disk.backing.iter().map(|_| next().map(File::from));
             backing.push(files.collect::<Result<_, _>>()?);
         }
-        let taps = spec.interfaces.iter().map(|_| next()).collect::<Result<_, _>>()?;
+        let mut interfaces = Vec::new();
+        for interface in &spec.interfaces {
+            let taps = (0..interface.queues).map(|_| next()).collect::<Result<_, _>>()?;
+            let by_kernel = interface.backend == InterfaceBackend::Vhost;
+            let vhosts = if by_kernel { interface.queues } else { 0 };
+            let vhosts = (0..vhosts).map(|_| next()).collect::<Result<_, _>>()?;
+            interfaces.push(InterfaceFiles { taps, vhosts });
+        }
         let to_file = matches!(spec.serial, SerialSpec::File(_));
         let serial_file = to_file.then(&mut next).transpose()?.map(File::from);
         let socket = spec.vsock.is_some().then(&mut next).transpose()?;
@@ -114,7 +134,7 @@ impl Resources {
             return Err(wrong_count(count));
         }
         let sockets = socket.map(passed_socket).transpose()?;
-        Ok(Self { kvm, kernel, initrd, disks, backing, taps, serial_file, sockets })
+        Ok(Self { kvm, kernel, initrd, disks, backing, interfaces, serial_file, sockets })
     }
 }
 
@@ -179,13 +199,19 @@ fn passed_socket(descriptor: OwnedFd) -> Result<HostSockets, Violation> {
     })
 }
 
-fn open_tap(source: &TapSource, field: &str) -> Result<OwnedFd, Violation> {
-    match source {
-        TapSource::Name(name) => {
-            flotilla_net::tap::open_descriptor(name).map_err(|error| tap_fault(&error, field))
+fn open_interface(spec: &InterfaceSpec, field: &str) -> Result<InterfaceFiles, Violation> {
+    let tap = format!("{field}.tap");
+    let TapSource::Name(name) = &spec.tap else { return Err(not_a_path(&tap)) };
+    let taps =
+        flotilla_net::tap::open_descriptors(name, spec.queues).map_err(|error| tap_fault(&error, &tap))?;
+    let vhosts = match spec.backend {
+        InterfaceBackend::Tap => Vec::new(),
+        InterfaceBackend::Vhost => {
+            let opened = VhostNet::open_descriptors(spec.queues);
+            opened.map_err(|error| vhost_fault(&error, &format!("{field}.backend")))?
         }
-        TapSource::Descriptor(_) => Err(not_a_path(field)),
-    }
+    };
+    Ok(InterfaceFiles { taps, vhosts })
 }
 
 fn open_kvm(path: &Path) -> Result<OwnedFd, Violation> {
@@ -225,6 +251,10 @@ fn block_fault(error: &BlockError, path: &Path, field: &str) -> Violation {
 }
 
 pub(crate) fn tap_fault(error: &TapError, field: &str) -> Violation {
+    Violation::new(known_code(error.code()), field, describe(error))
+}
+
+fn vhost_fault(error: &VhostError, field: &str) -> Violation {
     Violation::new(known_code(error.code()), field, describe(error))
 }
 
@@ -284,7 +314,18 @@ fn backing_file((spec, file): (&BackingSpec, File)) -> BackingFile {
     BackingFile { file: file.into(), format, recorded }
 }
 
-/// A packet back-end of an open tap.
-pub fn tap_backend(descriptor: OwnedFd, field: &str) -> Result<flotilla_net::Tap, Violation> {
-    flotilla_net::Tap::from_descriptor(descriptor).map_err(|error| tap_fault(&error, field))
+/// Who serves the rings of an interface in its place, if somebody does.
+type Rings = Option<Arc<dyn RingBackend>>;
+
+/// A packet back-end of an open tap, and who serves the rings.
+pub fn interface_backend(files: InterfaceFiles, field: &str) -> Result<(Arc<Tap>, Rings), Violation> {
+    let tap =
+        Tap::from_descriptors(files.taps).map_err(|error| tap_fault(&error, &format!("{field}.tap")))?;
+    let tap = Arc::new(tap);
+    if files.vhosts.is_empty() {
+        return Ok((tap, None));
+    }
+    let vhost = VhostNet::new(files.vhosts, Arc::clone(&tap));
+    let vhost = vhost.map_err(|error| vhost_fault(&error, &format!("{field}.backend")))?;
+    Ok((tap, Some(Arc::new(vhost))))
 }

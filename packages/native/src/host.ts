@@ -43,11 +43,11 @@ export async function checkHost(options: CheckHostOptions = {}): Promise<HostRep
   return settled(() => native.checkHost(wanted));
 }
 
-/** Creates a tap interface that stays until it is deleted; one that exists is left as it is. `owner`: user id that may use it without privilege. */
-export async function createTap(options: { name: string; owner?: number }): Promise<void> {
+/** Creates a tap interface that stays until it is deleted; one that exists is left as it is. `owner`: user id that may use it without privilege; with `multiQueue` a machine may have several queues on it. */
+export async function createTap(options: { name: string; owner?: number; multiQueue?: boolean }): Promise<void> {
   const name = requireText(options.name, '$.name');
   const owner = requireUser(options.owner, '$.owner');
-  return settled(() => native.createTap(name, owner));
+  return settled(() => native.createTap(name, owner, options.multiQueue ?? false));
 }
 
 /** Deletes a tap interface; one that does not exist is no error, one in use is `tap.busy`. */

@@ -3,7 +3,7 @@ import { withdrawable, withSignal } from './abort.js';
 import { FlotillaError, isAborted, settled } from './errors.js';
 import { EventHub, type MachineEvent } from './events.js';
 import type { MachineInfo } from './generated/report.js';
-import type { MachineSpec } from './generated/spec.js';
+import type { LinkState, MachineSpec } from './generated/spec.js';
 import * as native from './native.js';
 import { requireBytes, requireText, toJson } from './validate.js';
 import { resolveWorkerPath } from './worker-path.js';
@@ -135,6 +135,11 @@ export class Machine implements AsyncDisposable {
   /** Presses the ACPI power button. What follows is up to the guest. At most 5 seconds. */
   async powerButton(): Promise<void> {
     return settled(() => this.#native.powerButton());
+  }
+
+  /** Plugs the cable of the interface with this id in, or pulls it out; its guest hears of it. At most 5 seconds. */
+  async setLink(id: string, link: LinkState): Promise<void> {
+    return settled(() => this.#native.setLink(requireText(id, '$.id'), link === 'up'));
   }
 
   /**

@@ -5,8 +5,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 
-import { type Isolation, listWorkers, Machine, type MachineSpec, openConsole, readConsole, readExit, removeStale } from '../src/index.js';
-import { packageEntry } from './support/host.js';
+import {
+  createTap,
+  deleteTap,
+  type FlotillaError,
+  type Isolation,
+  listWorkers,
+  Machine,
+  type MachineSpec,
+  openConsole,
+  readConsole,
+  readExit,
+  removeStale,
+} from '../src/index.js';
+import { lacks, packageEntry } from './support/host.js';
 import { benchForEach, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
 import { until } from './support/until.js';
@@ -134,6 +146,27 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
       await machine.powerButton();
       await outputUntil(machine, 'button\n');
       expect((await eventOf(machine, 'stopped')).reason).to.equal('powered-off');
+    });
+
+    it('has its cables pulled out and plugged in by the ids of its interfaces', async function () {
+      const name = `fltl${process.pid}`;
+      const denied = await createTap({ name, multiQueue: true }).then(
+        () => undefined,
+        (error: FlotillaError) => error,
+      );
+      if (denied?.code === 'file.denied') return lacks(this, denied.message);
+      if (denied !== undefined) throw denied;
+      try {
+        const machine = await bench.boot('button', { interfaces: [{ id: 'lan', tap: { name }, queues: 2, link: 'down' }] });
+        await outputUntil(machine, 'ready\n');
+        await machine.setLink('lan', 'up');
+        await machine.setLink('lan', 'down');
+        await rejects(machine.setLink('wan', 'down'), 'interface.unknown');
+        await machine.kill();
+        await rejects(machine.setLink('lan', 'up'), isolation === 'process' ? 'worker.gone' : 'machine.state');
+      } finally {
+        await deleteTap(name);
+      }
     });
 
     it('is killed at once, whatever the guest does, and nothing is left', async () => {

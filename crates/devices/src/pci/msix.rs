@@ -11,6 +11,7 @@ use std::sync::Arc;
 use flotilla_device_model::interrupt::{MsiMessage, MsiVector, MsiVectors};
 use flotilla_device_model::metrics::Counter;
 use serde::{Deserialize, Serialize};
+use vmm_sys_util::eventfd::EventFd;
 
 /// Bytes of a table entry.
 pub const ENTRY_LEN: u64 = 16;
@@ -174,12 +175,18 @@ impl Msix {
         }
     }
 
+    /// The eventfd of a vector, for somebody else to signal.
+    pub fn event(&self, index: u16) -> Option<EventFd> {
+        self.vectors.get(usize::from(index))?.sink.event()?.ok()
+    }
+
     /// Reads the pending bits: aligned accesses of 4 or 8 bytes, all ones otherwise.
-    pub fn read_pending(&self, offset: u64, data: &mut [u8]) {
+    pub fn read_pending(&mut self, offset: u64, data: &mut [u8]) {
         if !is_table_access(offset, data.len()) {
             data.fill(0xff);
             return;
         }
+        self.collect_waiting();
         for (index, byte) in data.iter_mut().enumerate() {
             let first = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(index).saturating_mul(8);
             let bits = self.vectors.iter().skip(first).take(8).enumerate();
@@ -194,18 +201,20 @@ impl Msix {
         for vector in &mut self.vectors {
             vector.message = MsiMessage::default();
             vector.masked = true;
-            vector.pending = false;
         }
         self.apply_all();
+        self.clear_pending();
     }
 
     /// Forgets pending bits, as a device reset does.
     pub fn clear_pending(&mut self) {
+        self.collect_waiting();
         self.vectors.iter_mut().for_each(|vector| vector.pending = false);
     }
 
     /// The present state.
-    pub fn save(&self) -> MsixState {
+    pub fn save(&mut self) -> MsixState {
+        self.collect_waiting();
         let vectors = self.vectors.iter().map(|vector| VectorState {
             address: vector.message.address,
             data: vector.message.data,
@@ -238,6 +247,13 @@ impl Msix {
     pub fn release(&mut self) {
         if std::mem::take(&mut self.quiet) {
             self.apply_all();
+        }
+    }
+
+    /// Makes pending bits of what came through eventfds while masked.
+    fn collect_waiting(&mut self) {
+        for vector in self.vectors.iter_mut().filter(|vector| !vector.live) {
+            vector.pending |= vector.sink.take_waiting();
         }
     }
 

@@ -100,7 +100,7 @@ fn bridges_and_ports_restore_what_they_saved() {
 
 #[test]
 fn msix_begins_with_every_vector_masked_and_the_function_not() {
-    let msix = Msix::new(3, &FakeMsi::default(), Arc::default()).unwrap();
+    let mut msix = Msix::new(3, &FakeMsi::default(), Arc::default()).unwrap();
     assert_eq!(msix.control(), 2);
     assert!(msix.save().vectors.iter().all(|vector| vector.masked));
     assert_eq!((msix.table_len(), msix.pending_len()), (48, 8));

@@ -9,9 +9,9 @@
 //!                      └────────────────────────────────────────────────────────────┘ drain
 //! ```
 //!
-//! The thread waits on the doorbells of its queues, the descriptors of its back-end and a control eventfd. While
-//! paused it reads no doorbell: the counts stay in the eventfds, and `resume` serves every queue in any case, so
-//! no doorbell is lost. `start` also serves every queue once, for doorbells rung before the thread lived.
+//! The thread waits on the doorbells of its queues, the descriptors of its back-end and a control eventfd. Each ring of
+//! a doorbell wakes it once (edge-triggered), so that it need not read the count, which nobody looks at. `resume` serves
+//! every queue in any case, so no doorbell is lost in a pause; so does `start`, for those rung before the thread lived.
 
 use std::cell::Cell;
 use std::io;
@@ -35,6 +35,9 @@ const DOORBELLS: u64 = 1 << 32;
 /// The work of an I/O thread: what a device does when something happens. All calls come from the thread, except
 /// `queues`, which comes while it is paused, and `doorbell_of_vcpu`. No two run at the same time.
 pub trait Service: Send + 'static {
+    /// The thread begins to serve, at its start and after each pause, before it serves the queues it has doorbells of.
+    fn begin(&mut self, _watches: &Watches) {}
+
     /// The driver rang the doorbell of `queue`, or it may have done so unseen.
     fn doorbell(&mut self, queue: u16, watches: &Watches);
 
@@ -207,7 +210,8 @@ impl<S: Service> Worker<S> {
         let event = EpollEvent::new(EventSet::IN, CONTROL);
         watches.epoll.ctl(ControlOperation::Add, control.event.as_raw_fd(), event)?;
         for (queue, doorbell) in &sources.doorbells {
-            let event = EpollEvent::new(EventSet::IN, DOORBELLS + u64::from(*queue));
+            let event =
+                EpollEvent::new(EventSet::IN | EventSet::EDGE_TRIGGERED, DOORBELLS + u64::from(*queue));
             watches.epoll.ctl(ControlOperation::Add, doorbell.as_raw_fd(), event)?;
         }
         for (token, descriptor) in &sources.descriptors {
@@ -341,17 +345,14 @@ impl<S: Service> Loop<S> {
             CONTROL => {}
             DOORBELLS.. => {
                 let queue = u16::try_from(data - DOORBELLS).unwrap_or(u16::MAX);
-                if let Some((_, doorbell)) = self.doorbells.iter().find(|(index, _)| *index == queue) {
-                    // Read before serving: a doorbell during the service rings again.
-                    let _ = doorbell.read();
-                    self.service().doorbell(queue, &self.watches);
-                }
+                self.service().doorbell(queue, &self.watches);
             }
             token => self.service().ready(u32::try_from(token).unwrap_or(u32::MAX), &self.watches),
         }
     }
 
     fn serve_all(&self) {
+        self.service().begin(&self.watches);
         for (queue, _) in &self.doorbells {
             self.service().doorbell(*queue, &self.watches);
         }

@@ -44,10 +44,16 @@ pub fn nf_tables(host: &Root) -> Check {
 }
 
 pub fn vhost(host: &Root) -> Check {
-    let meaning =
-        "The kernel could move the packets of machines; workers move them themselves and need no vhost-net";
+    let meaning = "The kernel moves the packets of interfaces with the back-end vhost; others do without";
     let check = about("vhost-net", "/dev/vhost-net", meaning);
-    check.ok(if host.path("/dev/vhost-net").exists() { "there, not needed" } else { "not there, not needed" })
+    let device = host.path("/dev/vhost-net");
+    if !device.exists() {
+        return check.ok("not there; only interfaces with the back-end vhost need it (modprobe vhost_net)");
+    }
+    match access(device, Access::READ_OK | Access::WRITE_OK) {
+        Ok(()) => check.ok("there"),
+        Err(_) => check.ok("there, but this user may not use it; only the back-end vhost needs it"),
+    }
 }
 
 /// Asking is the one sure way: kernels build it in, load it on demand or leave it out.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use flotilla_control::Failure;
 use flotilla_host::run::RunDirectory;
+use flotilla_spec::LinkState;
 use serde_json::Value;
 
 /// What a machine is told without arguments and answers without data.
@@ -30,6 +31,8 @@ pub trait Backend: Send + Sync {
     fn directory(&self) -> &RunDirectory;
     /// Does what the verb says.
     fn perform(&self, verb: Verb) -> Result<(), Failure>;
+    /// Plugs the cable of an interface in, or pulls it out.
+    fn set_link(&self, interface: &str, link: LinkState) -> Result<(), Failure>;
     /// State and identity, as `MachineInfo`.
     fn info(&self) -> Result<Value, Failure>;
     /// Counters by name.

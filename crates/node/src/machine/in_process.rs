@@ -12,8 +12,8 @@ use flotilla_control::{BlackBox, Event, EventLog, Failure};
 use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_host::Cancel;
 use flotilla_host::run::{Isolation, Process, RunDirectory, WorkerRecord};
-use flotilla_spec::ValidSpec;
 use flotilla_spec::code::ErrorCode;
+use flotilla_spec::{LinkState, ValidSpec};
 use flotilla_vmm::{Console, Machine, MachineOptions, Resources, describe};
 use serde_json::Value;
 
@@ -127,6 +127,11 @@ impl Backend for LocalMachine {
             Verb::Reset => self.machine.reset(),
         };
         done.map_err(|error| machine_failure(&error))
+    }
+
+    fn set_link(&self, interface: &str, link: LinkState) -> Result<(), Failure> {
+        self.refuse_closed()?;
+        self.machine.set_link(interface, link.is_up()).map_err(|error| machine_failure(&error))
     }
 
     fn info(&self) -> Result<Value, Failure> {

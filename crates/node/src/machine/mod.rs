@@ -11,6 +11,7 @@ mod process;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flotilla_spec::LinkState;
 use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
 use napi_derive::napi;
@@ -104,6 +105,18 @@ impl NativeMachine {
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn reset<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
         self.perform(env, Verb::Reset)
+    }
+
+    /// Plugs the cable of the interface with this id in, or pulls it out.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn set_link<'env>(
+        &self,
+        env: &'env Env,
+        interface: String,
+        up: bool,
+    ) -> napi::Result<PromiseRaw<'env, ()>> {
+        let link = if up { LinkState::Up } else { LinkState::Down };
+        self.on_pool(env, move |backend| backend.set_link(&interface, link), |()| ())
     }
 
     /// Ends the machine and what runs it now; its run directory stays. Idempotent.

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use flotilla_control::{Client, ClientError, ClientOptions, Event, Failure, Outlets};
 use flotilla_host::run::{self, Isolation, Process, ProcessIdentity, RunDirectory, Spawned, Watcher};
 use flotilla_host::{Cancel, HostError};
-use flotilla_spec::ValidSpec;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
+use flotilla_spec::{LinkState, ValidSpec};
 use flotilla_vmm::Resources;
 use serde_json::{Map, Value};
 
@@ -214,6 +214,10 @@ impl Backend for WorkerMachine {
             Verb::Reset => client.reset(),
         };
         done.map_err(ClientError::into_failure)
+    }
+
+    fn set_link(&self, interface: &str, link: LinkState) -> Result<(), Failure> {
+        self.client()?.set_link(interface, link).map_err(ClientError::into_failure)
     }
 
     fn info(&self) -> Result<Value, Failure> {

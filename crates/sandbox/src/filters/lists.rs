@@ -48,8 +48,24 @@ const fn own_process(call: i64, argument: u8) -> Allowed {
 /// The type of all KVM requests (`KVMIO` of linux/kvm.h), which stands in bits 8 to 15.
 const KVM_TYPE: u64 = 0xae00;
 const TYPE_MASK: u64 = 0xff00;
-/// What devices and the standard library ask of other descriptors: `TUNSETOFFLOAD` and `FIONBIO`.
-const OTHER_REQUESTS: &[u64] = &[0x4004_54d0, 0x5421];
+/// What the standard library asks of other descriptors: `FIONBIO`.
+const OTHER_REQUESTS: &[u64] = &[0x5421];
+/// What a driver changes of a tap while it runs: `TUNSETOFFLOAD` and `TUNSETQUEUE`.
+const TAP_REQUESTS: &[u64] = &[0x4004_54d0, 0x4004_54d9];
+/// What the rings of a driver need of vhost-net: features, memory table, the size, addresses and position of a ring, its
+/// eventfds, its tap. Not `VHOST_SET_OWNER`, which comes once when the machine is built.
+const VHOST_REQUESTS: &[u64] = &[
+    0x4008_af00,
+    0x4008_af03,
+    0x4008_af10,
+    0x4028_af11,
+    0x4008_af12,
+    0xc008_af12,
+    0x4008_af20,
+    0x4008_af21,
+    0x4008_af22,
+    0x4008_af30,
+];
 
 /// `BLKDISCARD`, `BLKZEROOUT` and `BLKGETSIZE64`.
 const DISK_REQUESTS: &[u64] = &[0x1277, 0x127f, 0x8008_1272];
@@ -101,6 +117,8 @@ pub(super) const IO: &[Allowed] = &[
     values(libc::SYS_fcntl, 1, DESCRIPTOR_COMMANDS),
     // The scheduling policy of the thread itself: all that it may choose without privileges is to be less urgent.
     values(libc::SYS_sched_setscheduler, 0, MYSELF),
+    values(libc::SYS_ioctl, 1, TAP_REQUESTS),
+    values(libc::SYS_ioctl, 1, VHOST_REQUESTS),
     // Waiting.
     any(libc::SYS_epoll_wait),
     any(libc::SYS_epoll_pwait),
@@ -182,8 +200,9 @@ pub(super) const CONTROL: &[Allowed] = &[
     // Rings for disks. No filter sees what a ring does, so the threads that a guest drives make none; see `REFUSED`.
     any(libc::SYS_io_uring_setup),
     values(libc::SYS_io_uring_register, 1, RING_SETUP),
-    // BLKGETSIZE64 of a disk; the tap requests of its opening; whether output is a terminal; bytes that wait.
-    values(libc::SYS_ioctl, 1, &[0x8008_1272, 0x8004_54d2, 0x4004_54d8, 0x5401, 0x541b]),
+    // BLKGETSIZE64 of a disk; the tap requests of its opening; whether output is a terminal; bytes that wait;
+    // VHOST_SET_OWNER and VHOST_GET_FEATURES.
+    values(libc::SYS_ioctl, 1, &[0x8008_1272, 0x8004_54d2, 0x4004_54d8, 0x5401, 0x541b, 0xaf01, 0x8008_af00]),
     // Files, of which there are none: libraries ask for configuration and do without.
     any(libc::SYS_openat),
     any(libc::SYS_newfstatat),

@@ -17,7 +17,7 @@ use crate::{MAX_CPUS, MAX_DISKS, MAX_INTERFACES, MemorySize};
 
 pub use boot::{BootProtocol, BootSpec};
 pub use disk::{BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, SpacePolicy};
-pub use interface::InterfaceSpec;
+pub use interface::{InterfaceBackend, InterfaceSpec, LinkState};
 pub use policy::{CrashPolicy, RebootPolicy};
 pub use profile::Profile;
 pub use serial::SerialSpec;

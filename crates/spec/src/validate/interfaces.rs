@@ -5,12 +5,16 @@ use std::collections::HashSet;
 
 use super::{Faults, check_id, check_unique};
 use crate::code::ErrorCode;
-use crate::{InterfaceSpec, TapSource};
+use crate::{InterfaceBackend, InterfaceSpec, TapSource};
 
 /// The most network interfaces of a machine.
 pub const MAX_INTERFACES: usize = 8;
 /// IFNAMSIZ without the NUL.
 const MAX_LINK_NAME: usize = 15;
+/// The most pairs of queues of an interface.
+pub const MAX_INTERFACE_QUEUES: u16 = 16;
+/// What IPv4 demands of every link, and what fits its length field.
+const MTU: std::ops::RangeInclusive<u16> = 68..=65_535;
 
 pub(super) fn check_interfaces(faults: &mut Faults, interfaces: &[InterfaceSpec]) {
     if interfaces.len() > MAX_INTERFACES {
@@ -24,12 +28,29 @@ pub(super) fn check_interfaces(faults: &mut Faults, interfaces: &[InterfaceSpec]
         let path = format!("$.interfaces[{index}]");
         check_id(faults, &path, interface.id.as_str(), &mut ids);
         check_tap(faults, &format!("{path}.tap"), &interface.tap, &mut taps);
+        check_traffic(faults, &path, interface);
         let Some(mac) = interface.mac else { continue };
         let path = format!("{path}.mac");
         if !mac.is_usable() {
             faults.add(ErrorCode::SpecMacInvalid, &path, format!("{mac} is zero or a group address"));
         }
         check_unique(faults, ErrorCode::SpecMacDuplicate, &path, mac, &mut addresses);
+    }
+}
+
+fn check_traffic(faults: &mut Faults, path: &str, interface: &InterfaceSpec) {
+    let queues = interface.queues;
+    if !(1..=MAX_INTERFACE_QUEUES).contains(&queues) {
+        let message = format!("{queues} pairs of queues are not within 1 to {MAX_INTERFACE_QUEUES}");
+        faults.add(ErrorCode::SpecInterfaceQueuesOutOfRange, format!("{path}.queues"), message);
+    }
+    if let Some(mtu) = interface.mtu.filter(|mtu| !MTU.contains(mtu)) {
+        let message = format!("MTU {mtu} is not within 68 to 65535");
+        faults.add(ErrorCode::SpecMtuOutOfRange, format!("{path}.mtu"), message);
+    }
+    if interface.backend == InterfaceBackend::Vhost && !interface.allow_spoofed_mac {
+        let message = "vhost-net looks at no address, so that it cannot keep spoofed ones back";
+        faults.add(ErrorCode::SpecSpoofGuardUnsupported, format!("{path}.allowSpoofedMac"), message);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{FileSource, MachineSpec, SerialSpec, Violation, id};
 
 pub use boot::MAX_COMMAND_LINE;
 pub use disks::{MAX_BACKING, MAX_BACKING_IN_ALL, MAX_DISK_QUEUES, MAX_DISKS, MAX_SERIAL};
-pub use interfaces::MAX_INTERFACES;
+pub use interfaces::{MAX_INTERFACE_QUEUES, MAX_INTERFACES};
 pub use resources::{MAX_CPUS, MEMORY_ALIGNMENT, MIN_MEMORY};
 pub use vsock::MAX_VSOCK_CONNECTIONS;
 

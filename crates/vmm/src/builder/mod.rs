@@ -65,7 +65,7 @@ pub fn build(
     options: &MachineOptions,
     inbox: &Arc<Inbox>,
 ) -> Result<Parts, BuildError> {
-    let Resources { kvm, kernel, initrd, disks, backing, taps, serial_file, sockets } = resources;
+    let Resources { kvm, kernel, initrd, disks, backing, interfaces, serial_file, sockets } = resources;
     let kvm = Kvm::from_descriptor(kvm).map_err(hypervisor("use /dev/kvm"))?;
     kvm.check().require().map_err(hypervisor("use /dev/kvm"))?;
     let window_64 = layout::pci_window_64(spec.memory.bytes(), physical_bits(&kvm)?);
@@ -90,7 +90,8 @@ pub fn build(
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
     let disks = disks.into_iter().zip(backing);
-    let VirtioDevices { all, disks } = virtio::devices(spec, disks, taps, sockets, &frame.threads, inbox)?;
+    let VirtioDevices { all, disks, interfaces } =
+        virtio::devices(spec, disks, interfaces, sockets, &frame.threads, inbox)?;
     match spec.profile {
         Profile::Standard => pci::add(&mut frame, all, legacy.reset_control)?,
         Profile::Micro => mmio::add(&mut frame, all, legacy.reset_control)?,
@@ -106,6 +107,7 @@ pub fn build(
         vcpus,
         devices,
         disks,
+        interfaces,
         routes,
         vm,
         memory,

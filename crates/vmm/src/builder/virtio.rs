@@ -2,17 +2,17 @@
 //! The virtio devices of a machine, whatever their transport, in the fixed order in which the guest sees them: rng, disks,
 //! interfaces, sockets.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use flotilla_device_model::block::{BlockBackend, SpaceAlarm};
 use flotilla_device_model::threads::DeviceThreads;
 use flotilla_device_model::virtio::VirtioDevice;
 use flotilla_devices::virtio::block::device::{Block, BlockOptions, MAX_QUEUES};
-use flotilla_devices::virtio::net::device::Net;
+use flotilla_devices::virtio::net::device::{Net, NetError, NetOptions};
 use flotilla_devices::virtio::rng::device::Rng;
 use flotilla_devices::virtio::rng::source::HostEntropy;
 use flotilla_spec::code::ErrorCode;
@@ -22,7 +22,7 @@ use super::vsock;
 use crate::error::BuildError;
 use crate::inbox::Inbox;
 use crate::parts::DISK_PREFIX;
-use crate::resources::{disk_backend, tap_backend};
+use crate::resources::{InterfaceFiles, disk_backend, interface_backend};
 use crate::sockets::HostSockets;
 
 /// How many there are.
@@ -37,13 +37,15 @@ pub struct VirtioDevices {
     pub all: Vec<Arc<dyn VirtioDevice>>,
     /// The disks among them.
     pub disks: Vec<Arc<Block>>,
+    /// The network interfaces among them, by their ids.
+    pub interfaces: BTreeMap<String, Arc<Net>>,
 }
 
 /// Builds all of them.
 pub fn devices(
     spec: &ValidSpec,
     disks: impl Iterator<Item = (File, Vec<File>)>,
-    taps: Vec<OwnedFd>,
+    files: Vec<InterfaceFiles>,
     sockets: Option<HostSockets>,
     threads: &Arc<dyn DeviceThreads>,
     inbox: &Arc<Inbox>,
@@ -63,9 +65,11 @@ pub fn devices(
         devices.all.push(block.clone());
         devices.disks.push(block);
     }
-    for (index, (interface, tap)) in spec.interfaces.iter().zip(taps).enumerate() {
-        let net = interface_device(interface, tap, &format!("$.interfaces[{index}]"))?;
-        devices.all.push(Arc::new(net.watched_by(Arc::clone(threads))));
+    for (index, (interface, files)) in spec.interfaces.iter().zip(files).enumerate() {
+        let net = interface_device(interface, files, &format!("$.interfaces[{index}]"))?;
+        let net = Arc::new(net.watched_by(Arc::clone(threads)));
+        devices.interfaces.insert(interface.id.to_string(), Arc::clone(&net));
+        devices.all.push(net);
     }
     if let Some((vsock, sockets)) = spec.vsock.as_ref().zip(sockets) {
         devices.all.push(Arc::new(vsock::device(vsock, sockets).watched_by(Arc::clone(threads))));
@@ -105,13 +109,24 @@ fn check_blocks(backend: &dyn BlockBackend, block_size: u32, field: &str) -> Res
     Ok(())
 }
 
-fn interface_device(spec: &InterfaceSpec, tap: OwnedFd, field: &str) -> Result<Net, BuildError> {
-    let backend = tap_backend(tap, &format!("{field}.tap")).map_err(BuildError::Resource)?;
-    let mac = spec.mac.map_or_else(random_mac, MacAddress::octets);
-    let net = Net::new(format!("net:{}", spec.id), Arc::new(backend), mac);
+fn interface_device(spec: &InterfaceSpec, files: InterfaceFiles, field: &str) -> Result<Net, BuildError> {
+    let (tap, rings) = interface_backend(files, field).map_err(BuildError::Resource)?;
+    let options = NetOptions {
+        mac: spec.mac.map_or_else(random_mac, MacAddress::octets),
+        mtu: spec.mtu,
+        link_up: spec.link.is_up(),
+        allow_spoofed_mac: spec.allow_spoofed_mac,
+        rings,
+    };
+    let net = Net::new(format!("net:{}", spec.id), tap, options);
     net.map_err(|error| {
-        let violation = Violation::new(ErrorCode::SpecMacInvalid, format!("{field}.mac"), error.to_string());
-        BuildError::Resource(violation)
+        let (code, at) = match error {
+            NetError::Mac { .. } => (ErrorCode::SpecMacInvalid, "mac"),
+            NetError::Pairs { .. } => (ErrorCode::SpecInterfaceQueuesOutOfRange, "queues"),
+            NetError::Mtu { .. } => (ErrorCode::SpecMtuOutOfRange, "mtu"),
+            NetError::Unguarded => (ErrorCode::SpecSpoofGuardUnsupported, "allowSpoofedMac"),
+        };
+        BuildError::Resource(Violation::new(code, format!("{field}.{at}"), error.to_string()))
     })
 }
 

@@ -10,6 +10,7 @@ mod faults;
 mod hangs;
 mod lifecycle;
 mod micro;
+mod net;
 mod resources;
 mod smp;
 mod snapshots;

@@ -79,8 +79,11 @@ pub struct RunOptions {
         [,id=ID][,queues=N][,cache=none|writeback|writethrough][,engine=auto|io-uring|direct][,blocksize=512|4096]\
         [,on-no-space=report|pause]", value_parser = disk)]
     pub disk: Vec<Disk>,
-    /// A network interface on an existing tap interface; may be repeated
-    #[arg(long, value_name = "tap=NAME[,mac=MAC][,id=ID]", value_parser = interface)]
+    /// A network interface on an existing tap or macvtap interface; may be repeated
+    ///
+    /// vhost=on lets the kernel move the frames (/dev/vhost-net); queues=N takes a tap made with `multi_queue`; spoof=off drops
+    /// frames that come from other MAC addresses than the interface's.
+    #[arg(long, value_name = "tap=NAME[,queues=N][,vhost=on][,mtu=N][,link=down][,spoof=off][,mac=MAC][,id=ID]", value_parser = interface)]
     pub net: Vec<Interface>,
     /// Sockets between guest and host: a program connects to FILE and says CONNECT PORT or ACCEPT PORT; the guest also
     /// reaches what listens at `FILE_PORT`
@@ -218,6 +221,10 @@ mod tests {
             "--kernel k --vsock cid=3",
             "--kernel k --vsock path=v,cid=-1",
             "--kernel k --vsock path=v,port=1",
+            "--kernel k --net tap=t,queues=many",
+            "--kernel k --net tap=t,vhost=maybe",
+            "--kernel k --net tap=t,link=sideways",
+            "--kernel k --net tap=t,spoof",
             "--kernel k --serial telnet",
             "--kernel k --cpus many",
             "machine.json --kernel k",

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
-use flotilla_control::message::{Call, Configure, RefreshDisk};
+use flotilla_control::message::{Call, Configure, RefreshDisk, SetLink};
 use flotilla_control::{BlackBox, EventLog, Failure, Service};
 use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_spec::code::ErrorCode;
@@ -116,6 +116,9 @@ impl Worker {
             Call::RefreshDisk(RefreshDisk { disk }) => {
                 let size = self.with_machine(|machine| machine.refresh_disk(disk.as_str()))?;
                 return Ok(json!(size));
+            }
+            Call::SetLink(SetLink { interface, link }) => {
+                self.with_machine(|machine| machine.set_link(&interface, link.is_up()))
             }
             Call::Boot => self.with_machine(Machine::boot),
             Call::Pause => self.with_machine(Machine::pause),

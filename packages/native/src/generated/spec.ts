@@ -199,13 +199,44 @@ export type InterfaceSpec = {
  */
 id: InterfaceId,
 /**
- * The tap interface of the host that carries the frames.
+ * The tap or macvtap interface of the host that carries the frames.
  */
 tap: TapSource,
 /**
  * The MAC address that the guest sees. Default: chosen by the guest's driver.
  */
-mac?: MacAddress, };
+mac?: MacAddress,
+/**
+ * Who moves the frames. Default: the worker itself.
+ */
+backend?: InterfaceBackend,
+/**
+ * Pairs of queues, 1 to 16, each with a thread of its own; the tap interface must take as many. Default: 1.
+ */
+queues?: number,
+/**
+ * The MTU that the guest is told of, 68 to 65535. Default: none, the guest's own.
+ */
+mtu?: number,
+/**
+ * Whether the cable is plugged in at first. Default: up.
+ */
+link?: LinkState,
+/**
+ * Whether the guest may send from other MAC addresses than its own, or take another one. Such frames are dropped and
+ * counted otherwise. Must be true with vhost. Default: true.
+ */
+allowSpoofedMac?: boolean, };
+
+/**
+ * Who moves the frames of an interface.
+ */
+export type InterfaceBackend = "tap" | "vhost";
+
+/**
+ * Whether the cable of an interface is plugged in.
+ */
+export type LinkState = "up" | "down";
 
 /**
  * The id of a network interface, unique in its machine. Checked by the validation of the specification.

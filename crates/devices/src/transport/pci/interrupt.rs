@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flotilla_device_model::virtio::VirtioInterrupt;
+use vmm_sys_util::eventfd::EventFd;
 
 use super::metrics::PciMetrics;
 use crate::pci::msix::Msix;
@@ -23,6 +24,8 @@ pub struct Interrupts {
     needs_reset: AtomicBool,
     config_vector: AtomicU16,
     queue_vectors: Vec<AtomicU16>,
+    /// Queues whose eventfd was handed out: their vectors stay until the reset.
+    lent: Vec<AtomicBool>,
     metrics: Arc<PciMetrics>,
 }
 
@@ -35,6 +38,7 @@ impl Interrupts {
             needs_reset: AtomicBool::new(false),
             config_vector: AtomicU16::new(NO_VECTOR),
             queue_vectors: (0..queues).map(|_| AtomicU16::new(NO_VECTOR)).collect(),
+            lent: (0..queues).map(|_| AtomicBool::new(false)).collect(),
             metrics,
         }
     }
@@ -74,8 +78,10 @@ impl Interrupts {
         self.queue_vectors.get(usize::from(queue)).map_or(NO_VECTOR, |vector| vector.load(Ordering::SeqCst))
     }
 
+    /// The same for a queue. One whose eventfd was handed out keeps what it has.
     pub fn set_queue_vector(&self, queue: u16, vector: u16) {
-        if let Some(slot) = self.queue_vectors.get(usize::from(queue)) {
+        let lent = self.lent.get(usize::from(queue)).is_some_and(|lent| lent.load(Ordering::SeqCst));
+        if let Some(slot) = self.queue_vectors.get(usize::from(queue)).filter(|_| !lent) {
             slot.store(self.existing(vector), Ordering::SeqCst);
         }
     }
@@ -84,8 +90,9 @@ impl Interrupts {
     pub fn reset(&self) {
         self.restore(0, 0, false);
         self.config_vector.store(NO_VECTOR, Ordering::SeqCst);
-        for vector in &self.queue_vectors {
+        for (vector, lent) in self.queue_vectors.iter().zip(&self.lent) {
             vector.store(NO_VECTOR, Ordering::SeqCst);
+            lent.store(false, Ordering::SeqCst);
         }
         self.msix().clear_pending();
     }
@@ -112,6 +119,12 @@ impl VirtioInterrupt for Interrupts {
         self.isr.fetch_or(ISR_QUEUE, Ordering::SeqCst);
         self.metrics.queue_interrupts.increment();
         self.msix().trigger(self.queue_vector(queue));
+    }
+
+    fn queue_event(&self, queue: u16) -> Option<EventFd> {
+        let event = self.msix().event(self.queue_vector(queue))?;
+        self.lent.get(usize::from(queue))?.store(true, Ordering::SeqCst);
+        Some(event)
     }
 
     fn signal_config(&self) {

@@ -10,7 +10,7 @@ use flotilla_device_model::bus::Bus;
 use flotilla_device_model::interrupt::MsiMessage;
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::DeviceState;
-use flotilla_device_model::virtio::VirtioDevice;
+use flotilla_device_model::virtio::{VirtioDevice, VirtioInterrupt};
 use flotilla_memory::GuestMemory;
 use flotilla_testing::doorbells::FakeDoorbells;
 use flotilla_testing::driver::{Buffer, Descriptor, FakeQueue, NEXT, wait_until};
@@ -275,6 +275,35 @@ fn follows_a_message_that_changes() {
     bench.request(&mut queue);
     let vector = bench.queue_vector();
     wait_until("the new message", || vector.take_delivered().iter().any(|message| message.data == 0x99));
+}
+
+/// As vhost-net does: by an eventfd, past this process.
+#[test]
+fn what_others_signal_waits_while_masked_and_the_queue_keeps_its_vector() {
+    let bench = bench();
+    let _queue = bench.start();
+    let (interrupts, vector) = (Arc::clone(&bench.function.interrupts), bench.queue_vector());
+    let event = VirtioInterrupt::queue_event(&*interrupts, 0).unwrap();
+    assert!(VirtioInterrupt::queue_event(&*interrupts, 9).is_none(), "no such queue");
+
+    bench.write::<4>(TABLE + 16 + 12, 1);
+    event.write(1).unwrap();
+    vector.take_delivered();
+    bench.write::<4>(TABLE + 16 + 12, 0);
+    assert_eq!(vector.take_delivered().len(), 1, "the host delivers it by itself");
+    bench.write::<4>(TABLE + 16 + 12, 1);
+    event.write(1).unwrap();
+    assert_eq!(bench.read::<8>(PENDING), 0b10, "the guest sees that it waits");
+    assert!(interrupts.msix().save().vectors[1].pending);
+    bench.write::<4>(TABLE + 16 + 12, 0);
+    assert_eq!((vector.take_delivered().len(), bench.read::<8>(PENDING)), (1, 0));
+
+    bench.write::<2>(0x16, 0);
+    bench.write::<2>(0x1a, 0);
+    assert_eq!(bench.read::<2>(0x1a), 1, "the eventfd leads to the old one");
+    bench.write::<1>(0x14, 0);
+    bench.write::<2>(0x1a, 0);
+    assert_eq!(bench.read::<2>(0x1a), 0, "free again after a reset");
 }
 
 #[test]

@@ -9,8 +9,10 @@ pub(super) struct NetMetrics {
     pub(super) rx_frames: Counter,
     /// Bytes of them, without their headers.
     pub(super) rx_bytes: Counter,
-    /// Frames dropped because the driver's buffers were too small.
+    /// Frames dropped because the driver's buffers were too small, or it had not agreed to their kind.
     pub(super) rx_dropped: Counter,
+    /// Frames that the driver's filter keeps out.
+    pub(super) rx_filtered: Counter,
     /// Times the driver had no buffer while frames may have waited.
     pub(super) rx_no_buffers: Counter,
     /// Failures of the back-end to receive.
@@ -19,10 +21,18 @@ pub(super) struct NetMetrics {
     pub(super) tx_frames: Counter,
     /// Bytes of them, without their headers.
     pub(super) tx_bytes: Counter,
-    /// Frames dropped because the back-end was full.
+    /// Frames dropped because the back-end was full or the link down.
     pub(super) tx_dropped: Counter,
     /// Frames dropped because they, or their headers, made no sense, or the back-end failed.
     pub(super) tx_errors: Counter,
+    /// Frames dropped because they came from an address that is not the interface's.
+    pub(super) tx_spoofed: Counter,
+    /// Control commands carried out.
+    pub(super) ctrl_commands: Counter,
+    /// Control commands refused.
+    pub(super) ctrl_refused: Counter,
+    /// Times the driver was asked to announce itself.
+    pub(super) announcements: Counter,
     /// Queues the driver broke.
     pub(super) broken_queues: Counter,
 }
@@ -33,12 +43,17 @@ impl NetMetrics {
             ("rx_frames", self.rx_frames.get()),
             ("rx_bytes", self.rx_bytes.get()),
             ("rx_dropped", self.rx_dropped.get()),
+            ("rx_filtered", self.rx_filtered.get()),
             ("rx_no_buffers", self.rx_no_buffers.get()),
             ("rx_errors", self.rx_errors.get()),
             ("tx_frames", self.tx_frames.get()),
             ("tx_bytes", self.tx_bytes.get()),
             ("tx_dropped", self.tx_dropped.get()),
             ("tx_errors", self.tx_errors.get()),
+            ("tx_spoofed", self.tx_spoofed.get()),
+            ("ctrl_commands", self.ctrl_commands.get()),
+            ("ctrl_refused", self.ctrl_refused.get()),
+            ("announcements", self.announcements.get()),
             ("broken_queues", self.broken_queues.get()),
         ]
     }

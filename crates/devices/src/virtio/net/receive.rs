@@ -9,219 +9,271 @@ use std::collections::VecDeque;
 use std::io;
 
 use flotilla_device_model::block::Segment;
-use flotilla_device_model::net::{Offloads, PacketBackend};
-use flotilla_memory::{Bytes, GuestMemory};
+use flotilla_device_model::net::{Offloads, PacketQueue, Receipt};
+use flotilla_memory::{Bytes, GuestMemory, mark_dirty};
 
 use super::metrics::NetMetrics;
+use super::shared::{Agreement, View};
 use super::transmit::HEADER_LEN;
-use crate::virtio::chain::{Chain, QueueError, pieces};
+use crate::virtio::chain::{Chain, QueueError, usize_from};
 use crate::virtio::queue::DeviceQueue;
 
 /// The longest frame with its header: a segment of 64 KiB (virtio 1.2 §5.1.6.3.1).
 const MAX_FRAME: u32 = 65_562;
 
-/// Most segments that a back-end gets at once; the kernel takes 1024 buffers in one call.
-const MAX_SEGMENTS: usize = 1000;
+/// Most buffers to hold; the kernel takes 1024 in one call.
+const MAX_BUFFERS: usize = 1000;
 /// Frames received before the other queue, a pause or a stop has its turn.
 const BATCH: usize = 64;
 /// Failures in a row after which the back-end counts as gone.
 const MAX_FAILURES: u32 = 16;
 
-/// Offsets of `flags`, `gso_type` and `num_buffers` in the header.
+/// Offsets of `flags`, `gso_type` and `num_buffers` in the header, and of the receiver's address behind it.
 const FLAGS: u32 = 0;
-const GSO_TYPE: u32 = 1;
+const GSO_TYPE: usize = 1;
 const NUM_BUFFERS: u32 = 10;
+const RECEIVER: usize = 12;
+/// Bytes of a frame that are looked at.
+const LOOKED_AT: usize = 18;
 
-/// `gso_type`: no segment (`VIRTIO_NET_HDR_GSO_NONE`), TCP over IPv4 or IPv6, and the bit for ECN.
+/// `gso_type`: no segment (`VIRTIO_NET_HDR_GSO_NONE`), TCP over IPv4, UDP fragments, TCP over IPv6, UDP datagrams; and
+/// the bit for ECN.
 const GSO_NONE: u8 = 0;
 const GSO_TCPV4: u8 = 1;
+const GSO_UDP: u8 = 3;
 const GSO_TCPV6: u8 = 4;
+const GSO_UDP_L4: u8 = 5;
 const GSO_ECN: u8 = 0x80;
 
 /// What the receiver wants next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Tell when a frame waits.
-    Frame,
-    /// Tell when the driver has offered buffers.
-    Buffer,
+    /// To be told when a frame waits, or when the driver has offered buffers.
+    Event,
+    /// To be called again soon: others have their turn first.
+    Turn,
     /// Nothing: the back-end is gone.
     Nothing,
 }
 
-/// What was negotiated about received frames.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Agreement {
-    /// A frame may be spread over several chains (`VIRTIO_NET_F_MRG_RXBUF`).
-    pub(super) mergeable: bool,
-    /// What the driver takes beside plain frames.
-    pub(super) offloads: Offloads,
+/// Whether a frame with this `gso_type` may reach the driver (virtio 1.2 §5.1.6.4.1).
+fn allows(offloads: Offloads, gso_type: u8) -> bool {
+    let segment = match gso_type & !GSO_ECN {
+        GSO_NONE => true,
+        GSO_TCPV4 => offloads.tso4,
+        GSO_UDP => offloads.ufo,
+        GSO_TCPV6 => offloads.tso6,
+        GSO_UDP_L4 => offloads.uso,
+        _ => false,
+    };
+    segment && (gso_type & GSO_ECN == 0 || offloads.ecn)
 }
 
-impl Agreement {
-    /// Whether a frame with this `gso_type` may reach the driver (virtio 1.2 §5.1.6.4.1).
-    fn allows(self, gso_type: u8) -> bool {
-        let segment = match gso_type & !GSO_ECN {
-            GSO_NONE => true,
-            GSO_TCPV4 => self.offloads.tso4,
-            GSO_TCPV6 => self.offloads.tso6,
-            _ => false,
-        };
-        segment && (gso_type & GSO_ECN == 0 || self.offloads.ecn)
-    }
+/// A chain that waits for a frame, and how many buffers of the host it is.
+struct Held {
+    chain: Chain,
+    buffers: usize,
 }
 
 /// Serves the receive queue.
 pub(super) struct Receiver {
-    agreement: Agreement,
-    held: VecDeque<Chain>,
+    /// A frame may be spread over several chains (`VIRTIO_NET_F_MRG_RXBUF`).
+    mergeable: bool,
+    held: VecDeque<Held>,
     held_len: u64,
-    held_segments: usize,
+    held_buffers: usize,
     failures: u32,
 }
 
+/// The queue and the back-end that a receiver works between.
+pub(super) struct Ends<'a> {
+    pub(super) queue: &'a mut DeviceQueue,
+    pub(super) packets: &'a mut dyn PacketQueue,
+    pub(super) metrics: &'a NetMetrics,
+}
+
 impl Receiver {
-    pub(super) fn new(agreement: Agreement) -> Self {
-        Self { agreement, held: VecDeque::new(), held_len: 0, held_segments: 0, failures: 0 }
+    pub(super) fn new(mergeable: bool) -> Self {
+        Self { mergeable, held: VecDeque::new(), held_len: 0, held_buffers: 0, failures: 0 }
     }
 
-    /// Gives the driver frames until none waits, no buffer is left or others must have their turn.
+    /// Gives the driver frames until none waits, no buffer is left or others must have their turn. `in_use` says whether
+    /// the back-end's queue still is, should it fail.
     pub(super) fn serve(
         &mut self,
-        queue: &mut DeviceQueue,
-        backend: &dyn PacketBackend,
-        metrics: &NetMetrics,
+        mut ends: Ends<'_>,
+        view: &View,
+        in_use: &dyn Fn() -> bool,
     ) -> Result<Next, QueueError> {
-        let result = self.receive_batch(queue, backend, metrics);
-        queue.publish()?;
+        let result = self.receive_batch(&mut ends, &view.agreement, in_use);
+        ends.queue.publish()?;
         result
     }
 
     /// Gives the buffers back that no frame has used.
-    pub(super) fn put_back(&mut self, queue: &mut DeviceQueue) {
-        let heads: Vec<u16> = self.held.drain(..).map(|chain| chain.head).collect();
+    pub(super) fn put_back(&mut self, queue: &mut DeviceQueue, packets: &mut dyn PacketQueue) {
+        packets.retire(self.held_buffers);
+        let heads: Vec<u16> = self.held.drain(..).map(|held| held.chain.head).collect();
         queue.put_back(&heads);
-        (self.held_len, self.held_segments) = (0, 0);
+        (self.held_len, self.held_buffers) = (0, 0);
     }
 
     fn receive_batch(
         &mut self,
-        queue: &mut DeviceQueue,
-        backend: &dyn PacketBackend,
-        metrics: &NetMetrics,
+        ends: &mut Ends<'_>,
+        agreement: &Agreement,
+        in_use: &dyn Fn() -> bool,
     ) -> Result<Next, QueueError> {
+        let offloads = agreement.guest_offloads();
         for _ in 0..BATCH {
             if self.failures >= MAX_FAILURES {
                 return Ok(Next::Nothing);
             }
-            if !self.collect(queue)? {
-                metrics.rx_no_buffers.increment();
-                return Ok(Next::Buffer);
+            if !self.collect(ends)? {
+                ends.metrics.rx_no_buffers.increment();
+                return Ok(Next::Event);
             }
-            let segments = self.segments();
-            let capacity: u64 = segments.iter().map(|segment| u64::from(segment.len)).sum();
-            match backend.receive(queue.memory(), &segments) {
-                Ok(None) => return Ok(Next::Frame),
-                Ok(Some(len)) => {
+            match ends.packets.receive() {
+                Ok(Receipt::Nothing) => return Ok(Next::Event),
+                Ok(Receipt::Frame(len)) => {
                     self.failures = 0;
-                    self.take(u64::try_from(len).unwrap_or(u64::MAX), capacity, queue, metrics)?;
+                    self.take(u64::try_from(len).unwrap_or(u64::MAX), ends, agreement, offloads)?;
                 }
-                Err(error) => self.fail(&error, metrics),
+                Ok(Receipt::Cut) => {
+                    self.failures = 0;
+                    self.mark_written(self.held_len, ends.queue.memory());
+                    ends.metrics.rx_dropped.increment();
+                }
+                Err(_) if !in_use() => return Ok(Next::Event),
+                Err(error) => self.fail(&error, ends.metrics),
             }
         }
-        Ok(Next::Frame)
+        Ok(Next::Turn)
     }
 
     /// Takes buffers from the queue until there are enough for any frame; `false` if there is none at all. The
     /// driver rings when it adds some only after that.
-    fn collect(&mut self, queue: &mut DeviceQueue) -> Result<bool, QueueError> {
+    fn collect(&mut self, ends: &mut Ends<'_>) -> Result<bool, QueueError> {
         loop {
             while !self.has_enough() {
-                let Some(chain) = queue.pop()? else { break };
+                let Some(chain) = ends.queue.pop()? else { break };
                 if chain.writable_len() < HEADER_LEN {
-                    queue.mark_broken();
+                    ends.queue.mark_broken();
                     return Ok(false);
                 }
+                let memory = ends.queue.memory();
+                // The chain was checked against this memory a moment ago.
+                let Ok(buffers) = ends.packets.offer(memory, &chain.writable) else {
+                    ends.queue.mark_broken();
+                    return Ok(false);
+                };
                 self.held_len += u64::from(chain.writable_len());
-                self.held_segments += chain.writable.len();
-                self.held.push_back(chain);
+                self.held_buffers += buffers;
+                self.held.push_back(Held { chain, buffers });
             }
             if !self.held.is_empty() {
-                queue.disable_notifications()?;
+                ends.queue.disable_notifications()?;
                 return Ok(true);
             }
-            if !queue.enable_notifications()? {
+            if !ends.queue.enable_notifications()? {
                 return Ok(false);
             }
         }
     }
 
     fn has_enough(&self) -> bool {
-        if self.agreement.mergeable {
-            self.held_len >= u64::from(MAX_FRAME) || self.held_segments >= MAX_SEGMENTS
+        if self.mergeable {
+            self.held_len >= u64::from(MAX_FRAME) || self.held_buffers >= MAX_BUFFERS
         } else {
             !self.held.is_empty()
         }
     }
 
-    /// Where the next frame may go.
-    fn segments(&self) -> Vec<Segment> {
-        let chains = if self.agreement.mergeable { self.held.len() } else { 1 };
-        let segments = self.held.iter().take(chains).flat_map(|chain| &chain.writable);
-        segments.take(MAX_SEGMENTS).copied().collect()
-    }
-
-    /// Gives a frame of `len` bytes, header included, to the driver.
+    /// Gives a frame of `len` bytes, header included, to the driver, if it is for it. Else its buffers wait for the next.
     fn take(
         &mut self,
         len: u64,
-        capacity: u64,
-        queue: &mut DeviceQueue,
-        metrics: &NetMetrics,
+        ends: &mut Ends<'_>,
+        agreement: &Agreement,
+        offloads: Offloads,
     ) -> Result<(), QueueError> {
-        // Too short, cut, or queued for an earlier driver that took more. Its buffers wait for the next frame.
-        if len < u64::from(HEADER_LEN) || len > capacity || !self.may_pass(queue.memory()) {
+        let (queue, metrics) = (&mut *ends.queue, ends.metrics);
+        self.mark_written(len, queue.memory());
+        let mut seen = [0; LOOKED_AT];
+        let whole = len >= LOOKED_AT as u64 && self.copy_start(queue.memory(), &mut seen);
+        // Too short, or queued for an earlier driver that took more.
+        if !whole || !seen.get(GSO_TYPE).is_some_and(|gso_type| allows(offloads, *gso_type)) {
             metrics.rx_dropped.increment();
             return Ok(());
         }
-        self.complete_header(len, queue)?;
-        let mut rest = len;
+        let receiver = seen.get(RECEIVER..).and_then(|mac| mac.try_into().ok());
+        if !receiver.is_some_and(|mac| agreement.filter.accepts(mac, agreement.mac)) {
+            metrics.rx_filtered.increment();
+            return Ok(());
+        }
+        self.complete_header(len, offloads, queue)?;
+        let (mut rest, mut buffers) = (len, 0);
         while rest > 0 {
-            let Some(chain) = self.held.pop_front() else { break };
-            self.held_len -= u64::from(chain.writable_len());
-            self.held_segments -= chain.writable.len();
-            let part = rest.min(u64::from(chain.writable_len()));
-            queue.complete(chain.head, u32::try_from(part).unwrap_or(u32::MAX))?;
+            let Some(held) = self.held.pop_front() else { break };
+            let room = u64::from(held.chain.writable_len());
+            self.held_len -= room;
+            buffers += held.buffers;
+            let part = rest.min(room);
+            queue.complete(held.chain.head, u32::try_from(part).unwrap_or(u32::MAX))?;
             rest -= part;
         }
+        self.held_buffers -= buffers;
+        ends.packets.retire(buffers);
         metrics.rx_frames.increment();
         metrics.rx_bytes.add(len - u64::from(HEADER_LEN));
         Ok(())
     }
 
-    /// Whether the driver agreed to what the header of the frame in the held buffers asks of it.
-    fn may_pass(&self, memory: &GuestMemory) -> bool {
-        let first = self.held.front().map(|chain| pieces(&chain.writable, GSO_TYPE, 1)).unwrap_or_default();
-        let gso_type = first.first().and_then(|place| memory.read_obj(place.address).ok());
-        gso_type.is_some_and(|gso_type| self.agreement.allows(gso_type))
-    }
-
     /// Fills in what the back-end does not know: how many chains the frame is spread over (1 without merging), and
     /// that a driver which takes no checksum flags must see none.
-    fn complete_header(&self, len: u64, queue: &DeviceQueue) -> Result<(), QueueError> {
+    fn complete_header(&self, len: u64, offloads: Offloads, queue: &DeviceQueue) -> Result<(), QueueError> {
         let mut end = 0;
-        let chains = self.held.iter().take_while(|chain| {
+        let chains = self.held.iter().take_while(|held| {
             let begins_inside = end < len;
-            end += u64::from(chain.writable_len());
+            end += u64::from(held.chain.writable_len());
             begins_inside
         });
         let count = u16::try_from(chains.count()).unwrap_or(u16::MAX);
         let Some(first) = self.held.front() else { return Ok(()) };
-        first.write(queue.memory(), NUM_BUFFERS, &count.to_le_bytes())?;
-        if !self.agreement.offloads.checksum {
-            first.write(queue.memory(), FLAGS, &[0])?;
+        write_header(&first.chain, queue.memory(), NUM_BUFFERS, &count.to_le_bytes())?;
+        if !offloads.checksum {
+            write_header(&first.chain, queue.memory(), FLAGS, &[0])?;
         }
         Ok(())
+    }
+
+    /// Copies the beginning of the frame in the held buffers; `false` if they are shorter.
+    fn copy_start(&self, memory: &GuestMemory, place: &mut [u8]) -> bool {
+        let mut rest = place;
+        for segment in self.held.iter().flat_map(|held| &held.chain.writable) {
+            if rest.is_empty() {
+                break;
+            }
+            let (now, later) = rest.split_at_mut(usize_from(segment.len).min(rest.len()));
+            if memory.read_slice(now, segment.address).is_err() {
+                return false;
+            }
+            rest = later;
+        }
+        rest.is_empty()
+    }
+
+    /// Records that the back-end wrote so many bytes into the held buffers.
+    fn mark_written(&self, len: u64, memory: &GuestMemory) {
+        let mut rest = usize::try_from(len).unwrap_or(usize::MAX);
+        for segment in self.held.iter().flat_map(|held| &held.chain.writable) {
+            let part = rest.min(usize_from(segment.len));
+            if part == 0 {
+                break;
+            }
+            mark_dirty(memory, segment.address, part);
+            rest -= part;
+        }
     }
 
     fn fail(&mut self, error: &io::Error, metrics: &NetMetrics) {
@@ -230,5 +282,17 @@ impl Receiver {
         if self.failures == MAX_FAILURES {
             tracing::error!(%error, "network back-end is gone: the guest receives nothing until the device is reset");
         }
+    }
+}
+
+/// Writes into the header at the beginning of a chain; nearly always in its first segment.
+fn write_header(chain: &Chain, memory: &GuestMemory, offset: u32, data: &[u8]) -> Result<(), QueueError> {
+    let first = chain.writable.first().filter(|segment| segment.len >= HEADER_LEN);
+    match first {
+        Some(Segment { address, .. }) => {
+            let place = flotilla_memory::GuestAddress(address.0.saturating_add(u64::from(offset)));
+            memory.write_slice(data, place).map_err(|_| QueueError::Ring { address: place.0 })
+        }
+        None => chain.write(memory, offset, data).map(drop),
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flotilla_device_model::block::Segment;
 use flotilla_device_model::lifecycle::Lifecycle;
-use flotilla_device_model::net::{Offloads, PacketBackend};
+use flotilla_device_model::net::{Offloads, PacketBackend, PacketQueue, Receipt};
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::driver::Buffer::{Readable, Writable};
@@ -17,11 +17,11 @@ use flotilla_testing::memory::guest_memory;
 use flotilla_testing::packets::FakePackets;
 use proptest::prelude::*;
 
-use super::device::{MacError, Net};
+use super::device::{Net, NetError, NetOptions};
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-const ALL: Offloads = Offloads { checksum: true, tso4: true, tso6: true, ecn: true };
+const ALL: Offloads = Offloads { checksum: true, tso4: true, tso6: true, ecn: true, ufo: true, uso: true };
 const GUEST_CSUM: u64 = 1 << 1;
 const GUEST_TSO4: u64 = 1 << 7;
 const MRG_RXBUF: u64 = 1 << 15;
@@ -44,7 +44,7 @@ fn bench_on<B: PacketBackend + 'static>(backend: B, features: u64) -> Bench<B> {
     let rx = FakeQueue::new(&memory, 0x1000, 64);
     let tx = FakeQueue::new(&memory, 0x4000, 64);
     let backend = Arc::new(backend);
-    let device = Net::new("net:lan", backend.clone(), MAC).unwrap();
+    let device = Net::new("net:lan", backend.clone(), NetOptions::new(MAC)).unwrap();
     let bench = Bench { memory, rx, tx, interrupt: Arc::default(), backend, device };
     bench.activate(features);
     bench
@@ -99,19 +99,22 @@ fn tells_the_driver_what_it_is() {
     assert_eq!(config, [0x52, 0x54, 0, 0x12, 0x34, 0x56, 1, 0, 1, 0, 0, 0, 0, 0]);
     bench.device.read_config(u64::MAX, &mut config);
     assert_eq!(config, [0; 14]);
-    assert_eq!((bench.device.device_type(), bench.device.queue_max_sizes()), (1, &[256, 256][..]));
+    assert_eq!((bench.device.device_type(), bench.device.queue_max_sizes()), (1, &[256, 256, 64][..]));
 }
 
 #[test]
 fn offers_what_its_back_end_can_do_and_tells_it_what_the_driver_takes() {
-    let offered =
-        |offloads| Net::new("n", Arc::new(FakePackets::new(offloads)), MAC).unwrap().device_features();
-    let all = 1 | 1 << 1 | 0b111 << 7 | 0b111 << 11;
+    let offered = |offloads| {
+        let backend = Arc::new(FakePackets::new(offloads));
+        Net::new("n", backend, NetOptions::new(MAC)).unwrap().device_features()
+    };
+    let all = 1 | 1 << 1 | 1 << 2 | 0b1111 << 7 | 0b1111 << 11 | 0b111 << 54;
     assert_eq!(offered(ALL) & all, all);
     assert_eq!(offered(Offloads::default()) & all, 0);
     let no_checksum = Offloads { checksum: false, ..ALL };
     assert_eq!(offered(no_checksum) & all, 0, "segmentation needs checksums");
-    assert_eq!(offered(Offloads { tso4: false, tso6: false, ..ALL }) & all, 0b11, "ECN needs segmentation");
+    let checksum = Offloads { checksum: true, ecn: true, ..Offloads::default() };
+    assert_eq!(offered(checksum) & all, 0b111, "ECN needs segmentation");
 
     let bench = bench(GUEST_CSUM | GUEST_TSO4);
     let accepted = Offloads { checksum: true, tso4: true, ..Offloads::default() };
@@ -120,8 +123,8 @@ fn offers_what_its_back_end_can_do_and_tells_it_what_the_driver_takes() {
 
 #[test]
 fn refuses_an_address_no_interface_can_have() {
-    let new = |mac| Net::new("n", Arc::new(FakePackets::new(ALL)), mac).map(|_| ());
-    assert_eq!(new([0; 6]), Err(MacError { mac: [0; 6] }));
+    let new = |mac| Net::new("n", Arc::new(FakePackets::new(ALL)), NetOptions::new(mac)).map(|_| ());
+    assert_eq!(new([0; 6]), Err(NetError::Mac { mac: [0; 6] }));
     assert!(new([0x01, 0, 0x5e, 0, 0, 1]).is_err());
     assert!(new([0xff; 6]).is_err());
 }
@@ -276,10 +279,10 @@ fn segment(gso_type: u8) -> Vec<u8> {
 
 #[test]
 fn drops_segments_that_the_driver_did_not_agree_to() {
-    let (tcp4, udp, tcp6, ecn) = (1, 3, 4, 0x80);
+    let (tcp4, udp, tcp6, udp_l4, ecn) = (1, 3, 4, 5, 0x80);
     let cases = [
-        (0, vec![tcp4, tcp6, udp, ecn]),
-        (GUEST_CSUM, vec![tcp4, tcp6]),
+        (0, vec![tcp4, tcp6, udp, udp_l4, ecn]),
+        (GUEST_CSUM, vec![tcp4, tcp6, udp_l4]),
         (GUEST_CSUM | GUEST_TSO4, vec![tcp6, udp, tcp4 | ecn]),
     ];
     for (features, kinds) in cases {
@@ -408,7 +411,7 @@ fn restores_only_what_fits_the_interface() {
 }
 
 /// A back-end that is ready for ever and fails: a tap whose interface was deleted.
-struct Gone(io::PipeReader, AtomicU64);
+struct Gone(OwnedFd, Arc<AtomicU64>);
 
 impl PacketBackend for Gone {
     fn offloads(&self) -> Offloads {
@@ -419,20 +422,44 @@ impl PacketBackend for Gone {
         Ok(())
     }
 
-    fn receive_event(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    fn pairs(&self) -> u16 {
+        1
     }
 
-    fn receive(&self, _memory: &GuestMemory, _segments: &[Segment]) -> io::Result<Option<usize>> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        Err(io::Error::other("gone"))
+    fn use_pairs(&self, _pairs: u16) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn open(&self, _pair: u16) -> io::Result<Box<dyn PacketQueue>> {
+        Ok(Box::new(Gone(self.0.try_clone()?, Arc::clone(&self.1))))
     }
 
     fn discard(&self) -> io::Result<()> {
         Err(io::Error::other("gone"))
     }
+}
 
-    fn send(&self, _memory: &GuestMemory, _segments: &[Segment]) -> io::Result<usize> {
+impl PacketQueue for Gone {
+    fn event(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    fn offer(&mut self, _memory: &Arc<GuestMemory>, segments: &[Segment]) -> io::Result<usize> {
+        Ok(segments.len())
+    }
+
+    fn retire(&mut self, _buffers: usize) {}
+
+    fn receive(&mut self) -> io::Result<Receipt> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Err(io::Error::other("gone"))
+    }
+
+    fn discard(&mut self) -> io::Result<()> {
+        Err(io::Error::other("gone"))
+    }
+
+    fn send(&mut self, _memory: &GuestMemory, _head: &[u8], _segments: &[Segment]) -> io::Result<usize> {
         Err(io::Error::other("gone"))
     }
 }
@@ -442,7 +469,7 @@ fn gives_a_back_end_up_that_is_gone() {
     // A pipe without a writer reports an error that no epoll interest can silence.
     let (reader, writer) = io::pipe().unwrap();
     drop(writer);
-    let mut bench = bench_on(Gone(reader, AtomicU64::new(0)), 0);
+    let mut bench = bench_on(Gone(reader.into(), Arc::new(AtomicU64::new(0))), 0);
     bench.offer(4, 2048);
     std::thread::sleep(Duration::from_millis(50));
     let calls = bench.backend.1.load(Ordering::SeqCst);

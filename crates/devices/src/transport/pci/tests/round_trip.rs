@@ -8,7 +8,7 @@ use flotilla_testing::packets::FakePackets;
 
 use super::*;
 use crate::virtio::block::device::{Block, BlockOptions};
-use crate::virtio::net::device::Net;
+use crate::virtio::net::device::{Net, NetOptions};
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 const RINGS: u64 = 0x1000;
@@ -17,7 +17,7 @@ const HEADER: u64 = 0x8000;
 const DATA: u64 = 0x9000;
 const STATUS: u64 = 0xa000;
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-const ALL: Offloads = Offloads { checksum: true, tso4: true, tso6: true, ecn: true };
+const ALL: Offloads = Offloads { checksum: true, tso4: true, tso6: true, ecn: true, ufo: true, uso: true };
 const MRG_RXBUF: u64 = 1 << 15;
 const GUEST_CSUM: u64 = 1 << 1;
 const BLK_FLUSH: u64 = 1 << 9;
@@ -159,7 +159,9 @@ fn a_disk_goes_on_with_each_of_its_queues() {
 #[test]
 fn a_network_interface_goes_on_in_a_new_device() {
     let wire = || Arc::new(FakePackets::new(ALL));
-    let net = |backend: &Arc<FakePackets>| Arc::new(Net::new("net:n", backend.clone(), MAC).unwrap());
+    let net = |backend: &Arc<FakePackets>| {
+        Arc::new(Net::new("net:n", backend.clone(), NetOptions::new(MAC)).unwrap())
+    };
     let (before, after) = (wire(), wire());
     let first = holding(&guest_memory(0x10_0000), net(&before));
     let mut rx = FakeQueue::new(&first.memory, RINGS, 16);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the threads of an interface and its owner have in common: the agreement with the driver, and the link.
+//!
+//! The agreement changes rarely and is looked at for each frame. So each thread keeps a copy and compares one counter.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flotilla_device_model::net::Offloads;
+use flotilla_device_model::virtio::VirtioInterrupt;
+use serde::{Deserialize, Serialize};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::features::guest_offloads;
+use super::filter::{Filter, Mac};
+use super::metrics::NetMetrics;
+
+/// `VIRTIO_NET_S_LINK_UP` and `VIRTIO_NET_S_ANNOUNCE`.
+const LINK_UP: u16 = 1;
+const ANNOUNCE: u16 = 2;
+
+/// What an interface and its driver agreed on since the activation. Also its saved form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Agreement {
+    /// The address of the interface.
+    pub(super) mac: Mac,
+    /// Which frames the driver wants.
+    pub(super) filter: Filter,
+    /// Pairs of queues in use.
+    pub(super) pairs: u16,
+    /// The feature bits of what the driver takes beside plain frames.
+    pub(super) offloads: u64,
+}
+
+impl Agreement {
+    /// What the driver takes, as back-ends know it.
+    pub(super) fn guest_offloads(&self) -> Offloads {
+        guest_offloads(self.offloads)
+    }
+}
+
+/// An activated driver.
+pub(super) struct Driver {
+    pub(super) agreement: Agreement,
+    pub(super) interrupt: Arc<dyn VirtioInterrupt>,
+    /// Doorbells that wake each of the threads.
+    pub(super) wake: Vec<Arc<EventFd>>,
+}
+
+/// Shared by the threads of an interface and its owner.
+pub(super) struct Shared {
+    pub(super) metrics: NetMetrics,
+    driver: Mutex<Option<Driver>>,
+    changes: AtomicU64,
+    link_up: AtomicBool,
+    announce: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(link_up: bool) -> Self {
+        Self {
+            metrics: NetMetrics::default(),
+            driver: Mutex::new(None),
+            changes: AtomicU64::new(0),
+            link_up: AtomicBool::new(link_up),
+            announce: AtomicBool::new(false),
+        }
+    }
+
+    /// A driver is there. Every thread starts with the agreement as it stands.
+    pub(super) fn attach(&self, driver: Driver) {
+        *self.driver() = Some(driver);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The driver is gone, and what it was to announce with it.
+    pub(super) fn detach(&self) {
+        *self.driver() = None;
+        self.announce.store(false, Ordering::SeqCst);
+    }
+
+    /// The agreement as it stands, if there is a driver.
+    pub(super) fn agreement(&self) -> Option<Agreement> {
+        self.driver().as_ref().map(|driver| driver.agreement.clone())
+    }
+
+    /// Changes the agreement and lets every thread see it.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Agreement)) {
+        let mut held = self.driver();
+        let Some(driver) = held.as_mut() else { return };
+        change(&mut driver.agreement);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        wake(driver);
+    }
+
+    /// Grows with every change of the agreement or the link.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn is_link_up(&self) -> bool {
+        self.link_up.load(Ordering::SeqCst)
+    }
+
+    /// Plugs the cable in or pulls it out, and tells the driver.
+    pub(super) fn set_link(&self, up: bool) {
+        if self.link_up.swap(up, Ordering::SeqCst) == up {
+            return;
+        }
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        if let Some(driver) = self.driver().as_ref() {
+            wake(driver);
+            driver.interrupt.signal_config();
+        }
+    }
+
+    /// Asks the driver to tell the network where it is now (virtio 1.2 §5.1.6.5.4).
+    pub(super) fn ask_to_announce(&self) {
+        self.announce.store(true, Ordering::SeqCst);
+        self.metrics.announcements.increment();
+    }
+
+    /// The driver did; `false` if it was not asked.
+    pub(super) fn announced(&self) -> bool {
+        self.announce.swap(false, Ordering::SeqCst)
+    }
+
+    pub(super) fn is_announcement_due(&self) -> bool {
+        self.announce.load(Ordering::SeqCst)
+    }
+
+    /// `status` of the configuration space.
+    pub(super) fn status(&self) -> u16 {
+        let bit = |set: bool, bit: u16| if set { bit } else { 0 };
+        bit(self.is_link_up(), LINK_UP) | bit(self.is_announcement_due(), ANNOUNCE)
+    }
+
+    fn driver(&self) -> MutexGuard<'_, Option<Driver>> {
+        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wake(driver: &Driver) {
+    for doorbell in &driver.wake {
+        // A full counter means that it rings already.
+        let _ = doorbell.write(1);
+    }
+}
+
+/// A thread's own copy of what is looked at for each frame.
+pub(super) struct View {
+    pub(super) agreement: Agreement,
+    pub(super) link_up: bool,
+    seen: u64,
+}
+
+impl View {
+    pub(super) fn of(shared: &Shared, agreement: Agreement) -> Self {
+        Self { agreement, link_up: shared.is_link_up(), seen: 0 }
+    }
+
+    /// Brings the copy up to date.
+    pub(super) fn refresh(&mut self, shared: &Shared) {
+        let now = shared.changes();
+        if now == self.seen {
+            return;
+        }
+        self.seen = now;
+        self.link_up = shared.is_link_up();
+        if let Some(agreement) = shared.agreement() {
+            self.agreement = agreement;
+        }
+    }
+}
