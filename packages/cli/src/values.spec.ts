@@ -42,6 +42,18 @@ describe('Option values', () => {
     });
   });
 
+  it('say of an interface how its frames move', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, start: true, wait: true };
+    const network = ['default', 'lan,queues=4,backend=vhost,mtu=9000,link=down', 'lan,spoof=off'];
+    expect(toParams('web', { ...options, network }).interfaces).to.deep.equal([
+      { name: 'eth0', network: 'default' },
+      { name: 'eth1', network: 'lan', backend: 'vhost', queues: 4, mtu: 9000, link: 'down' },
+      { name: 'eth2', network: 'lan', allowSpoofedMac: false },
+    ]);
+    for (const wrong of ['lan,backend=macvtap', 'lan,queues=many', 'lan,link=sideways', 'lan,spoof=maybe', 'lan,speed=10'])
+      expect(() => toParams('web', { ...options, network: [wrong] }), wrong).to.throw(/Give|queues|number/);
+  });
+
   it('ask for sockets with and without numbers', () => {
     const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
     expect(toParams('web', { ...options, vsock: true }).vsock).to.deep.equal({});

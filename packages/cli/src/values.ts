@@ -38,6 +38,13 @@ export function keyValues(text: string, known: readonly string[]): Readonly<Reco
   return Object.fromEntries(pairs);
 }
 
+/** One of a few words. */
+export function oneOf<const T extends string>(key: string, value: string, words: readonly T[]): T {
+  const found = words.find((word) => word === value);
+  if (found === undefined) throw new InvalidArgumentError(`Give ${key}= one of ${words.join(', ')}.`);
+  return found;
+}
+
 function splitPair(text: string): readonly [string, string] {
   const at = text.indexOf('=');
   if (at <= 0) throw new InvalidArgumentError(`Give key=value, not "${text}".`);

@@ -66,6 +66,11 @@ describe('The command line', () => {
       const done = await flotilla('-o', 'yaml', 'machine', verb, 'web');
       expect(done.stdout, `${verb}: ${done.stderr}`).to.match(new RegExp(`^  state: ${state}$`, 'm'));
     }
+    await flotilla('machine', 'create', 'cabled', '--kernel', 'kernel', '--memory', '64M', '--network', 'default,queues=2');
+    const pulled = await flotilla('-o', 'json', 'machine', 'link', 'cabled', 'eth0', 'down');
+    expect(JSON.parse(pulled.stdout).spec.interfaces[0], pulled.stderr).to.include({ queues: 2, link: 'down' });
+    expect((await flotilla('machine', 'link', 'cabled', 'eth0', 'sideways')).status).to.be.greaterThan(0);
+    expect((await flotilla('machine', 'delete', 'cabled', '--force', '--yes')).status).to.equal(0);
     expect((await flotilla('machine', 'logs', 'web')).stdout).to.contain('Flotilla fake guest');
     expect((await flotilla('-o', 'name', 'machine', 'list')).stdout).to.equal('web\n');
     expect((await flotilla('machine', 'delete', 'web', '--yes')).status).to.equal(0);

@@ -23,6 +23,7 @@ import { KyselyMachineRepository } from './api/machines/kysely-machine.repositor
 import { MachineAddressHolders } from './api/machines/machine-address-holders.js';
 import { MachineActions } from './api/machines/machine-actions.service.js';
 import { MachineConsole } from './api/machines/machine-console.service.js';
+import { MachineLinks } from './api/machines/machine-links.service.js';
 import { MachineOperations } from './api/machines/machine.operations.js';
 import { MachinePlanner } from './api/machines/machine-plan.service.js';
 import { MachineRepository } from './api/machines/machine.repository.js';
@@ -90,6 +91,7 @@ const SERVICES: Provider[] = [
   MachinePlanner,
   MachineActions,
   MachineConsole,
+  MachineLinks,
   MachineStates,
   MachineSteps,
   MachineOperations,

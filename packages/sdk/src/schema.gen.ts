@@ -261,7 +261,7 @@ export type FieldProblem = {
     /**
      * Stable code of the fault.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * JSON path of the field, for example `disks[0].image`.
      */
@@ -484,6 +484,26 @@ export type Interface = {
      * MAC address; made from the id of the machine when absent.
      */
     mac?: string;
+    /**
+     * Who moves the frames: `tap`, the worker; `vhost`, the kernel of the host by vhost-net.
+     */
+    backend?: 'tap' | 'vhost';
+    /**
+     * Pairs of queues, each with a thread of its own: so many processors can send and receive at once.
+     */
+    queues?: number;
+    /**
+     * MTU that the guest is told of. Default: its own.
+     */
+    mtu?: number;
+    /**
+     * Whether the cable is plugged in.
+     */
+    link?: 'up' | 'down';
+    /**
+     * Whether the guest may send from other MAC addresses, or take one. Otherwise such frames are dropped and counted.
+     */
+    allowSpoofedMac?: boolean;
 };
 
 export type Key = {
@@ -969,7 +989,7 @@ export type Problem = {
     /**
      * Stable code; decide by it, never by the texts.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * What went wrong in this case.
      */
@@ -1052,6 +1072,13 @@ export type Target = {
      * Name of the resource at that time.
      */
     name?: string;
+};
+
+export type UpdateInterface = {
+    /**
+     * Whether the cable is plugged in. A guest that runs hears of it.
+     */
+    link: 'up' | 'down';
 };
 
 export type UpdateMachine = {
@@ -2219,6 +2246,7 @@ export type MachinesCreateErrors = {
      * `spec.memory_unaligned`: The memory size is not aligned.
      * `spec.cpus_out_of_range`: The number of CPUs is out of range.
      * `spec.mac_invalid`: The MAC address is not valid.
+     * `spec.spoof_guard_unsupported`: This backend cannot keep spoofed addresses back.
      * `spec.command_line_invalid`: The kernel command line is not valid.
      * `spec.disk_invalid`: A disk is not valid.
      * `spec.duplicate_name`: A name is used twice.
@@ -2518,6 +2546,99 @@ export type MachinesAttachErrors = {
 };
 
 export type MachinesAttachError = MachinesAttachErrors[keyof MachinesAttachErrors];
+
+export type MachinesUpdateInterfaceData = {
+    body: UpdateInterface;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+        /**
+         * Name of one of its interfaces.
+         */
+        interface: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/interfaces/{interface}';
+};
+
+export type MachinesUpdateInterfaceErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     * `interface.not_found`: The machine has no such interface.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachinesUpdateInterfaceError = MachinesUpdateInterfaceErrors[keyof MachinesUpdateInterfaceErrors];
+
+export type MachinesUpdateInterfaceResponses = {
+    /**
+     * The machine as it is now.
+     */
+    200: Machine;
+};
+
+export type MachinesUpdateInterfaceResponse = MachinesUpdateInterfaceResponses[keyof MachinesUpdateInterfaceResponses];
 
 export type MachinesKillData = {
     body?: NoBody;

@@ -73,6 +73,14 @@ describe('The SDK, against an orchestrator', () => {
     await client.machines.delete('broken', { force: true }).then(undefined, () => undefined);
   });
 
+  it('pulls the cable of an interface out and plugs it in again', async () => {
+    const created = await client.machines.create(machine('cabled', { interfaces: [{ name: 'eth0', mtu: 1400 }] }));
+    const pulled = await created.setLink('eth0', 'down');
+    expect(pulled.data.spec.interfaces?.[0]).to.include({ mtu: 1400, link: 'down' });
+    expect((await client.machines.setLink('cabled', 'eth0', 'up')).data.spec.interfaces?.[0]?.link).to.equal('up');
+    await created.delete({ force: true });
+  });
+
   it('waits for a state that the machine reaches by itself', async () => {
     const created = await client.machines.create(
       machine('brief', { boot: { kernel: 'kernel', commandLine: 'fake.poweroff_after=300' }, restartPolicy: { mode: 'never' } }),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CreateMachine } from '@flotilla/sdk';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { contextOf } from '../context.js';
 import { showProgress } from '../output/progress.js';
 import { print, printOne } from '../output/render.js';
-import { collect, collectLabel, keyValues, mebibytes, wholeNumber } from '../values.js';
+import { collect, collectLabel, keyValues, mebibytes, oneOf, wholeNumber } from '../values.js';
 import { machineColumns } from './machine-columns.js';
 
 interface CreateOptions {
@@ -39,7 +39,11 @@ export function addMachineCreateCommand(machine: Command): void {
       'disk: image=, volume=, size=, name=, serial=, readonly, queues=, cache=, engine=, blocksize=, on-no-space= (may be repeated)',
       collect,
     )
-    .option('--network <name>', 'network for one more interface; "none" for no interface (may be repeated)', collect)
+    .option(
+      '--network <name[,queues=N,backend=B,mtu=N,link=down,spoof=off]>',
+      'network for one more interface; "none" for no interface; backend tap or vhost (may be repeated)',
+      collect,
+    )
     .option('--vsock [cid=N,connections=N]', 'sockets between guest and host')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
     .addOption(
@@ -70,9 +74,7 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
     memoryMiB: memory,
     boot: { kernel, ...(initrd === undefined ? {} : { initrd }), ...(cmdline === undefined ? {} : { commandLine: cmdline }) },
     disks: (options.disk ?? []).map(toDisk),
-    interfaces: (options.network ?? ['default'])
-      .filter((network) => network !== 'none')
-      .map((network, index) => ({ name: `eth${index}`, network })),
+    interfaces: (options.network ?? ['default']).filter((network) => network !== 'none').map(toInterface),
     start,
     ...(vsock === undefined ? {} : { vsock: toVsock(vsock) }),
     ...(label === undefined ? {} : { labels: label }),
@@ -92,10 +94,19 @@ function toVsock(text: true | string): NonNullable<CreateMachine['vsock']> {
   };
 }
 
-function oneOf<T extends string>(key: string, value: string, choices: readonly T[]): T {
-  const found = choices.find((choice) => choice === value);
-  if (found === undefined) throw new InvalidArgumentError(`Give ${key}= one of ${choices.join(', ')}.`);
-  return found;
+function toInterface(text: string, index: number): NonNullable<CreateMachine['interfaces']>[number] {
+  const [network = '', ...rest] = text.split(',');
+  const values = rest.length === 0 ? {} : keyValues(rest.join(','), ['queues', 'backend', 'mtu', 'link', 'spoof']);
+  const { backend, queues, mtu, link, spoof } = values;
+  return {
+    name: `eth${index}`,
+    network,
+    ...(backend === undefined ? {} : { backend: oneOf('backend', backend, ['tap', 'vhost']) }),
+    ...(queues === undefined ? {} : { queues: wholeNumber(queues) }),
+    ...(mtu === undefined ? {} : { mtu: wholeNumber(mtu) }),
+    ...(link === undefined ? {} : { link: oneOf('link', link, ['up', 'down']) }),
+    ...(spoof === undefined ? {} : { allowSpoofedMac: oneOf('spoof', spoof, ['on', 'off']) === 'on' }),
+  };
 }
 
 function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']>[number] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createInterface } from 'node:readline/promises';
 import type { MachineHandle } from '@flotilla/sdk';
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { attachConsole } from '../console/attach.js';
 import { contextOf } from '../context.js';
 import { UsageError } from '../failure.js';
@@ -17,6 +17,7 @@ export function addMachineCommands(program: Command): void {
   addList(machine);
   addShow(machine);
   addActions(machine);
+  addLink(machine);
   addDelete(machine);
   addConsole(machine);
   addLogs(machine);
@@ -95,6 +96,17 @@ async function finish(
   const { output } = contextOf(command);
   if (!options.wait) print((await pending.accepted()).id);
   else printOne((await pending).data, machineColumns, output);
+}
+
+function addLink(machine: Command): void {
+  machine
+    .command('link <machine> <interface>')
+    .description('plug the cable of an interface in, or pull it out')
+    .addArgument(new Argument('<state>', 'what it shall be').choices(['up', 'down']))
+    .action(async (name: string, link: string, state: 'up' | 'down', _options: unknown, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      printOne((await client.machines.setLink(name, link, state, { signal })).data, machineColumns, output);
+    });
 }
 
 function addDelete(machine: Command): void {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { trafficOf } from '../common/interface-traffic.js';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Readable } from 'node:stream';
 import { KeyedQueue } from '../common/async.js';
@@ -22,6 +23,7 @@ import {
   type ImportImageCommand,
   type LaunchCommand,
   type MachineCommand,
+  type SetLinkCommand,
   type MachineObservation,
   type OpenConsoleCommand,
   type Ownership,
@@ -170,7 +172,12 @@ export class LocalHostAgent extends HostAgent {
         ...(disk.serial === undefined ? {} : { serial: disk.serial }),
         ...diskTuning(disk),
       })),
-      interfaces: command.interfaces.map((link) => ({ name: link.name, tap: tapName(command.id, link.name), mac: link.mac })),
+      interfaces: command.interfaces.map((link) => ({
+        name: link.name,
+        tap: tapName(command.id, link.name),
+        mac: link.mac,
+        ...trafficOf(link),
+      })),
       rng: command.rng,
       ...(command.vsock === undefined ? {} : { vsock: command.vsock }),
       isolation: command.isolation,
@@ -193,6 +200,10 @@ export class LocalHostAgent extends HostAgent {
 
   override resumeMachine(command: MachineCommand): Promise<void> {
     return this.order(command, (id) => this.parts.hypervisor.resume(id));
+  }
+
+  override setLink(command: SetLinkCommand): Promise<void> {
+    return this.order(command, (id) => this.parts.hypervisor.setLink(id, command.name, command.link));
   }
 
   override killMachine(command: MachineCommand): Promise<void> {

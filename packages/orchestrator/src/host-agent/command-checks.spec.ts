@@ -49,6 +49,21 @@ const GOOD: [CommandName, unknown][] = [
   ['growVolume', { id: newId('vol'), sizeBytes: 2 ** 50, holder: { machineId: newId('mac'), disk: 'root' } }],
   ['ensureNetwork', network],
   ['createMachine', launch],
+  [
+    'createMachine',
+    {
+      ...launch,
+      interfaces: launch.interfaces.map((link) => ({
+        ...link,
+        backend: 'vhost',
+        queues: 16,
+        mtu: 68,
+        link: 'down',
+        allowSpoofedMac: true,
+      })),
+    },
+  ],
+  ['setLink', { id: launch.id, generation: 3, name: 'eth0', link: 'down' }],
   ['killMachine', { id: launch.id, generation: 3 }],
   ['forgetMachine', { id: launch.id }],
   ['listMachines', null],
@@ -56,6 +71,8 @@ const GOOD: [CommandName, unknown][] = [
   ['collectGarbage', { installation, epoch: 1, machines: [launch.id], volumes: [], images: [image], networks: [network.id] }],
 ];
 const BAD: [CommandName, unknown, string][] = [
+  ['setLink', { id: launch.id, generation: 3, name: '../eth0', link: 'down' }, 'name'],
+  ['setLink', { id: launch.id, generation: 3, name: 'eth0', link: 'sideways' }, 'link'],
   ['removeImage', { id: '../../../../etc/cron.d/x' }, 'id'],
   ['removeImage', { id: `${image}/..` }, 'id'],
   ['removeImage', { id: launch.id }, 'id'],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { INTERFACE_BACKENDS, LINK_STATES, MAX_INTERFACE_QUEUES, MTU_RANGE } from '../common/interface-traffic.js';
 import { ApiError } from '../common/api-error.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import {
@@ -32,6 +33,7 @@ import type {
   OpenConsoleCommand,
   Ownership,
   Reservation,
+  SetLinkCommand,
   UploadImageCommand,
   VolumeHolder,
 } from './host-agent.js';
@@ -54,6 +56,14 @@ const generation = int(0, Number.MAX_SAFE_INTEGER);
 const offset = optional(int(0, Number.MAX_SAFE_INTEGER));
 /** The links Flotilla makes: no command can name another's. */
 const bridge = text(/^flo-\d{1,5}$/);
+
+const traffic = {
+  backend: optional(oneOf(...INTERFACE_BACKENDS)),
+  queues: optional(int(1, MAX_INTERFACE_QUEUES)),
+  mtu: optional(int(MTU_RANGE.min, MTU_RANGE.max)),
+  link: optional(oneOf(...LINK_STATES)),
+  allowSpoofedMac: optional(bool),
+};
 
 const byId = (prefix: 'img' | 'vol' | 'net' | 'mac') => object<{ id: string }>({ id: id(prefix) });
 const machine = object<MachineCommand>({ id: id('mac'), generation });
@@ -81,7 +91,7 @@ const launch = object<LaunchCommand>({
       onNoSpace: optional(oneOf(...SPACE_POLICIES)),
     }),
   ),
-  interfaces: list(8, object<LaunchInterface>({ name, networkId: id('net'), bridge, mac, ip: ipv4 })),
+  interfaces: list(8, object<LaunchInterface>({ name, networkId: id('net'), bridge, mac, ip: ipv4, ...traffic })),
   rng: bool,
   vsock: optional(object<LaunchVsock>({ cid: int(3, 0xffff_fffe), maxConnections: int(1, 3000) })),
   isolation: oneOf('process', 'in-process'),
@@ -123,6 +133,7 @@ const CALLS: Record<CommandName, Check> = {
   pressPowerButton: machine,
   pauseMachine: machine,
   resumeMachine: machine,
+  setLink: object<SetLinkCommand>({ id: id('mac'), generation, name, link: oneOf(...LINK_STATES) }),
   killMachine: machine,
   releaseMachine: machine,
   forgetMachine: byId('mac'),

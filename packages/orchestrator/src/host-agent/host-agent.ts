@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { InterfaceTraffic, LinkState } from '../common/interface-traffic.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
 import type { DiskTuning } from './disk-tuning.js';
@@ -91,7 +92,7 @@ export interface LaunchDisk extends DiskTuning {
   readOnly: boolean;
   serial?: string;
 }
-export interface LaunchInterface {
+export interface LaunchInterface extends InterfaceTraffic {
   name: string;
   networkId: string;
   bridge: string;
@@ -125,6 +126,12 @@ export interface LaunchCommand {
 export interface MachineCommand {
   id: string;
   generation: number;
+}
+
+/** The cable of an interface, by its name. */
+export interface SetLinkCommand extends MachineCommand {
+  name: string;
+  link: LinkState;
 }
 
 /** Why a machine on the host ended. */
@@ -242,6 +249,8 @@ export interface HostCommands {
   pressPowerButton(command: MachineCommand): Promise<void>;
   pauseMachine(command: MachineCommand): Promise<void>;
   resumeMachine(command: MachineCommand): Promise<void>;
+  /** Plugs a cable in, or pulls it out; done when it is so. */
+  setLink(command: SetLinkCommand): Promise<void>;
   /** Ends the guest and its worker; done when there is none. */
   killMachine(command: MachineCommand): Promise<void>;
   /** Removes links and everything of the run directory. */
@@ -278,6 +287,7 @@ export abstract class HostAgent implements HostCommands {
   abstract pressPowerButton(command: MachineCommand): Promise<void>;
   abstract pauseMachine(command: MachineCommand): Promise<void>;
   abstract resumeMachine(command: MachineCommand): Promise<void>;
+  abstract setLink(command: SetLinkCommand): Promise<void>;
   abstract killMachine(command: MachineCommand): Promise<void>;
   abstract releaseMachine(command: MachineCommand): Promise<void>;
   abstract forgetMachine(command: { id: string }): Promise<void>;

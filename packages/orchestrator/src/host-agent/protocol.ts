@@ -26,6 +26,7 @@ export const COMMANDS = {
   pressPowerButton: true,
   pauseMachine: true,
   resumeMachine: true,
+  setLink: true,
   killMachine: true,
   releaseMachine: true,
   forgetMachine: true,

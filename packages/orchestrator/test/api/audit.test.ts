@@ -60,6 +60,10 @@ onEachDatabase('the audit log', (makeDatabase) => {
     },
     machines_create: async () => ['/v1/machines', stillMachine('made')],
     machines_update: async () => [await running('updated'), { labels: { a: 'b' } }],
+    machines_updateInterface: async () => {
+      await flotilla.change('POST', '/v1/machines', machine('unplugged', { start: false, disks: [] }));
+      return ['/v1/machines/unplugged/interfaces/eth0', { link: 'down' }];
+    },
     machines_remove: async () => [`${await running('removed')}?force=true`],
     machines_start: async () => [`${await running('started', 'kill')}/start`, {}],
     machines_stop: async () => [`${await running('stopped')}/stop`, {}],

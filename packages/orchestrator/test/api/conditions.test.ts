@@ -39,11 +39,12 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
     const declaring = documentedOperations().filter((one) => one.parameters.includes('If-Match'));
     expect(declaring.map((one) => one.id)).to.have.members([
       'machines_update',
+      'machines_updateInterface',
       'machines_remove',
       ...['start', 'stop', 'restart', 'kill', 'pause', 'resume'].map((action) => `machines_${action}`),
     ]);
     for (const { method, path, id } of declaring) {
-      await flotilla.change('POST', '/v1/machines', machine('tagged', { start: id !== 'machines_start', disks: [], interfaces: [] }));
+      await flotilla.change('POST', '/v1/machines', machine('tagged', { start: id !== 'machines_start', disks: [] }));
       if (id === 'machines_resume') await flotilla.change('POST', '/v1/machines/tagged/pause', {});
       const old = (await flotilla.call('GET', '/v1/machines/tagged')).headers.get('etag') ?? '';
       await flotilla.call('PATCH', '/v1/machines/tagged', { body: { labels: { changed: 'meanwhile' } } });
@@ -51,10 +52,14 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
       const tag = before.headers.get('etag') ?? '';
       expect(tag).not.to.equal(old);
       const ask = (ifMatch: string) =>
-        flotilla.call(method, `${path.replace('{machine}', 'tagged')}${id === 'machines_remove' ? '?force=true' : ''}`, {
-          ...(method === 'DELETE' ? {} : { body: {} }),
-          headers: { 'if-match': ifMatch, prefer: 'wait=20' },
-        });
+        flotilla.call(
+          method,
+          `${path.replace('{machine}', 'tagged').replace('{interface}', 'eth0')}${id === 'machines_remove' ? '?force=true' : ''}`,
+          {
+            ...(method === 'DELETE' ? {} : { body: id === 'machines_updateInterface' ? { link: 'down' } : {} }),
+            headers: { 'if-match': ifMatch, prefer: 'wait=20' },
+          },
+        );
       for (const wrong of [old, '"0"', '"x", "y"']) {
         const stale = await ask(wrong);
         expect([stale.status, stale.body['code']], `${id} with ${wrong}`).to.deep.equal([412, 'precondition.failed']);

@@ -122,6 +122,56 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     await flotilla.change('DELETE', '/v1/machines/grower');
   });
 
+  it('moves frames as asked, and pulls a cable out of a guest that runs, for now and for the next start', async () => {
+    const asked = { backend: 'tap', queues: 2, mtu: 1400, allowSpoofedMac: false };
+    await flotilla.change(
+      'POST',
+      '/v1/machines',
+      machine('cable', {
+        interfaces: [
+          { name: 'eth0', ...asked },
+          { name: 'eth1', link: 'down' },
+        ],
+      }),
+    );
+    const { id } = (await flotilla.call('GET', '/v1/machines/cable')).body;
+    const onHost = () => flotilla.guest(String(id)).spec.interfaces.map(({ link = 'up' }) => link);
+    expect(flotilla.guest(String(id)).spec.interfaces[0]).to.include(asked);
+    expect(onHost()).to.deep.equal(['up', 'down']);
+    const tag = (await flotilla.call('GET', '/v1/machines/cable')).headers.get('etag') ?? '';
+    const pull = (name: string, body: object, headers = {}) =>
+      flotilla.call('PATCH', `/v1/machines/cable/interfaces/${name}`, { body, headers });
+    const pulled = await pull('eth0', { link: 'down' }, { 'if-match': tag });
+    expect(pulled.status).to.equal(200);
+    expect(pulled.body['spec']?.['interfaces']?.[0]).to.include({ name: 'eth0', link: 'down' });
+    expect((await pull('eth1', { link: 'up' }, { 'if-match': tag })).body['code']).to.equal('precondition.failed');
+    expect(onHost()).to.deep.equal(['down', 'down']);
+    expect((await pull('eth9', { link: 'up' })).body['code']).to.equal('interface.not_found');
+    expect((await pull('eth0', { link: 'sideways' })).body['field']).to.equal('link');
+    await flotilla.change('POST', '/v1/machines/cable/kill', {});
+    expect((await pull('eth1', { link: 'up' })).status).to.equal(200);
+    await flotilla.change('POST', '/v1/machines/cable/start', {});
+    expect(onHost()).to.deep.equal(['down', 'up']);
+    await flotilla.change('DELETE', '/v1/machines/cable?force=true');
+  });
+
+  it('pulls no cable while an operation is at work on the machine', async () => {
+    const create = await flotilla.call('POST', '/v1/machines', {
+      body: machine('busy', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }),
+    });
+    const refused = await flotilla.call('PATCH', '/v1/machines/busy/interfaces/eth0', { body: { link: 'down' } });
+    expect(refused.body['code']).to.equal('machine.state_conflict');
+    expect(refused.body['detail']).to.contain(create.body['id']);
+    await flotilla.change('DELETE', '/v1/machines/busy?force=true');
+  });
+
+  it('keeps no spoofed addresses back where the kernel moves the frames, and says so', async () => {
+    const interfaces = [{ name: 'eth0', backend: 'vhost', allowSpoofedMac: false }];
+    const refused = await flotilla.call('POST', '/v1/machines', { body: machine('spoof', { interfaces }) });
+    expect(refused.status).to.equal(422);
+    expect(refused.body).to.include({ code: 'spec.spoof_guard_unsupported', field: 'interfaces[0].allowSpoofedMac' });
+  });
+
   it('locks a volume for the machine that holds it', async () => {
     await flotilla.change('POST', '/v1/machines', machine('holder', { start: false }));
     const volume = (await flotilla.call('GET', '/v1/machines/holder')).body['observed']?.['disks']?.[0]?.['volume'];

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { HypervisorSpec } from '../../src/agent/hypervisor/hypervisor.js';
 import { requireDocumented } from './contract.js';
 
 const MAIN = join(dirname(fileURLToPath(import.meta.url)), '../../main.js');
@@ -188,6 +189,11 @@ export class Orchestrator {
   /** Ids of the fake workers that live. */
   workers(): string[] {
     return list(join(this.directory, 'run/fake/machines')).map((name) => name.replace('.json', ''));
+  }
+
+  /** What the host was told of a fake guest that lives. */
+  guest(id: string): { spec: HypervisorSpec } {
+    return JSON.parse(readFileSync(join(this.directory, `run/fake/machines/${id}.json`), 'utf8')) as { spec: HypervisorSpec };
   }
 
   async waitFor<T>(what: string, look: () => Promise<T | undefined | false>, milliseconds = 20_000): Promise<T> {

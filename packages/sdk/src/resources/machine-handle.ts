@@ -6,7 +6,7 @@ import type { RequestOptions } from '../core/options.js';
 import type { OperationOptions, Pending } from '../core/pending.js';
 import { query } from '../internal/query.js';
 import type { Transport } from '../internal/transport.js';
-import type { AddressLease, Event, Machine, MachineMetrics, StopMachine, UpdateMachine } from '../schema.gen.js';
+import type { AddressLease, Event, Machine, MachineMetrics, StopMachine, UpdateInterface, UpdateMachine } from '../schema.gen.js';
 import type { Machines } from './machines.js';
 
 /** A state a machine can be seen in. */
@@ -59,6 +59,11 @@ export class MachineHandle {
 
   update(params: UpdateMachine, options: RequestOptions = {}): Promise<MachineHandle> {
     return this.#machines.update(this.id, params, options);
+  }
+
+  /** Plugs the cable of the interface with this name in (`up`), or pulls it out (`down`). */
+  setLink(name: string, link: UpdateInterface['link'], options: RequestOptions = {}): Promise<MachineHandle> {
+    return this.#machines.setLink(this.id, name, link, options);
   }
 
   start(options: OperationOptions = {}): Pending<MachineHandle> {

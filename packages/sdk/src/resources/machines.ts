@@ -4,7 +4,7 @@ import type { RequestOptions } from '../core/options.js';
 import { type OperationOptions, Pending } from '../core/pending.js';
 import { type QueryValue, query } from '../internal/query.js';
 import type { Call, Transport } from '../internal/transport.js';
-import type { CreateMachine, Machine, Operation, StopMachine, UpdateMachine } from '../schema.gen.js';
+import type { CreateMachine, Machine, Operation, StopMachine, UpdateInterface, UpdateMachine } from '../schema.gen.js';
 import { MachineHandle } from './machine-handle.js';
 
 /** Which machines to list. */
@@ -47,6 +47,12 @@ export class Machines {
   /** Changes labels or the restart policy. */
   async update(machine: string, params: UpdateMachine, options: RequestOptions = {}): Promise<MachineHandle> {
     const call: Call = { method: 'PATCH', path: pathOf(machine), json: params };
+    return new MachineHandle(this, this.#transport, await this.#transport.json<Machine>(call, options));
+  }
+
+  /** Plugs the cable of an interface in (`up`) or pulls it out (`down`): at once where a guest runs, and for every start that follows. */
+  async setLink(machine: string, name: string, link: UpdateInterface['link'], options: RequestOptions = {}): Promise<MachineHandle> {
+    const call: Call = { method: 'PATCH', path: `${pathOf(machine)}/interfaces/${encodeURIComponent(name)}`, json: { link } };
     return new MachineHandle(this, this.#transport, await this.#transport.json<Machine>(call, options));
   }
 

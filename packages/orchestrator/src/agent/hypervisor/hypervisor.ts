@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { InterfaceTraffic, LinkState } from '../../common/interface-traffic.js';
 import type { DiskTuning } from '../../host-agent/disk-tuning.js';
 import type { ConsoleLog, HostConsole, HostEvent, HostReport, MachineObservation } from '../../host-agent/host-agent.js';
 
@@ -13,7 +14,7 @@ export interface HypervisorSpec {
   initrdPath?: string;
   commandLine?: string;
   disks: ({ name: string; path: string; readOnly: boolean; serial?: string } & DiskTuning)[];
-  interfaces: { name: string; tap: string; mac: string }[];
+  interfaces: ({ name: string; tap: string; mac: string } & InterfaceTraffic)[];
   rng: boolean;
   vsock?: { cid: number; maxConnections: number };
   isolation: 'process' | 'in-process';
@@ -34,6 +35,8 @@ export abstract class Hypervisor {
   abstract powerButton(id: string): Promise<void>;
   abstract pause(id: string): Promise<void>;
   abstract resume(id: string): Promise<void>;
+  /** Plugs the cable of an interface of a live machine in, or pulls it out. */
+  abstract setLink(id: string, name: string, link: LinkState): Promise<void>;
   /** Ends the guest and its worker. What they leave stays until `release`. */
   abstract kill(id: string): Promise<void>;
   /** Everything that is kept of the console of a machine that is listed, live or not, to its last byte; undefined when there is nothing. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { trafficOf } from '../../common/interface-traffic.js';
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { currentContext } from '../../common/context.js';
@@ -162,7 +163,15 @@ export class MachinePlanner {
       }
       const network = await this.networks.load(link.network ?? DEFAULT_NETWORK, `${field}.network`);
       plan.networks.set(network.id, network);
-      specs.push({ name: link.name, network: network.id, mac: (link.mac ?? macFor(plan.id, link.name)).toLowerCase() });
+      if (link.backend === 'vhost' && link.allowSpoofedMac === false) {
+        throw new ApiError('spec.spoof_guard_unsupported', {
+          detail: 'The backend vhost looks at no address, so that it cannot keep spoofed ones back.',
+          remedy: 'Use the backend tap, or allow spoofed addresses.',
+          field: `${field}.allowSpoofedMac`,
+        });
+      }
+      const mac = (link.mac ?? macFor(plan.id, link.name)).toLowerCase();
+      specs.push({ name: link.name, network: network.id, mac, ...trafficOf(link) });
     }
     return specs;
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { trafficOf } from '../../common/interface-traffic.js';
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { sleep } from '../../common/async.js';
@@ -140,7 +141,8 @@ export class MachineSteps {
     for (const link of spec.interfaces) {
       const network = await this.networks.load(link.network);
       const reserved = machine.observed.addresses.find((one) => one.interface === link.name)?.address;
-      interfaces.push({ name: link.name, networkId: network.id, bridge: network.bridge, mac: link.mac, ip: reserved ?? '' });
+      const place = { networkId: network.id, bridge: network.bridge, mac: link.mac, ip: reserved ?? '' };
+      interfaces.push({ name: link.name, ...place, ...trafficOf(link) });
     }
     return {
       id,

@@ -5,6 +5,8 @@ import type { Machine, MachineAction } from './machine.js';
 
 export const MACHINE_PARAM = { machine: 'Id or name of the machine.' };
 
+export const INTERFACE_PARAM = { ...MACHINE_PARAM, interface: 'Name of one of its interfaces.' };
+
 /** Codes that creating a machine may answer at once. */
 export const CREATE_ERRORS: readonly ErrorCode[] = [
   'machine.name_taken',
@@ -22,6 +24,7 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
   'spec.memory_unaligned',
   'spec.cpus_out_of_range',
   'spec.mac_invalid',
+  'spec.spoof_guard_unsupported',
   'spec.command_line_invalid',
   'spec.disk_invalid',
   'spec.duplicate_name',
@@ -70,6 +73,15 @@ export class MachineBusy extends ApiError {
     super('machine.state_conflict', {
       detail: `Operation ${operation.id} (${operation.kind}) on machine "${machine.name}" has not ended.`,
       remedy: `Wait for it with GET /v1/operations/${operation.id} and Prefer: wait=60, or cancel it.`,
+    });
+  }
+}
+
+export class InterfaceNotFound extends ApiError {
+  constructor(machine: Machine, name: string) {
+    super('interface.not_found', {
+      detail: `Machine "${machine.name}" has no interface "${name}".`,
+      remedy: 'Read the machine: spec.interfaces names those it has.',
     });
   }
 }

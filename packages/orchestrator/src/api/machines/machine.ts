@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { InterfaceTraffic } from '../../common/interface-traffic.js';
 import type { ErrorCode } from '../../common/error-codes.js';
 import type { Labels } from '../../common/names.js';
 import type { DiskTuning } from '../../host-agent/disk-tuning.js';
@@ -49,7 +50,7 @@ export interface DiskSpec extends DiskTuning {
   readOnly: boolean;
   serial?: string;
 }
-export interface InterfaceSpec {
+export interface InterfaceSpec extends InterfaceTraffic {
   name: string;
   network: string;
   mac: string;

@@ -7,11 +7,20 @@ import type { Page } from '../../common/paging.js';
 import { Route, type RouteDeclaration } from '../../common/route.js';
 import type { Operation } from '../operations/operation.js';
 import { OperationDto } from '../operations/dto/operation.dto.js';
-import { ACTION_ERRORS, CREATE_ERRORS, MACHINE_PARAM } from './machine.errors.js';
+import { ACTION_ERRORS, CREATE_ERRORS, INTERFACE_PARAM, MACHINE_PARAM } from './machine.errors.js';
 import { MachineDto, MachineMetrics } from './dto/machine.dto.js';
-import { CreateMachine, DeleteMachineQuery, LogsQuery, NoBody, StopMachine, UpdateMachine } from './dto/machine-requests.dto.js';
+import {
+  CreateMachine,
+  DeleteMachineQuery,
+  LogsQuery,
+  NoBody,
+  StopMachine,
+  UpdateInterface,
+  UpdateMachine,
+} from './dto/machine-requests.dto.js';
 import { MachineActions } from './machine-actions.service.js';
 import { MachineConsole } from './machine-console.service.js';
+import { MachineLinks } from './machine-links.service.js';
 import { MachinesService } from './machines.service.js';
 
 const ACCEPTED = {
@@ -37,6 +46,7 @@ export class MachinesController {
     private readonly machines: MachinesService,
     private readonly actions: MachineActions,
     private readonly console: MachineConsole,
+    private readonly links: MachineLinks,
   ) {}
 
   @Post()
@@ -90,6 +100,25 @@ export class MachinesController {
   })
   update(@Param('machine') machine: string, @Body() body: UpdateMachine, @Req() request: Request): Promise<MachineDto> {
     return this.machines.update(machine, body, request.headers['if-match']);
+  }
+
+  @Patch(':machine/interfaces/:interface')
+  @Route({
+    summary: 'Plug a network cable in, or pull it out',
+    permission: 'machines:write',
+    params: INTERFACE_PARAM,
+    etag: 'checks',
+    body: UpdateInterface,
+    answers: { 200: { type: MachineDto, description: 'The machine as it is now.' } },
+    errors: [...ACTION_ERRORS, 'interface.not_found'],
+  })
+  updateInterface(
+    @Param('machine') machine: string,
+    @Param('interface') name: string,
+    @Body() body: UpdateInterface,
+    @Req() request: Request,
+  ): Promise<MachineDto> {
+    return this.links.set(machine, name, body.link, request.headers['if-match']);
   }
 
   @Delete(':machine')

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
+import type { LinkState } from '../../../common/interface-traffic.js';
 import { sleep } from '../../../common/async.js';
 import {
   CONSOLE_WRITER_TAKEN,
@@ -110,6 +111,15 @@ export class FakeHypervisor extends Hypervisor {
   override async resume(id: string): Promise<void> {
     const guest = this.live(id);
     guest.state = 'running';
+    await this.save(guest);
+  }
+
+  override async setLink(id: string, name: string, link: LinkState): Promise<void> {
+    const guest = this.live(id);
+    const found = guest.spec.interfaces.find((one) => one.name === name);
+    if (found === undefined)
+      throw new ApiError('interface.not_found', { detail: `Machine ${id} has no interface ${name}.`, remedy: 'Name one that it has.' });
+    found.link = link;
     await this.save(guest);
   }
 

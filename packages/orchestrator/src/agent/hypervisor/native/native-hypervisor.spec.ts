@@ -43,6 +43,8 @@ class Core {
   events: NativeEvent[] = [];
   /** The guest writes this while it is ended from outside. */
   lastWords = '';
+  /** What was asked of cables. */
+  links: string[][] = [];
   adopt: () => Promise<void> = () => Promise.resolve();
 
   private machine(): NativeMachine {
@@ -63,6 +65,10 @@ class Core {
       resume: done,
       powerButton: done,
       refreshDisk: () => Promise.resolve(0),
+      setLink: (...asked) => {
+        this.links.push(asked);
+        return Promise.resolve();
+      },
       close: done,
       end,
       kill: async () => {
@@ -175,6 +181,12 @@ describe('Machines by the native core', () => {
     core.worker = { id: 'm', pid: 0, bootId: '', alive: false };
     expect(await agent().listMachines()).to.deep.equal([]);
     expect(core.worker).to.equal(undefined);
+  });
+
+  it('hear of a cable by the name of its interface', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    await agent().setLink({ ...command, name: 'eth1', link: 'down' });
+    expect(core.links).to.deep.equal([['eth1', 'down']]);
   });
 
   it('whose worker ends while it is adopted are taken for ended', async () => {

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
+import type { LinkState } from '../../../common/interface-traffic.js';
 import type { Log } from '../../../common/log.js';
 import {
   CONSOLE_WRITER_TAKEN,
@@ -103,6 +104,10 @@ export class NativeHypervisor extends Hypervisor {
     const held = this.live(id);
     await native(() => held.machine.resume());
     held.state = 'running';
+  }
+
+  override setLink(id: string, name: string, link: LinkState): Promise<void> {
+    return native(() => this.live(id).machine.setLink(name, link));
   }
 
   override async kill(id: string): Promise<void> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
-import { toExit, toWorkerExit } from './native-mapper.js';
+import type { HypervisorSpec } from '../hypervisor.js';
+import { toExit, toNativeSpec, toWorkerExit } from './native-mapper.js';
 
 describe('The end of a machine', () => {
   const registers = { rip: '0xfff0' };
@@ -23,6 +24,34 @@ describe('The end of a machine', () => {
   it('takes anything that a worker may have sent as its registers', () => {
     for (const report of [null, 1, 'x', {}, { cpu: 'x' }, { registers: null }, { cpu: 1, registers: 'x' }])
       expect(toExit({ reason: 'panic', registers: report }).registers).to.equal(undefined);
+  });
+});
+
+describe('The specification of a machine', () => {
+  it('says how frames move, and what was not asked for not at all', () => {
+    const traffic = { backend: 'vhost', queues: 4, mtu: 9000, link: 'down', allowSpoofedMac: true } as const;
+    const [plain, asked] = [
+      { name: 'eth0', tap: 't0', mac: '52:54:00:00:00:01' },
+      { name: 'eth1', tap: 't1', mac: '52:54:00:00:00:02', ...traffic },
+    ];
+    const spec: HypervisorSpec = {
+      id: 'm',
+      profile: 'standard',
+      acpi: true,
+      cpus: 1,
+      memoryMiB: 64,
+      kernelPath: '/k',
+      disks: [],
+      interfaces: [plain, asked],
+      rng: true,
+      isolation: 'process',
+      onReboot: 'restart',
+      onCrash: 'stop',
+    };
+    expect(toNativeSpec(spec, '/s').interfaces).to.deep.equal([
+      { id: 'eth0', tap: { name: 't0' }, mac: plain.mac },
+      { id: 'eth1', tap: { name: 't1' }, mac: asked.mac, ...traffic },
+    ]);
   });
 });
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants } from 'node:os';
+import { trafficOf } from '../../../common/interface-traffic.js';
 import { diskTuning } from '../../../host-agent/disk-tuning.js';
 import type { ExitReason, MachineExitFacts } from '../../../host-agent/host-agent.js';
 import type { HypervisorSpec } from '../hypervisor.js';
@@ -54,7 +55,7 @@ export function toNativeSpec(spec: HypervisorSpec, socketPath: string): NativeSp
       ...(disk.serial === undefined ? {} : { serial: disk.serial }),
       ...diskTuning(disk),
     })),
-    interfaces: spec.interfaces.map((link) => ({ id: link.name, tap: { name: link.tap }, mac: link.mac })),
+    interfaces: spec.interfaces.map((link) => ({ id: link.name, tap: { name: link.tap }, mac: link.mac, ...trafficOf(link) })),
   };
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of @flotilla/native that the host agent uses. The package is loaded when the native hypervisor is configured.
+import type { InterfaceTraffic, LinkState } from '../../../common/interface-traffic.js';
 import type { DiskTuning } from '../../../host-agent/disk-tuning.js';
 import type { ByteProgress, HostReport } from '../../../host-agent/host-agent.js';
 
@@ -11,7 +12,7 @@ export interface NativeSpec {
   memory: number;
   boot: { kernel: { path: string }; initrd?: { path: string }; commandLine?: string };
   disks: ({ id: string; source: { path: string }; format: 'raw'; readOnly?: boolean; serial?: string } & DiskTuning)[];
-  interfaces: { id: string; tap: { name: string }; mac?: string }[];
+  interfaces: ({ id: string; tap: { name: string }; mac?: string } & InterfaceTraffic)[];
   serial?: 'console';
   rng?: boolean;
   vsock?: { socket: { path: string }; cid?: number; maxConnections?: number };
@@ -51,6 +52,7 @@ export interface NativeMachine {
   pause(): Promise<void>;
   resume(): Promise<void>;
   powerButton(): Promise<void>;
+  setLink(id: string, link: LinkState): Promise<void>;
   /** Ends machine and worker; the run directory stays. */
   end(): Promise<void>;
   kill(): Promise<void>;
@@ -91,7 +93,7 @@ export interface NativeModule {
   endWorker(runtimeDirectory: string, id: string): Promise<void>;
   removeStale(runtimeDirectory: string, id: string): Promise<void>;
   checkHost(): Promise<HostReport>;
-  createTap(options: { name: string; owner?: number }): Promise<void>;
+  createTap(options: { name: string; owner?: number; multiQueue?: boolean }): Promise<void>;
   deleteTap(name: string): Promise<void>;
   copyFile(options: {
     source: string;

@@ -21,7 +21,7 @@ import type { Keep } from '../../touched.js';
 
 /** The part of the native package that makes taps. */
 export interface TapTools {
-  createTap(options: { name: string }): Promise<void>;
+  createTap(options: { name: string; multiQueue?: boolean }): Promise<void>;
   deleteTap(name: string): Promise<void>;
 }
 
@@ -109,7 +109,7 @@ export class NatNetwork extends NetworkDriver {
     const found = await this.link(name);
     if (found?.ifalias === label(machineId) && found.master === link.bridge) return name;
     await note(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
-    if (found === undefined) await this.options.native.createTap({ name });
+    if (found === undefined) await this.options.native.createTap({ name, ...((link.queues ?? 1) > 1 ? { multiQueue: true } : {}) });
     await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', label(machineId), 'master', link.bridge, 'up']);
     return name;
   }

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ValidateBy } from 'class-validator';
-import { BoolField, IntField, LabelsField, NameField, ObjectField, QueryBoolField, QueryIntField } from '../../../common/dto/fields.js';
+import {
+  BoolField,
+  EnumField,
+  IntField,
+  LabelsField,
+  NameField,
+  ObjectField,
+  QueryBoolField,
+  QueryIntField,
+} from '../../../common/dto/fields.js';
+import { LINK_STATES, type LinkState } from '../../../common/interface-traffic.js';
 import { MachineSpecDto, RestartPolicyDto } from './machine-spec.dto.js';
 
 /** Body of `POST /v1/machines`. */
@@ -14,6 +24,11 @@ export class CreateMachine extends MachineSpecDto {
 export class UpdateMachine {
   @LabelsField({ description: 'Replaces all labels.', optional: true }) labels?: Record<string, string>;
   @ObjectField(() => RestartPolicyDto, { description: 'Replaces the restart policy.', optional: true }) restartPolicy?: RestartPolicyDto;
+}
+
+/** Body of `PATCH /v1/machines/{machine}/interfaces/{interface}`. */
+export class UpdateInterface {
+  @EnumField({ description: 'Whether the cable is plugged in. A guest that runs hears of it.', values: LINK_STATES }) link: LinkState;
 }
 
 /** Body of stop and restart. */

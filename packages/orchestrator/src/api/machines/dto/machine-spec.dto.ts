@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BoolField, EnumField, IntField, ListField, NameField, ObjectField, StringField } from '../../../common/dto/fields.js';
+import { INTERFACE_BACKENDS, LINK_STATES, type LinkState, MAX_INTERFACE_QUEUES, MTU_RANGE } from '../../../common/interface-traffic.js';
 import { MAC_PATTERN } from '../../../common/names.js';
 import {
   BLOCK_SIZES,
@@ -120,6 +121,29 @@ export class InterfaceDto {
     remedy: 'Give six pairs of hexadecimal digits with colons; the lowest bit of the first pair must be 0.',
   })
   mac?: string;
+  @EnumField({
+    description: 'Who moves the frames: `tap`, the worker; `vhost`, the kernel of the host by vhost-net.',
+    optional: true,
+    values: INTERFACE_BACKENDS,
+    default: 'tap',
+  })
+  backend?: 'tap' | 'vhost';
+  @IntField({
+    description: 'Pairs of queues, each with a thread of its own: so many processors can send and receive at once.',
+    optional: true,
+    min: 1,
+    max: MAX_INTERFACE_QUEUES,
+    default: 1,
+  })
+  queues?: number;
+  @IntField({ description: 'MTU that the guest is told of. Default: its own.', optional: true, ...MTU_RANGE }) mtu?: number;
+  @EnumField({ description: 'Whether the cable is plugged in.', optional: true, values: LINK_STATES, default: 'up' }) link?: LinkState;
+  @BoolField({
+    description: 'Whether the guest may send from other MAC addresses, or take one. Otherwise such frames are dropped and counted.',
+    optional: true,
+    default: true,
+  })
+  allowSpoofedMac?: boolean;
 }
 
 /** Sockets between programs of the guest and programs of the host. */
