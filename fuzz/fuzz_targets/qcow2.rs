@@ -18,13 +18,14 @@ fuzz_target!(|data: &[u8]| {
     let mut image = data.to_vec();
     image.resize(image.len().max(4096), 0);
     image[..4].copy_from_slice(b"QFI\xfb");
-    image[4..8].copy_from_slice(&(2 + u32::from(image[7] & 1)).to_be_bytes());
+    let version = 2 + u32::from(image[7] & 1);
+    image[4..8].copy_from_slice(&version.to_be_bytes());
     image[20..24].copy_from_slice(&9_u32.to_be_bytes());
     let file = tempfile::tempfile().expect("a temporary file");
     file.write_all_at(&image, 0).expect("an image of a few kilobytes");
     let options = Qcow2Options { read_only: data.len().is_multiple_of(2), engine: EngineChoice::Direct };
     let copy = file.try_clone().expect("a descriptor");
-    if let Ok(disk) = Qcow2::open(copy, Vec::new(), options) {
+    if let Ok(disk) = Qcow2::open(copy, &[], options) {
         use_it(&disk);
     }
     let len = file.metadata().expect("its length").len();

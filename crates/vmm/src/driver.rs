@@ -335,8 +335,7 @@ pub fn answer_stopped(request: &Request, shared: &Shared) -> Result<Answer, Mach
     match request {
         Request::Metrics => Ok(Answer::Metrics(shared.last_metrics())),
         Request::Restore(_) => Err(MachineError::State { verb: Verb::Restore, state }),
-        Request::RefreshDisk(_) => Err(MachineError::Ended),
-        Request::SetLink { .. } => Err(MachineError::Ended),
+        Request::RefreshDisk(_) | Request::SetLink { .. } => Err(MachineError::Ended),
         Request::Do(verb) => match verb.in_state(state) {
             Verdict::Nothing => Ok(Answer::Done),
             Verdict::Act | Verdict::Refuse => Err(MachineError::State { verb: *verb, state }),

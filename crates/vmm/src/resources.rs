@@ -291,8 +291,8 @@ pub fn disk_backend(
             Err(Violation::new(ErrorCode::DiskCacheUnsupported, format!("{field}.cache"), message))
         }
         DiskFormat::Qcow2 => {
-            let backing = spec.backing.iter().zip(backing).map(backing_file).collect();
-            let disk = Qcow2::open(file, backing, Qcow2Options { read_only, engine });
+            let backing: Vec<_> = spec.backing.iter().zip(backing).map(backing_file).collect();
+            let disk = Qcow2::open(file, &backing, Qcow2Options { read_only, engine });
             let part = |error: &Qcow2Error| match error {
                 Qcow2Error::Backing { .. } => "backing",
                 _ => "source",

@@ -108,13 +108,13 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn open(top: OwnedFd, backing: Vec<BackingFile>, read_only: bool) -> Result<Self, Qcow2Error> {
+    pub(super) fn open(top: OwnedFd, backing: &[BackingFile], read_only: bool) -> Result<Self, Qcow2Error> {
         if backing.len() > MAX_BACKING {
             return Err(Qcow2Error::backing(format!("more than {MAX_BACKING} backing files")));
         }
         // Everything is checked before the first image is written to.
         let mut below: Vec<Layer> = Vec::new();
-        for file in &backing {
+        for file in backing {
             let copy = file.file.try_clone().map_err(Qcow2Error::host("open"))?;
             below.push(match file.format {
                 BackingFormat::Qcow2 => Layer::Qcow2(Box::new(Image::open(copy, true)?)),
@@ -127,7 +127,7 @@ impl Chain {
         }
         let looked = Image::open(top.try_clone().map_err(Qcow2Error::host("open"))?, true)?;
         let mut above = Some(&looked);
-        for (layer, file) in below.iter().zip(&backing) {
+        for (layer, file) in below.iter().zip(backing) {
             check_link(above, Some(file))?;
             above = match layer {
                 Layer::Qcow2(image) => Some(image),

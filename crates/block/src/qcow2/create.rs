@@ -63,40 +63,7 @@ impl Qcow2Create {
         }
         let used = 1 + table + blocks + l1;
         let file: OwnedFd = file.into();
-        self.fill(&header, geometry, (table, blocks, used), &start, file)
-    }
-
-    fn fill(
-        &self,
-        header: &Header,
-        geometry: Geometry,
-        (table, blocks, used): (u64, u64, u64),
-        start: &[u8],
-        file: OwnedFd,
-    ) -> Result<(), Qcow2Error> {
-        let host = Qcow2Error::host;
-        let file = std::fs::File::from(file);
-        if file.metadata().map_err(host("look at"))?.is_file() {
-            file.set_len(0).map_err(host("empty"))?;
-        }
-        let storage = Storage::new(file.into(), false)?;
-        storage.reach(geometry.start_of(used)).map_err(host("extend"))?;
-        let mut counts = vec![0; index(geometry.start_of(blocks))];
-        for cluster in 0..used {
-            set_count(&mut counts, geometry.refcount_order, cluster, 1);
-        }
-        let mut entries: Vec<u64> = (0..blocks).map(|block| geometry.start_of(1 + table + block)).collect();
-        entries.resize(index(geometry.start_of(table) / 8), 0);
-        if !storage.starts_empty(0) {
-            storage.zero(0, geometry.start_of(used)).map_err(host("write"))?;
-        }
-        storage.write(&table_bytes(&entries), header.reftable_offset).map_err(host("write"))?;
-        storage.write(&counts, geometry.start_of(1 + table)).map_err(host("write"))?;
-        storage.sync().map_err(host("write"))?;
-        // Last: without it the file is no image.
-        storage.write(start, 0).map_err(host("write"))?;
-        storage.trim(geometry.start_of(used));
-        storage.sync().map_err(host("write"))
+        fill(&header, geometry, (table, blocks, used), &start, file)
     }
 
     fn header(&self) -> Result<Header, Qcow2Error> {
@@ -148,6 +115,39 @@ impl Qcow2Create {
         header.l1_size = u32::try_from(entries).map_err(|_| too_large())?;
         Ok(header)
     }
+}
+
+/// Writes an empty image.
+fn fill(
+    header: &Header,
+    geometry: Geometry,
+    (table, blocks, used): (u64, u64, u64),
+    start: &[u8],
+    file: OwnedFd,
+) -> Result<(), Qcow2Error> {
+    let host = Qcow2Error::host;
+    let file = std::fs::File::from(file);
+    if file.metadata().map_err(host("look at"))?.is_file() {
+        file.set_len(0).map_err(host("empty"))?;
+    }
+    let storage = Storage::new(file.into(), false)?;
+    storage.reach(geometry.start_of(used)).map_err(host("extend"))?;
+    let mut counts = vec![0; index(geometry.start_of(blocks))];
+    for cluster in 0..used {
+        set_count(&mut counts, geometry.refcount_order, cluster, 1);
+    }
+    let mut entries: Vec<u64> = (0..blocks).map(|block| geometry.start_of(1 + table + block)).collect();
+    entries.resize(index(geometry.start_of(table) / 8), 0);
+    if !storage.starts_empty(0) {
+        storage.zero(0, geometry.start_of(used)).map_err(host("write"))?;
+    }
+    storage.write(&table_bytes(&entries), header.reftable_offset).map_err(host("write"))?;
+    storage.write(&counts, geometry.start_of(1 + table)).map_err(host("write"))?;
+    storage.sync().map_err(host("write"))?;
+    // Last: without it the file is no image.
+    storage.write(start, 0).map_err(host("write"))?;
+    storage.trim(geometry.start_of(used));
+    storage.sync().map_err(host("write"))
 }
 
 fn too_large() -> Qcow2Error {

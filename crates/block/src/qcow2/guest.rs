@@ -62,7 +62,7 @@ pub(super) fn take(memory: &GuestMemory, segments: &[Segment], data: &mut [u8]) 
 
 /// Gives the guest zeroes.
 pub(super) fn clear(memory: &GuestMemory, segments: &[Segment]) -> io::Result<()> {
-    const ZEROES: [u8; CHUNK] = [0; CHUNK];
+    static ZEROES: [u8; CHUNK] = [0; CHUNK];
     for segment in segments {
         let (mut at, mut rest) = (segment.address, index(segment.len.into()));
         while rest > 0 {

@@ -59,7 +59,7 @@ impl Geometry {
 
     /// The first byte of a cluster, host or guest. Saturates: what is that large fails the bounds afterwards.
     pub(super) fn start_of(&self, cluster: u64) -> u64 {
-        cluster.checked_mul(self.cluster_size()).unwrap_or(u64::MAX)
+        cluster.saturating_mul(self.cluster_size())
     }
 
     /// How many clusters `len` bytes need.

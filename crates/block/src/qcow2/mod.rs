@@ -68,7 +68,7 @@ pub struct Qcow2Options {
 /// # use flotilla_device_model::block::BlockBackend;
 /// let file = tempfile::tempfile()?;
 /// Qcow2Create::new(1 << 30).write(file.try_clone()?)?;
-/// let disk = Qcow2::open(file, Vec::new(), Qcow2Options::default())?;
+/// let disk = Qcow2::open(file, &[], Qcow2Options::default())?;
 /// assert_eq!(disk.size(), 1 << 30);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -84,7 +84,7 @@ impl Qcow2 {
     /// queue are dropped.
     pub fn open(
         image: impl Into<OwnedFd>,
-        backing: Vec<BackingFile>,
+        backing: &[BackingFile],
         options: Qcow2Options,
     ) -> Result<Self, Qcow2Error> {
         let chain = Chain::open(image.into(), backing, options.read_only)?;

@@ -37,6 +37,10 @@ struct Parent {
     visit: Visit,
 }
 
+/// Does one piece of a request: its slot, the offset on the disk, and where in the guest's memory it lies. Returns how long
+/// it was.
+type Step = fn(&mut Qcow2Queue, usize, u64, &[Segment], &Arc<GuestMemory>) -> io::Result<u64>;
+
 /// A queue on an image.
 pub(super) struct Qcow2Queue {
     chain: Arc<Chain>,
@@ -179,7 +183,7 @@ impl Qcow2Queue {
                 return;
             }
             Operation::Write { .. } => Err(io::Error::from_raw_os_error(libc::EROFS)),
-            Operation::Flush => return self.flush(token, visit, memory),
+            Operation::Flush => return self.flush(token, visit, &memory),
             Operation::Discard(ranges) => self.clear(&ranges, |_| Clearing::Discard),
             Operation::WriteZeroes(ranges) => {
                 self.clear(&ranges, |range| if range.unmap { Clearing::Unmap } else { Clearing::Keep })
@@ -196,7 +200,7 @@ impl Qcow2Queue {
         visit: Visit,
         (offset, segments): (u64, &[Segment]),
         memory: &Arc<GuestMemory>,
-        step: fn(&mut Self, usize, u64, &[Segment], &Arc<GuestMemory>) -> io::Result<u64>,
+        step: Step,
     ) {
         let total = guest::total(segments);
         // One piece more than there are, so that the request does not end while it is still being cut.
@@ -292,13 +296,13 @@ impl Qcow2Queue {
         Ok(0)
     }
 
-    fn flush(&mut self, token: u64, visit: Visit, memory: Arc<GuestMemory>) {
+    fn flush(&mut self, token: u64, visit: Visit, memory: &Arc<GuestMemory>) {
         let top = &self.chain.top;
         if top.metadata.is_some() && top.is_clean() {
             // Only data: the raw queue does that without making this thread wait.
             let parent = Parent { token, pieces: 0, total: 0, error: None, visit };
             if let Some(slot) = self.place(parent) {
-                self.enqueue(slot, 0, &memory, Operation::Flush);
+                self.enqueue(slot, 0, memory, Operation::Flush);
             }
             return;
         }

@@ -16,7 +16,7 @@ use crate::{BlockError, size};
 const MAX_LEN: u64 = i64::MAX.unsigned_abs();
 /// A file grows by at least so much at a time.
 const GROWTH: u64 = 1 << 20;
-const ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
 /// An open image file.
 pub(super) struct Storage {

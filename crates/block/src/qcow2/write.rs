@@ -250,8 +250,9 @@ impl Writer<'_> {
 fn cleared(old: Entry, how: Clearing, shows_through: bool, version: u32) -> Option<u64> {
     let empty = if shows_through { zero_entry(None) } else { 0 };
     match (old, how) {
-        (Entry::Hole, Clearing::Discard) | (Entry::Zero { reserved: None, .. }, _) => None,
-        (Entry::Zero { .. }, Clearing::Keep) => None,
+        (Entry::Hole, Clearing::Discard)
+        | (Entry::Zero { reserved: None, .. }, _)
+        | (Entry::Zero { .. }, Clearing::Keep) => None,
         (Entry::Hole, Clearing::Unmap | Clearing::Keep) => shows_through.then_some(empty),
         (Entry::Data { at, copied: true }, Clearing::Keep) if version >= 3 => Some(zero_entry(Some(at))),
         _ => Some(empty),

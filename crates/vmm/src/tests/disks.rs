@@ -275,7 +275,7 @@ fn a_guest_goes_on_with_its_overlay_from_machine_to_machine() {
         recorded: backing,
     };
     let options = Qcow2Options { read_only: true, ..Qcow2Options::default() };
-    let disk = Qcow2::open(fs::File::open(&path).unwrap(), vec![backing], options).unwrap();
+    let disk = Qcow2::open(fs::File::open(&path).unwrap(), &[backing], options).unwrap();
     let mut content = vec![0; usize::try_from(SECTORS).unwrap() * SECTOR];
     disk.read_at(&mut content, 0).unwrap();
     fs::write(&flat, content).unwrap();

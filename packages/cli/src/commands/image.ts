@@ -34,7 +34,11 @@ export function addImageCommands(program: Command): void {
     .command('import <name> <file>')
     .description("import a file of the orchestrator's host, or upload one from here")
     .addOption(new Option('--kind <kind>', 'what it is').choices(['kernel', 'initrd', 'disk']).makeOptionMandatory())
-    .addOption(new Option('--format <format>', 'how it is stored').choices(['elf', 'bzimage', 'initrd', 'raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi']).makeOptionMandatory())
+    .addOption(
+      new Option('--format <format>', 'how it is stored')
+        .choices(['elf', 'bzimage', 'initrd', 'raw', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi'])
+        .makeOptionMandatory(),
+    )
     .option('--sha256 <digest>', 'refuse other content')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
     .option('--upload', 'send the file from here: the orchestrator is on another host')

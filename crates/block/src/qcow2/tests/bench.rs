@@ -38,8 +38,8 @@ pub fn open(
     chain: &[(PathBuf, BackingFormat)],
     engine: EngineChoice,
 ) -> Result<Qcow2, Qcow2Error> {
-    let files = chain.iter().map(|(path, format)| backing(path, *format)).collect();
-    Qcow2::open(writable(path), files, Qcow2Options { read_only: false, engine })
+    let files: Vec<_> = chain.iter().map(|(path, format)| backing(path, *format)).collect();
+    Qcow2::open(writable(path), &files, Qcow2Options { read_only: false, engine })
 }
 
 /// A disk and a queue on it.
@@ -92,7 +92,7 @@ impl Bench {
 
 /// A buffer at address 1 in three pieces of odd lengths.
 fn pieces(len: usize) -> flotilla_device_model::block::Segments {
-    let (first, second) = (len / 3 | 1, len / 5 | 1);
+    let (first, second) = ((len / 3) | 1, (len / 5) | 1);
     let lengths = [first, second, len - first - second];
     let mut address = 1;
     let mut list = Vec::new();

@@ -107,7 +107,7 @@ fn counts_references_anew_after_a_crash_with_lazy_refcounts() {
     let folder = tempfile::tempdir().unwrap();
     for bits in ["16", "1", "64"] {
         let options = format!("lazy_refcounts=on,cluster_size=4k,refcount_bits={bits}");
-        let path = convert(folder.path(), "lazy.qcow2", &["-o", &options], &[0; SIZE]);
+        let path = convert(folder.path(), "lazy.qcow2", &["-o", &options], &vec![0; SIZE]);
         if bits != "1" {
             qemu_img(&["snapshot", "-c", "before", text(&path)]);
         }
@@ -122,11 +122,11 @@ fn counts_references_anew_after_a_crash_with_lazy_refcounts() {
         model[64 << 10..964 << 10].fill(7);
         // Reading needs no counts and changes nothing.
         let options = Qcow2Options { read_only: true, ..Qcow2Options::default() };
-        drop(Qcow2::open(File::open(&path).unwrap(), Vec::new(), options).unwrap());
+        drop(Qcow2::open(File::open(&path).unwrap(), &[], options).unwrap());
         assert_eq!(incompatible(&path), 1);
         let mut bench = Bench::new(open(&path, &[], EngineChoice::Automatic).unwrap());
         assert_eq!(incompatible(&path), 0);
-        bench.write(2 << 20, &[8; 1 << 16]).unwrap();
+        bench.write(2 << 20, &vec![8; 1 << 16]).unwrap();
         model[2 << 20..(2 << 20) + (1 << 16)].fill(8);
         bench.close();
         assert_eq!(oracle::check(&path), Verdict::Clean, "{bits}");
@@ -149,7 +149,7 @@ fn clears_what_it_does_not_know_when_it_writes() {
     };
     assert_eq!(autoclear(), 1);
     let read_only = Qcow2Options { read_only: true, ..Qcow2Options::default() };
-    drop(Qcow2::open(writable(&path), Vec::new(), read_only).unwrap());
+    drop(Qcow2::open(writable(&path), &[], read_only).unwrap());
     assert_eq!(autoclear(), 1);
     let mut bench = Bench::new(open(&path, &[], EngineChoice::Direct).unwrap());
     assert_eq!(autoclear(), 0);
@@ -189,7 +189,7 @@ fn refuses_what_it_cannot_do_right() {
     create(&path, &Qcow2Create::new(1 << 30));
     put(&path, 72, &2_u64.to_be_bytes());
     let read_only = Qcow2Options { read_only: true, ..Qcow2Options::default() };
-    assert!(Qcow2::open(writable(&path), Vec::new(), read_only).is_ok(), "a corrupt image may be read");
+    assert!(Qcow2::open(writable(&path), &[], read_only).is_ok(), "a corrupt image may be read");
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn opens_the_chain_it_is_given_and_no_other() {
     create(&top, &over(text(&near), "qcow2"));
     let raw = |path: &Path| backing(path, BackingFormat::Raw);
     let qcow2 = |path: &Path| backing(path, BackingFormat::Qcow2);
-    let open = |files: Vec<BackingFile>| Qcow2::open(writable(&top), files, Qcow2Options::default());
+    let open = |files: Vec<BackingFile>| Qcow2::open(writable(&top), &files, Qcow2Options::default());
     assert!(open(vec![qcow2(&near), raw(&base)]).is_ok());
     let refused = [
         (vec![], "was not given"),
@@ -232,10 +232,10 @@ fn opens_the_chain_it_is_given_and_no_other() {
     // A chain that bites its tail.
     let loops = file("loop.qcow2");
     create(&loops, &over("loop.qcow2", "qcow2"));
-    let again = Qcow2::open(writable(&loops), vec![qcow2(&loops)], Qcow2Options::default());
+    let again = Qcow2::open(writable(&loops), &[qcow2(&loops)], Qcow2Options::default());
     assert!(error(again).to_string().contains("was not given"));
     let twice = vec![qcow2(&loops), qcow2(&loops)];
-    let again = Qcow2::open(writable(&loops), twice, Qcow2Options::default());
+    let again = Qcow2::open(writable(&loops), &twice, Qcow2Options::default());
     assert!(error(again).to_string().contains("was not given"));
     create(&top, &over("near.qcow2", "qcow2"));
     create(&near, &over("top.qcow2", "qcow2"));
@@ -246,7 +246,7 @@ fn opens_the_chain_it_is_given_and_no_other() {
     first.recorded = RecordedName::Any;
     let mut second = qcow2(&near);
     second.recorded = RecordedName::Any;
-    let error = error(Qcow2::open(writable(&top), vec![first, second, end], Qcow2Options::default()));
+    let error = error(Qcow2::open(writable(&top), &[first, second, end], Qcow2Options::default()));
     assert!(error.to_string().contains("twice"), "{error}");
 }
 
@@ -257,7 +257,7 @@ fn keeps_the_lock_as_long_as_it_is_open_and_no_longer() {
     create(&path, &Qcow2Create::new(1 << 20));
     let file = writable(&path);
     crate::lock(&file, crate::LockKind::Exclusive).unwrap();
-    let disk = Qcow2::open(file, Vec::new(), Qcow2Options::default()).unwrap();
+    let disk = Qcow2::open(file, &[], Qcow2Options::default()).unwrap();
     let queue = disk.open_queue(4).unwrap();
     assert!(crate::lock::try_lock(&writable(&path), crate::LockKind::Exclusive).is_err());
     drop(disk);

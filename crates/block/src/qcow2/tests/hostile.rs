@@ -98,7 +98,7 @@ proptest! {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&bytes, 0).unwrap();
         let options = Qcow2Options { read_only, engine: EngineChoice::Direct };
-        if let Ok(disk) = Qcow2::open(file.try_clone().unwrap(), Vec::new(), options) {
+        if let Ok(disk) = Qcow2::open(file.try_clone().unwrap(), &[], options) {
             use_it(disk);
         }
         prop_assert!(file.metadata().unwrap().len() < 64 << 20, "the file grew without bound");

@@ -107,7 +107,7 @@ impl World {
             cluster_size: 1 << shape.cluster_bits,
             refcount_bits: shape.refcount_bits,
             version: shape.version,
-            lazy_refcounts: shape.version == 3 && shape.sectors % 2 == 0,
+            lazy_refcounts: shape.version == 3 && shape.sectors.is_multiple_of(2),
             zstd: false,
             backing,
         };

@@ -52,7 +52,7 @@ fn measure(disk: &dyn BlockBackend, memory: &Arc<GuestMemory>, job: Job) -> f64 
     let mut done = Vec::new();
     let blocks = SIZE / u64::from(job.block);
     let started = cpu_time();
-    while cpu_time() - started < SPAN {
+    while cpu_time().saturating_sub(started) < SPAN {
         while (queue.in_flight() as u64) < job.depth {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             position = if job.random { (state >> 33) % blocks } else { (position + 1) % blocks };
@@ -71,8 +71,8 @@ fn measure(disk: &dyn BlockBackend, memory: &Arc<GuestMemory>, job: Job) -> f64 
         done.extend(crate::tests::wait_for(&mut *queue, 1));
         done.clear();
     }
-    let end = count - queue.in_flight() as u64;
-    let rate = end as f64 / (cpu_time() - started).as_secs_f64();
+    let end = u32::try_from(count - queue.in_flight() as u64).unwrap();
+    let rate = f64::from(end) / cpu_time().saturating_sub(started).as_secs_f64();
     queue.drain(&mut done).unwrap();
     rate
 }
@@ -107,9 +107,9 @@ fn images_beside_raw_files() {
         let full = Box::new(open(&path("full"), &[], engine).unwrap());
         let chain = vec![(path("raw"), BackingFormat::Raw)];
         let over = Box::new(open(&path("over"), &chain, engine).unwrap());
-        let fill = Job { name: "", write: true, block: 128 << 10, depth: 8, random: false };
-        measure(&*full, &memory, fill);
-        measure(&*full, &memory, fill);
+        let preparation = Job { name: "", write: true, block: 128 << 10, depth: 8, random: false };
+        measure(&*full, &memory, preparation);
+        measure(&*full, &memory, preparation);
         for job in JOBS {
             let mut rates = [Vec::new(), Vec::new(), Vec::new()];
             for _ in 0..REPEATS {

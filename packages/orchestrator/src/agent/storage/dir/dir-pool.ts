@@ -222,7 +222,10 @@ export class DirPool {
     const converted = `${target}${CONVERTED_SUFFIX}`;
     const sizeBytes = await this.converter.inspect(staged, format);
     await this.space.require(sizeBytes);
-    await this.converter.toRaw(staged, format, converted, { sizeBytes, ...(control.signal === undefined ? {} : { signal: control.signal }) });
+    await this.converter.toRaw(staged, format, converted, {
+      sizeBytes,
+      ...(control.signal === undefined ? {} : { signal: control.signal }),
+    });
     return converted;
   }
 
