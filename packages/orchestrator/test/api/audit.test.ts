@@ -71,6 +71,11 @@ onEachDatabase('the audit log', (makeDatabase) => {
     machines_kill: async () => [`${await running('killed')}/kill`, {}],
     machines_pause: async () => [`${await running('paused')}/pause`, {}],
     machines_resume: async () => [`${await running('resumed', 'pause')}/resume`, {}],
+    volumes_update: async () => {
+      await flotilla.change('POST', '/v1/machines', stillMachine('grower', { disks: [{ name: 'root', sizeMiB: 4 }] }));
+      const { body } = await flotilla.call('GET', '/v1/machines/grower');
+      return [`/v1/volumes/${body['observed']?.['disks']?.[0]?.['volume']}`, { sizeMiB: 8 }];
+    },
     operations_cancel: async () => {
       const { body } = await flotilla.call('POST', '/v1/machines', { body: stillMachine('cancelled', slow) });
       return [`/v1/operations/${body['id']}/cancel`, {}];
