@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -12,6 +12,8 @@ import { DirPool } from './dir-pool.js';
 import { DiskConverter } from './disk-converter.js';
 
 const SIZE = 3 * 1024 * 1024;
+/** Our names of formats, and those of qemu-img. */
+const NAMES = { qcow2: 'qcow2', vmdk: 'vmdk', vhd: 'vpc', vhdx: 'vhdx', vdi: 'vdi' };
 
 describe('A pool that imports disks of other formats', function () {
   this.timeout(60_000);
@@ -41,7 +43,7 @@ describe('A pool that imports disks of other formats', function () {
     return pool.importImage({ id: 'img-1', path, anywhere: true, kind: 'disk', format }, {});
   }
 
-  for (const [format, name] of Object.entries({ qcow2: 'qcow2', vmdk: 'vmdk', vhd: 'vpc', vhdx: 'vhdx', vdi: 'vdi' })) {
+  for (const [format, name] of Object.entries(NAMES)) {
     it(`keeps a ${format} disk as a raw one`, async () => {
       // A VHD tells its size in cylinders, unless it is forced to be exact.
       qemuImg('convert', '-f', 'raw', '-O', name, ...(name === 'vpc' ? ['-o', 'force_size=on'] : []), file('raw'), file('disk'));
@@ -68,8 +70,13 @@ describe('A pool that imports disks of other formats', function () {
   });
 
   it('refuses an image that was cut short', async () => {
-    qemuImg('convert', '-f', 'raw', '-O', 'vdi', file('raw'), file('disk'));
-    truncateSync(file('disk'), 600);
-    expect((await refusal(file('disk'), 'vdi')).code).to.be.oneOf(['image.format_mismatch', 'image.corrupt']);
+    for (const [format, name] of Object.entries(NAMES)) {
+      for (const part of [0.02, 0.5]) {
+        qemuImg('convert', '-f', 'raw', '-O', name, file('raw'), file('disk'));
+        truncateSync(file('disk'), Math.floor(statSync(file('disk')).size * part));
+        const { code } = await refusal(file('disk'), format);
+        expect(code, `${format}, ${part}`).to.be.oneOf(['image.format_mismatch', 'image.corrupt']);
+      }
+    }
   });
 });

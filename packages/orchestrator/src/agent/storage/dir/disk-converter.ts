@@ -11,6 +11,10 @@ const INSPECT_MILLISECONDS = 10_000;
 const CONVERT_MILLISECONDS = 3_600_000;
 /** Bytes of address space of the program: a header that promises large tables must not take the host's memory. */
 const MEMORY_BYTES = 2 ** 31;
+/** What `qemu-img check` ends with: damaged clusters; the format has no check. */
+const DAMAGED = 2;
+const NO_CHECK = 63;
+const LEAKS = 3;
 /** Seconds of CPU time. */
 const CPU_SECONDS = 1800;
 
@@ -48,6 +52,8 @@ export class DiskConverter {
     if (status !== 0) throw mismatch(format, stderr);
     const info = JSON.parse(stdout) as DiskInfo;
     refuseOtherFiles(info, path);
+    if (format === 'vdi') await refuseShortened(path);
+    await this.check(path, format);
     const sizeBytes = info['virtual-size'];
     if (typeof sizeBytes !== 'number' || !Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SECTOR !== 0) {
       throw new ApiError('disk.size', {
@@ -58,6 +64,14 @@ export class DiskConverter {
     return sizeBytes;
   }
 
+  /** What is missing at the end of a file reads as zero for qemu-img; only its check finds that. */
+  private async check(path: string, format: string): Promise<void> {
+    const args = ['qemu-img', 'check', '-f', qemuFormat(format), path];
+    const { status, stderr, stdout } = await this.limited(args, 0, { timeoutMilliseconds: CONVERT_MILLISECONDS });
+    if (status === 0 || status === NO_CHECK || status === LEAKS) return;
+    throw damaged(stderr === '' ? stdout : stderr);
+  }
+
   /** Writes the disk of an inspected image to `target`. */
   async toRaw(path: string, format: string, target: string, { sizeBytes, signal }: ConvertOptions): Promise<void> {
     const args = ['qemu-img', 'convert', '-f', qemuFormat(format), '-O', 'raw', path, target];
@@ -65,15 +79,12 @@ export class DiskConverter {
     const { status, stderr } = await this.limited(args, sizeBytes, options);
     signal?.throwIfAborted();
     if (status === 0) return;
-    throw new ApiError('image.corrupt', {
-      detail: `The image cannot be read to its end: ${tidy(stderr)}`,
-      remedy: 'Copy or download the file again, or look at it with `qemu-img check`.',
-    });
+    throw damaged(stderr);
   }
 
   private limited(args: readonly string[], fileBytes: number, options: { timeoutMilliseconds: number; signal?: AbortSignal }) {
     const limits = [`--as=${MEMORY_BYTES}`, `--cpu=${CPU_SECONDS}`, `--fsize=${fileBytes}`, '--core=0', '--nofile=64'];
-    return this.runner.run('prlimit', [...limits, '--', ...args], { ...options, accept: [-1, 1] });
+    return this.runner.run('prlimit', [...limits, '--', ...args], { ...options, accept: [-1, 1, DAMAGED, LEAKS, NO_CHECK] });
   }
 }
 
@@ -90,6 +101,20 @@ async function refuseDescriptor(path: string): Promise<void> {
     const magic = Buffer.alloc(4);
     await handle.read(magic, 0, 4, 0);
     if (!['KDMV', 'COWD'].includes(magic.toString('latin1'))) throw mismatch('vmdk', 'it is no VMDK of one file');
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Neither `qemu-img info` nor its check miss the end of a VDI. Its header: VirtualBox, `VDICore.h`, `VDIHEADER1PLUS`. */
+async function refuseShortened(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    const header = Buffer.alloc(512);
+    const { bytesRead } = await handle.read(header, 0, header.length, 0);
+    const [data, block, blocks] = [header.readUInt32LE(0x158), header.readUInt32LE(0x178), header.readUInt32LE(0x184)];
+    const { size } = await handle.stat();
+    if (bytesRead < header.length || size < data + block * blocks) throw damaged(`its header promises more than ${size} bytes`);
   } finally {
     await handle.close();
   }
@@ -119,6 +144,13 @@ function mismatch(format: string, why: string): ApiError {
     detail: `The file is not of format ${format}: ${tidy(why)}.`,
     remedy: 'Give the true format of the file, or another file.',
     field: 'format',
+  });
+}
+
+function damaged(why: string): ApiError {
+  return new ApiError('image.corrupt', {
+    detail: `The image is damaged or cannot be read to its end: ${tidy(why)}`,
+    remedy: 'Copy or download the file again, or look at it with `qemu-img check`.',
   });
 }
 
