@@ -71,7 +71,7 @@ async function clientFor(folder, orchestrator) {
 }
 
 async function measureMachines(folder, count) {
-  const orchestrator = await startOrchestrator(folder, { FLOTILLA_HYPERVISOR: 'fake' });
+  const orchestrator = await startOrchestrator(folder, { FLOTILLA_HYPERVISOR: 'fake', FLOTILLA_MEMORY_OVERCOMMIT: 'allow' });
   try {
     const client = await clientFor(folder, orchestrator);
     const guests = makeGuests(folder);

@@ -126,7 +126,7 @@ function measurePath(path, host, runs) {
   if (host.kvm === 'hardware') return { ...measure([], bySeconds), clock: 'on hardware' };
   if (values.clock === 'instructions') {
     try {
-      return { ...measure(lab(3600, '--clock', 'instructions'), `work=${WORK}`), clock: 'by the clock of the lab' };
+      return { ...measure(lab(2400, '--clock', 'instructions'), `work=${WORK}`), clock: 'by the clock of the lab' };
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       say(`${path}: ${error.message}; measuring by the clock of the host`);

@@ -6,8 +6,7 @@ import { createInterface } from 'node:readline';
 
 import { counted, readCounters } from './exits.mjs';
 
-/** Generous: where instructions are counted, this clock jumps while the lab waits for its host. */
-const limitMs = 600_000;
+const limitMs = 300_000;
 
 /**
  * @returns {Promise<Record<string, { text: string, exits: Record<string, number> }>>} by job; `text` is what its program wrote

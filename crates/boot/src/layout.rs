@@ -156,6 +156,29 @@ pub fn ram_regions(size: u64) -> Vec<(GuestAddress, u64)> {
     vec![(GuestAddress(0), LOW_RAM_SPLIT), (GuestAddress(HIGH_RAM_START), size - LOW_RAM_SPLIT)]
 }
 
+/// Shares the RAM of a machine with `size` bytes out among nodes with so many bytes each, in ascending order of addresses. A
+/// node whose memory lies on both sides of the hole below 4 GiB has two ranges.
+pub fn share_ram(size: u64, nodes: &[u64]) -> Vec<Vec<Window>> {
+    let mut regions = ram_regions(size).into_iter();
+    let mut rest = Window { start: 0, len: 0 };
+    let mut shares = Vec::with_capacity(nodes.len());
+    for &node in nodes {
+        let (mut ranges, mut missing) = (Vec::new(), node);
+        while missing > 0 {
+            if rest.len == 0 {
+                let Some((start, len)) = regions.next() else { break };
+                rest = Window { start: start.0, len };
+            }
+            let len = missing.min(rest.len);
+            ranges.push(Window { start: rest.start, len });
+            rest = Window { start: rest.start.saturating_add(len), len: rest.len - len };
+            missing -= len;
+        }
+        shares.push(ranges);
+    }
+    shares
+}
+
 /// The first guest address after all RAM of a machine with `size` bytes.
 pub fn ram_end(size: u64) -> u64 {
     ram_regions(size).last().map_or(0, |&(start, len)| start.0.saturating_add(len))
@@ -210,6 +233,19 @@ mod tests {
             slots.iter().all(|slot| !matches!(slot.line, irq::COM1 | irq::RTC | irq::SCI | irq::KEYBOARD))
         );
         assert_eq!(mmio_slots(65), None);
+    }
+
+    #[test]
+    fn nodes_share_the_ram_in_order_and_around_the_hole() {
+        let gib = |start: u64, len: u64| Window { start: start << 30, len: len << 30 };
+        assert_eq!(share_ram(2 << 30, &[1 << 30, 1 << 30]), [[gib(0, 1)], [gib(1, 1)]]);
+        let shares = share_ram(6 << 30, &[1 << 30, 3 << 30, 2 << 30]);
+        assert_eq!(shares, [vec![gib(0, 1)], vec![gib(1, 1), gib(4, 2)], vec![gib(6, 2)]]);
+        let all = share_ram(300 << 30, &[100 << 30; 3]);
+        let sum: u64 = all.iter().flatten().map(|range| range.len).sum();
+        assert_eq!((sum, all[2].last().unwrap().end()), (300 << 30, ram_end(300 << 30)));
+        // What does not fit is left out.
+        assert_eq!(share_ram(1 << 30, &[1 << 30, 5]), [vec![gib(0, 1)], vec![]]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! A guest finds the floating pointer by a search of 0xF0000 to 0xFFFFF; the configuration table follows it. Names of
 //! entries and fields are those of chapter 4.
 
+use crate::acpi::Processor;
 use crate::error::BootError;
 use crate::layout::{IOAPIC, LAPIC, MP_TABLE, irq};
 use crate::piece::Piece;
@@ -37,16 +38,13 @@ const AS_THE_BUS: u16 = 0;
 const EVERY_LOCAL_APIC: u8 = 0xff;
 /// The id of the I/O APIC. No processor has it: ids of processors end below it.
 const IO_APIC_ID: u8 = 0xfe;
-/// Processors with ids that the table can name beside the I/O APIC's.
-const MAX_CPUS: u32 = 0xfe;
 
-/// The floating pointer and the table for `cpus` processors, whose APIC ids count from 0.
-pub(crate) fn pieces(cpus: u32) -> Result<[Piece; 2], BootError> {
-    if cpus > MAX_CPUS {
-        let reason = "a machine without ACPI has at most 254 processors: give it ACPI or fewer processors";
-        return Err(BootError::Tables { reason });
-    }
-    let table = configuration(u8::try_from(cpus).unwrap_or(u8::MAX));
+/// The floating pointer and the table. The first processor boots. NUMA nodes have no place in it.
+pub(crate) fn pieces(processors: &[Processor]) -> Result<[Piece; 2], BootError> {
+    let id = |processor: &Processor| u8::try_from(processor.apic_id).ok().filter(|id| *id < IO_APIC_ID);
+    let reason = "a machine without ACPI has APIC ids below 254 only: give it ACPI or fewer processors";
+    let ids: Option<Vec<u8>> = processors.iter().map(id).collect();
+    let table = configuration(&ids.ok_or(BootError::Tables { reason })?);
     let address = MP_TABLE.start + POINTER_LEN;
     Ok([
         Piece::Bytes {
@@ -66,12 +64,12 @@ fn floating_pointer(table: u64) -> Vec<u8> {
     with_checksum(pointer, 10)
 }
 
-fn configuration(cpus: u8) -> Vec<u8> {
+fn configuration(ids: &[u8]) -> Vec<u8> {
     let mut entries = Entries { bytes: Vec::new(), count: 0 };
-    for id in 0..cpus {
-        let flags = if id == 0 { ENABLED | BOOT_PROCESSOR } else { ENABLED };
+    for (index, id) in ids.iter().enumerate() {
+        let flags = if index == 0 { ENABLED | BOOT_PROCESSOR } else { ENABLED };
         entries
-            .add(PROCESSOR, &[&[id, LOCAL_APIC_VERSION, flags], &[0; 4], &FEATURES.to_le_bytes(), &[0; 8]]);
+            .add(PROCESSOR, &[&[*id, LOCAL_APIC_VERSION, flags], &[0; 4], &FEATURES.to_le_bytes(), &[0; 8]]);
     }
     entries.add(BUS, &[&[ISA_BUS], b"ISA   "]);
     entries.add(IO_APIC, &[&[IO_APIC_ID, IO_APIC_VERSION, ENABLED], &low(IOAPIC)]);
@@ -160,7 +158,7 @@ mod tests {
     #[test]
     fn the_pointer_leads_to_a_table_of_the_length_and_count_it_says() {
         for cpus in [1, 3, 64, 254] {
-            let [pointer, table] = pieces(cpus).unwrap();
+            let [pointer, table] = pieces(&Processor::row(cpus)).unwrap();
             let (pointer, table) = (bytes(&pointer), bytes(&table));
             assert_eq!((&pointer[..4], pointer.len()), (&b"_MP_"[..], 16));
             let sum = |bytes: &[u8]| bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
@@ -176,7 +174,7 @@ mod tests {
 
     #[test]
     fn one_processor_boots_and_the_timer_comes_in_at_input_2() {
-        let [_, table] = pieces(2).unwrap();
+        let [_, table] = pieces(&Processor::row(2)).unwrap();
         let table = bytes(&table);
         let entries = entries(&table[HEADER_LEN..]);
         assert_eq!(entries[0].1[..3], [0, LOCAL_APIC_VERSION, ENABLED | BOOT_PROCESSOR]);
@@ -191,6 +189,18 @@ mod tests {
 
     #[test]
     fn refuses_processors_that_it_cannot_name() {
-        assert_eq!(pieces(255).unwrap_err().code(), "boot.tables");
+        for processors in [Processor::row(255), vec![Processor { apic_id: 256, node: 0 }]] {
+            assert_eq!(pieces(&processors).unwrap_err().code(), "boot.tables");
+        }
+    }
+
+    #[test]
+    fn processors_keep_the_ids_that_their_place_in_the_topology_gives_them() {
+        let processors = [0, 1, 2, 4, 5, 6].map(|apic_id| Processor { apic_id, node: 0 });
+        let [_, table] = pieces(&processors).unwrap();
+        let table = bytes(&table);
+        let of_processors = |(kind, entry): (u8, &[u8])| (kind == PROCESSOR).then(|| (entry[0], entry[2]));
+        let found: Vec<_> = entries(&table[HEADER_LEN..]).into_iter().filter_map(of_processors).collect();
+        assert_eq!(found, [(0, 3), (1, 1), (2, 1), (4, 1), (5, 1), (6, 1)]);
     }
 }

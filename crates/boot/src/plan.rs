@@ -5,7 +5,7 @@ use std::io;
 
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 
-use crate::acpi::{AcpiBus, AcpiOptions};
+use crate::acpi::{AcpiBus, AcpiOptions, Node, Processor};
 use crate::entry::EntryState;
 use crate::error::BootError;
 use crate::image::{FileKind, Image};
@@ -26,11 +26,13 @@ pub struct Sources<'a> {
 
 /// What a plan needs to know about the machine.
 #[derive(Debug, Clone, Copy)]
-pub struct PlanOptions {
+pub struct PlanOptions<'a> {
     /// Which protocol to use.
     pub protocol: Protocol,
-    /// Number of vCPUs; their APIC ids count from 0.
-    pub cpus: u32,
+    /// The vCPUs.
+    pub processors: &'a [Processor],
+    /// NUMA nodes; none on a machine that is all one, and on one without ACPI, which has no table for them.
+    pub nodes: &'a [Node],
     /// What the guest is told of the machine.
     pub kind: MachineKind,
 }
@@ -75,7 +77,7 @@ pub fn plan(
     sources: &Sources<'_>,
     command_line: &str,
     memory: &GuestMemory,
-    options: &PlanOptions,
+    options: &PlanOptions<'_>,
 ) -> Result<BootPlan, BootError> {
     if e820::region_of(memory, 0).is_none_or(|(_, end)| end < HIMEM_START) {
         return Err(BootError::DoesNotFit { what: "the first MiB", start: 0, end: HIMEM_START });
@@ -122,13 +124,18 @@ fn check_apart(pieces: &[Piece]) -> Result<(), BootError> {
 }
 
 /// What tells the guest of its machine, but for the command line.
-fn tables(options: &PlanOptions) -> Result<Vec<Piece>, BootError> {
-    let bus = match options.kind {
-        MachineKind::Micro { acpi: false, .. } => return mp_table::pieces(options.cpus).map(Vec::from),
+fn tables(options: &PlanOptions<'_>) -> Result<Vec<Piece>, BootError> {
+    let PlanOptions { processors, nodes, kind, .. } = *options;
+    let bus = match kind {
+        MachineKind::Micro { acpi: false, .. } if !nodes.is_empty() => {
+            let reason = "only ACPI tells of NUMA nodes: give the machine ACPI, or no nodes";
+            return Err(BootError::Tables { reason });
+        }
+        MachineKind::Micro { acpi: false, .. } => return mp_table::pieces(processors).map(Vec::from),
         MachineKind::Standard { pci_window_64 } => AcpiBus::Pci { window_64: pci_window_64 },
         MachineKind::Micro { virtio_devices, acpi: true } => AcpiBus::VirtioMmio(slots(virtio_devices)?),
     };
-    let tables = acpi::tables(&AcpiOptions { cpus: options.cpus, bus })?;
+    let tables = acpi::tables(&AcpiOptions { processors, nodes, bus })?;
     Ok(tables
         .into_iter()
         .map(|table| Piece::Bytes { what: table.name, address: table.address, data: table.data })

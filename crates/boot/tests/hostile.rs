@@ -16,8 +16,11 @@ fn memory() -> std::sync::Arc<GuestMemory> {
     allocate(&[(GuestAddress(0), RAM)], Backing::Anonymous).unwrap()
 }
 
-fn options() -> PlanOptions {
-    PlanOptions { protocol: Protocol::Auto, cpus: 1, kind: MachineKind::Standard { pci_window_64: None } }
+const ONE_CPU: [flotilla_boot::acpi::Processor; 1] = [flotilla_boot::acpi::Processor { apic_id: 0, node: 0 }];
+
+fn options() -> PlanOptions<'static> {
+    let kind = MachineKind::Standard { pci_window_64: None };
+    PlanOptions { protocol: Protocol::Auto, processors: &ONE_CPU, nodes: &[], kind }
 }
 
 fn attempt(kernel: &Vec<u8>) -> Result<flotilla_boot::BootPlan, BootError> {

@@ -18,8 +18,11 @@ fn memory() -> Arc<GuestMemory> {
     allocate(&[(GuestAddress(0), RAM)], Backing::Anonymous).unwrap()
 }
 
-fn options(protocol: Protocol) -> PlanOptions {
-    PlanOptions { protocol, cpus: 1, kind: MachineKind::Standard { pci_window_64: None } }
+const ONE_CPU: [flotilla_boot::acpi::Processor; 1] = [flotilla_boot::acpi::Processor { apic_id: 0, node: 0 }];
+
+fn options(protocol: Protocol) -> PlanOptions<'static> {
+    let kind = MachineKind::Standard { pci_window_64: None };
+    PlanOptions { protocol, processors: &ONE_CPU, nodes: &[], kind }
 }
 
 fn booted(kernel: &Vec<u8>, initrd: Option<&Vec<u8>>, protocol: Protocol) -> (BootPlan, Arc<GuestMemory>) {
@@ -231,9 +234,33 @@ fn micro(
     let kernel = elf(&Elf { pvh: Some(0x100_0010), ..Elf::default() });
     let sources = Sources { kernel: &kernel, initrd: None };
     let kind = MachineKind::Micro { virtio_devices: 3, acpi };
-    let plan = plan(&sources, command_line, &memory, &PlanOptions { protocol: Protocol::Auto, cpus, kind })?;
+    let options = PlanOptions {
+        protocol: Protocol::Auto,
+        processors: &flotilla_boot::acpi::Processor::row(cpus),
+        nodes: &[],
+        kind,
+    };
+    let plan = plan(&sources, command_line, &memory, &options)?;
     plan.apply(&sources, &memory).unwrap();
     Ok((plan, memory))
+}
+
+/// Nodes would be lost on a guest that no table tells of them.
+#[test]
+fn only_acpi_tells_of_nodes() {
+    let memory = memory();
+    let kernel = elf(&Elf { pvh: Some(0x100_0010), ..Elf::default() });
+    let sources = Sources { kernel: &kernel, initrd: None };
+    let ranges = vec![flotilla_boot::layout::Window { start: 0, len: RAM }];
+    let nodes = [flotilla_boot::acpi::Node { ranges, distances: Vec::new() }];
+    let with = |acpi| {
+        let kind = MachineKind::Micro { virtio_devices: 1, acpi };
+        let options = PlanOptions { protocol: Protocol::Auto, processors: &ONE_CPU, nodes: &nodes, kind };
+        plan(&sources, "quiet", &memory, &options)
+    };
+    assert_eq!(with(false).unwrap_err().code(), "boot.tables");
+    let told = with(true).unwrap().pieces;
+    assert!(told.iter().any(|piece| matches!(piece, Piece::Bytes { what: "SRAT", .. })));
 }
 
 fn text(memory: &GuestMemory, address: u64, len: usize) -> String {

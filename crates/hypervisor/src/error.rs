@@ -81,9 +81,9 @@ impl HypervisorError {
 #[derive(Debug, Error)]
 pub enum RunError {
     /// `KVM_RUN` failed.
-    #[error("KVM cannot run vCPU {vcpu}")]
+    #[error("KVM cannot run the vCPU with APIC id {vcpu}")]
     Run {
-        /// Index of the vCPU.
+        /// APIC id of the vCPU.
         vcpu: u32,
         /// What the kernel said.
         #[source]

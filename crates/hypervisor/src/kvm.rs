@@ -58,6 +58,13 @@ impl Kvm {
         table.map(|table| Cpuid::from_kvm(&table)).map_err(refused("list the supported CPUID leaves"))
     }
 
+    /// The CPUID leaves that any guest on this KVM can have, not yet fitted to a vCPU.
+    pub fn guest_cpuid(&self) -> Result<Cpuid, HypervisorError> {
+        let mut cpuid = self.supported_cpuid()?;
+        cpuid.complete(self.check().tsc_deadline_timer);
+        Ok(cpuid)
+    }
+
     /// A new virtual machine without memory, interrupt controllers and vCPUs.
     pub fn create_vm(&self) -> Result<Vm, HypervisorError> {
         Vm::create(self)

@@ -37,7 +37,7 @@ mod vcpu;
 mod vm;
 
 pub use capabilities::Capabilities;
-pub use cpuid::{CpuTopology, Cpuid, CpuidEntry};
+pub use cpuid::{CpuTopology, Cpuid, CpuidEntry, CpuidRegister};
 pub use entry::{EntryState, SegmentState, TableState};
 pub use error::{HypervisorError, RunError};
 pub use exit::{Exit, SystemEventKind};

@@ -19,7 +19,7 @@ use crate::{
 pub struct Vcpu {
     pub(crate) fd: VcpuFd,
     pub(crate) vm: Vm,
-    index: u32,
+    id: u32,
     page: Arc<RunPage>,
     kicker: VcpuKicker,
     /// The state before the guest first ran.
@@ -27,18 +27,18 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    pub(crate) fn create(vm: &Vm, index: u32) -> Result<Self, HypervisorError> {
-        let fd = vm.inner.fd.create_vcpu(u64::from(index)).map_err(refused("create a vCPU"))?;
+    pub(crate) fn create(vm: &Vm, id: u32) -> Result<Self, HypervisorError> {
+        let fd = vm.inner.fd.create_vcpu(u64::from(id)).map_err(refused("create a vCPU"))?;
         let page = RunPage::map(fd.as_raw_fd(), vm.inner.fd.run_size())
             .map_err(|source| HypervisorError::Refused { step: "map a vCPU's shared page", source })?;
         let page = Arc::new(page);
         let kicker = VcpuKicker::new(Arc::clone(&page));
-        Ok(Self { fd, vm: vm.clone(), index, page, kicker, pristine: None })
+        Ok(Self { fd, vm: vm.clone(), id, page, kicker, pristine: None })
     }
 
-    /// The vCPU's index, which is also its APIC id.
-    pub fn index(&self) -> u32 {
-        self.index
+    /// The vCPU's APIC id.
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// What other threads use to get this vCPU out of its guest.
@@ -46,12 +46,10 @@ impl Vcpu {
         self.kicker.clone()
     }
 
-    /// Gives the vCPU every CPUID leaf that KVM supports, fitted to its place in the machine. Comes first.
-    pub fn configure_cpuid(&self, topology: &CpuTopology) -> Result<(), HypervisorError> {
-        let mut cpuid = self.vm.inner.kvm.supported_cpuid()?;
-        let tsc_khz = self.fd.get_tsc_khz().ok();
-        let deadline = self.vm.inner.kvm.check().tsc_deadline_timer;
-        cpuid.fit(self.index, *topology, tsc_khz, deadline);
+    /// Gives the vCPU these CPUID leaves of its machine, fitted to its place in it. Comes first.
+    pub fn configure_cpuid(&self, cpuid: &Cpuid, topology: &CpuTopology) -> Result<(), HypervisorError> {
+        let mut cpuid = cpuid.clone();
+        cpuid.fit(self.id, *topology, self.fd.get_tsc_khz().ok());
         self.set_cpuid(&cpuid)
     }
 
@@ -110,7 +108,7 @@ impl Vcpu {
 
     /// Runs guest code until something happens that needs an answer.
     pub fn run(&mut self) -> Result<Exit<'_>, RunError> {
-        let vcpu = self.index;
+        let vcpu = self.id;
         let page = &self.page;
         match self.fd.run() {
             Ok(exit) => Ok(translate(exit, page)),

@@ -122,9 +122,9 @@ impl Vm {
         Arc::new(IoEventDoorbells::new(self.clone()))
     }
 
-    /// A new vCPU; `index` is also its APIC id. After memory and interrupt controllers.
-    pub fn create_vcpu(&self, index: u32) -> Result<Vcpu, HypervisorError> {
-        Vcpu::create(self, index)
+    /// A new vCPU with this APIC id; the one with id 0 starts the guest. After memory and interrupt controllers.
+    pub fn create_vcpu(&self, id: u32) -> Result<Vcpu, HypervisorError> {
+        Vcpu::create(self, id)
     }
 
     /// How many interrupts KVM refused to take.

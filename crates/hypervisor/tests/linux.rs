@@ -98,7 +98,8 @@ fn boots(variable: &str, protocol: boot::Protocol, expected: boot::BootProtocol)
     let Machine { vm, memory } = machine(&kvm);
     let options = boot::PlanOptions {
         protocol,
-        cpus: CPUS,
+        processors: &boot::acpi::Processor::row(CPUS),
+        nodes: &[],
         kind: boot::MachineKind::Standard { pci_window_64: boot::layout::pci_window_64(RAM, 48) },
     };
     let sources = boot::Sources { kernel: &kernel, initrd: Some(&initrd) };
@@ -107,7 +108,7 @@ fn boots(variable: &str, protocol: boot::Protocol, expected: boot::BootProtocol)
     plan.apply(&sources, &memory).unwrap();
     let vcpus = (0..CPUS).map(|index| {
         let mut vcpu = vm.create_vcpu(index).unwrap();
-        vcpu.configure_cpuid(&CpuTopology { cpus: CPUS }).unwrap();
+        vcpu.configure_cpuid(&kvm.guest_cpuid().unwrap(), &CpuTopology::flat(CPUS)).unwrap();
         vcpu.set_boot_state((index == 0).then_some(&plan.entry)).unwrap();
         vcpu
     });

@@ -7,55 +7,64 @@ use std::os::fd::FromRawFd;
 use std::sync::Arc;
 
 use vm_memory::bitmap::{AtomicBitmap, NewBitmap};
-use vm_memory::mmap::MmapRegionBuilder;
+use vm_memory::mmap::{MmapRegionBuilder, MmapRegionError};
 use vm_memory::{FileOffset, GuestAddress, GuestRegionMmap, MmapRegion};
 
-use crate::{GuestMemory, MemoryError, REGION_ALIGNMENT, advice, mapping};
-
-const PAGE: u64 = 4096;
+use crate::options::{Backing, HugePage, Options};
+use crate::{GuestMemory, MemoryError, REGION_ALIGNMENT, advice, commit, mapping, nodes};
 
 /// How often an aligned address is tried for before an unaligned one is good enough.
 const ALIGNMENT_ATTEMPTS: usize = 8;
-
-/// What stands behind guest memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backing {
-    /// Private anonymous pages: the cheapest page faults.
-    Anonymous,
-    /// One memfd for all regions, mapped shared, so that another process can map the same memory.
-    /// The regions lie in the file one after the other, in their order.
-    Memfd,
-}
 
 /// Allocates the RAM of a machine. Regions are given as (first guest address, length in bytes), in ascending order.
 ///
 /// Pages are zero and take host memory only once touched. The mappings carry `MADV_HUGEPAGE` and `MADV_DONTDUMP`.
 pub fn allocate(regions: &[(GuestAddress, u64)], backing: Backing) -> Result<Arc<GuestMemory>, MemoryError> {
-    let total = check(regions)?;
-    let file = match backing {
-        Backing::Anonymous => None,
-        Backing::Memfd => {
-            Some(Arc::new(memfd(total).map_err(|source| MemoryError::Memfd { len: total, source })?))
-        }
-    };
+    allocate_with(regions, &Options { backing, ..Options::default() })
+}
+
+/// As [`allocate`], with all that can be chosen. Nothing stays behind after an error.
+pub fn allocate_with(
+    regions: &[(GuestAddress, u64)],
+    options: &Options,
+) -> Result<Arc<GuestMemory>, MemoryError> {
+    let total = check(regions, options.backing.page())?;
+    let file = file_of(options.backing, total)?.map(Arc::new);
     let mut mapped = Vec::with_capacity(regions.len());
     let mut offset = 0;
     for &(start, len) in regions {
         let part = file.as_ref().map(|file| FileOffset::from_arc(Arc::clone(file), offset));
-        mapped.push(map(start, len, part.as_ref())?);
+        mapped.push(map(start, len, part.as_ref(), options)?);
         offset += len;
     }
-    GuestMemory::from_regions(mapped).map(Arc::new).map_err(MemoryError::Order)
+    let memory = GuestMemory::from_regions(mapped).map_err(MemoryError::Order)?;
+    nodes::bind(&memory, &options.bindings)?;
+    commit::commit(&memory, options)?;
+    Ok(Arc::new(memory))
+}
+
+fn file_of(backing: Backing, len: u64) -> Result<Option<File>, MemoryError> {
+    let flags = match backing {
+        Backing::Anonymous => return Ok(None),
+        Backing::Memfd => 0,
+        Backing::HugePages(HugePage::Size2M) => libc::MFD_HUGETLB | libc::MFD_HUGE_2MB,
+        Backing::HugePages(HugePage::Size1G) => libc::MFD_HUGETLB | libc::MFD_HUGE_1GB,
+    };
+    memfd(len, flags).map(Some).map_err(|source| match backing {
+        // The kernel knows no pages of this size.
+        Backing::HugePages(size) => MemoryError::HugePages { page: size.bytes(), source },
+        Backing::Anonymous | Backing::Memfd => MemoryError::Memfd { len, source },
+    })
 }
 
 /// Checks each region by itself and returns the sum of the lengths.
-fn check(regions: &[(GuestAddress, u64)]) -> Result<u64, MemoryError> {
+fn check(regions: &[(GuestAddress, u64)], page: u64) -> Result<u64, MemoryError> {
     if regions.is_empty() {
         return Err(MemoryError::Empty);
     }
     let mut total: u64 = 0;
     for &(start, len) in regions {
-        let whole = len > 0 && start.0.is_multiple_of(PAGE) && len.is_multiple_of(PAGE);
+        let whole = len > 0 && start.0.is_multiple_of(page) && len.is_multiple_of(page);
         let sum = start.0.checked_add(len).and_then(|_| total.checked_add(len));
         total = match sum {
             Some(sum) if whole && i64::try_from(sum).is_ok() => sum,
@@ -65,9 +74,9 @@ fn check(regions: &[(GuestAddress, u64)]) -> Result<u64, MemoryError> {
     Ok(total)
 }
 
-fn memfd(len: u64) -> io::Result<File> {
+fn memfd(len: u64, flags: libc::c_uint) -> io::Result<File> {
     // SAFETY: the name is a valid C string that outlives the call.
-    let descriptor = unsafe { libc::memfd_create(c"guest-ram".as_ptr(), libc::MFD_CLOEXEC) };
+    let descriptor = unsafe { libc::memfd_create(c"guest-ram".as_ptr(), libc::MFD_CLOEXEC | flags) };
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -81,12 +90,25 @@ fn map(
     start: GuestAddress,
     len: u64,
     file: Option<&FileOffset>,
+    options: &Options,
 ) -> Result<GuestRegionMmap<AtomicBitmap>, MemoryError> {
     let size = usize::try_from(len).map_err(|_| MemoryError::Region { start, len })?;
+    if let Backing::HugePages(page) = options.backing {
+        // The kernel itself puts such a mapping where its pages fit, and takes them out of the pool now: without enough of them
+        // it refuses here and not by a signal once the guest comes to the last one.
+        let region = build(size, file.cloned(), options.backing)
+            .map_err(|error| not_mapped(start, len, page, error))?;
+        advice::advise(&region, options)?;
+        return GuestRegionMmap::new(region, start).ok_or(MemoryError::Region { start, len });
+    }
     let mut misplaced = Vec::new();
     loop {
         let hole = mapping::open_hole(size).map_err(|source| MemoryError::Reserve { len, source })?;
-        let region = build(size, file.cloned()).map_err(|source| MemoryError::Map { start, len, source })?;
+        let region = build(size, file.cloned(), options.backing).map_err(|source| MemoryError::Map {
+            start,
+            len,
+            source,
+        })?;
         drop(hole);
         let aligned = region.as_ptr().addr().is_multiple_of(REGION_ALIGNMENT);
         if !aligned && misplaced.len() + 1 < ALIGNMENT_ATTEMPTS {
@@ -101,22 +123,36 @@ fn map(
                 "guest memory is not aligned to 2 MiB: huge pages will be few"
             );
         }
-        advice::advise(&region);
+        advice::advise(&region, options)?;
         return GuestRegionMmap::new(region, start).ok_or(MemoryError::Region { start, len });
+    }
+}
+
+fn not_mapped(start: GuestAddress, len: u64, page: HugePage, error: MmapRegionError) -> MemoryError {
+    match error {
+        MmapRegionError::Mmap(source) if source.raw_os_error() == Some(libc::ENOMEM) => {
+            MemoryError::HugePages { page: page.bytes(), source }
+        }
+        source => MemoryError::Map { start, len, source },
     }
 }
 
 fn build(
     size: usize,
     file: Option<FileOffset>,
-) -> Result<MmapRegion<AtomicBitmap>, vm_memory::mmap::MmapRegionError> {
+    backing: Backing,
+) -> Result<MmapRegion<AtomicBitmap>, MmapRegionError> {
     let flags = match file {
         None => libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
         Some(_) => libc::MAP_SHARED,
     };
+    let huge = matches!(backing, Backing::HugePages(_));
+    // Reserved from the pool where it is one; else taken as it is used.
+    let flags = if huge { flags } else { flags | libc::MAP_NORESERVE };
     let builder = MmapRegionBuilder::new_with_bitmap(size, AtomicBitmap::with_len(size))
         .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
-        .with_mmap_flags(flags | libc::MAP_NORESERVE);
+        .with_mmap_flags(flags)
+        .with_hugetlbfs(huge);
     match file {
         None => builder.build(),
         Some(file) => builder.with_file_offset(file).build(),

@@ -39,6 +39,10 @@ fn give_back(memory: &GuestMemory, first: u64, last: u64) -> Result<(), GuestMem
         let address = GuestAddress(start);
         let region = memory.find_region(address).ok_or(GuestMemoryError::InvalidGuestAddress(address))?;
         let len = (last - start).min(region.len() - address.unchecked_offset_from(region.start_addr()));
+        // A page that goes back to the pool is anybody's, and no longer reserved for this machine.
+        if region.is_hugetlbfs() == Some(true) {
+            return write_zeros(memory, start, last);
+        }
         let advice = if region.file_offset().is_none() { libc::MADV_DONTNEED } else { libc::MADV_REMOVE };
         for slice in
             GuestMemoryBackend::get_slices(memory, address, usize::try_from(len).unwrap_or(usize::MAX))

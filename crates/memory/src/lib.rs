@@ -18,18 +18,25 @@ mod advice;
 mod allocate;
 mod buffers;
 mod clear;
+mod commit;
 mod error;
 mod files;
 mod mapping;
+mod nodes;
+mod options;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use vm_memory::bitmap::AtomicBitmap;
 
-pub use allocate::{Backing, allocate};
+pub use allocate::{allocate, allocate_with};
 pub use buffers::{mark_dirty, push_iovecs};
 pub use clear::clear;
+pub use commit::populate;
 pub use error::MemoryError;
 pub use files::read_file_at;
+pub use options::{Backing, Binding, HugePage, Options, TransparentPages};
 pub use vm_memory::{Address, Bytes, GuestAddress};
 pub use window::Window;
 

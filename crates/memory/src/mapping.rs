@@ -15,6 +15,9 @@
 use std::io;
 use std::ptr;
 
+use vm_memory::MmapRegion;
+use vm_memory::bitmap::AtomicBitmap;
+
 use crate::REGION_ALIGNMENT;
 
 /// A range of the host's address space that belongs to us and holds nothing.
@@ -65,4 +68,12 @@ pub(crate) fn open_hole(len: usize) -> io::Result<Hole> {
     let tail = Reservation { start: aligned + len, len: end - (aligned + len) };
     drop(Reservation { start: aligned, len });
     Ok(Hole { _head: head, _tail: tail })
+}
+
+/// Gives advice on a whole region, one that changes no content.
+pub(crate) fn advise_whole(region: &MmapRegion<AtomicBitmap>, advice: i32) -> io::Result<()> {
+    // SAFETY: the range is one live mapping that `region` owns, and the advice, one of those in the module `advice`, leaves
+    // its content as it is.
+    let result = unsafe { libc::madvise(region.as_ptr().cast(), region.size(), advice) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

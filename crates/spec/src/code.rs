@@ -53,13 +53,23 @@ codes! {
     /// A setting contradicts the profile of the machine.
     SpecProfileConflict = "spec.profile_conflict", "Remove the setting, or give the machine another profile";
     /// The number of CPUs is zero or more than a machine or this host can have.
-    SpecCpusOutOfRange = "spec.cpus_out_of_range", "Ask for 1 to 32 CPUs, and no more than the host allows";
+    SpecCpusOutOfRange = "spec.cpus_out_of_range", "Ask for 1 to 64 CPUs, and no more than the host allows";
     /// The memory is smaller than 16 MiB.
     SpecMemoryTooSmall = "spec.memory_too_small", "Ask for at least 16777216 bytes (16 MiB)";
     /// The memory is larger than that of the host.
     SpecMemoryTooLarge = "spec.memory_too_large", "Ask for no more memory than the host has";
     /// The memory is not a whole number of pages.
     SpecMemoryUnaligned = "spec.memory_unaligned", "Ask for a multiple of 4096 bytes";
+    /// Two options of the memory exclude each other.
+    SpecMemoryConflict = "spec.memory_conflict", "Leave one of the options out";
+    /// Sockets, cores and threads do not multiply to the number of CPUs.
+    SpecCpuTopology = "spec.cpu_topology", "Give sockets, cores and threads whose product is the number of CPUs";
+    /// A CPU feature is unknown, or asked for and refused at once.
+    SpecCpuFeature = "spec.cpu_feature", "Use the names of /proc/cpuinfo, each in one list";
+    /// A list of host CPUs for the threads of a machine cannot be followed.
+    SpecPinInvalid = "spec.pin_invalid", "Give one list for each virtual CPU, or none, with numbers of CPUs of the host";
+    /// The NUMA nodes do not share out the CPUs and the memory of the machine.
+    SpecNumaInvalid = "spec.numa_invalid", "Put each CPU into one node, and share out the whole memory among the nodes";
     /// A disk or interface id has characters or a length that is not allowed.
     SpecIdInvalid = "spec.id_invalid", "Use 1 to 64 letters, digits, '-', '_' or '.', the first a letter or digit";
     /// Two disks or two interfaces have the same id.
@@ -183,6 +193,18 @@ codes! {
     HostNoSpace = "host.no_space", "Free space on the file system, or use another one";
     /// The host lacks memory or another resource.
     HostNoMemory = "host.no_memory", "Give the machine less memory, or free memory on the host";
+    /// The host's pool of huge pages has too few of them, or none of that size.
+    HostNoHugepages = "host.no_hugepages", "Reserve more: echo N > /sys/kernel/mm/hugepages/hugepages-SIZE/nr_hugepages (1 GiB pages best at boot), or use another backing";
+    /// The memory of a machine cannot be locked.
+    HostMemoryLock = "host.memory_lock", "Raise the limit of locked memory (ulimit -l, LimitMEMLOCK=), or leave lock out";
+    /// The kernel of the host cannot merge equal pages.
+    HostNoPageMerging = "host.no_page_merging", "Use a kernel with CONFIG_KSM, or leave mergeable out";
+    /// A NUMA node of the host does not exist or has no memory.
+    HostNumaNode = "host.numa_node", "Name nodes that /sys/devices/system/node has, or leave hostNodes out";
+    /// The processor of the host lacks features that the machine asks for.
+    HostCpuFeatures = "host.cpu_features", "Choose a lower CPU model, leave the features out, or use another host";
+    /// A CPU of the host that a thread shall run on is absent, off, or not allowed to this process.
+    HostCpuAbsent = "host.cpu_absent", "Name CPUs that /sys/devices/system/cpu/online has and that this process may use (taskset -p)";
     /// The caller withdrew the call.
     Aborted = "aborted", "Nothing: the call ended because its signal was aborted";
     /// The core failed in a way that is its own fault.

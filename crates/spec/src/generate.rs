@@ -9,10 +9,12 @@ use crate::{
     BackingSpec, BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec,
     FileSource, InterfaceBackend, InterfaceSpec, LinkState,
 };
+use crate::{CpuModel, CpuSpec, MemoryBacking, MemoryOptions, NumaNodeSpec, PinSpec};
 use crate::{
     MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, SpacePolicy, TapSource,
     Violation, VsockSpec, id,
 };
+use crate::{TopologySpec, TransparentHugepages};
 
 const HEADER: &str = "// SPDX-License-Identifier: Apache-2.0\n// Generated from crates/spec by `npm run gen`. Do not edit.\n\n";
 
@@ -41,6 +43,14 @@ fn spec_types() -> String {
         declare::<MachineSpec>(),
         declare::<Profile>(),
         declare::<MemorySize>(),
+        declare::<CpuSpec>(),
+        declare::<TopologySpec>(),
+        declare::<CpuModel>(),
+        declare::<PinSpec>(),
+        declare::<MemoryOptions>(),
+        declare::<MemoryBacking>(),
+        declare::<TransparentHugepages>(),
+        declare::<NumaNodeSpec>(),
         declare::<BootSpec>(),
         declare::<BootProtocol>(),
         declare::<DiskSpec>(),

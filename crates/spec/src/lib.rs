@@ -16,6 +16,7 @@
 )]
 
 pub mod code;
+pub mod cpu;
 pub mod descriptors;
 pub mod generate;
 pub mod id;
@@ -30,15 +31,17 @@ mod violation;
 pub use machine::{
     BackingSpec, BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec,
 };
+pub use machine::{CpuModel, CpuSpec, PinSpec, TopologySpec};
 pub use machine::{
     InterfaceBackend, InterfaceSpec, LinkState, MachineSpec, Profile, RebootPolicy, SerialSpec, SpacePolicy,
     VsockSpec,
 };
+pub use machine::{MemoryBacking, MemoryOptions, NumaNodeSpec, TransparentHugepages};
 pub use size::{MacAddress, MacAddressError, MemorySize};
 pub use source::{FileSource, TapSource};
 pub use validate::{
-    HostLimits, MAX_BACKING, MAX_BACKING_IN_ALL, MAX_COMMAND_LINE, MAX_CPUS, MAX_DISK_QUEUES, MAX_DISKS,
-    MAX_INTERFACE_QUEUES, MAX_INTERFACES,
+    HostLimits, LAST_HOST_NUMBER, MAX_BACKING, MAX_BACKING_IN_ALL, MAX_COMMAND_LINE, MAX_CPUS,
+    MAX_DISK_QUEUES, MAX_DISKS, MAX_FEATURES, MAX_INTERFACE_QUEUES, MAX_INTERFACES, MAX_NUMA_NODES,
 };
 pub use validate::{MAX_SERIAL, MAX_VSOCK_CONNECTIONS, MEMORY_ALIGNMENT, MIN_MEMORY, ValidSpec};
 pub use violation::Violation;

@@ -136,6 +136,9 @@ fn cases() -> Vec<Case> {
             SpecVsockInvalid,
             "$.vsock.maxConnections",
         ),
+        ("/cpu", json!({ "model": "x86-64-v9" }), SpecInvalidValue, "$.cpu.model"),
+        ("/memoryOptions", json!({ "backing": "file" }), SpecInvalidValue, "$.memoryOptions.backing"),
+        ("/numa", json!([{ "cpus": [0, 1] }]), SpecMissingField, "$.numa[0].memory"),
         ("/serial", json!("pipe"), SpecInvalidValue, "$.serial"),
         ("/onReboot", json!("pause"), SpecInvalidValue, "$.onReboot"),
     ]
@@ -159,13 +162,28 @@ fn is_beyond_a_schema(code: ErrorCode) -> bool {
 #[test]
 fn the_cases_for_the_schema_are_those_of_this_file() {
     let edges = [
-        ("/cpus", json!(32)),
+        ("/cpus", json!(64)),
+        ("/cpu", json!({ "topology": { "sockets": 64 }, "enable": vec!["aes"; 256] })),
+        ("/cpu", json!({ "pin": { "vcpus": vec![[1023]; 64], "io": [1023] } })),
+        ("/numa", nodes(16, &json!({ "cpus": [63], "hostNodes": [1023], "distances": [10, 254] }))),
         ("/memory", json!(16 << 20)),
         ("/disks", disks(16)),
         ("/interfaces", interfaces(8)),
     ];
     let more = [
-        ("/cpus", json!(33)),
+        ("/cpus", json!(65)),
+        ("/cpu", json!({ "topology": { "sockets": 65 } })),
+        ("/cpu", json!({ "topology": { "threads": 0 } })),
+        ("/cpu", json!({ "enable": vec!["aes"; 257] })),
+        ("/cpu", json!({ "pin": { "vcpus": vec![[1]; 65] } })),
+        ("/cpu", json!({ "pin": { "vcpus": [[1], [1024]] } })),
+        ("/cpu", json!({ "pin": { "io": [1024] } })),
+        ("/numa", nodes(17, &json!({ "cpus": [0] }))),
+        ("/numa", nodes(1, &json!({ "cpus": [64] }))),
+        ("/numa", nodes(1, &json!({ "cpus": [0, 1], "hostNodes": [1024] }))),
+        ("/numa", nodes(1, &json!({ "cpus": [0, 1], "distances": [9] }))),
+        ("/numa", nodes(1, &json!({ "cpus": [0, 1], "distances": vec![10; 17] }))),
+        ("/numa", nodes(1, &json!({ "cpus": [0, 1], "memory": 4095 }))),
         ("/memory", json!(4096)),
         ("/disks", disks(17)),
         ("/interfaces", interfaces(9)),
@@ -213,6 +231,13 @@ fn every_fault_is_reported_at_once() {
     spec["disks"][0]["id"] = json!("");
     let codes: Vec<_> = faults(&spec.to_string()).into_iter().map(|(code, _)| code).collect();
     assert_eq!(codes, [SpecCpusOutOfRange, SpecMemoryTooSmall, SpecMemoryUnaligned, SpecIdInvalid]);
+}
+
+/// So many nodes alike, of 16 MiB where they do not say.
+fn nodes(count: usize, node: &Value) -> Value {
+    let mut whole = json!({ "memory": 16 << 20 });
+    whole.as_object_mut().unwrap().extend(node.as_object().unwrap().clone());
+    json!(vec![whole; count])
 }
 
 fn disks(count: usize) -> Value {
@@ -301,7 +326,7 @@ proptest! {
             Just("/cpus"), Just("/memory"), Just("/boot"), Just("/boot/kernel"), Just("/boot/kernel/path"),
             Just("/boot/commandLine"), Just("/disks"), Just("/disks/0"), Just("/disks/1/id"), Just("/disks/1/serial"),
             Just("/interfaces/0"), Just("/interfaces/0/mac"), Just("/interfaces/0/tap"), Just("/serial"), Just("/rng"),
-            Just("/vsock"),
+            Just("/vsock"), Just("/cpu"), Just("/memoryOptions"), Just("/numa"),
         ],
     ) {
         if let Err(faults) = check(&with(pointer, value)) {

@@ -6,6 +6,7 @@ use std::io;
 use flotilla_boot::BootError;
 use flotilla_device_model::state::StateError;
 use flotilla_hypervisor::HypervisorError;
+use flotilla_memory::MemoryError;
 use flotilla_spec::Violation;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::MachineState;
@@ -140,7 +141,7 @@ pub enum BuildError {
     Boot(#[source] BootError),
     /// Guest memory could not be had.
     #[error("Cannot allocate guest memory")]
-    Memory(#[source] flotilla_memory::MemoryError),
+    Memory(#[source] MemoryError),
     /// A thread or event could not be made.
     #[error("Cannot {step}")]
     Host {
@@ -167,7 +168,7 @@ impl BuildError {
             Self::Resource(violation) => violation.code,
             Self::Hypervisor { source, .. } => hypervisor_code(source),
             Self::Boot(error) => boot_code(error),
-            Self::Memory(_) => ErrorCode::HostNoMemory,
+            Self::Memory(error) => memory_code(error),
             Self::Host { .. } => ErrorCode::Io,
             Self::Layout { .. } => ErrorCode::CorePanic,
         }
@@ -181,7 +182,8 @@ impl BuildError {
                 Some("$.boot.initrd")
             }
             Self::Boot(BootError::CommandLine { .. }) => Some("$.boot.commandLine"),
-            Self::Boot(BootError::DoesNotFit { .. }) | Self::Memory(_) => Some("$.memory"),
+            Self::Boot(BootError::DoesNotFit { .. }) => Some("$.memory"),
+            Self::Memory(error) => Some(memory_field(error)),
             Self::Boot(_) => Some("$.boot.kernel"),
             Self::Hypervisor { .. } | Self::Host { .. } | Self::Layout { .. } => None,
         }
@@ -226,6 +228,38 @@ fn hypervisor_code(error: &HypervisorError) -> ErrorCode {
         | HypervisorError::Msr { .. }
         | HypervisorError::State { .. }
         | HypervisorError::Signal { .. } => ErrorCode::Io,
+    }
+}
+
+fn memory_code(error: &MemoryError) -> ErrorCode {
+    match error {
+        MemoryError::HugePages { .. } => ErrorCode::HostNoHugepages,
+        MemoryError::Lock { .. } => ErrorCode::HostMemoryLock,
+        MemoryError::Mergeable { .. } => ErrorCode::HostNoPageMerging,
+        MemoryError::Node { .. } => ErrorCode::HostNumaNode,
+        MemoryError::Empty
+        | MemoryError::Region { .. }
+        | MemoryError::Order(_)
+        | MemoryError::Memfd { .. }
+        | MemoryError::Reserve { .. }
+        | MemoryError::Prefault { .. }
+        | MemoryError::Map { .. } => ErrorCode::HostNoMemory,
+    }
+}
+
+fn memory_field(error: &MemoryError) -> &'static str {
+    match error {
+        MemoryError::HugePages { .. } => "$.memoryOptions.backing",
+        MemoryError::Lock { .. } => "$.memoryOptions.lock",
+        MemoryError::Mergeable { .. } => "$.memoryOptions.mergeable",
+        MemoryError::Prefault { .. } => "$.memoryOptions.prefault",
+        MemoryError::Node { .. } => "$.numa",
+        MemoryError::Empty
+        | MemoryError::Region { .. }
+        | MemoryError::Order(_)
+        | MemoryError::Memfd { .. }
+        | MemoryError::Reserve { .. }
+        | MemoryError::Map { .. } => "$.memory",
     }
 }
 

@@ -15,12 +15,12 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flotilla_boot::{BootError, BootPlan, Image, Sources};
+use flotilla_boot::{BootError, BootPlan, Image, Piece, Sources};
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_devices::virtio::block::device::Block;
 use flotilla_devices::virtio::net::device::Net;
 use flotilla_hypervisor::{Clock, HypervisorError, Registers, Vcpu, Vm, VmState};
-use flotilla_memory::GuestMemory;
+use flotilla_memory::{GuestAddress, GuestMemory};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use crate::console::{Console, InputSink};
@@ -39,6 +39,8 @@ pub struct Guest {
     pub initrd: Option<File>,
     /// What goes where, and the first registers.
     pub plan: BootPlan,
+    /// Whether the memory was committed in advance and is to stay so.
+    pub committed: bool,
 }
 
 impl Guest {
@@ -46,7 +48,14 @@ impl Guest {
     pub fn load(&self, memory: &GuestMemory) -> Result<(), BootError> {
         let initrd = self.initrd.as_ref().map(|file| -> &dyn Image { file });
         let sources = Sources { kernel: &self.kernel, initrd };
-        self.plan.apply(&sources, memory)
+        self.plan.apply(&sources, memory)?;
+        // Clearing gives pages back.
+        for piece in self.plan.pieces.iter().filter(|_| self.committed) {
+            if let Piece::Zero { address, len } = *piece {
+                flotilla_memory::populate(memory, GuestAddress(address), len);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -88,6 +97,8 @@ pub struct Parts {
     pub running: bool,
     /// The guest's clock when it stopped; it goes on from there.
     pub clock: Option<Clock>,
+    /// Whether the guest may run machines itself, whose state is not saved.
+    pub nested: bool,
     /// How long to wait for threads.
     pub patience: Patience,
 }
@@ -177,6 +188,11 @@ impl Parts {
 
     /// The state of everything but memory. All must be stopped.
     pub fn save(&self) -> Result<Snapshot, MachineError> {
+        if self.nested {
+            let reason =
+                "the guest may run machines of its own, whose state is not saved; switch cpu.nested off";
+            return Err(MachineError::Snapshot { reason });
+        }
         let mut devices = BTreeMap::new();
         for device in &self.devices {
             let name = device.name().to_owned();

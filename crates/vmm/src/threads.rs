@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use flotilla_device_model::threads::{DeviceThreads, ThreadFault};
 
+use rustix::thread::CpuSet;
+
+use crate::affinity;
 use crate::error::describe;
 use crate::inbox::{CrashReport, Inbox, Origin};
 use crate::vcpu::exits::Crash;
@@ -22,8 +25,9 @@ pub enum ThreadRole {
 /// Called first on each such thread, to confine it. An error ends the machine.
 pub type ThreadHook = Arc<dyn Fn(ThreadRole) -> io::Result<()> + Send + Sync>;
 
-/// Begins a thread of this role.
-pub fn begin(hook: Option<&ThreadHook>, role: ThreadRole) -> io::Result<()> {
+/// Begins a thread of this role on these CPUs; once it is confined it cannot go to others.
+pub fn begin(hook: Option<&ThreadHook>, role: ThreadRole, cpus: Option<&CpuSet>) -> io::Result<()> {
+    affinity::enter(cpus)?;
     hook.map_or(Ok(()), |hook| hook(role))
 }
 
@@ -31,13 +35,15 @@ pub fn begin(hook: Option<&ThreadHook>, role: ThreadRole) -> io::Result<()> {
 pub struct IoThreads {
     /// What they do first.
     pub hook: Option<ThreadHook>,
+    /// Where they run.
+    pub cpus: Option<CpuSet>,
     /// Where their faults go.
     pub inbox: Arc<Inbox>,
 }
 
 impl DeviceThreads for IoThreads {
     fn begin(&self) -> io::Result<()> {
-        begin(self.hook.as_ref(), ThreadRole::Io)
+        begin(self.hook.as_ref(), ThreadRole::Io, self.cpus.as_ref())
     }
 
     fn failed(&self, device: &str, fault: ThreadFault) {

@@ -141,6 +141,37 @@ describe('The options of the command line', () => {
       },
     },
     {
+      about: 'what the CPUs and the memory are like is in the specification',
+      args: create(
+        'shaped',
+        ...['--cpus', '4', '--cpu-topology', 'cores=2,threads=2', '--cpu-model', 'x86-64-v2,+aes,-popcnt', '--nested'],
+        ...['--pin-vcpus', '0/1//0-1', '--pin-io', '0', '--memory-backing', 'memfd', '--thp', 'never', '--prefault'],
+        ...['--numa', 'cpus=0-1,memory=32M', '--numa', 'cpus=2:3,memory=32M,host=0,distances=21:10'],
+      ),
+      effect: async () => {
+        const { spec } = await machineNamed('shaped');
+        expect(spec.cpu).to.deep.equal({
+          topology: { cores: 2, threads: 2 },
+          model: 'x86-64-v2',
+          enable: ['aes'],
+          disable: ['popcnt'],
+          nested: true,
+          pin: { vcpus: [[0], [1], [], [0, 1]], io: [0] },
+        });
+        expect(spec.memoryOptions).to.deep.equal({ backing: 'memfd', transparentHugepages: 'never', prefault: true });
+        expect(spec.numa).to.deep.equal([
+          { cpus: [0, 1], memoryMiB: 32 },
+          { cpus: [2, 3], memoryMiB: 32, hostNodes: [0], distances: [21, 10] },
+        ]);
+      },
+    },
+    {
+      about: '--pin-vcpus takes only lists of numbers',
+      args: create('odd', '--pin-vcpus', '0/x'),
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('neither a number nor a range'),
+    },
+    {
       about: '--isolation takes no other',
       args: create('odd', '--isolation', 'none'),
       status: 2,

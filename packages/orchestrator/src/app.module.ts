@@ -30,6 +30,7 @@ import { MachineRepository } from './api/machines/machine.repository.js';
 import { MachineVolumeHolders } from './api/machines/machine-volume-holders.js';
 import { MachineStates } from './api/machines/machine-states.service.js';
 import { MachineSteps } from './api/machines/machine-steps.service.js';
+import { MachineMemory } from './api/machines/machine-memory.service.js';
 import { MachineStores } from './api/machines/machine-stores.service.js';
 import { MachinesReconciler } from './api/machines/machines.reconciler.js';
 import { MachinesService } from './api/machines/machines.service.js';
@@ -87,6 +88,7 @@ const SERVICES: Provider[] = [
   { provide: VolumeHolders, useClass: MachineVolumeHolders },
   MachinesService,
   UnseenMachines,
+  MachineMemory,
   MachineStores,
   MachinePlanner,
   MachineActions,

@@ -90,6 +90,59 @@ export type Boot = {
     commandLine?: string;
 };
 
+export type CpuOptions = {
+    /**
+     * Their product is the number of CPUs. Default: one socket of cores without siblings.
+     */
+    topology?: CpuTopology;
+    /**
+     * `host`: all that KVM offers; `x86-64-v2` and `x86-64-v3`: the features of that level, the same on every host.
+     */
+    model?: 'host' | 'x86-64-v2' | 'x86-64-v3';
+    /**
+     * Features beside those of the model, by their names in /proc/cpuinfo. The host must have them.
+     */
+    enable?: Array<string>;
+    /**
+     * Features of the model that the guest does not see, with all that need them.
+     */
+    disable?: Array<string>;
+    /**
+     * Whether the guest can run virtual machines itself.
+     */
+    nested?: boolean;
+    /**
+     * On which CPUs of the host its threads run. Default: on any.
+     */
+    pin?: CpuPinning;
+};
+
+export type CpuPinning = {
+    /**
+     * For each virtual CPU a list of CPUs of the host; an empty list means any.
+     */
+    vcpus?: Array<Array<number>>;
+    /**
+     * CPUs of the host for the threads of devices.
+     */
+    io?: Array<number>;
+};
+
+export type CpuTopology = {
+    /**
+     * Sockets.
+     */
+    sockets?: number;
+    /**
+     * Cores of each socket.
+     */
+    cores?: number;
+    /**
+     * Threads of each core.
+     */
+    threads?: number;
+};
+
 export type CreateKey = {
     /**
      * Unique name of the key.
@@ -111,13 +164,25 @@ export type CreateMachine = {
      */
     acpi?: boolean;
     /**
-     * Virtual CPUs, 1 to 32.
+     * Virtual CPUs, 1 to 64.
      */
     cpus: number;
     /**
-     * Memory in MiB: even, at least 16, at most what the host has.
+     * Memory in MiB: even, at least 16, at most what the host has unless it allows more.
      */
     memoryMiB: number;
+    /**
+     * What the CPUs are like, and where they run.
+     */
+    cpu?: CpuOptions;
+    /**
+     * What stands behind the memory.
+     */
+    memoryOptions?: MemoryOptions;
+    /**
+     * NUMA nodes of the guest; at most 16.
+     */
+    numa?: Array<NumaNode>;
     /**
      * What it boots.
      */
@@ -261,7 +326,7 @@ export type FieldProblem = {
     /**
      * Stable code of the fault.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * JSON path of the field, for example `disks[0].image`.
      */
@@ -658,13 +723,25 @@ export type MachineSpec = {
      */
     acpi?: boolean;
     /**
-     * Virtual CPUs, 1 to 32.
+     * Virtual CPUs, 1 to 64.
      */
     cpus: number;
     /**
-     * Memory in MiB: even, at least 16, at most what the host has.
+     * Memory in MiB: even, at least 16, at most what the host has unless it allows more.
      */
     memoryMiB: number;
+    /**
+     * What the CPUs are like, and where they run.
+     */
+    cpu?: CpuOptions;
+    /**
+     * What stands behind the memory.
+     */
+    memoryOptions?: MemoryOptions;
+    /**
+     * NUMA nodes of the guest; at most 16.
+     */
+    numa?: Array<NumaNode>;
     /**
      * What it boots.
      */
@@ -701,6 +778,29 @@ export type MachineSpec = {
      * What happens when the machine ends without having been asked to. Default: on-failure, 5 attempts, 1 s.
      */
     restartPolicy?: RestartPolicy;
+};
+
+export type MemoryOptions = {
+    /**
+     * `memfd`: other processes can map it; `hugetlb-*`: huge pages from the pool of the host.
+     */
+    backing?: 'anonymous' | 'memfd' | 'hugetlb-2M' | 'hugetlb-1G';
+    /**
+     * Whether the kernel makes transparent huge pages of it. Default: always. Not with hugetlb.
+     */
+    transparentHugepages?: 'default' | 'always' | 'never';
+    /**
+     * Whether the host commits all of it before the guest starts.
+     */
+    prefault?: boolean;
+    /**
+     * Whether what is committed is never swapped.
+     */
+    lock?: boolean;
+    /**
+     * Whether the host may merge equal pages of machines. They can then spy on each other by timing.
+     */
+    mergeable?: boolean;
 };
 
 export type Network = {
@@ -786,6 +886,25 @@ export type NewKey = {
 
 export type NoBody = {
     [key: string]: never;
+};
+
+export type NumaNode = {
+    /**
+     * Its CPUs, from 0. Each CPU of the machine belongs to one node.
+     */
+    cpus: Array<number>;
+    /**
+     * Its memory in MiB; all nodes together have that of the machine.
+     */
+    memoryMiB: number;
+    /**
+     * Nodes of the host that its memory comes from. Default: any.
+     */
+    hostNodes?: Array<number>;
+    /**
+     * Distance to each node: 10 to itself, 11 to 254 to others. Default: 20 to others.
+     */
+    distances?: Array<number>;
 };
 
 export type Observed = {
@@ -989,7 +1108,7 @@ export type Problem = {
     /**
      * Stable code; decide by it, never by the texts.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * What went wrong in this case.
      */
@@ -2224,6 +2343,7 @@ export type MachinesCreateErrors = {
      * `image.not_ready`: The image is not ready.
      * `volume.locked`: The volume is in use by another machine.
      * `network.mac_taken`: The MAC address is in use on this network.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2245,6 +2365,11 @@ export type MachinesCreateErrors = {
      * `spec.memory_too_large`: The machine asks for more memory than there is.
      * `spec.memory_unaligned`: The memory size is not aligned.
      * `spec.cpus_out_of_range`: The number of CPUs is out of range.
+     * `spec.cpu_topology`: The CPU topology is not valid.
+     * `spec.cpu_feature`: A CPU feature is not known.
+     * `spec.pin_invalid`: The pinning of CPUs is not valid.
+     * `spec.memory_conflict`: Two options of the memory exclude each other.
+     * `spec.numa_invalid`: The NUMA nodes are not valid.
      * `spec.mac_invalid`: The MAC address is not valid.
      * `spec.spoof_guard_unsupported`: This backend cannot keep spoofed addresses back.
      * `spec.command_line_invalid`: The kernel command line is not valid.
@@ -2343,6 +2468,7 @@ export type MachinesRemoveErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2595,6 +2721,7 @@ export type MachinesUpdateInterfaceErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2687,6 +2814,7 @@ export type MachinesKillErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2891,6 +3019,7 @@ export type MachinesPauseErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2987,6 +3116,7 @@ export type MachinesRestartErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3083,6 +3213,7 @@ export type MachinesResumeErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3179,6 +3310,7 @@ export type MachinesStartErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3275,6 +3407,7 @@ export type MachinesStopErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;

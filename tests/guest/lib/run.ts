@@ -29,6 +29,7 @@ export class Run {
   readonly #process: ChildProcess;
   #output = '';
   #said = '';
+  #lines = 0;
 
   private constructor(process: ChildProcess) {
     this.#process = process;
@@ -43,7 +44,8 @@ export class Run {
   /** Starts it with the small guest, whose kernel may be another file, and what the kernel is told besides. */
   static start(commandLine: string, flags: readonly string[] = [], kernel: string = builtImages().kernel.vmlinux): Run {
     const { initramfs } = builtImages().initramfs;
-    const guest = ['--kernel', kernel, '--initrd', initramfs, '--cmdline', `console=ttyS0 quiet ${commandLine}`, '--memory', '128M'];
+    const guest = ['--kernel', kernel, '--initrd', initramfs, '--cmdline', `console=ttyS0 quiet ${commandLine}`];
+    if (!flags.includes('--memory')) guest.push('--memory', '128M');
     const child = spawn(resolveWorkerPath(), ['run', ...guest, ...flags]);
     running.add(child);
     child.once('exit', () => running.delete(child));
@@ -57,6 +59,21 @@ export class Run {
       if (this.#process.exitCode !== null) throw new Error(`It ended before: ${this.#output}${this.#said}`);
       return false;
     });
+  }
+
+  /** Runs a line in its shell and answers what that printed. The words around it are put together by the guest, since what is typed is echoed. */
+  async sh(line: string): Promise<string> {
+    this.#lines += 1;
+    const number = this.#lines;
+    this.type(`echo "begin"${number}; ${line}; echo "end"${number}\n`);
+    await this.shows(new RegExp(`^end${number}\\r?$`, 'm'));
+    const [, answer = ''] = new RegExp(`^begin${number}\\r?\\n([\\s\\S]*?)^end${number}\\r?$`, 'm').exec(this.#output) ?? [];
+    return answer.replaceAll('\r', '').trim();
+  }
+
+  /** Process id of the machine. */
+  get pid(): number {
+    return this.#process.pid ?? 0;
   }
 
   type(text: string): void {

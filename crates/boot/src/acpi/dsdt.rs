@@ -29,7 +29,7 @@ const ISA_BRIDGE: u32 = 0x1f_0000;
 /// Present, enabled, shown, working.
 const STATUS_PRESENT: u8 = 0xf;
 
-pub(super) fn dsdt(options: &AcpiOptions) -> Vec<u8> {
+pub(super) fn dsdt(options: &AcpiOptions<'_>) -> Vec<u8> {
     let mut table = Sdt::new(*b"DSDT", HEADER_LEN, REVISION, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     let devices = match &options.bus {
         AcpiBus::Pci { window_64 } => [host_bridge(*window_64), motherboard(true)].concat(),

@@ -3,7 +3,7 @@
 
 use acpi_tables::sdt::Sdt;
 
-use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
+use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID, Processor};
 use crate::layout::{IOAPIC, LAPIC, irq};
 
 const HEADER_LEN: u32 = 44;
@@ -27,18 +27,22 @@ const ALL_PROCESSORS: u8 = 0xff;
 const ALL_X2_PROCESSORS: u32 = u32::MAX;
 const LINT1: u8 = 1;
 
-/// The table for `cpus` processors with ids from 0 on. Ids from 255 on need the x2APIC forms.
-pub(super) fn madt(cpus: u32) -> Sdt {
+/// The table. A processor's own number is its place in the list. APIC ids from 255 on, and numbers, need the x2APIC forms.
+pub(super) fn madt(processors: &[Processor]) -> Sdt {
     let mut table = Sdt::new(*b"APIC", HEADER_LEN, REVISION, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     table.write_u32(36, u32::try_from(LAPIC).unwrap_or(0));
     table.write_u32(40, PCAT_COMPAT);
     let mut body = Vec::new();
-    for cpu in 0..cpus {
-        match u8::try_from(cpu) {
-            Ok(id) if id != u8::MAX => add(&mut body, LOCAL_APIC, &[&[id, id], &ENABLED.to_le_bytes()]),
+    let mut large = false;
+    for (number, processor) in (0_u32..).zip(processors) {
+        match (u8::try_from(number), u8::try_from(processor.apic_id)) {
+            (Ok(number), Ok(id)) if number != u8::MAX && id != u8::MAX => {
+                add(&mut body, LOCAL_APIC, &[&[number, id], &ENABLED.to_le_bytes()]);
+            }
             _ => {
-                let id = cpu.to_le_bytes();
-                add(&mut body, LOCAL_X2APIC, &[&[0, 0], &id, &ENABLED.to_le_bytes(), &id]);
+                let (number, id) = (number.to_le_bytes(), processor.apic_id.to_le_bytes());
+                add(&mut body, LOCAL_X2APIC, &[&[0, 0], &id, &ENABLED.to_le_bytes(), &number]);
+                large = true;
             }
         }
     }
@@ -47,7 +51,7 @@ pub(super) fn madt(cpus: u32) -> Sdt {
     add_override(&mut body, 0, 2, BUS_DEFAULT);
     add_override(&mut body, 9, irq::SCI, LEVEL_HIGH);
     add(&mut body, LOCAL_APIC_NMI, &[&[ALL_PROCESSORS], &BUS_DEFAULT.to_le_bytes(), &[LINT1]]);
-    if cpus >= u32::from(u8::MAX) {
+    if large {
         let all = ALL_X2_PROCESSORS.to_le_bytes();
         add(&mut body, LOCAL_X2APIC_NMI, &[&BUS_DEFAULT.to_le_bytes(), &all, &[LINT1, 0, 0, 0]]);
     }

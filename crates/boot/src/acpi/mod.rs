@@ -7,11 +7,15 @@
 //!                └▶ MADT, MCFG              MCFG: PCI configuration space
 //! ```
 //!
-//! The only variable parts are the number of processors and what the bus is. Table and field names are those of the ACPI specification 6.5.
+//! With NUMA nodes the XSDT lists SRAT and SLIT as well: what belongs to which node, and how far they are apart.
+//!
+//! The only variable parts are the processors, the NUMA nodes and what the bus is. Table and field names are those of the ACPI
+//! specification 6.5.
 
 mod dsdt;
 mod fadt;
 mod madt;
+mod numa;
 
 use acpi_tables::mcfg::MCFG;
 use acpi_tables::rsdp::Rsdp;
@@ -30,9 +34,11 @@ const ALIGNMENT: u64 = 64;
 
 /// The variable parts of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcpiOptions {
-    /// Number of vCPUs; their APIC ids count from 0.
-    pub cpus: u32,
+pub struct AcpiOptions<'a> {
+    /// The vCPUs.
+    pub processors: &'a [Processor],
+    /// NUMA nodes; none on a machine that is all one.
+    pub nodes: &'a [Node],
     /// What devices are on.
     pub bus: AcpiBus,
 }
@@ -49,6 +55,31 @@ pub enum AcpiBus {
     VirtioMmio(Vec<MmioSlot>),
 }
 
+/// A vCPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Processor {
+    /// Its APIC id.
+    pub apic_id: u32,
+    /// The number of its NUMA node, zero without any.
+    pub node: u32,
+}
+
+impl Processor {
+    /// So many vCPUs with ids that count from 0, and no nodes.
+    pub fn row(count: u32) -> Vec<Self> {
+        (0..count).map(|apic_id| Self { apic_id, node: 0 }).collect()
+    }
+}
+
+/// A NUMA node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its memory.
+    pub ranges: Vec<Window>,
+    /// The distance to each node; empty where the usual ones do.
+    pub distances: Vec<u8>,
+}
+
 /// A table and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
@@ -61,17 +92,21 @@ pub struct Table {
 }
 
 /// Builds all tables. The root pointer comes first, at the start of [`ACPI`].
-pub fn tables(options: &AcpiOptions) -> Result<Vec<Table>, BootError> {
+pub fn tables(options: &AcpiOptions<'_>) -> Result<Vec<Table>, BootError> {
     let mut placed = Placed::after_root();
     let facs = placed.add("FACS", bytes(&FACS::new()))?;
     let dsdt = placed.add("DSDT", dsdt::dsdt(options))?;
     let fadt = placed.add("FADT", bytes(&fadt::fadt(facs, dsdt)))?;
-    let madt = placed.add("MADT", bytes(&madt::madt(options.cpus)))?;
+    let madt = placed.add("MADT", bytes(&madt::madt(options.processors)))?;
     let mut listed = vec![fadt, madt];
     if let AcpiBus::Pci { .. } = options.bus {
         let mut configuration_space = MCFG::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
         configuration_space.add_ecam(ECAM.start, 0, 0, LAST_PCI_BUS);
         listed.push(placed.add("MCFG", bytes(&configuration_space))?);
+    }
+    if !options.nodes.is_empty() {
+        listed.push(placed.add("SRAT", bytes(&numa::srat(options.processors, options.nodes)))?);
+        listed.push(placed.add("SLIT", bytes(&numa::slit(options.nodes)))?);
     }
     let mut root = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     for table in listed {

@@ -6,19 +6,40 @@ use std::process::Command;
 
 use super::*;
 
-fn options() -> AcpiOptions {
-    AcpiOptions { cpus: 2, bus: AcpiBus::Pci { window_64: Some(Window { start: 256 << 30, len: 64 << 30 }) } }
+const TWO_CPUS: [Processor; 2] = [Processor { apic_id: 0, node: 0 }, Processor { apic_id: 1, node: 0 }];
+
+fn options() -> AcpiOptions<'static> {
+    let bus = AcpiBus::Pci { window_64: Some(Window { start: 256 << 30, len: 64 << 30 }) };
+    AcpiOptions { processors: &TWO_CPUS, nodes: &[], bus }
 }
 
-fn micro() -> AcpiOptions {
-    AcpiOptions { cpus: 2, bus: AcpiBus::VirtioMmio(crate::layout::mmio_slots(20).unwrap()) }
+fn micro() -> AcpiOptions<'static> {
+    let bus = AcpiBus::VirtioMmio(crate::layout::mmio_slots(20).unwrap());
+    AcpiOptions { processors: &TWO_CPUS, nodes: &[], bus }
+}
+
+/// Two sockets of three cores, each a node, whose memory the hole below 4 GiB divides.
+fn with_nodes(bus: AcpiBus) -> Vec<Table> {
+    let ids = [0, 1, 2, 4, 5, 6];
+    let processors: Vec<Processor> =
+        ids.iter().map(|&apic_id| Processor { apic_id, node: apic_id >> 2 }).collect();
+    let shares = crate::layout::share_ram(6 << 30, &[3 << 30, 3 << 30]);
+    let distances = [vec![10, 17], Vec::new()];
+    let nodes: Vec<Node> =
+        shares.into_iter().zip(distances).map(|(ranges, distances)| Node { ranges, distances }).collect();
+    tables(&AcpiOptions { processors: &processors, nodes: &nodes, bus }).unwrap()
 }
 
 fn table(name: &str) -> Table {
+    if name == "SRAT" || name == "SLIT" {
+        return with_nodes(NO_WINDOW).into_iter().find(|table| table.name == name).unwrap();
+    }
     table_of(&options(), name)
 }
 
-fn table_of(options: &AcpiOptions, name: &str) -> Table {
+const NO_WINDOW: AcpiBus = AcpiBus::Pci { window_64: None };
+
+fn table_of(options: &AcpiOptions<'_>, name: &str) -> Table {
     tables(options).unwrap().into_iter().find(|table| table.name == name).unwrap()
 }
 
@@ -28,7 +49,7 @@ fn sum(bytes: &[u8]) -> u8 {
 
 #[test]
 fn every_checksum_is_right() {
-    for table in tables(&options()).unwrap() {
+    for table in [tables(&options()).unwrap(), with_nodes(NO_WINDOW)].concat() {
         match table.name {
             "FACS" => {}
             "RSDP" => assert_eq!((sum(&table.data[..20]), sum(&table.data)), (0, 0)),
@@ -73,7 +94,8 @@ fn the_root_pointer_comes_first_and_leads_to_every_table() {
 
 #[test]
 fn a_machine_with_many_processors_uses_x2apic_ids() {
-    let many = tables(&AcpiOptions { cpus: 300, bus: AcpiBus::Pci { window_64: None } }).unwrap();
+    let processors = &Processor::row(300);
+    let many = tables(&AcpiOptions { processors, nodes: &[], bus: NO_WINDOW }).unwrap();
     let madt = &many.iter().find(|table| table.name == "MADT").unwrap().data;
     let mut rest = &madt[44..];
     let mut counts = [0; 16];
@@ -86,8 +108,25 @@ fn a_machine_with_many_processors_uses_x2apic_ids() {
 
 #[test]
 fn more_processors_than_the_area_holds_are_an_error() {
-    let error = tables(&AcpiOptions { cpus: 100_000, bus: AcpiBus::Pci { window_64: None } }).unwrap_err();
+    let processors = &Processor::row(100_000);
+    let error = tables(&AcpiOptions { processors, nodes: &[], bus: NO_WINDOW }).unwrap_err();
     assert_eq!(error.code(), "boot.tables");
+}
+
+#[test]
+fn processors_keep_their_ids_and_are_numbered_in_order() {
+    let madt = with_nodes(NO_WINDOW).into_iter().find(|table| table.name == "MADT").unwrap().data;
+    let found: Vec<[u8; 2]> = madt[44..].chunks(8).take(6).map(|one| [one[2], one[3]]).collect();
+    assert_eq!(found, [[0, 0], [1, 1], [2, 2], [3, 4], [4, 5], [5, 6]]);
+}
+
+#[test]
+fn nodes_are_listed_at_the_root_and_only_where_there_are_some() {
+    let entries = |tables: &[Table]| {
+        let root = &tables.iter().find(|table| table.name == "XSDT").unwrap().data;
+        (root.len() - 36) / 8
+    };
+    assert_eq!((entries(&tables(&options()).unwrap()), entries(&with_nodes(NO_WINDOW))), (3, 5));
 }
 
 /// Compares the tables, as `iasl -d` decodes them, with the files in `tests/acpi`. After a wanted change run with
@@ -100,7 +139,7 @@ fn decoded_tables_are_the_golden_ones() {
         return;
     }
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/acpi");
-    let standard = ["DSDT", "FADT", "MADT", "MCFG", "FACS", "XSDT"];
+    let standard = ["DSDT", "FADT", "MADT", "MCFG", "FACS", "XSDT", "SRAT", "SLIT"];
     let standard = standard.map(|name| (name.to_owned(), table(name)));
     let micro = ["DSDT", "XSDT"].map(|name| (format!("{name}-micro"), table_of(&micro(), name)));
     for (name, table) in standard.into_iter().chain(micro) {

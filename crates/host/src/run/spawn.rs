@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::directory::{RunDirectory, connect};
 use super::process::Process;
@@ -98,6 +99,24 @@ fn start(
     directory.write_record(&WorkerRecord::new(id.as_str(), &spawned.process, Isolation::Process))?;
     cancel.check()?;
     Ok(spawned)
+}
+
+/// What a worker locks beside the memory of its guest: rings of disks, mostly.
+const LOCKED_BESIDE: u64 = 64 << 20;
+
+impl Spawned {
+    /// Lets the worker lock as much memory as its guest has. It has given up the right to do so itself; without this right in
+    /// this process either, the worker says what the limit is.
+    pub fn allow_locked_memory(&self, bytes: u64) {
+        let Some(pid) = i32::try_from(self.process.identity().pid).ok().and_then(Pid::from_raw) else {
+            return;
+        };
+        let limit = Some(bytes.saturating_add(LOCKED_BESIDE));
+        let wanted = Rlimit { current: limit, maximum: limit };
+        if let Err(error) = prlimit(Some(pid), Resource::Memlock, wanted) {
+            tracing::debug!(%error, "the limit of locked memory stays as it is");
+        }
+    }
 }
 
 fn died(directory: &RunDirectory, mut child: std::process::Child) -> HostError {

@@ -64,7 +64,7 @@ pub(super) fn run(kvm: &Kvm, mode: Mode) -> Result<Outcome, HypervisorError> {
     vm.map_memory(&memory)?;
     vm.create_interrupt_controllers()?;
     let mut vcpu = vm.create_vcpu(0)?;
-    vcpu.configure_cpuid(&CpuTopology { cpus: 1 })?;
+    vcpu.configure_cpuid(&kvm.guest_cpuid()?, &CpuTopology::flat(1))?;
     vcpu.set_boot_state(Some(&entry(mode)))?;
     let kicker = vcpu.kicker();
     let _binding = kicker.bind_current_thread()?;

@@ -52,7 +52,7 @@ impl Guest {
         write_page_tables(&memory);
         memory.write_slice(code, GuestAddress(CODE)).unwrap();
         let mut vcpu = vm.create_vcpu(0).unwrap();
-        vcpu.configure_cpuid(&CpuTopology { cpus: 1 }).unwrap();
+        vcpu.configure_cpuid(&kvm.guest_cpuid().unwrap(), &CpuTopology::flat(1)).unwrap();
         vcpu.set_boot_state(Some(entry)).unwrap();
         Self { vm, vcpu, memory }
     }

@@ -88,10 +88,15 @@ fn configure(
 ) -> Result<Client, Failure> {
     let text = serde_json::to_vec_pretty(&**spec).unwrap_or_default();
     spawned.directory.write("spec.json", &text)?;
+    if spec.memory_options.lock {
+        spawned.allow_locked_memory(spec.memory.bytes());
+    }
     let stream =
         spawned.control.try_clone().map_err(|error| Failure::new(ErrorCode::Io, error.to_string()))?;
     withdrawable(cancel, &spawned.control, || {
-        let client = Client::from_stream(stream, &client_options(None))?;
+        let options = client_options(None);
+        let timeout = options.timeout + commit_time(spec);
+        let client = Client::from_stream(stream, &ClientOptions { timeout, ..options })?;
         let descriptors =
             resources.into_descriptors().map_err(|error| Failure::new(ErrorCode::Io, error.to_string()))?;
         let (console, black_box) = (Some(spawned.console.as_fd()), Some(spawned.black_box.as_fd()));
@@ -99,6 +104,13 @@ fn configure(
         Ok(client)
     })
     .map_err(|failure| with_log(failure, &spawned.directory))
+}
+
+/// How long the host may take to commit the memory of a machine before it starts: a thread clears more than 256 MiB in a second.
+fn commit_time(spec: &ValidSpec) -> Duration {
+    let options = &spec.memory_options;
+    let committed = options.prefault || options.lock || options.backing.is_hugetlb();
+    Duration::from_secs(if committed { spec.memory.bytes() >> 28 } else { 0 })
 }
 
 /// Takes control over the live worker of a machine.

@@ -171,6 +171,8 @@ pub(super) const VCPU: &[Allowed] = &[
     any(libc::SYS_timerfd_settime),
     any(libc::SYS_dup),
     any(libc::SYS_membarrier),
+    // Where it and the threads of devices that it starts run.
+    values(libc::SYS_sched_setaffinity, 0, MYSELF),
 ];
 
 /// The control side: its sockets, descriptors that come over them, memory and files of the machine.
@@ -184,6 +186,10 @@ pub(super) const CONTROL: &[Allowed] = &[
     values(libc::SYS_socketpair, 0, LOCAL_SOCKETS),
     any(libc::SYS_pipe2),
     any(libc::SYS_memfd_create),
+    // Guest memory that is not swapped, and from which nodes of the host it comes. They concern this process only.
+    any(libc::SYS_mlock),
+    any(libc::SYS_mlock2),
+    any(libc::SYS_mbind),
     any(libc::SYS_lseek),
     any(libc::SYS_fstat),
     any(libc::SYS_statx),

@@ -225,7 +225,8 @@ mod tests {
             let own = match allowed.only {
                 Only::OwnProcess { argument: 0 } => allowed.call == libc::SYS_tgkill,
                 Only::Values { argument: 0, values: &[0] } => {
-                    [libc::SYS_prlimit64, libc::SYS_sched_setscheduler].contains(&allowed.call)
+                    [libc::SYS_prlimit64, libc::SYS_sched_setscheduler, libc::SYS_sched_setaffinity]
+                        .contains(&allowed.call)
                 }
                 Only::Any | Only::Values { .. } | Only::Bits { .. } | Only::OwnProcess { .. } => false,
             };

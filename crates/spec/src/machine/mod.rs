@@ -2,8 +2,10 @@
 //! The specification itself: a file for each part of a machine.
 
 mod boot;
+mod cpu;
 mod disk;
 mod interface;
+mod memory;
 mod policy;
 mod profile;
 mod serial;
@@ -13,11 +15,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{MAX_CPUS, MAX_DISKS, MAX_INTERFACES, MemorySize};
+use crate::{MAX_CPUS, MAX_DISKS, MAX_INTERFACES, MAX_NUMA_NODES, MemorySize};
 
 pub use boot::{BootProtocol, BootSpec};
+pub use cpu::{CpuModel, CpuSpec, PinSpec, TopologySpec};
 pub use disk::{BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, SpacePolicy};
 pub use interface::{InterfaceBackend, InterfaceSpec, LinkState};
+pub use memory::{MemoryBacking, MemoryOptions, NumaNodeSpec, TransparentHugepages};
 pub use policy::{CrashPolicy, RebootPolicy};
 pub use profile::Profile;
 pub use serial::SerialSpec;
@@ -27,11 +31,25 @@ pub use vsock::VsockSpec;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MachineSpec {
-    /// Number of virtual CPUs, 1 to 32.
+    /// Number of virtual CPUs, 1 to 64.
     #[schemars(range(min = 1, max = MAX_CPUS))]
     pub cpus: u32,
-    /// Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has.
+    /// What they are like, and where they run. Default: as the host's, anywhere.
+    #[serde(default, skip_serializing_if = "CpuSpec::is_default")]
+    #[ts(as = "Option<CpuSpec>", optional)]
+    pub cpu: CpuSpec,
+    /// Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has unless
+    /// `memoryOptions.overcommit` is on.
     pub memory: MemorySize,
+    /// What stands behind the memory. Default: private pages that are committed when they are used.
+    #[serde(default, skip_serializing_if = "MemoryOptions::is_default")]
+    #[ts(as = "Option<MemoryOptions>", optional)]
+    pub memory_options: MemoryOptions,
+    /// NUMA nodes that the guest sees, in the order of their memory, at most 16. Only ACPI tells of them. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<NumaNodeSpec>>", optional)]
+    #[schemars(length(max = MAX_NUMA_NODES))]
+    pub numa: Vec<NumaNodeSpec>,
     /// The kind of machine. Default: standard.
     #[serde(default)]
     #[ts(as = "Option<Profile>", optional)]

@@ -2,8 +2,10 @@
 //! Total validation: every fault of a specification, not only the first. A file for each part of a machine.
 
 mod boot;
+mod cpu;
 mod disks;
 mod interfaces;
+mod memory;
 mod profile;
 mod resources;
 mod vsock;
@@ -17,8 +19,10 @@ use crate::code::ErrorCode;
 use crate::{FileSource, MachineSpec, SerialSpec, Violation, id};
 
 pub use boot::MAX_COMMAND_LINE;
+pub use cpu::{LAST_HOST_NUMBER, MAX_FEATURES};
 pub use disks::{MAX_BACKING, MAX_BACKING_IN_ALL, MAX_DISK_QUEUES, MAX_DISKS, MAX_SERIAL};
 pub use interfaces::{MAX_INTERFACE_QUEUES, MAX_INTERFACES};
+pub use memory::MAX_NUMA_NODES;
 pub use resources::{MAX_CPUS, MEMORY_ALIGNMENT, MIN_MEMORY};
 pub use vsock::MAX_VSOCK_CONNECTIONS;
 
@@ -67,7 +71,11 @@ impl MachineSpec {
         let mut faults = Faults(Vec::new());
         profile::check_profile(&mut faults, &self);
         resources::check_cpus(&mut faults, self.cpus, limits);
-        resources::check_memory(&mut faults, self.memory.bytes(), limits);
+        cpu::check_cpu(&mut faults, self.cpus, &self.cpu);
+        let most = if self.memory_options.overcommit { u64::MAX } else { limits.memory };
+        resources::check_memory(&mut faults, self.memory.bytes(), most);
+        memory::check_memory_options(&mut faults, &self);
+        memory::check_numa(&mut faults, &self);
         boot::check_boot(&mut faults, &self.boot);
         disks::check_disks(&mut faults, &self.disks);
         interfaces::check_interfaces(&mut faults, &self.interfaces);

@@ -10,4 +10,8 @@ pub(super) fn check_profile(faults: &mut Faults, spec: &MachineSpec) {
         let message = "A machine of the profile standard is described by ACPI tables";
         faults.add(ErrorCode::SpecProfileConflict, "$.acpi", message);
     }
+    if !spec.numa.is_empty() && !spec.has_acpi() {
+        let message = "Only ACPI tables tell a guest of nodes, and this machine has none: set acpi to true";
+        faults.add(ErrorCode::SpecProfileConflict, "$.numa", message);
+    }
 }

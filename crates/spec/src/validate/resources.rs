@@ -5,7 +5,7 @@ use super::{Faults, HostLimits};
 use crate::code::ErrorCode;
 
 /// The most virtual CPUs of a machine.
-pub const MAX_CPUS: u32 = 32;
+pub const MAX_CPUS: u32 = 64;
 /// The least guest memory in bytes.
 pub const MIN_MEMORY: u64 = 16 << 20;
 /// Guest memory is a multiple of this many bytes: the page size, because KVM maps whole pages.
@@ -19,14 +19,14 @@ pub(super) fn check_cpus(faults: &mut Faults, cpus: u32, limits: &HostLimits) {
     }
 }
 
-pub(super) fn check_memory(faults: &mut Faults, memory: u64, limits: &HostLimits) {
+pub(super) fn check_memory(faults: &mut Faults, memory: u64, most: u64) {
     const PATH: &str = "$.memory";
     if memory < MIN_MEMORY {
         let message = format!("{memory} bytes of memory are less than {MIN_MEMORY}");
         faults.add(ErrorCode::SpecMemoryTooSmall, PATH, message);
     }
-    if memory > limits.memory {
-        let message = format!("{memory} bytes of memory are more than the host's {}", limits.memory);
+    if memory > most {
+        let message = format!("{memory} bytes of memory are more than the host's {most}");
         faults.add(ErrorCode::SpecMemoryTooLarge, PATH, message);
     }
     if !memory.is_multiple_of(MEMORY_ALIGNMENT) {

@@ -30,13 +30,13 @@ pub fn plan(
     kernel: File,
     initrd: Option<File>,
     memory: &GuestMemory,
-    options: &PlanOptions,
+    options: &PlanOptions<'_>,
 ) -> Result<Guest, BuildError> {
     let initrd_image = initrd.as_ref().map(|file| -> &dyn Image { file });
     let sources = Sources { kernel: &kernel, initrd: initrd_image };
     let plan =
         flotilla_boot::plan(&sources, &spec.boot.command_line, memory, options).map_err(BuildError::Boot)?;
-    Ok(Guest { kernel, initrd, plan })
+    Ok(Guest { kernel, initrd, plan, committed: spec.memory_options.prefault })
 }
 
 /// Refuses an operating system on a KVM that cannot run one. Small bare-metal programs run on any KVM.

@@ -9,8 +9,10 @@
 //!
 //! Nothing runs when this returns: devices are as after power-on, vCPU threads wait for their first order.
 
+mod cpu;
 mod kernel;
 mod legacy;
+mod memory;
 mod mmio;
 mod pci;
 mod virtio;
@@ -24,26 +26,22 @@ use flotilla_boot::{MachineKind, PlanOptions, layout};
 use flotilla_device_model::bus::Bus;
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::threads::{DeviceThreads, named};
-use flotilla_hypervisor::{CpuTopology, HypervisorError, Kvm, Vm};
-use flotilla_memory::{Backing, GuestMemory};
+use flotilla_hypervisor::{Cpuid, HypervisorError, Kvm, Vm};
+use flotilla_memory::GuestMemory;
 use flotilla_spec::{BootProtocol, Profile, ValidSpec};
 
+use crate::affinity::Affinity;
 use crate::error::BuildError;
 use crate::inbox::Inbox;
 use crate::options::MachineOptions;
 use crate::parts::Parts;
 use crate::resources::Resources;
-use crate::threads::{IoThreads, ThreadHook};
+use crate::threads::IoThreads;
 use crate::vcpu::exits::{ExitCounters, Routes};
 use crate::vcpu::thread::VcpuHandle;
 
 use legacy::Legacy;
 use virtio::VirtioDevices;
-
-/// CPUID leaf whose EAX bits 0 to 7 are the number of physical address bits.
-const CPUID_ADDRESS_SIZES: u32 = 0x8000_0008;
-/// What any x86-64 processor has.
-const LEAST_PHYSICAL_BITS: u8 = 36;
 
 /// What devices are built from.
 struct Frame {
@@ -68,11 +66,20 @@ pub fn build(
     let Resources { kvm, kernel, initrd, disks, backing, interfaces, serial_file, sockets } = resources;
     let kvm = Kvm::from_descriptor(kvm).map_err(hypervisor("use /dev/kvm"))?;
     kvm.check().require().map_err(hypervisor("use /dev/kvm"))?;
-    let window_64 = layout::pci_window_64(spec.memory.bytes(), physical_bits(&kvm)?);
+    let cpuid = cpu::cpuid(&kvm, &spec.cpu)?;
+    let affinity = Affinity::of(&spec.cpu.pin)?;
+    let physical_bits = cpuid.physical_address_bits();
+    let window_64 = layout::pci_window_64(spec.memory.bytes(), physical_bits);
     let (vm, memory, guest) = beside_a_new_vm(&kvm, || {
-        let memory = flotilla_memory::allocate(&layout::ram_regions(spec.memory.bytes()), Backing::Anonymous)
-            .map_err(BuildError::Memory)?;
-        let guest = kernel::plan(spec, kernel, initrd, &memory, &plan_options(spec, window_64))?;
+        let memory = memory::allocate(spec, physical_bits)?;
+        let (processors, nodes) = (cpu::processors(spec), memory::nodes(spec));
+        let plan = PlanOptions {
+            protocol: protocol(spec.boot.protocol),
+            processors: &processors,
+            nodes: &nodes,
+            kind: kind(spec, window_64),
+        };
+        let guest = kernel::plan(spec, kernel, initrd, &memory, &plan)?;
         // After the plan: what is wrong with the kernel itself is the more useful thing to hear.
         kernel::refuse_without_hardware(&kvm, &guest.kernel, options.allow_software_kvm)?;
         guest.load(&memory).map_err(BuildError::Boot)?;
@@ -86,7 +93,11 @@ pub fn build(
         mmio: Arc::default(),
         window_64,
         devices: Vec::new(),
-        threads: Arc::new(IoThreads { hook: options.on_thread_start.clone(), inbox: Arc::clone(inbox) }),
+        threads: Arc::new(IoThreads {
+            hook: options.on_thread_start.clone(),
+            cpus: affinity.io,
+            inbox: Arc::clone(inbox),
+        }),
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
     let disks = disks.into_iter().zip(backing);
@@ -98,7 +109,9 @@ pub fn build(
     }
     let Frame { ports, mmio, devices, .. } = frame;
     let routes = Arc::new(Routes { ports, memory: mmio, counters: ExitCounters::default() });
-    let vcpus = create_vcpus(&vm, spec.cpus, &routes, inbox, options.on_thread_start.as_ref())?;
+    let maker =
+        VcpuMaker { spec, vm: &vm, cpuid: &cpuid, affinity: &affinity, routes: &routes, inbox, options };
+    let vcpus = maker.create_all()?;
     let power_on = vm.save().map_err(hypervisor("read the interrupt controllers"))?;
     let console = Arc::clone(&options.console);
     console.connect_input(Arc::downgrade(&legacy.input));
@@ -119,21 +132,24 @@ pub fn build(
         _input: input,
         running: false,
         clock: None,
+        nested: spec.cpu.nested,
         patience: options.patience,
     })
 }
 
-fn plan_options(spec: &ValidSpec, pci_window_64: Option<layout::Window>) -> PlanOptions {
-    let protocol = match spec.boot.protocol {
+fn protocol(protocol: BootProtocol) -> flotilla_boot::Protocol {
+    match protocol {
         BootProtocol::Auto => flotilla_boot::Protocol::Auto,
         BootProtocol::Pvh => flotilla_boot::Protocol::Pvh,
         BootProtocol::Linux => flotilla_boot::Protocol::Linux,
-    };
-    let kind = match spec.profile {
+    }
+}
+
+fn kind(spec: &ValidSpec, pci_window_64: Option<layout::Window>) -> MachineKind {
+    match spec.profile {
         Profile::Standard => MachineKind::Standard { pci_window_64 },
         Profile::Micro => MachineKind::Micro { virtio_devices: virtio::count(spec), acpi: spec.has_acpi() },
-    };
-    PlanOptions { protocol, cpus: spec.cpus, kind }
+    }
 }
 
 /// Creates a virtual machine while `prepare` fills memory: the kernel sleeps for ten milliseconds and more in the creation,
@@ -158,28 +174,32 @@ fn furnish_vm(vm: &Vm, memory: &Arc<GuestMemory>) -> Result<(), BuildError> {
     vm.create_interrupt_controllers().map_err(hypervisor("create the interrupt controllers"))
 }
 
-fn create_vcpus(
-    vm: &Vm,
-    cpus: u32,
-    routes: &Arc<Routes>,
-    inbox: &Arc<Inbox>,
-    hook: Option<&ThreadHook>,
-) -> Result<Vec<VcpuHandle>, BuildError> {
-    let topology = CpuTopology { cpus };
-    (0..cpus)
-        .map(|index| {
-            let vcpu = vm.create_vcpu(index).map_err(hypervisor("create a vCPU"))?;
-            vcpu.configure_cpuid(&topology).map_err(hypervisor("set the CPUID of a vCPU"))?;
-            VcpuHandle::start(index, vcpu, Arc::clone(routes), Arc::clone(inbox), hook.cloned())
-                .map_err(|source| BuildError::Host { step: "start a vCPU thread", source })
-        })
-        .collect()
+/// What vCPUs are made from.
+struct VcpuMaker<'a> {
+    spec: &'a ValidSpec,
+    vm: &'a Vm,
+    cpuid: &'a Cpuid,
+    affinity: &'a Affinity,
+    routes: &'a Arc<Routes>,
+    inbox: &'a Arc<Inbox>,
+    options: &'a MachineOptions,
 }
 
-fn physical_bits(kvm: &Kvm) -> Result<u8, BuildError> {
-    let cpuid = kvm.supported_cpuid().map_err(hypervisor("list the CPUID leaves"))?;
-    let leaf = cpuid.entries.iter().find(|entry| entry.function == CPUID_ADDRESS_SIZES);
-    Ok(leaf.and_then(|leaf| u8::try_from(leaf.eax & 0xff).ok()).unwrap_or(LEAST_PHYSICAL_BITS))
+impl VcpuMaker<'_> {
+    fn create_all(&self) -> Result<Vec<VcpuHandle>, BuildError> {
+        (0..self.spec.cpus).map(|index| self.create(index)).collect()
+    }
+
+    fn create(&self, index: u32) -> Result<VcpuHandle, BuildError> {
+        let id = self.spec.topology().apic_id(index);
+        let vcpu = self.vm.create_vcpu(id).map_err(hypervisor("create a vCPU"))?;
+        vcpu.configure_cpuid(self.cpuid, &cpu::topology(self.spec))
+            .map_err(hypervisor("set the CPUID of a vCPU"))?;
+        let cpus = usize::try_from(index).ok().and_then(|index| self.affinity.vcpu(index));
+        let (routes, inbox) = (Arc::clone(self.routes), Arc::clone(self.inbox));
+        VcpuHandle::start(index, vcpu, routes, inbox, self.options.on_thread_start.clone(), cpus)
+            .map_err(|source| BuildError::Host { step: "start a vCPU thread", source })
+    }
 }
 
 fn hypervisor(step: &'static str) -> impl Fn(HypervisorError) -> BuildError {

@@ -150,7 +150,7 @@ fn a_panic_in_the_thread_of_a_device_ends_the_machine_and_names_the_device() {
     }
     let options = MachineOptions::new(Arc::new(IgnoreEvents), Console::new());
     let exit = end_of(&options, |inbox| {
-        let threads = Arc::new(IoThreads { hook: None, inbox: Arc::clone(inbox) });
+        let threads = Arc::new(IoThreads { hook: None, cpus: None, inbox: Arc::clone(inbox) });
         let watched = WatchedThread { device: "disk:root".to_owned(), threads };
         let thread = std::thread::spawn(move || watched.run(|| panic!("made to fail")));
         assert!(thread.join().is_err());
@@ -175,7 +175,7 @@ fn a_thread_that_cannot_be_confined_ends_the_machine() {
             );
         options.on_thread_start = Some(Arc::clone(&hook));
         let exit = end_of(&options, |inbox| {
-            let threads = Arc::new(IoThreads { hook: Some(hook), inbox: Arc::clone(inbox) });
+            let threads = Arc::new(IoThreads { hook: Some(hook), cpus: None, inbox: Arc::clone(inbox) });
             WatchedThread { device: "rng0".to_owned(), threads }.run(|| Ok(()));
         });
         assert_eq!((exit.reason, exit.code), (ExitReason::Error, Some(ErrorCode::Io)), "{role:?}");

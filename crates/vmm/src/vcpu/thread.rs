@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use flotilla_device_model::threads::{named, panic_text};
 use flotilla_hypervisor::{Exit, RunError, Vcpu, VcpuKicker};
+use rustix::thread::CpuSet;
 
 use super::become_vcpu;
 use super::control::{Control, Missed, Order, Phase};
@@ -33,13 +34,14 @@ pub struct VcpuHandle {
 }
 
 impl VcpuHandle {
-    /// Starts the thread of `vcpu`. It calls `hook` and begins paused.
+    /// Starts the thread of `vcpu`. It goes to its CPUs, calls `hook` and begins paused.
     pub fn start(
         index: u32,
         vcpu: Vcpu,
         routes: Arc<Routes>,
         inbox: Arc<Inbox>,
         hook: Option<ThreadHook>,
+        cpus: Option<CpuSet>,
     ) -> io::Result<Self> {
         let control = Arc::new(Control::default());
         let kicker = vcpu.kicker();
@@ -50,6 +52,7 @@ impl VcpuHandle {
             routes,
             inbox,
             hook,
+            cpus,
             control: Arc::clone(&control),
         };
         let thread = named(format!("vcpu{index}")).spawn(move || runner.run_caught())?;
@@ -122,6 +125,7 @@ struct Runner {
     routes: Arc<Routes>,
     inbox: Arc<Inbox>,
     hook: Option<ThreadHook>,
+    cpus: Option<CpuSet>,
     control: Arc<Control<Vcpu>>,
 }
 
@@ -143,7 +147,7 @@ impl Runner {
 
     fn run(&mut self) -> Result<(), Box<dyn Error>> {
         become_vcpu(self.index);
-        threads::begin(self.hook.as_ref(), ThreadRole::Vcpu)?;
+        threads::begin(self.hook.as_ref(), ThreadRole::Vcpu, self.cpus.as_ref())?;
         let _binding = self.kicker.bind_current_thread()?;
         let mut doing = Doing::Paused;
         loop {

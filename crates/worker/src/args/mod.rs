@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line. Flags with options of their own have a file each.
 
+mod cpu;
 mod disk;
 mod interface;
+mod memory;
 mod policy;
 mod vsock;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use flotilla_spec::{FileSource, MemorySize, SerialSpec, VsockSpec};
+use flotilla_spec::{FileSource, MemorySize, NumaNodeSpec, SerialSpec, VsockSpec};
 
 use crate::exit;
 
+use cpu::Cpu;
 use disk::{Disk, disk};
 use interface::{Interface, interface};
+use memory::{Memory, numa};
 use policy::{Kind, OnCrash, OnReboot, Protocol};
 use vsock::vsock;
 
@@ -50,7 +54,9 @@ pub enum Command {
 pub struct RunOptions {
     /// Machine specification as JSON; takes the place of all flags
     #[arg(value_name = "MACHINE.JSON", conflicts_with_all = ["kernel", "initrd", "cmdline", "cpus", "memory", "disk", "net",
-        "vsock", "serial", "protocol", "profile", "acpi", "no_rng", "on_reboot", "on_panic", "on_triple_fault"])]
+        "vsock", "serial", "protocol", "profile", "acpi", "no_rng", "on_reboot", "on_panic", "on_triple_fault",
+        "cpu_topology", "cpu_model", "nested", "pin_vcpus", "pin_io", "memory_backing", "thp", "prefault", "lock_memory",
+        "mergeable", "memory_overcommit", "numa"])]
     pub machine: Option<PathBuf>,
     /// The kind of machine
     #[arg(long, value_enum, default_value_t = Kind::Standard)]
@@ -67,12 +73,21 @@ pub struct RunOptions {
     /// Kernel command line, at most 4095 bytes
     #[arg(long, value_name = "TEXT", default_value = "console=ttyS0")]
     pub cmdline: String,
-    /// Number of virtual CPUs, 1 to 32
+    /// Number of virtual CPUs, 1 to 64
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub cpus: u32,
+    /// What they are like, and where they run
+    #[command(flatten)]
+    pub cpu: Cpu,
     /// Guest memory in bytes, or with suffix K, M or G (of 1024); at least 16M
-    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = memory)]
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = memory_size)]
     pub memory: MemorySize,
+    /// What stands behind it
+    #[command(flatten)]
+    pub backing: Memory,
+    /// A NUMA node of the guest; may be repeated. Lists are such as 0-1:4
+    #[arg(long, value_name = "cpus=LIST,memory=SIZE[,host=LIST][,distances=N:N...]", value_parser = numa)]
+    pub numa: Vec<NumaNodeSpec>,
     /// A disk; may be repeated. The file or block device is locked against a second machine. Each file that a qcow2 image is
     /// based on is named by `backing`, the nearest first; those below it are only read
     #[arg(long, value_name = "path=FILE,format=raw|qcow2[,backing=FORMAT:FILE[,backing-name=NAME]]...[,readonly][,serial=S]\
@@ -109,7 +124,7 @@ pub struct RunOptions {
     pub on_triple_fault: OnCrash,
 }
 
-fn memory(text: &str) -> Result<MemorySize, String> {
+fn memory_size(text: &str) -> Result<MemorySize, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (text.get(..at), 10),
         Some((at, 'm' | 'M')) => (text.get(..at), 20),
@@ -227,6 +242,12 @@ mod tests {
             "--kernel k --net tap=t,spoof",
             "--kernel k --serial telnet",
             "--kernel k --cpus many",
+            "--kernel k --cpu-model z80",
+            "--kernel k --pin-vcpus 0/x",
+            "--kernel k --memory-backing disk",
+            "--kernel k --numa cpus=0",
+            "machine.json --prefault",
+            "machine.json --cpu-model host",
             "machine.json --kernel k",
             "machine.json --cpus 2",
         ];

@@ -52,7 +52,10 @@ fn from_flags(options: RunOptions) -> MachineSpec {
     };
     MachineSpec {
         cpus: options.cpus,
+        cpu: options.cpu.into_spec(),
         memory: options.memory,
+        memory_options: options.backing.into_spec(),
+        numa: options.numa,
         profile: options.profile.into(),
         acpi: options.acpi.then_some(true),
         boot,

@@ -5,9 +5,10 @@ import { contextOf } from '../context.js';
 import { showProgress } from '../output/progress.js';
 import { print, printOne } from '../output/render.js';
 import { collect, collectLabel, keyValues, mebibytes, oneOf, wholeNumber } from '../values.js';
+import { addHardwareOptions, type HardwareOptions, toHardware } from './machine-hardware.js';
 import { machineColumns } from './machine-columns.js';
 
-interface CreateOptions {
+interface CreateOptions extends HardwareOptions {
   readonly kernel: string;
   readonly initrd?: string;
   readonly cmdline?: string;
@@ -26,13 +27,12 @@ interface CreateOptions {
 }
 
 export function addMachineCreateCommand(machine: Command): void {
-  machine
-    .command('create <name>')
+  addHardwareOptions(machine.command('create <name>'))
     .description('create a machine and start it')
     .requiredOption('--kernel <image>', 'kernel image')
     .option('--initrd <image>', 'initrd image')
     .option('--cmdline <text>', 'kernel command line')
-    .option('--cpus <n>', 'virtual CPUs, 1 to 32', wholeNumber, 1)
+    .option('--cpus <n>', 'virtual CPUs, 1 to 64', wholeNumber, 1)
     .option('--memory <size>', 'memory, for example 512M or 2G', mebibytes, 512)
     .option(
       '--disk <image=I|volume=V|size=S,...>',
@@ -72,6 +72,7 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
     name,
     cpus,
     memoryMiB: memory,
+    ...toHardware(options),
     boot: { kernel, ...(initrd === undefined ? {} : { initrd }), ...(cmdline === undefined ? {} : { commandLine: cmdline }) },
     disks: (options.disk ?? []).map(toDisk),
     interfaces: (options.network ?? ['default']).filter((network) => network !== 'none').map(toInterface),

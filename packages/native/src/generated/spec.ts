@@ -8,13 +8,26 @@ import type { ErrorCode } from './error-codes.js';
  */
 export type MachineSpec = {
 /**
- * Number of virtual CPUs, 1 to 32.
+ * Number of virtual CPUs, 1 to 64.
  */
 cpus: number,
 /**
- * Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has.
+ * What they are like, and where they run. Default: as the host's, anywhere.
+ */
+cpu?: CpuSpec,
+/**
+ * Guest memory in bytes: a multiple of 4096, at least 16 MiB, at most what the host has unless
+ * `memoryOptions.overcommit` is on.
  */
 memory: MemorySize,
+/**
+ * What stands behind the memory. Default: private pages that are committed when they are used.
+ */
+memoryOptions?: MemoryOptions,
+/**
+ * NUMA nodes that the guest sees, in the order of their memory, at most 16. Only ACPI tells of them. Default: none.
+ */
+numa?: Array<NumaNodeSpec>,
 /**
  * The kind of machine. Default: standard.
  */
@@ -69,6 +82,130 @@ export type Profile = "standard" | "micro";
  * A size of guest memory in bytes.
  */
 export type MemorySize = number;
+
+/**
+ * What the CPUs of a machine are like, and where they run.
+ */
+export type CpuSpec = {
+/**
+ * Sockets, cores and threads; their product is the number of CPUs. Default: one socket of cores without siblings.
+ */
+topology?: TopologySpec,
+/**
+ * What the guest sees of the host's processor. Default: host.
+ */
+model?: CpuModel,
+/**
+ * Features beside those of the model, by their names in /proc/cpuinfo. The host must have them. Default: none.
+ */
+enable?: Array<string>,
+/**
+ * Features of the model that the guest does not see, with all that need them. Default: none.
+ */
+disable?: Array<string>,
+/**
+ * Whether the guest can run virtual machines itself. Its state then cannot be saved. Default: false.
+ */
+nested?: boolean,
+/**
+ * On which CPUs of the host the threads of the machine run. Default: on any.
+ */
+pin?: PinSpec, };
+
+/**
+ * How the CPUs of a machine are arranged.
+ */
+export type TopologySpec = {
+/**
+ * Number of sockets. Default: 1.
+ */
+sockets?: number,
+/**
+ * Cores of each socket. Default: 1.
+ */
+cores?: number,
+/**
+ * Threads of each core. Default: 1.
+ */
+threads?: number, };
+
+/**
+ * What a guest sees of the host's processor.
+ */
+export type CpuModel = "host" | "x86-64-v2" | "x86-64-v3";
+
+/**
+ * On which CPUs of the host the threads of a machine run.
+ */
+export type PinSpec = {
+/**
+ * For each virtual CPU the host's CPUs it may run on; an empty list means any. Default: any for all.
+ */
+vcpus?: Array<Array<number>>,
+/**
+ * The host's CPUs on which the threads of devices may run. Default: any.
+ */
+io?: Array<number>, };
+
+/**
+ * What stands behind the memory of a machine.
+ */
+export type MemoryOptions = {
+/**
+ * The kind of memory. Default: anonymous.
+ */
+backing?: MemoryBacking,
+/**
+ * Whether the kernel shall make transparent huge pages of it. Not with hugetlb. Default: always.
+ */
+transparentHugepages?: TransparentHugepages,
+/**
+ * Whether the host commits all of it before the guest starts. Default: false.
+ */
+prefault?: boolean,
+/**
+ * Whether what is committed stays in the host's memory and is never swapped. Default: false.
+ */
+lock?: boolean,
+/**
+ * Whether the host may merge equal pages of this and other machines. They can then spy on each other by timing. Default: false.
+ */
+mergeable?: boolean,
+/**
+ * Whether the memory may be more than the host has. Default: false.
+ */
+overcommit?: boolean, };
+
+/**
+ * The kind of memory.
+ */
+export type MemoryBacking = "anonymous" | "memfd" | "hugetlb-2M" | "hugetlb-1G";
+
+/**
+ * Whether the kernel shall make transparent huge pages.
+ */
+export type TransparentHugepages = "default" | "always" | "never";
+
+/**
+ * A NUMA node of a guest.
+ */
+export type NumaNodeSpec = {
+/**
+ * Its CPUs by their numbers, from 0. Each CPU of the machine belongs to one node.
+ */
+cpus: Array<number>,
+/**
+ * Its memory in bytes, at least 16 MiB. All nodes together have that of the machine.
+ */
+memory: MemorySize,
+/**
+ * The host's nodes that its memory comes from. Default: any.
+ */
+hostNodes?: Array<number>,
+/**
+ * The distance to each node, 10 to itself and 11 to 254 to others. Default: 20 to others.
+ */
+distances?: Array<number>, };
 
 /**
  * What a machine boots.

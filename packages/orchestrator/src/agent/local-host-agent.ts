@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { hardwareOf } from '../common/hardware.js';
 import { trafficOf } from '../common/interface-traffic.js';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Readable } from 'node:stream';
@@ -162,6 +163,8 @@ export class LocalHostAgent extends HostAgent {
       acpi: command.acpi,
       cpus: command.cpus,
       memoryMiB: command.memoryMiB,
+      memoryOvercommit: command.memoryOvercommit,
+      ...hardwareOf(command),
       kernelPath: pool.imagePath(command.kernelImageId),
       ...(command.initrdImageId === undefined ? {} : { initrdPath: pool.imagePath(command.initrdImageId) }),
       ...(command.commandLine === undefined ? {} : { commandLine: command.commandLine }),

@@ -43,6 +43,8 @@ export class Config {
   keepOperations: RetentionBounds;
   /** How many audit records of each outcome are kept, and for how long. */
   keepAudit: RetentionBounds;
+  /** Whether machines may together have more memory than the host. */
+  memoryOvercommit: 'refuse' | 'allow';
   /** Directories below which files of the host may be imported; none: anywhere, but by administrators only. */
   importRoots: string[];
 }
@@ -80,6 +82,7 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     consolePingMilliseconds: number(get('FLOTILLA_CONSOLE_PING_MS') ?? '30000', 50, 3_600_000, 'FLOTILLA_CONSOLE_PING_MS'),
     keepOperations: retention(get, 'FLOTILLA_KEEP_OPERATIONS', 10_000, 30),
     keepAudit: retention(get, 'FLOTILLA_KEEP_AUDIT', 100_000, 365),
+    memoryOvercommit: oneOf(get('FLOTILLA_MEMORY_OVERCOMMIT') ?? 'refuse', ['refuse', 'allow'] as const, 'FLOTILLA_MEMORY_OVERCOMMIT'),
     importRoots: (get('FLOTILLA_IMPORT_ROOTS') ?? '')
       .split(':')
       .filter((path) => path !== '')

@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import { INTERFACE_BACKENDS, LINK_STATES, MAX_INTERFACE_QUEUES, MTU_RANGE } from '../common/interface-traffic.js';
 import { ApiError } from '../common/api-error.js';
+import {
+  CPU_MODELS,
+  type CpuOptions,
+  type CpuPinning,
+  type CpuTopology,
+  FEATURE_PATTERN,
+  HOST_NUMBERS,
+  MAX_CPUS,
+  MAX_FEATURES,
+  MAX_NUMA_NODES,
+  MEMORY_BACKINGS,
+  type MemoryOptions,
+  type NumaNode,
+  TRANSPARENT_HUGEPAGES,
+} from '../common/hardware.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import {
   absolutePath,
@@ -67,13 +82,42 @@ const traffic = {
 
 const byId = (prefix: 'img' | 'vol' | 'net' | 'mac') => object<{ id: string }>({ id: id(prefix) });
 const machine = object<MachineCommand>({ id: id('mac'), generation });
+const hostNumbers = list(HOST_NUMBERS, int(0, HOST_NUMBERS - 1));
+const features = list(MAX_FEATURES, text(FEATURE_PATTERN));
+const cpu = object<CpuOptions>({
+  topology: optional(
+    object<CpuTopology>({ sockets: optional(int(1, MAX_CPUS)), cores: optional(int(1, MAX_CPUS)), threads: optional(int(1, MAX_CPUS)) }),
+  ),
+  model: optional(oneOf(...CPU_MODELS)),
+  enable: optional(features),
+  disable: optional(features),
+  nested: optional(bool),
+  pin: optional(object<CpuPinning>({ vcpus: optional(list(MAX_CPUS, hostNumbers)), io: optional(hostNumbers) })),
+});
+const memoryOptions = object<MemoryOptions>({
+  backing: optional(oneOf(...MEMORY_BACKINGS)),
+  transparentHugepages: optional(oneOf(...TRANSPARENT_HUGEPAGES)),
+  prefault: optional(bool),
+  lock: optional(bool),
+  mergeable: optional(bool),
+});
+const numaNode = object<NumaNode>({
+  cpus: list(MAX_CPUS, int(0, MAX_CPUS - 1)),
+  memoryMiB: int(16, MAX_MEMORY_MIB),
+  hostNodes: optional(hostNumbers),
+  distances: optional(list(MAX_NUMA_NODES, int(10, 254))),
+});
 const launch = object<LaunchCommand>({
   id: id('mac'),
   generation,
   profile: oneOf('standard', 'micro'),
   acpi: bool,
-  cpus: int(1, 32),
+  cpus: int(1, MAX_CPUS),
+  cpu: optional(cpu),
   memoryMiB: int(16, MAX_MEMORY_MIB),
+  memoryOvercommit: bool,
+  memoryOptions: optional(memoryOptions),
+  numa: optional(list(MAX_NUMA_NODES, numaNode)),
   kernelImageId: id('img'),
   initrdImageId: optional(id('img')),
   commandLine: optional(text(/^[\x20-\x7e]{0,2047}$/)),

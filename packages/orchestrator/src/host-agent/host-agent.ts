@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Hardware } from '../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../common/interface-traffic.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
@@ -105,13 +106,15 @@ export interface LaunchVsock {
   maxConnections: number;
 }
 /** A machine with all references resolved, as the host needs it. */
-export interface LaunchCommand {
+export interface LaunchCommand extends Hardware {
   id: string;
   generation: number;
   profile: 'standard' | 'micro';
   acpi: boolean;
   cpus: number;
   memoryMiB: number;
+  /** Whether that may be more than the host has. */
+  memoryOvercommit: boolean;
   kernelImageId: string;
   initrdImageId?: string;
   commandLine?: string;

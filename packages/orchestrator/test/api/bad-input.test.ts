@@ -13,12 +13,13 @@ describe('bad input', () => {
   let flotilla: Orchestrator;
 
   before(async () => {
-    flotilla = await new Orchestrator().start();
+    flotilla = await new Orchestrator().start({ FLOTILLA_MEMORY_OVERCOMMIT: 'refuse' });
     await flotilla.importImages();
   });
 
   after(() => flotilla.dispose());
 
+  const half = { memoryMiB: 32 };
   const refused: [what: string, change: Record<string, unknown>, status: number, code: string, field: string][] = [
     ['a missing kernel', { boot: { kernel: 'nothing' } }, 422, 'image.not_found', 'boot.kernel'],
     ['a disk as a kernel', { boot: { kernel: 'd' } }, 422, 'image.wrong_kind', 'boot.kernel'],
@@ -30,6 +31,34 @@ describe('bad input', () => {
     ['a part of a MiB', { memoryMiB: 128.5 }, 422, 'spec.memory_unaligned', 'memoryMiB'],
     ['no CPU', { cpus: 0 }, 422, 'spec.cpus_out_of_range', 'cpus'],
     ['a thousand CPUs', { cpus: 1000 }, 422, 'spec.cpus_out_of_range', 'cpus'],
+    ['sockets, cores and threads that are other CPUs', { cpu: { topology: { cores: 3 } } }, 422, 'spec.cpu_topology', 'cpu.topology'],
+    ['a feature that has no name', { cpu: { enable: ['AES NI'] } }, 422, 'spec.cpu_feature', 'cpu.enable'],
+    ['an unknown CPU model', { cpu: { model: 'pentium' } }, 422, 'request.invalid_value', 'cpu.model'],
+    ['pinning for more CPUs', { cpu: { pin: { vcpus: [[0], [0]] } } }, 422, 'spec.pin_invalid', 'cpu.pin.vcpus'],
+    ['a CPU that no host has', { cpu: { pin: { io: [1024] } } }, 422, 'spec.pin_invalid', 'cpu.pin.io'],
+    [
+      'transparent pages of the pool',
+      { memoryOptions: { backing: 'hugetlb-2M', transparentHugepages: 'always' } },
+      422,
+      'spec.memory_conflict',
+      'memoryOptions.transparentHugepages',
+    ],
+    ['locked memory that is merged', { memoryOptions: { mergeable: true, lock: true } }, 422, 'spec.memory_conflict', 'memoryOptions.lock'],
+    ['a part of a huge page', { memoryOptions: { backing: 'hugetlb-1G' } }, 422, 'spec.memory_unaligned', 'memoryMiB'],
+    ['a node that lacks memory', { numa: [{ cpus: [0], ...half }] }, 422, 'spec.numa_invalid', 'numa'],
+    [
+      'a CPU in two nodes',
+      {
+        numa: [
+          { cpus: [0], ...half },
+          { cpus: [0], ...half },
+        ],
+      },
+      422,
+      'spec.numa_invalid',
+      'numa',
+    ],
+    ['nodes that nothing tells of', { profile: 'micro', numa: [{ cpus: [0], memoryMiB: 64 }] }, 422, 'spec.profile_conflict', 'numa'],
     ['the id of another as a name', { name: 'mac-01k00000000000000000000000' }, 422, 'request.invalid_name', 'name'],
     ['an unknown field', { cpuz: 1 }, 422, 'request.unknown_field', 'cpuz'],
     ['an unknown nested field', { boot: { kernel: 'k', kernal: 'k' } }, 422, 'request.unknown_field', 'boot.kernal'],

@@ -241,6 +241,8 @@ export class Orchestrator {
         FLOTILLA_LISTEN: '127.0.0.1:0',
         FLOTILLA_HYPERVISOR: 'fake',
         FLOTILLA_LOG: 'warn',
+        // The machines of the fake take no memory, and some tests make many.
+        FLOTILLA_MEMORY_OVERCOMMIT: 'allow',
         FLOTILLA_RECONCILE_MS: '500',
         ...(this.databaseUrl === undefined ? {} : { FLOTILLA_DATABASE_URL: this.databaseUrl }),
         ...environment,

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Hardware } from '../../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../../common/interface-traffic.js';
 import type { DiskTuning } from '../../host-agent/disk-tuning.js';
 import type { ConsoleLog, HostConsole, HostEvent, HostReport, MachineObservation } from '../../host-agent/host-agent.js';
 
 /** A machine with paths and tap names, ready for a worker. */
-export interface HypervisorSpec {
+export interface HypervisorSpec extends Hardware {
   id: string;
   profile: 'standard' | 'micro';
   acpi: boolean;
   cpus: number;
   memoryMiB: number;
+  memoryOvercommit: boolean;
   kernelPath: string;
   initrdPath?: string;
   commandLine?: string;

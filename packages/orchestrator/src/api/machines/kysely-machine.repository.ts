@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Labels } from '../../common/names.js';
 import type { LabelledPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
@@ -94,6 +94,20 @@ export class KyselyMachineRepository extends MachineRepository {
       .orderBy('id')
       .execute();
     return this.withLabels(rows, this.database.db);
+  }
+
+  override async memoryOfActive(except: string, db: Executor): Promise<number> {
+    const memory =
+      this.database.dialect === 'postgres'
+        ? sql<number>`(spec::json ->> 'memoryMiB')::bigint`
+        : sql<number>`CAST(json_extract(spec, '$.memoryMiB') AS INTEGER)`;
+    const row = await db
+      .selectFrom('machines')
+      .select((w) => w.fn.sum(memory).as('sum'))
+      .where((w) => w.or([w('desired_state', '!=', 'stopped'), w('observed_state', 'not in', ['stopped', 'failed'])]))
+      .where('id', '!=', except)
+      .executeTakeFirst();
+    return Number(row?.sum ?? 0);
   }
 
   override async countByState(): Promise<Record<string, number>> {

@@ -7,6 +7,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import type { StopMachine } from './dto/machine-requests.dto.js';
 import { type DesiredState, type Machine, type MachineAction, type MachineState, mayAct } from './machine.js';
 import { MachineBusy, MachineNotFound, MachineStateConflict } from './machine.errors.js';
+import { MachineMemory } from './machine-memory.service.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, targetOf } from './machine-states.service.js';
 import { checkGeneration } from './machines.service.js';
@@ -40,6 +41,7 @@ export class MachineActions {
     private readonly operations: OperationsService,
     private readonly states: MachineStates,
     private readonly unseen: UnseenMachines,
+    private readonly memory: MachineMemory,
   ) {}
 
   start(idOrName: string, ifMatch?: string): Promise<Operation> {
@@ -85,6 +87,7 @@ export class MachineActions {
     checkGeneration(machine, ifMatch);
     requirePowerButton(machine, wish);
     const cleared = await this.clearTheWay(machine, wish);
+    if (wish.action === 'start') await this.memory.prepare();
     const kind: OperationKind = `machine.${wish.action}`;
     return this.operations.submit(
       { kind, target: targetOf(machine), ...(wish.input === undefined ? {} : { input: wish.input }), result: { machineId: machine.id } },
@@ -99,6 +102,7 @@ export class MachineActions {
         const shown = this.unseen.shown(current);
         if (!mayAct(wish.action, shown.observed, wish.force ?? false))
           throw new MachineStateConflict(shown, wish.action, REMEDIES[wish.action]);
+        if (wish.action === 'start') await this.memory.requireRoom(current, tx.db);
         const again = wish.action === 'start' && wish.byPolicy === true;
         const attempt = wish.action !== 'start' ? current.observed.attempt : again ? current.observed.attempt + 1 : 0;
         await this.states.wish(tx, current, wish.desired, {

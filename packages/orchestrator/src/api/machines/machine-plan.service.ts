@@ -3,6 +3,7 @@ import { trafficOf } from '../../common/interface-traffic.js';
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { currentContext } from '../../common/context.js';
+import { hardwareOf } from '../../common/hardware.js';
 import { macFor, newId } from '../../common/ids.js';
 import { isUnicastMac } from '../../common/names.js';
 import { BLOCK_SIZES, diskTuning } from '../../host-agent/disk-tuning.js';
@@ -16,6 +17,8 @@ import { DEFAULT_POOL } from '../pools/pools.service.js';
 import type { Volume } from '../volumes/volume.js';
 import type { CreateMachine } from './dto/machine-requests.dto.js';
 import type { DiskDto, RestartPolicyDto } from './dto/machine-spec.dto.js';
+import { checkHardware } from './machine-hardware.js';
+import { MachineMemory } from './machine-memory.service.js';
 import type { DiskSpec, InterfaceSpec, MachineDisk, MachineSpec, RestartPolicy } from './machine.js';
 
 const MEBIBYTE = 1024 * 1024;
@@ -45,19 +48,21 @@ export class MachinePlanner {
     private readonly images: ImagesService,
     private readonly networks: NetworksService,
     private readonly hosts: HostsService,
+    private readonly memory: MachineMemory,
   ) {}
 
   async plan(body: CreateMachine): Promise<MachinePlan> {
     requireInProcessRight(body);
     const id = newId('mac');
     const hostMemory = await this.hosts.memoryMiB();
-    if (body.memoryMiB > hostMemory) {
+    if (body.memoryMiB > hostMemory && !this.memory.overcommit) {
       throw new ApiError('spec.memory_too_large', {
         detail: `The machine asks for ${body.memoryMiB} MiB; the host has ${hostMemory} MiB.`,
         remedy: `Give at most ${hostMemory} MiB.`,
         field: 'memoryMiB',
       });
     }
+    checkHardware(body);
     refuseDuplicates('disks', body.disks ?? []);
     refuseDuplicates('interfaces', body.interfaces ?? []);
     const kernel = await this.images.resolve(body.boot.kernel, 'kernel', 'boot.kernel');
@@ -80,6 +85,7 @@ export class MachinePlanner {
       ...planProfile(body),
       cpus: body.cpus,
       memoryMiB: body.memoryMiB,
+      ...hardwareOf(body),
       disks,
       interfaces,
       rng: body.rng ?? true,
@@ -189,7 +195,7 @@ function requireInProcessRight(body: CreateMachine): void {
 }
 
 /** What a profile brings along, and what it does without. */
-function planProfile({ profile = 'standard', acpi }: CreateMachine): Pick<MachineSpec, 'profile' | 'acpi'> {
+function planProfile({ profile = 'standard', acpi, numa = [] }: CreateMachine): Pick<MachineSpec, 'profile' | 'acpi'> {
   if (profile === 'standard' && acpi === false) {
     throw new ApiError('spec.profile_conflict', {
       detail: 'A machine of the profile standard is described by ACPI tables.',
@@ -197,7 +203,15 @@ function planProfile({ profile = 'standard', acpi }: CreateMachine): Pick<Machin
       field: 'acpi',
     });
   }
-  return { profile, acpi: acpi ?? profile === 'standard' };
+  const described = acpi ?? profile === 'standard';
+  if (numa.length > 0 && !described) {
+    throw new ApiError('spec.profile_conflict', {
+      detail: 'Only ACPI tables tell a guest of NUMA nodes, and this machine has none.',
+      remedy: 'Give acpi: true, or leave numa out.',
+      field: 'numa',
+    });
+  }
+  return { profile, acpi: described };
 }
 
 /** Fills in the defaults of a restart policy. */

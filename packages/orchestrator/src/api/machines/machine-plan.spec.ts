@@ -32,9 +32,10 @@ describe('the plan of a machine', () => {
   function services() {
     const repository = new KyselyImageRepository(database);
     const images = new ImagesService(repository, operations, unused, { abort: () => undefined } as never);
-    const planner = new MachinePlanner(images, unused, { memoryMiB: () => Promise.resolve(1024) } as never);
+    const memory = { overcommit: false, requireRoom: () => Promise.resolve() } as never;
+    const planner = new MachinePlanner(images, unused, { memoryMiB: () => Promise.resolve(1024) } as never, memory);
     const volumes = { insert: () => Promise.resolve() } as never;
-    return { repository, images, planner, stores: new MachineStores(images, unused, volumes, unused) };
+    return { repository, images, planner, stores: new MachineStores(images, unused, volumes, unused, memory) };
   }
 
   async function store(name: string, kind: ImageKind, format: 'elf' | 'initrd' | 'raw'): Promise<void> {
@@ -61,7 +62,7 @@ describe('the plan of a machine', () => {
   it('is stored while its images are there', async () => {
     const { planner, stores } = services();
     const plan = await planner.plan(body);
-    expect(await database.write((tx) => stores.reserve(plan, tx))).to.deep.equal([]);
+    expect(await database.write((tx) => stores.reserve(plan, true, tx))).to.deep.equal([]);
   });
 
   for (const [name, field] of [
@@ -74,7 +75,7 @@ describe('the plan of a machine', () => {
       const plan = await planner.plan(body);
       await images.remove(name);
       await store(name, name, name === 'kernel' ? 'elf' : name === 'disk' ? 'raw' : 'initrd');
-      const failure = await failureOf(database.write((tx) => stores.reserve(plan, tx)));
+      const failure = await failureOf(database.write((tx) => stores.reserve(plan, true, tx)));
       expect(failure).to.be.instanceOf(ApiError).and.to.include({ code: 'image.not_found', status: 422, field });
     });
   }

@@ -3,6 +3,7 @@ import { trafficOf } from '../../common/interface-traffic.js';
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { sleep } from '../../common/async.js';
+import { hardwareOf } from '../../common/hardware.js';
 import { diskTuning } from '../../host-agent/disk-tuning.js';
 import { HostAgent, type LaunchCommand, type MachineCommand, type MachineObservation } from '../../host-agent/host-agent.js';
 import { NetworksService } from '../networks/networks.service.js';
@@ -11,6 +12,7 @@ import type { Step } from '../operations/operation-definition.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import type { Machine } from './machine.js';
 import { failureChange, powerOffChange, reasonOf } from './machine-failure.js';
+import { MachineMemory } from './machine-memory.service.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, type ObservedChange } from './machine-states.service.js';
 
@@ -30,6 +32,7 @@ export class MachineSteps {
     private readonly volumes: VolumeRepository,
     private readonly networks: NetworksService,
     private readonly states: MachineStates,
+    private readonly memory: MachineMemory,
   ) {}
 
   /** Copies or makes the disks. */
@@ -151,6 +154,8 @@ export class MachineSteps {
       acpi: spec.acpi,
       cpus: spec.cpus,
       memoryMiB: spec.memoryMiB,
+      memoryOvercommit: this.memory.overcommit,
+      ...hardwareOf(spec),
       kernelImageId: spec.boot.kernel,
       interfaces,
       ...(spec.boot.initrd === undefined ? {} : { initrdImageId: spec.boot.initrd }),

@@ -6,6 +6,7 @@ import { NetworksService } from '../networks/networks.service.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import { VolumesService } from '../volumes/volumes.service.js';
 import type { MachineAddress } from './machine.js';
+import { MachineMemory } from './machine-memory.service.js';
 import type { MachinePlan } from './machine-plan.service.js';
 
 /** What a machine holds beside its own row: volumes and addresses. */
@@ -16,13 +17,15 @@ export class MachineStores {
     private readonly volumes: VolumesService,
     private readonly volumeRepository: VolumeRepository,
     private readonly networks: NetworksService,
+    private readonly memory: MachineMemory,
   ) {}
 
   /**
-   * Stores new volumes, claims given ones and reserves addresses. Looks at the images again: until the machine is stored nothing
+   * Stores new volumes, claims given ones, reserves addresses and, for a machine that is to run, looks for memory. Looks at the images again: until the machine is stored nothing
    * keeps them, so they may have been deleted since the plan was made.
    */
-  async reserve(plan: MachinePlan, tx: WriteTransaction): Promise<MachineAddress[]> {
+  async reserve(plan: MachinePlan, start: boolean, tx: WriteTransaction): Promise<MachineAddress[]> {
+    if (start) await this.memory.requireRoom(plan, tx.db);
     for (const { id, kind, field } of plan.images) await this.images.resolve(id, kind, field, tx.db);
     for (const volume of plan.newVolumes) await this.volumeRepository.insert(volume, tx.db);
     for (const [index, disk] of plan.spec.disks.entries()) {

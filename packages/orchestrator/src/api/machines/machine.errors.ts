@@ -23,6 +23,12 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
   'spec.memory_too_large',
   'spec.memory_unaligned',
   'spec.cpus_out_of_range',
+  'spec.cpu_topology',
+  'spec.cpu_feature',
+  'spec.pin_invalid',
+  'spec.memory_conflict',
+  'spec.numa_invalid',
+  'host.memory_overcommitted',
   'spec.mac_invalid',
   'spec.spoof_guard_unsupported',
   'spec.command_line_invalid',
@@ -39,6 +45,7 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
 export const ACTION_ERRORS: readonly ErrorCode[] = [
   'machine.not_found',
   'machine.state_conflict',
+  'host.memory_overcommitted',
   'precondition.failed',
   'host.unavailable',
 ];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { InterfaceTraffic } from '../../common/interface-traffic.js';
 import type { ErrorCode } from '../../common/error-codes.js';
+import type { Hardware } from '../../common/hardware.js';
 import type { Labels } from '../../common/names.js';
 import type { DiskTuning } from '../../host-agent/disk-tuning.js';
 
@@ -62,7 +63,7 @@ export interface VsockSpec {
 }
 
 /** What was asked for; all references are ids, all defaults are filled in. */
-export interface MachineSpec {
+export interface MachineSpec extends Hardware {
   profile: (typeof PROFILES)[number];
   /** Whether ACPI tables describe the machine; without them it has no power button. */
   acpi: boolean;

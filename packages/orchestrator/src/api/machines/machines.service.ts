@@ -35,7 +35,7 @@ export class MachinesService {
       return await this.operations.submit(
         { kind: 'machine.create', target: targetOf(machine), input: { start: body.start ?? true }, result: { machineId: machine.id } },
         async (tx) => {
-          machine.observed.addresses = await this.stores.reserve(plan, tx);
+          machine.observed.addresses = await this.stores.reserve(plan, body.start ?? true, tx);
           const images = plan.images.map(({ id }) => id);
           await this.repository.insert(machine, images, tx.db);
           tx.emit({ kind: 'machine.created', target: targetOf(machine), data: { state: machine.observed.state } });

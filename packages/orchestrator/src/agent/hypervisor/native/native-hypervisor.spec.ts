@@ -22,6 +22,7 @@ const LAUNCH: Omit<LaunchCommand, 'id' | 'generation'> = {
   profile: 'standard',
   acpi: true,
   cpus: 1,
+  memoryOvercommit: false,
   memoryMiB: 64,
   kernelImageId: 'k',
   disks: [],

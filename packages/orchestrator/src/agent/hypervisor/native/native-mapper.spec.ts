@@ -40,6 +40,7 @@ describe('The specification of a machine', () => {
       acpi: true,
       cpus: 1,
       memoryMiB: 64,
+      memoryOvercommit: false,
       kernelPath: '/k',
       disks: [],
       interfaces: [plain, asked],

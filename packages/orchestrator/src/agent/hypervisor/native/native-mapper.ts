@@ -36,6 +36,7 @@ export function toNativeSpec(spec: HypervisorSpec, socketPath: string): NativeSp
     acpi: spec.acpi,
     cpus: spec.cpus,
     memory: spec.memoryMiB * MEBIBYTE,
+    ...toNativeHardware(spec),
     serial: 'console',
     rng: spec.rng,
     ...(spec.vsock === undefined ? {} : { vsock: { socket: { path: socketPath }, ...spec.vsock } }),
@@ -56,6 +57,18 @@ export function toNativeSpec(spec: HypervisorSpec, socketPath: string): NativeSp
       ...diskTuning(disk),
     })),
     interfaces: spec.interfaces.map((link) => ({ id: link.name, tap: { name: link.tap }, mac: link.mac, ...trafficOf(link) })),
+  };
+}
+
+/** Over-commit is the rule of the host: a machine that commits its memory at once takes what there is, and never more. */
+function toNativeHardware(spec: HypervisorSpec): Pick<NativeSpec, 'cpu' | 'memoryOptions' | 'numa'> {
+  const { cpu, memoryOptions: options, numa = [], memoryOvercommit } = spec;
+  const committed = options?.prefault === true || options?.backing?.startsWith('hugetlb') === true;
+  const memoryOptions = { ...options, ...(memoryOvercommit && !committed ? { overcommit: true } : {}) };
+  return {
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(Object.keys(memoryOptions).length === 0 ? {} : { memoryOptions }),
+    ...(numa.length === 0 ? {} : { numa: numa.map(({ memoryMiB, ...node }) => ({ ...node, memory: memoryMiB * MEBIBYTE })) }),
   };
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of @flotilla/native that the host agent uses. The package is loaded when the native hypervisor is configured.
+import type { CpuOptions, MemoryOptions, NumaNode } from '../../../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../../../common/interface-traffic.js';
 import type { DiskTuning } from '../../../host-agent/disk-tuning.js';
 import type { ByteProgress, HostReport } from '../../../host-agent/host-agent.js';
@@ -8,8 +9,11 @@ export interface NativeSpec {
   profile?: 'standard' | 'micro';
   acpi?: boolean;
   cpus: number;
+  cpu?: CpuOptions;
   /** Bytes. */
   memory: number;
+  memoryOptions?: MemoryOptions & { overcommit?: boolean };
+  numa?: (Omit<NumaNode, 'memoryMiB'> & { memory: number })[];
   boot: { kernel: { path: string }; initrd?: { path: string }; commandLine?: string };
   disks: ({ id: string; source: { path: string }; format: 'raw'; readOnly?: boolean; serial?: string } & DiskTuning)[];
   interfaces: ({ id: string; tap: { name: string }; mac?: string } & InterfaceTraffic)[];

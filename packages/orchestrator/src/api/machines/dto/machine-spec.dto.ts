@@ -2,6 +2,7 @@
 import { BoolField, EnumField, IntField, ListField, NameField, ObjectField, StringField } from '../../../common/dto/fields.js';
 import { INTERFACE_BACKENDS, LINK_STATES, type LinkState, MAX_INTERFACE_QUEUES, MTU_RANGE } from '../../../common/interface-traffic.js';
 import { MAC_PATTERN } from '../../../common/names.js';
+import { MAX_CPUS, MAX_NUMA_NODES } from '../../../common/hardware.js';
 import {
   BLOCK_SIZES,
   DISK_CACHES,
@@ -11,6 +12,7 @@ import {
   SPACE_POLICIES,
 } from '../../../host-agent/disk-tuning.js';
 import { CRASH_ACTIONS, ISOLATIONS, PROFILES, REBOOT_ACTIONS, RESTART_MODES } from '../machine.js';
+import { CpuOptionsDto, MemoryOptionsDto, NumaNodeDto } from './hardware.dto.js';
 
 /** Highest memory size that is worth reading as a number: 64 TiB. */
 const MEMORY_LIMIT_MIB = 64 * 1024 * 1024;
@@ -202,20 +204,24 @@ export class MachineSpecDto {
   })
   acpi?: boolean;
   @IntField({
-    description: 'Virtual CPUs, 1 to 32.',
+    description: 'Virtual CPUs, 1 to 64.',
     min: 1,
-    max: 32,
+    max: MAX_CPUS,
     codes: { low: 'spec.cpus_out_of_range', high: 'spec.cpus_out_of_range' },
   })
   cpus: number;
   @IntField({
-    description: 'Memory in MiB: even, at least 16, at most what the host has.',
+    description: 'Memory in MiB: even, at least 16, at most what the host has unless it allows more.',
     min: 16,
     max: MEMORY_LIMIT_MIB,
     multipleOf: 2,
     codes: { low: 'spec.memory_too_small', high: 'spec.memory_too_large', step: 'spec.memory_unaligned' },
   })
   memoryMiB: number;
+  @ObjectField(() => CpuOptionsDto, { description: 'What the CPUs are like, and where they run.', optional: true }) cpu?: CpuOptionsDto;
+  @ObjectField(() => MemoryOptionsDto, { description: 'What stands behind the memory.', optional: true }) memoryOptions?: MemoryOptionsDto;
+  @ListField(() => NumaNodeDto, { description: 'NUMA nodes of the guest; at most 16.', optional: true, max: MAX_NUMA_NODES })
+  numa?: NumaNodeDto[];
   @ObjectField(() => BootDto, { description: 'What it boots.' }) boot: BootDto;
   @ListField(() => DiskDto, { description: 'Disks, in the order the guest sees them; at most 16.', optional: true, max: 16 })
   disks?: DiskDto[];
