@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use flotilla_boot::acpi::Processor;
 use flotilla_boot::{MachineKind, PlanOptions, Protocol, Sources, plan};
 use flotilla_memory::{Backing, GuestAddress, GuestMemory, allocate};
 
@@ -30,7 +31,8 @@ pub fn boot(kernel: &Vec<u8>) {
         for protocol in [Protocol::Auto, Protocol::Linux] {
             let options = PlanOptions {
                 protocol,
-                cpus: 1,
+                processors: &Processor::row(1),
+                nodes: &[],
                 kind: MachineKind::Micro { virtio_devices: 2, acpi: false },
             };
             let sources = Sources { kernel, initrd: None };

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::id::DiskId;
-use crate::{FileSource, MAX_DISK_QUEUES};
+use crate::{FileSource, MAX_BACKING, MAX_DISK_QUEUES};
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("if" = { "properties": { "format": { "const": "raw" } } }))]
+#[schemars(extend("then" = { "properties": { "backing": { "type": "array", "maxItems": 0 } } }))]
 pub struct DiskSpec {
     /// Unique among the disks of the machine.
     pub id: DiskId,
@@ -22,6 +24,7 @@ pub struct DiskSpec {
     /// none besides. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<BackingSpec>>", optional)]
+    #[schemars(length(max = MAX_BACKING))]
     pub backing: Vec<BackingSpec>,
     /// Whether the guest may not write. Default: false.
     #[serde(default)]
