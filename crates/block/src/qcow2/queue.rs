@@ -356,6 +356,12 @@ impl Qcow2Queue {
 }
 
 impl BlockQueue for Qcow2Queue {
+    fn begin(&mut self) {
+        for queue in &mut self.raw {
+            queue.begin();
+        }
+    }
+
     fn submit(&mut self, request: Request) -> io::Result<()> {
         if self.in_flight() >= self.depth {
             return Err(io::ErrorKind::WouldBlock.into());
