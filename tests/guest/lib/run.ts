@@ -65,7 +65,8 @@ export class Run {
   async sh(line: string): Promise<string> {
     this.#lines += 1;
     const number = this.#lines;
-    this.type(`echo "begin"${number}; ${line}; echo "end"${number}\n`);
+    // What the line prints last may not end its own line.
+    this.type(`echo "begin"${number}; ${line}; echo; echo "end"${number}\n`);
     await this.shows(new RegExp(`^end${number}\\r?$`, 'm'));
     const [, answer = ''] = new RegExp(`^begin${number}\\r?\\n([\\s\\S]*?)^end${number}\\r?$`, 'm').exec(this.#output) ?? [];
     return answer.replaceAll('\r', '').trim();
