@@ -8,7 +8,7 @@ const REMEDIES = {
   absent: 'Give the absolute path of a file that exists on the host.',
   irregular: 'Give the path of a regular file; of a symbolic link, give what it leads to.',
   format: 'Give the true format of the file, or another file.',
-  convert: 'Convert it first: qemu-img convert -O raw <file> <new file>.',
+  convert: 'Give the format qcow2: it becomes raw when it is imported.',
   cut: 'Copy or download the file again; it is not complete.',
 };
 
@@ -96,7 +96,7 @@ function refuseFiles(hypervisor: string): void {
       code: 'image.wrong_kind',
       status: 422,
       field: 'format',
-      remedy: 'kernel: elf or bzimage; initrd: initrd; disk: raw.',
+      remedy: 'kernel: elf or bzimage; initrd: initrd; disk: raw, qcow2, vmdk, vhd, vhdx or vdi.',
     });
     const relative = await importing({ kind: 'disk', format: 'raw', source: { path: 'etc/hostname' } });
     expectRefused(relative, {

@@ -131,7 +131,9 @@ export class DirPool {
 
   /** Makes a volume larger; one that is as large or larger stays as it is. What is new is a hole. */
   async growVolume(id: string, sizeBytes: number): Promise<VolumeFacts> {
-    const handle = await open(this.volumePath(id), 'r+');
+    const handle = await open(this.volumePath(id), 'r+').catch((error: unknown) => {
+      throw isMissing(error) ? lostVolume(id, error) : error;
+    });
     try {
       const { size } = await handle.stat();
       if (size >= sizeBytes) return { sizeBytes: size };
@@ -220,7 +222,7 @@ export class DirPool {
   private async convert(staged: string, target: string, format: string, control: CommandControl): Promise<string> {
     if (this.converter === undefined) throw new Error('This pool has no converter for disks.');
     const converted = `${target}${CONVERTED_SUFFIX}`;
-    const sizeBytes = await this.converter.inspect(staged, format);
+    const sizeBytes = await this.converter.inspect(staged, format, control.signal);
     await this.space.require(sizeBytes);
     await this.converter.toRaw(staged, format, converted, {
       sizeBytes,
@@ -264,6 +266,18 @@ async function makeHole(path: string, sizeBytes: number): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function lostVolume(id: string, cause: unknown): ApiError {
+  return new ApiError('file.missing', {
+    detail: `The pool has lost the file of volume ${id}.`,
+    remedy: 'Bring the file back from a backup, or delete the machine of the volume and make another one.',
+    cause,
+  });
 }
 
 /** Beyond the longest file of the file system; some say EINVAL. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
-import type { CommandRunner } from '../../runner/command-runner.js';
+import type { CommandResult, CommandRunner } from '../../runner/command-runner.js';
+import { checkHeader, damaged, mismatch, needsOthers } from './disk-header.js';
 
 /** Our names of formats, and those of qemu-img. */
 const FORMATS: Readonly<Record<string, string>> = { qcow2: 'qcow2', vmdk: 'vmdk', vhd: 'vpc', vhdx: 'vhdx', vdi: 'vdi' };
@@ -15,6 +16,10 @@ const MEMORY_BYTES = 2 ** 31;
 const DAMAGED = 2;
 const NO_CHECK = 63;
 const LEAKS = 3;
+/** prlimit did not find it. */
+const NOT_FOUND = 127;
+/** A signal ended it: ours, or that of a limit. */
+const KILLED = -1;
 /** Seconds of CPU time. */
 const CPU_SECONDS = 1800;
 
@@ -32,6 +37,12 @@ export interface ConvertOptions {
   signal?: AbortSignal;
 }
 
+interface Limits {
+  fileBytes: number;
+  milliseconds: number;
+  signal?: AbortSignal | undefined;
+}
+
 /** Whether disks of the format become raw on their way into a pool. */
 export function isConverted(format: string): boolean {
   return Object.hasOwn(FORMATS, format);
@@ -45,15 +56,14 @@ export class DiskConverter {
   constructor(private readonly runner: CommandRunner) {}
 
   /** Checks an image, and tells how long its disk is. */
-  async inspect(path: string, format: string): Promise<number> {
-    if (format === 'vmdk') await refuseDescriptor(path);
-    const args = ['qemu-img', 'info', '--output=json', '-f', qemuFormat(format), path];
-    const { status, stdout, stderr } = await this.limited(args, 0, { timeoutMilliseconds: INSPECT_MILLISECONDS });
-    if (status !== 0) throw mismatch(format, stderr);
-    const info = JSON.parse(stdout) as DiskInfo;
+  async inspect(path: string, format: string, signal?: AbortSignal): Promise<number> {
+    await checkHeader(path, format);
+    const args = ['info', '--output=json', '-f', qemuFormat(format), path];
+    const result = await this.limited(args, { fileBytes: 0, milliseconds: INSPECT_MILLISECONDS, signal });
+    if (result.status !== 0) throw result.status === KILLED ? damaged(why(result, path)) : mismatch(format, why(result, path));
+    const info = parse(result.stdout);
     refuseOtherFiles(info, path);
-    if (format === 'vdi') await refuseShortened(path);
-    await this.check(path, format);
+    await this.check(path, format, signal);
     const sizeBytes = info['virtual-size'];
     if (typeof sizeBytes !== 'number' || !Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SECTOR !== 0) {
       throw new ApiError('disk.size', {
@@ -65,26 +75,32 @@ export class DiskConverter {
   }
 
   /** What is missing at the end of a file reads as zero for qemu-img; only its check finds that. */
-  private async check(path: string, format: string): Promise<void> {
-    const args = ['qemu-img', 'check', '-f', qemuFormat(format), path];
-    const { status, stderr, stdout } = await this.limited(args, 0, { timeoutMilliseconds: CONVERT_MILLISECONDS });
-    if (status === 0 || status === NO_CHECK || status === LEAKS) return;
-    throw damaged(stderr === '' ? stdout : stderr);
+  private async check(path: string, format: string, signal?: AbortSignal): Promise<void> {
+    const args = ['check', '-f', qemuFormat(format), path];
+    const result = await this.limited(args, { fileBytes: 0, milliseconds: CONVERT_MILLISECONDS, signal });
+    if ([0, NO_CHECK, LEAKS].includes(result.status)) return;
+    throw damaged(why(result, path));
   }
 
-  /** Writes the disk of an inspected image to `target`. */
+  /** Writes the disk of an inspected image to `target`, which is beside it. */
   async toRaw(path: string, format: string, target: string, { sizeBytes, signal }: ConvertOptions): Promise<void> {
-    const args = ['qemu-img', 'convert', '-f', qemuFormat(format), '-O', 'raw', path, target];
-    const options = { timeoutMilliseconds: CONVERT_MILLISECONDS, ...(signal === undefined ? {} : { signal }) };
-    const { status, stderr } = await this.limited(args, sizeBytes, options);
-    signal?.throwIfAborted();
-    if (status === 0) return;
-    throw damaged(stderr);
+    const args = ['convert', '-f', qemuFormat(format), '-O', 'raw', path, target];
+    const result = await this.limited(args, { fileBytes: sizeBytes, milliseconds: CONVERT_MILLISECONDS, signal });
+    if (result.status !== 0) throw damaged(why(result, path));
   }
 
-  private limited(args: readonly string[], fileBytes: number, options: { timeoutMilliseconds: number; signal?: AbortSignal }) {
+  /** Fails when it is called off; one that reaches a limit is told by its status: the image is at fault, not the host. */
+  private async limited(args: readonly string[], { fileBytes, milliseconds, signal }: Limits): Promise<CommandResult> {
     const limits = [`--as=${MEMORY_BYTES}`, `--cpu=${CPU_SECONDS}`, `--fsize=${fileBytes}`, '--core=0', '--nofile=64'];
-    return this.runner.run('prlimit', [...limits, '--', ...args], { ...options, accept: [-1, 1, DAMAGED, LEAKS, NO_CHECK] });
+    const late = AbortSignal.timeout(milliseconds);
+    const result = await this.runner.run('prlimit', [...limits, '--', 'qemu-img', ...args], {
+      timeoutMilliseconds: 2 * milliseconds,
+      signal: signal === undefined ? late : AbortSignal.any([late, signal]),
+      accept: [KILLED, 1, DAMAGED, LEAKS, NO_CHECK, NOT_FOUND],
+    });
+    if (result.status === NOT_FOUND) throw notInstalled();
+    signal?.throwIfAborted();
+    return result;
   }
 }
 
@@ -94,29 +110,19 @@ function qemuFormat(format: string): string {
   return name;
 }
 
-/** A VMDK that is only text names the files it consists of, and qemu-img opens them as soon as it looks at it. */
-async function refuseDescriptor(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    const magic = Buffer.alloc(4);
-    await handle.read(magic, 0, 4, 0);
-    if (!['KDMV', 'COWD'].includes(magic.toString('latin1'))) throw mismatch('vmdk', 'it is no VMDK of one file');
-  } finally {
-    await handle.close();
-  }
+function notInstalled(): ApiError {
+  return new ApiError('host.command_failed', {
+    detail: 'The host has no qemu-img, which converts disks.',
+    remedy: 'Install it on the host (Debian, Ubuntu: qemu-utils), or convert the disk elsewhere and import it as raw.',
+  });
 }
 
-/** Neither `qemu-img info` nor its check miss the end of a VDI. Its header: VirtualBox, `VDICore.h`, `VDIHEADER1PLUS`. */
-async function refuseShortened(path: string): Promise<void> {
-  const handle = await open(path, 'r');
+/** An image may have more to tell (of snapshots, say) than is read of any program. */
+function parse(text: string): DiskInfo {
   try {
-    const header = Buffer.alloc(512);
-    const { bytesRead } = await handle.read(header, 0, header.length, 0);
-    const [data, block, blocks] = [header.readUInt32LE(0x158), header.readUInt32LE(0x178), header.readUInt32LE(0x184)];
-    const { size } = await handle.stat();
-    if (bytesRead < header.length || size < data + block * blocks) throw damaged(`its header promises more than ${size} bytes`);
-  } finally {
-    await handle.close();
+    return JSON.parse(text) as DiskInfo;
+  } catch {
+    throw damaged('its header tells more than can be read');
   }
 }
 
@@ -124,12 +130,7 @@ function refuseOtherFiles(info: DiskInfo, path: string): void {
   const data = info['format-specific']?.data;
   const others = (data?.extents ?? []).map((extent) => extent.filename).filter((name) => name !== path);
   const named = [info['backing-filename'], data?.['data-file'], ...others].filter((name) => name !== undefined);
-  if (named.length > 0) {
-    throw new ApiError('image.backing', {
-      detail: `The image is not whole: it refers to ${named.map((name) => JSON.stringify(name)).join(', ')}.`,
-      remedy: 'Make one file of it first: `qemu-img convert -O qcow2`.',
-    });
-  }
+  if (named.length > 0) throw needsOthers(`it refers to ${named.map((name) => JSON.stringify(name)).join(', ')}`);
   if (info.encrypted === true) {
     throw new ApiError('image.format_mismatch', {
       detail: 'The image is encrypted.',
@@ -139,21 +140,13 @@ function refuseOtherFiles(info: DiskInfo, path: string): void {
   }
 }
 
-function mismatch(format: string, why: string): ApiError {
-  return new ApiError('image.format_mismatch', {
-    detail: `The file is not of format ${format}: ${tidy(why)}.`,
-    remedy: 'Give the true format of the file, or another file.',
-    field: 'format',
-  });
-}
-
-function damaged(why: string): ApiError {
-  return new ApiError('image.corrupt', {
-    detail: `The image is damaged or cannot be read to its end: ${tidy(why)}`,
-    remedy: 'Copy or download the file again, or look at it with `qemu-img check`.',
-  });
-}
-
-function tidy(text: string): string {
-  return text.trim().slice(0, 500);
+/** What qemu-img says of an image, without where the pool keeps it. */
+function why({ status, stderr, stdout }: CommandResult, path: string): string {
+  if (status === KILLED) return 'reading it takes more time, memory or space than it may';
+  const text = stderr.trim() === '' ? stdout : stderr;
+  return text
+    .replaceAll(`${dirname(path)}/`, '')
+    .trim()
+    .slice(0, 500)
+    .replace(/\.$/, '');
 }

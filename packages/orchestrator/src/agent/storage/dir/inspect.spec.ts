@@ -9,6 +9,7 @@ import { ApiError } from '../../../common/api-error.js';
 import { checkFormat } from './inspect.js';
 
 const CPIO = `070701${'0'.repeat(104)}`;
+const GIVE = /^Give the format (qcow2|vmdk|vhdx|vhd|vdi):/;
 const CONVERT = /^Convert it first: qemu-img convert -O raw/;
 
 describe('the format of a file', () => {
@@ -71,13 +72,13 @@ describe('the format of a file', () => {
   });
 
   const others: [what: string, content: string, remedy: RegExp][] = [
-    ['qcow2', 'QFI\xfb\0\0\0\x03', CONVERT],
+    ['qcow2', 'QFI\xfb\0\0\0\x03', GIVE],
     ['QED', 'QED\0', CONVERT],
-    ['VMDK', 'KDMV\x01', CONVERT],
-    ['VMDK', '# Disk DescriptorFile\nversion=1', CONVERT],
-    ['VHDX', 'vhdxfile', CONVERT],
-    ['VHD', 'conectix', CONVERT],
-    ['VDI', `<<< Oracle VM VirtualBox Disk Image >>>\n${'\0'.repeat(24)}\x7f\x10\xda\xbe`, CONVERT],
+    ['VMDK', 'KDMV\x01', GIVE],
+    ['VMDK', '# Disk DescriptorFile\nversion=1', GIVE],
+    ['VHDX', 'vhdxfile', GIVE],
+    ['VHD', 'conectix', GIVE],
+    ['VDI', `<<< Oracle VM VirtualBox Disk Image >>>\n${'\0'.repeat(24)}\x7f\x10\xda\xbe`, GIVE],
     ['Parallels', 'WithoutFreeSpace', CONVERT],
     ['gzip', '\x1f\x8b\x08', /^Unpack it first \(gunzip\)/],
     ['xz', '\xfd7zXZ\0', /^Unpack it first \(unxz\)/],

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Magic numbers of files that users mistake for one another; crates/host/src/image/magic.rs has the same for the core.
 
+import { isConverted } from './disk-converter.js';
+
 interface Magic {
   bytes: string;
   /** Where they stand; 0 when absent. */
@@ -49,14 +51,19 @@ const OTHERS: readonly Magic[] = [
 /** Why a file is not the content of a disk as it is, and what to do with it. */
 export function otherThanRaw(head: Buffer): { detail: string; remedy: string } | undefined {
   const disk = found(DISKS, head);
-  if (disk !== undefined)
-    return { detail: `It is a ${disk.name} image.`, remedy: 'Convert it first: qemu-img convert -O raw <file> <new file>.' };
+  if (disk !== undefined) return { detail: `It is a ${disk.name} image.`, remedy: remedyFor(disk.name.toLowerCase()) };
   const packed = found(PACKED, head);
   // Three bytes prove no lzma: a disk may well begin so.
   if (packed !== undefined && packed.name !== 'lzma')
     return { detail: `It is packed with ${packed.name}.`, remedy: `Unpack it first (${packed.unpack}), and import what comes out.` };
   const other = found(OTHERS, head);
   return other === undefined ? undefined : { detail: `It is a ${other.name}.`, remedy: 'Give the file of a disk.' };
+}
+
+function remedyFor(format: string): string {
+  return isConverted(format)
+    ? `Give the format ${format}: it becomes raw when it is imported.`
+    : 'Convert it first: qemu-img convert -O raw <file> <new file>.';
 }
 
 /** Whether a file is what the kernel takes for an initial RAM disk: cpio archives, packed or not, with zeroes before and between. */
