@@ -114,9 +114,11 @@ export class LocalHostAgent extends HostAgent {
     // In turn with the machine's own commands: one that is just made finds the new size by itself.
     return this.queue.run(holder.machineId, async () => {
       const facts = await pool.growVolume(command.id, command.sizeBytes);
-      const machines = await hypervisor.list();
-      const lives = machines.some(({ id, state }) => id === holder.machineId && state !== 'stopped');
-      if (lives) await hypervisor.refreshDisk(holder.machineId, holder.disk);
+      const lives = async () => (await hypervisor.list()).some(({ id, state }) => id === holder.machineId && state !== 'stopped');
+      if (!(await lives())) return facts;
+      await hypervisor.refreshDisk(holder.machineId, holder.disk).catch(async (error: unknown) => {
+        if (await lives()) throw error; // a guest that has ended meanwhile finds the new size when it starts
+      });
       return facts;
     });
   }

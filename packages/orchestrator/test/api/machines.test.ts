@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import WebSocket from 'ws';
 import { onEachDatabaseOverTcp } from '../support/databases.js';
@@ -119,6 +121,8 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     expect((await flotilla.call('PATCH', '/v1/volumes/vol-none', { body: { sizeMiB: 8 } })).body['code']).to.equal('volume.not_found');
     await flotilla.change('POST', '/v1/machines/grower/kill', {});
     expect((await resize(10)).body['sizeBytes'], 'of a machine that is stopped').to.equal(10 * 2 ** 20);
+    rmSync(join(flotilla.directory, 'data/host/pools/default/volumes', String(volume)));
+    expect((await resize(11)).body['code'], 'its file is lost').to.equal('file.missing');
     await flotilla.change('DELETE', '/v1/machines/grower');
   });
 

@@ -31,6 +31,32 @@ onEachDatabaseOverTcp('the memory of all machines', (makeDatabase) => {
     await flotilla.change('POST', '/v1/machines/second/start', {});
     expect((await flotilla.call('POST', '/v1/machines/first/start', { body: {} })).body['code']).to.equal('host.memory_overcommitted');
 
+    // A guest that has ended, and that no policy starts again, has none.
+    await flotilla.change('POST', '/v1/machines/second/stop', { timeoutSeconds: 5 });
+    const short = { memoryMiB, boot: { kernel: 'k', commandLine: 'fake.poweroff_after=50' }, restartPolicy: { mode: 'never' } };
+    await flotilla.change('POST', '/v1/machines', machine('short', short));
+    await flotilla.waitFor('its end', async () => {
+      const { body } = await flotilla.call('GET', '/v1/machines/short');
+      return body['observed']?.['state'] === 'stopped' && body['desired']?.['state'] === 'running';
+    });
+    await flotilla.change('POST', '/v1/machines/second/start', {});
+
+    // One that a policy is about to start again keeps its own.
+    await flotilla.change('POST', '/v1/machines/second/stop', { timeoutSeconds: 5 });
+    const again = {
+      memoryMiB,
+      boot: { kernel: 'k', commandLine: 'fake.panic_after=50' },
+      restartPolicy: { mode: 'always', backoffSeconds: 300 },
+    };
+    await flotilla.change('POST', '/v1/machines', machine('again', again));
+    await flotilla.waitFor('its end', async () => {
+      const { body } = await flotilla.call('GET', '/v1/machines/again');
+      return body['observed']?.['nextRestartAt'] !== undefined;
+    });
+    expect((await flotilla.call('POST', '/v1/machines/second/start', { body: {} })).body['code']).to.equal('host.memory_overcommitted');
+    for (const name of ['short', 'again']) await flotilla.change('DELETE', `/v1/machines/${name}?force=true`);
+    await flotilla.change('POST', '/v1/machines/second/start', {});
+
     await flotilla.stop();
     await flotilla.start({ FLOTILLA_MEMORY_OVERCOMMIT: 'allow' });
     await flotilla.change('POST', '/v1/machines/first/start', {});

@@ -96,15 +96,21 @@ export class KyselyMachineRepository extends MachineRepository {
     return this.withLabels(rows, this.database.db);
   }
 
-  override async memoryOfActive(except: string, db: Executor): Promise<number> {
-    const memory =
-      this.database.dialect === 'postgres'
-        ? sql<number>`(spec::json ->> 'memoryMiB')::bigint`
-        : sql<number>`CAST(json_extract(spec, '$.memoryMiB') AS INTEGER)`;
+  override async memoryHeld(except: string, db: Executor): Promise<number> {
+    const postgres = this.database.dialect === 'postgres';
+    const memory = postgres
+      ? sql<number>`(spec::json ->> 'memoryMiB')::bigint`
+      : sql<number>`CAST(json_extract(spec, '$.memoryMiB') AS INTEGER)`;
+    const nextRestart = postgres ? sql`observed::json ->> 'nextRestartAt'` : sql`json_extract(observed, '$.nextRestartAt')`;
     const row = await db
       .selectFrom('machines')
       .select((w) => w.fn.sum(memory).as('sum'))
-      .where((w) => w.or([w('desired_state', '!=', 'stopped'), w('observed_state', 'not in', ['stopped', 'failed'])]))
+      .where((w) =>
+        w.or([
+          w('observed_state', 'not in', ['creating', 'stopped', 'failed']),
+          w.and([w('desired_state', '!=', 'stopped'), w.or([w('observed_state', '=', 'creating'), w(nextRestart, 'is not', null)])]),
+        ]),
+      )
       .where('id', '!=', except)
       .executeTakeFirst();
     return Number(row?.sum ?? 0);

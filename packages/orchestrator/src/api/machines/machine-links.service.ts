@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
+import { KeyedQueue } from '../../common/async.js';
 import type { LinkState } from '../../common/interface-traffic.js';
 import { Database, type WriteTransaction } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
@@ -17,9 +18,18 @@ import { UnseenMachines } from './unseen-machines.js';
 const LIVE: readonly MachineState[] = ['running', 'paused'];
 const STILL: readonly MachineState[] = ['stopped', 'failed'];
 
+interface LinkWish {
+  idOrName: string;
+  name: string;
+  link: LinkState;
+  ifMatch: string | undefined;
+}
+
 /** The cables of machines. */
 @Injectable()
 export class MachineLinks {
+  private readonly queue = new KeyedQueue();
+
   constructor(
     private readonly repository: MachineRepository,
     private readonly operations: OperationRepository,
@@ -33,17 +43,29 @@ export class MachineLinks {
    * reaches the client, whose repeat does the rest.
    */
   async set(idOrName: string, name: string, link: LinkState, ifMatch: string | undefined): Promise<MachineDto> {
-    const machine = await this.database.write((tx) => this.keep(tx, { idOrName, name, link, ifMatch }));
-    if (LIVE.includes(machine.observed.state)) {
-      await this.agent.setLink({ id: machine.id, generation: machine.desired.generation, name, link });
-    }
-    return toMachineDto(machine);
+    const { id } = await this.repository.load(idOrName);
+    // One after another: the guest has in the end what was kept last.
+    return this.queue.run(id, async () => {
+      const machine = await this.database.write((tx) => this.keep(tx, { idOrName, name, link, ifMatch }));
+      if (LIVE.includes(machine.observed.state)) await this.carryOut(machine, name, link);
+      return toMachineDto(machine);
+    });
   }
 
-  private async keep(
-    tx: WriteTransaction,
-    wish: { idOrName: string; name: string; link: LinkState; ifMatch: string | undefined },
-  ): Promise<Machine> {
+  /** A guest that has ended meanwhile needs nothing; one that got a newer wish, to pause say, is told under that. */
+  private async carryOut(machine: Machine, name: string, link: LinkState): Promise<void> {
+    const { id, desired } = machine;
+    try {
+      await this.agent.setLink({ id, generation: desired.generation, name, link });
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'worker.gone') return;
+      const now = await this.repository.find(id);
+      if (now?.desired.generation === desired.generation) throw error;
+      if (now !== undefined && [...LIVE, 'pausing'].includes(now.observed.state)) await this.carryOut(now, name, link);
+    }
+  }
+
+  private async keep(tx: WriteTransaction, wish: LinkWish): Promise<Machine> {
     const machine = await this.repository.load(wish.idOrName, tx.db);
     checkGeneration(machine, wish.ifMatch);
     // An operation may have handed the host the old wish already.

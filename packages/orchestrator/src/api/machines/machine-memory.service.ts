@@ -32,7 +32,7 @@ export class MachineMemory {
    */
   async requireRoom(machine: Pick<Machine, 'id' | 'spec'>, db: Executor): Promise<void> {
     if (this.overcommit) return;
-    const [host, taken] = [await this.hosts.memoryMiB(), await this.repository.memoryOfActive(machine.id, db)];
+    const [host, taken] = [await this.hosts.memoryMiB(), await this.repository.memoryHeld(machine.id, db)];
     const { memoryMiB } = machine.spec;
     if (taken + memoryMiB <= host) return;
     throw new ApiError('host.memory_overcommitted', {

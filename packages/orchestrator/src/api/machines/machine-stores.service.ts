@@ -21,8 +21,8 @@ export class MachineStores {
   ) {}
 
   /**
-   * Stores new volumes, claims given ones, reserves addresses and, for a machine that is to run, looks for memory. Looks at the images again: until the machine is stored nothing
-   * keeps them, so they may have been deleted since the plan was made.
+   * Stores new volumes, claims given ones, reserves addresses and, for a machine that is to run, looks for memory. Looks at the
+   * images again: until the machine is stored nothing keeps them, so they may have been deleted since the plan was made.
    */
   async reserve(plan: MachinePlan, start: boolean, tx: WriteTransaction): Promise<MachineAddress[]> {
     if (start) await this.memory.requireRoom(plan, tx.db);

@@ -19,8 +19,11 @@ export abstract class MachineRepository {
   abstract observed(ids: readonly string[]): Promise<Pick<Machine, 'id' | 'name' | 'observed'>[]>;
   /** Machines that should run or are seen doing something: those the reconciler looks at. */
   abstract active(): Promise<Machine[]>;
-  /** MiB of memory of all machines that `active` tells of, but for this one. */
-  abstract memoryOfActive(except: string, db: Executor): Promise<number>;
+  /**
+   * MiB of memory of all machines but this one that have a guest, are to get one, or are started again by their restart policy.
+   * One that has ended for good has none, though it was last asked to run.
+   */
+  abstract memoryHeld(except: string, db: Executor): Promise<number>;
   abstract countByState(): Promise<Record<string, number>>;
 
   /** The same as `find`; fails with `machine.not_found`. */

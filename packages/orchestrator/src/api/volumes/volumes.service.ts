@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
-import { ApiError } from '../../common/api-error.js';
+import { ApiError, needingSpace } from '../../common/api-error.js';
+import { KeyedQueue } from '../../common/async.js';
 import type { NamedQuery } from '../../common/dto/list.dto.js';
 import { namedPage, type Page, toPage } from '../../common/paging.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
@@ -12,6 +13,9 @@ import { VolumeRepository } from './volume.repository.js';
 
 @Injectable()
 export class VolumesService {
+  /** Of one volume one after another, so that what is stored last is the largest. */
+  private readonly growing = new KeyedQueue();
+
   constructor(
     private readonly repository: VolumeRepository,
     private readonly holders: VolumeHolders,
@@ -34,6 +38,10 @@ export class VolumesService {
 
   /** Makes a volume larger. When this is cut short, asking again finishes it: the file may be larger than what is stored, never smaller. */
   async grow(id: string, sizeMiB: number): Promise<VolumeDto> {
+    return this.growing.run(id, () => this.growTo(id, sizeMiB * 2 ** 20));
+  }
+
+  private async growTo(id: string, sizeBytes: number): Promise<VolumeDto> {
     const volume = await this.load(id);
     if (volume.state !== 'ready') {
       throw new ApiError('volume.locked', {
@@ -41,7 +49,6 @@ export class VolumesService {
         remedy: 'Wait until it is ready.',
       });
     }
-    const sizeBytes = sizeMiB * 2 ** 20;
     if (sizeBytes < volume.sizeBytes) {
       throw new ApiError('spec.disk_invalid', {
         detail: `Volume ${id} has ${volume.sizeBytes} bytes, and a volume is never made smaller: its guest may use all of it.`,
@@ -49,10 +56,23 @@ export class VolumesService {
         field: 'sizeMiB',
       });
     }
+    const grown = await this.growOnHost(volume, sizeBytes);
+    await this.repository.resize(id, grown);
+    const now = await this.load(id);
+    // A machine that took it meanwhile may have opened it at its old size.
+    return now.machine === volume.machine ? now : this.growTo(id, grown);
+  }
+
+  private async growOnHost(volume: Volume, sizeBytes: number): Promise<number> {
+    const { id } = volume;
     const holder = await this.holders.holderOf(volume);
-    const facts = await this.agent.growVolume({ id, sizeBytes, ...(holder === undefined ? {} : { holder }) });
-    await this.repository.resize(id, facts.sizeBytes);
-    return this.load(id);
+    const command = { id, sizeBytes, ...(holder === undefined ? {} : { holder }) };
+    try {
+      return (await needingSpace('sizeMiB', () => this.agent.growVolume(command))).sizeBytes;
+    } catch (error) {
+      await this.load(id); // one that was deleted meanwhile has no file
+      throw error;
+    }
   }
 
   /** Gives an existing volume to a machine, in the transaction that makes the machine. */
