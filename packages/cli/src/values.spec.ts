@@ -54,6 +54,15 @@ describe('Option values', () => {
       expect(() => toParams('web', { ...options, network: [wrong] }), wrong).to.throw(/Give|queues|number/);
   });
 
+  it('of a disk are refused when they are not what they can be', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
+    const disk = (text: string) => toParams('web', { ...options, disk: [text] }).disks?.[0];
+    expect(disk('size=1G,blocksize=512,readonly')).to.include({ blockSize: 512, readOnly: true });
+    expect(disk('size=1G,readonly=false')).to.include({ readOnly: false });
+    for (const wrong of ['size=1G,readonly=yes', 'size=1G,blocksize=1024', 'size=1G,cache=unsafe'])
+      expect(() => disk(wrong), wrong).to.throw('one of');
+  });
+
   it('ask for sockets with and without numbers', () => {
     const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
     expect(toParams('web', { ...options, vsock: true }).vsock).to.deep.equal({});

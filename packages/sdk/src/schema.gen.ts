@@ -286,7 +286,7 @@ export type Disk = {
     /**
      * Bytes of a block as the guest sees it: 512 or 4096. Absent: the smallest that works.
      */
-    blockSize?: number;
+    blockSize?: 512 | 4096;
     /**
      * What follows when the host has no space for a write. `report`: the guest is told. `pause`: the machine is paused, and the write is tried again when it is resumed.
      */
@@ -2468,7 +2468,6 @@ export type MachinesRemoveErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
-     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2721,7 +2720,6 @@ export type MachinesUpdateInterfaceErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
-     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2752,8 +2750,13 @@ export type MachinesUpdateInterfaceErrors = {
     500: Problem;
     /**
      * `host.unavailable`: The host agent does not answer.
+     * `worker.busy`: Another client controls the worker process.
      */
     503: Problem;
+    /**
+     * `machine.stuck`: A device of the machine hangs.
+     */
+    504: Problem;
 };
 
 export type MachinesUpdateInterfaceError = MachinesUpdateInterfaceErrors[keyof MachinesUpdateInterfaceErrors];
@@ -2814,7 +2817,6 @@ export type MachinesKillErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
-     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3019,7 +3021,6 @@ export type MachinesPauseErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
-     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3116,7 +3117,7 @@ export type MachinesRestartErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
-     * `host.memory_overcommitted`: The machines would have more memory than the host.
+     * `machine.no_power_button`: The machine has no power button.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3213,7 +3214,6 @@ export type MachinesResumeErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
-     * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3407,7 +3407,7 @@ export type MachinesStopErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
-     * `host.memory_overcommitted`: The machines would have more memory than the host.
+     * `machine.no_power_button`: The machine has no power button.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -4001,6 +4001,7 @@ export type VolumesUpdateErrors = {
     /**
      * `volume.not_found`: There is no such volume.
      * `spec.disk_invalid`: A disk is not valid.
+     * `file.missing`: There is no such file.
      * `request.unknown_field`: A field is not known.
      * `request.missing_field`: A field is missing.
      * `request.invalid_type`: A field has the wrong type.
@@ -4013,6 +4014,19 @@ export type VolumesUpdateErrors = {
      * `internal`: Something went wrong inside Flotilla.
      */
     500: Problem;
+    /**
+     * `worker.busy`: Another client controls the worker process.
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `machine.stuck`: A device of the machine hangs.
+     */
+    504: Problem;
+    /**
+     * `pool.full`: The storage pool is full.
+     */
+    507: Problem;
 };
 
 export type VolumesUpdateError = VolumesUpdateErrors[keyof VolumesUpdateErrors];

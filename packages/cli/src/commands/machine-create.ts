@@ -131,11 +131,13 @@ function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']
     name: values['name'] ?? (index === 0 ? 'root' : `disk${index}`),
     ...given,
     ...(values['size'] === undefined ? {} : { sizeMiB: mebibytes(values['size']) }),
-    ...(values['readonly'] === undefined ? {} : { readOnly: values['readonly'] === 'true' }),
+    ...(values['readonly'] === undefined ? {} : { readOnly: oneOf('readonly', values['readonly'], ['true', 'false']) === 'true' }),
     ...(values['queues'] === undefined ? {} : { queues: wholeNumber(values['queues']) }),
     ...(values['cache'] === undefined ? {} : { cache: oneOf('cache', values['cache'], ['none', 'writeback', 'writethrough']) }),
     ...(values['engine'] === undefined ? {} : { engine: oneOf('engine', values['engine'], ['auto', 'io-uring', 'direct']) }),
     ...(values['on-no-space'] === undefined ? {} : { onNoSpace: oneOf('on-no-space', values['on-no-space'], ['report', 'pause']) }),
-    ...(values['blocksize'] === undefined ? {} : { blockSize: wholeNumber(values['blocksize']) }),
+    ...(values['blocksize'] === undefined
+      ? {}
+      : { blockSize: oneOf('blocksize', values['blocksize'], ['512', '4096']) === '512' ? 512 : 4096 }),
   };
 }

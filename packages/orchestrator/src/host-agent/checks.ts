@@ -25,8 +25,8 @@ export function text(pattern: RegExp): Check {
   return when((value) => typeof value === 'string' && pattern.test(value));
 }
 
-export function oneOf(...values: readonly string[]): Check {
-  return when((value) => typeof value === 'string' && values.includes(value));
+export function oneOf(...values: readonly unknown[]): Check {
+  return when((value) => values.includes(value));
 }
 
 export function int(min: number, max: number): Check {

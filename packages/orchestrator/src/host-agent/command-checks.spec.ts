@@ -119,7 +119,7 @@ const BAD: [CommandName, unknown, string][] = [
   ['createMachine', { ...launch, disks: [{ ...launch.disks[0], queues: 17 }] }, 'disks[0].queues'],
   ['createMachine', { ...launch, disks: [{ ...launch.disks[0], cache: 'unsafe' }] }, 'disks[0].cache'],
   ['createMachine', { ...launch, disks: [{ ...launch.disks[0], engine: 'aio' }] }, 'disks[0].engine'],
-  ['createMachine', { ...launch, disks: [{ ...launch.disks[0], blockSize: 1 << 20 }] }, 'disks[0].blockSize'],
+  ['createMachine', { ...launch, disks: [{ ...launch.disks[0], blockSize: 1024 }] }, 'disks[0].blockSize'],
   ['createMachine', { ...launch, isolation: 'none' }, 'isolation'],
   [
     'prepareMachine',

@@ -131,7 +131,7 @@ const launch = object<LaunchCommand>({
       queues: optional(int(1, MAX_DISK_QUEUES)),
       cache: optional(oneOf(...DISK_CACHES)),
       engine: optional(oneOf(...DISK_ENGINES)),
-      blockSize: optional(int(BLOCK_SIZES[0], BLOCK_SIZES[1])),
+      blockSize: optional(oneOf(...BLOCK_SIZES)),
       onNoSpace: optional(oneOf(...SPACE_POLICIES)),
     }),
   ),

@@ -11,8 +11,8 @@ export interface DiskTuning {
   queues?: number;
   cache?: (typeof DISK_CACHES)[number];
   engine?: (typeof DISK_ENGINES)[number];
-  /** Bytes: 512 or 4096. */
-  blockSize?: number;
+  /** Bytes. */
+  blockSize?: (typeof BLOCK_SIZES)[number];
   /** What follows when the host has no space for a write. */
   onNoSpace?: (typeof SPACE_POLICIES)[number];
 }

@@ -6,7 +6,7 @@ import { currentContext } from '../../common/context.js';
 import { hardwareOf } from '../../common/hardware.js';
 import { macFor, newId } from '../../common/ids.js';
 import { isUnicastMac } from '../../common/names.js';
-import { BLOCK_SIZES, diskTuning } from '../../host-agent/disk-tuning.js';
+import { diskTuning } from '../../host-agent/disk-tuning.js';
 import { roleAllows } from '../auth/roles.js';
 import { HostsService } from '../hosts/hosts.service.js';
 import type { ImageKind } from '../images/image.js';
@@ -110,13 +110,6 @@ export class MachinePlanner {
       ...(disk.sizeMiB === undefined ? {} : { sizeMiB: disk.sizeMiB }),
       ...diskTuning(disk),
     };
-    if (disk.blockSize !== undefined && !BLOCK_SIZES.some((size) => size === disk.blockSize)) {
-      throw new ApiError('spec.disk_invalid', {
-        detail: 'Blocks of a disk have 512 or 4096 bytes.',
-        remedy: 'Give 512 or 4096.',
-        field: `${field}.blockSize`,
-      });
-    }
     if (
       (disk.image === undefined && disk.volume === undefined && disk.sizeMiB === undefined) ||
       (disk.image !== undefined && disk.volume !== undefined)

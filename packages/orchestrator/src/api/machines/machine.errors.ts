@@ -45,7 +45,6 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
 export const ACTION_ERRORS: readonly ErrorCode[] = [
   'machine.not_found',
   'machine.state_conflict',
-  'host.memory_overcommitted',
   'precondition.failed',
   'host.unavailable',
 ];

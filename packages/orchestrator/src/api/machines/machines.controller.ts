@@ -29,7 +29,7 @@ const ACCEPTED = {
 };
 
 /** The description of what changes a machine that is there. */
-const action = (summary: string, input: Pick<RouteDeclaration, 'body' | 'query'>): RouteDeclaration => ({
+const action = (summary: string, { errors = [], ...input }: Pick<RouteDeclaration, 'body' | 'query' | 'errors'>): RouteDeclaration => ({
   summary,
   permission: 'machines:write',
   operation: true,
@@ -37,7 +37,7 @@ const action = (summary: string, input: Pick<RouteDeclaration, 'body' | 'query'>
   etag: 'checks',
   ...input,
   answers: ACCEPTED,
-  errors: ACTION_ERRORS,
+  errors: [...ACTION_ERRORS, ...errors],
 });
 
 @Controller('v1/machines')
@@ -110,7 +110,7 @@ export class MachinesController {
     etag: 'checks',
     body: UpdateInterface,
     answers: { 200: { type: MachineDto, description: 'The machine as it is now.' } },
-    errors: [...ACTION_ERRORS, 'interface.not_found'],
+    errors: [...ACTION_ERRORS, 'interface.not_found', 'worker.busy', 'machine.stuck'],
   })
   updateInterface(
     @Param('machine') machine: string,
@@ -130,21 +130,21 @@ export class MachinesController {
 
   @Post(':machine/start')
   @HttpCode(202)
-  @Route(action('Start a machine', { body: NoBody }))
+  @Route(action('Start a machine', { body: NoBody, errors: ['host.memory_overcommitted'] }))
   start(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.start(machine, request.headers['if-match']);
   }
 
   @Post(':machine/stop')
   @HttpCode(202)
-  @Route(action('Press the power button, then kill', { body: StopMachine }))
+  @Route(action('Press the power button, then kill', { body: StopMachine, errors: ['machine.no_power_button'] }))
   stop(@Param('machine') machine: string, @Body() body: StopMachine, @Req() request: Request): Promise<Operation> {
     return this.actions.stop(machine, body, request.headers['if-match']);
   }
 
   @Post(':machine/restart')
   @HttpCode(202)
-  @Route(action('Stop and start again', { body: StopMachine }))
+  @Route(action('Stop and start again', { body: StopMachine, errors: ['machine.no_power_button'] }))
   restart(@Param('machine') machine: string, @Body() body: StopMachine, @Req() request: Request): Promise<Operation> {
     return this.actions.restart(machine, body, request.headers['if-match']);
   }

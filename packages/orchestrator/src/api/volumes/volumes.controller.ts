@@ -41,7 +41,16 @@ export class VolumesController {
     params: { volume: 'Id of the volume.' },
     body: UpdateVolume,
     answers: { 200: { type: VolumeDto, description: 'The volume as it is now.' } },
-    errors: ['volume.not_found', 'volume.locked', 'spec.disk_invalid'],
+    errors: [
+      'volume.not_found',
+      'volume.locked',
+      'spec.disk_invalid',
+      'pool.full',
+      'file.missing',
+      'worker.busy',
+      'machine.stuck',
+      'host.unavailable',
+    ],
   })
   update(@Param('volume') volume: string, @Body() body: UpdateVolume): Promise<VolumeDto> {
     return this.volumes.grow(volume, body.sizeMiB);

@@ -76,16 +76,17 @@ function refused(options: Common, fallback: string): CheckContext {
   return { code: options.code ?? 'request.invalid_value', remedy: options.remedy ?? fallback };
 }
 
-/** A whole number. `codes` tells small, large and fractional values apart where clients care. */
+/** A whole number. `codes` tells small, large and fractional values apart where clients care; `values` are all that there are. */
 export function IntField(
   options: Common & {
     min?: number;
     max?: number;
     multipleOf?: number;
+    values?: readonly number[];
     codes?: { type?: ErrorCode; low?: ErrorCode; high?: ErrorCode; step?: ErrorCode };
   },
 ): Decorate {
-  const { min, max, multipleOf, codes } = options;
+  const { min, max, multipleOf, values, codes } = options;
   const step = codes?.step ?? 'request.invalid_type';
   const range = `Give a whole number${min === undefined ? '' : ` of at least ${min}`}${max === undefined ? '' : ` and at most ${max}`}${multipleOf === undefined ? '' : `, a multiple of ${multipleOf}`}.`;
   const checks: Decorate[] = [
@@ -117,10 +118,15 @@ export function IntField(
       ),
     );
   }
+  if (values !== undefined) {
+    const list = values.join(' or ');
+    checks.push(IsIn([...values], { message: `$property must be ${list}`, context: refused(options, `Give ${list}.`) }));
+  }
   return field(
     options,
     {
       type: 'integer',
+      ...(values === undefined ? {} : { enum: [...values] }),
       ...(min === undefined ? {} : { minimum: min }),
       ...(max === undefined ? {} : { maximum: max }),
       ...(multipleOf === undefined ? {} : { multipleOf }),
@@ -303,7 +309,7 @@ export function CustomField(options: Common & { schema: JsonSchema; check?: (val
       : [
           ValidateBy(
             { name: 'custom', validator: { validate: check } },
-            { message: `$property ${'is not valid'}`, context: refused(options, options.description) },
+            { message: '$property is not valid', context: refused(options, options.description) },
           ),
         ],
   );

@@ -110,7 +110,7 @@ const REMEDIES: Readonly<Partial<Record<ErrorCode, string>>> = {
   'machine.stuck': 'Look at what the volumes and links of the machine are on, then try again, or kill the machine.',
   'pool.full': POOL_FULL_REMEDY,
   'disk.unsupported': 'Create the machine with cache writeback and engine auto for this disk, which work everywhere.',
-  'disk.size': 'Import a disk image, or make a volume, whose length is a multiple of 512 bytes and not zero.',
+  'disk.size': 'Use a disk image, or a volume, whose length is not zero and a multiple of 512 bytes and of the blockSize of the disk.',
 };
 
 /** What a caller of the API can do about it, where that is something else than the core says. */

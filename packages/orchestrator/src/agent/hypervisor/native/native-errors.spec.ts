@@ -50,14 +50,17 @@ describe('An error of the core', () => {
 
   it('names the field that the client gave, not that of the core', () => {
     const field = (path: string) => fromNative(fault('file.missing', { field: path })).field;
-    expect(['$.boot.kernel.path', '$.memory', '$.interfaces[1].tap.name', '$.disks[2].id', '$.cpus', '$'].map(field)).to.deep.equal([
-      'boot.kernel',
-      'memoryMiB',
-      'interfaces[1]',
-      'disks[2].name',
-      'cpus',
-      undefined,
-    ]);
+    const given = {
+      '$.boot.kernel.path': 'boot.kernel',
+      '$.memory': 'memoryMiB',
+      '$.numa[1].memory': 'numa[1].memoryMiB',
+      '$.interfaces[1].tap.name': 'interfaces[1]',
+      '$.vsock.socket.path': 'vsock',
+      '$.disks[2].id': 'disks[2].name',
+      '$.cpus': 'cpus',
+      $: undefined,
+    };
+    for (const [path, name] of Object.entries(given)) expect(field(path), path).to.equal(name);
   });
 
   it('tells every fault of a specification', () => {

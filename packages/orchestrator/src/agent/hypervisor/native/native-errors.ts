@@ -61,9 +61,10 @@ function remedyFor(code: ErrorCode, given: string | undefined): string {
 function apiField(path: string | undefined): string | undefined {
   const field = path
     ?.replace(/^\$\.?/, '')
-    .replace(/^memory$/, 'memoryMiB')
+    .replace(/^(numa\[\d+\]\.)?memory$/, '$1memoryMiB')
     .replace(/^((?:disks|interfaces)\[\d+\])\.id$/, '$1.name')
     .replace(/^(disks\[\d+\]|boot\.\w+)\.(?:source|path|format)(?:\..*)?$/, '$1')
-    .replace(/^(interfaces\[\d+\])\.tap(?:\..*)?$/, '$1');
+    .replace(/^(interfaces\[\d+\])\.tap(?:\..*)?$/, '$1')
+    .replace(/^vsock\.socket(?:\..*)?$/, 'vsock');
   return field === '' ? undefined : field;
 }

@@ -12,6 +12,8 @@ import {
   TRANSPARENT_HUGEPAGES,
 } from '../../../common/hardware.js';
 
+/** A distance as ACPI has it: 255 says that a node cannot be reached. */
+const MIN_DISTANCE = 10;
 const MAX_DISTANCE = 254;
 
 const numbers = (maxItems: number, limit: number) => ({
@@ -135,8 +137,8 @@ export class NumaNodeDto {
     description: 'Distance to each node: 10 to itself, 11 to 254 to others. Default: 20 to others.',
     optional: true,
     code: 'spec.numa_invalid',
-    schema: numbers(MAX_NUMA_NODES, MAX_DISTANCE + 1),
-    check: (value) => isNumberList(value, MAX_NUMA_NODES, MAX_DISTANCE + 1),
+    schema: { type: 'array', maxItems: MAX_NUMA_NODES, items: { type: 'integer', minimum: MIN_DISTANCE, maximum: MAX_DISTANCE } },
+    check: (value) => isNumberList(value, MAX_NUMA_NODES, MAX_DISTANCE + 1) && value.every((one) => one >= MIN_DISTANCE),
   })
   distances?: number[];
 }

@@ -94,11 +94,10 @@ export class DiskDto {
   @IntField({
     description: 'Bytes of a block as the guest sees it: 512 or 4096. Absent: the smallest that works.',
     optional: true,
-    min: BLOCK_SIZES[0],
-    max: BLOCK_SIZES[1],
+    values: BLOCK_SIZES,
     code: 'spec.disk_invalid',
   })
-  blockSize?: number;
+  blockSize?: NonNullable<DiskTuning['blockSize']>;
   @EnumField({
     description:
       'What follows when the host has no space for a write. `report`: the guest is told. `pause`: the machine is paused, and the ' +
