@@ -29,6 +29,8 @@ use super::storage::Storage;
 
 /// So many pieces that were given up may wait; then they are made durable.
 const MAX_UNLINKED: usize = 16 << 10;
+/// The same in bytes, for pieces are of any length: what waits takes space that the guest does not have.
+const MAX_UNLINKED_BYTES: u64 = 256 << 20;
 
 /// The tables as they are in memory.
 pub(super) struct Metadata {
@@ -38,6 +40,8 @@ pub(super) struct Metadata {
     dirty: Vec<Arc<Slice>>,
     /// References that are gone from memory but not from the file.
     unlinked: Vec<Range<u64>>,
+    /// How many clusters these are.
+    unlinked_clusters: u64,
     /// References that are gone from the file as well, with the epoch of that.
     limbo: VecDeque<(u64, Range<u64>)>,
     /// No cluster below is free.
@@ -103,6 +107,7 @@ impl Metadata {
             l1_changed: Vec::new(),
             dirty: Vec::new(),
             unlinked: Vec::new(),
+            unlinked_clusters: 0,
             limbo: VecDeque::new(),
             hint: 0,
             high: end,
@@ -112,6 +117,7 @@ impl Metadata {
 
     /// Gives up references; the counts follow when the file says the same.
     pub(super) fn unlink(&mut self, clusters: Range<u64>) {
+        self.unlinked_clusters += clusters.end - clusters.start;
         match self.unlinked.last_mut() {
             // Runs that were allocated together are given up together.
             Some(last) if last.end == clusters.start => last.end = clusters.end,
@@ -312,6 +318,24 @@ impl Image {
         Ok(())
     }
 
+    /// Makes a cluster that may be written in place part of the file, which may have been cut short before it.
+    pub(super) fn reach_cluster(&self, entry: Entry) -> io::Result<()> {
+        let Entry::Data { at, .. } = entry else { return Ok(()) };
+        let end = at.saturating_add(self.geometry.cluster_size());
+        if end <= self.storage.len() {
+            return Ok(());
+        }
+        let mut metadata = self.metadata()?;
+        let cluster = self.geometry.cluster_of(at);
+        // Else an image from somewhere could make its file as long as it likes.
+        if metadata.refcounts.get(&self.storage, cluster)? == 0 {
+            return Err(damaged("data past the end of the file is not counted"));
+        }
+        self.storage.reach(end)?;
+        metadata.high = metadata.high.max(cluster + 1);
+        Ok(())
+    }
+
     fn changed(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
@@ -324,7 +348,9 @@ impl Image {
     /// Flushes if so much waits that it should not become more.
     pub(super) fn relieve(&self) -> io::Result<()> {
         let metadata = self.metadata()?;
-        let much = metadata.dirty.len() > self.cache.max_dirty() || metadata.unlinked.len() > MAX_UNLINKED;
+        let much = metadata.dirty.len() > self.cache.max_dirty()
+            || metadata.unlinked.len() > MAX_UNLINKED
+            || self.geometry.start_of(metadata.unlinked_clusters) > MAX_UNLINKED_BYTES;
         drop(metadata);
         if much { self.flush() } else { Ok(()) }
     }
@@ -352,7 +378,9 @@ impl Image {
             Err(error) => {
                 metadata.refcounts.put_back(batch.new_blocks);
                 metadata.l1_changed.extend(batch.l1);
-                metadata.unlinked.extend(batch.unlinked);
+                for clusters in batch.unlinked {
+                    metadata.unlink(clusters);
+                }
                 for (_, _, slice) in batch.slices {
                     if !slice.dirty.swap(true, Ordering::AcqRel) {
                         metadata.dirty.push(slice);
@@ -377,6 +405,7 @@ impl Image {
         for slice in std::mem::take(&mut metadata.dirty) {
             slice.dirty.store(false, Ordering::Release);
         }
+        metadata.unlinked_clusters = 0;
         Ok(Batch {
             change: self.changes.load(Ordering::SeqCst),
             new_blocks: metadata.refcounts.take_new_blocks(),

@@ -27,6 +27,9 @@ use crate::file::{EngineChoice, RawFile};
 
 /// Layers whose data is moved by the engine of choice; deeper ones, which are asked less, by system calls.
 const ENGINE_LAYERS: usize = 4;
+/// Pieces that wait for room before the thread waits for those under way: a guest can have 4 GiB read that lie in
+/// thousands of pieces, many times at once.
+const MAX_BACKLOG: usize = 1024;
 
 /// A request whose pieces are under way.
 struct Parent {
@@ -50,7 +53,7 @@ pub(super) struct Qcow2Queue {
     direct: DirectQueue,
     depth: usize,
     /// Requests that need more than a look-up.
-    waiting: VecDeque<(Request, Visit)>,
+    waiting: VecDeque<Request>,
     parents: Vec<Option<Parent>>,
     free: Vec<usize>,
     /// Pieces for which a raw queue had no room.
@@ -58,6 +61,8 @@ pub(super) struct Qcow2Queue {
     finished: Vec<Completion>,
     /// Of the raw queues; empty except within a call.
     ended: Vec<Completion>,
+    /// Why a raw queue is of no use any more, until the caller hears of it.
+    fault: Option<io::Error>,
     events: Option<Events>,
 }
 
@@ -85,6 +90,7 @@ impl Qcow2Queue {
             backlog: VecDeque::new(),
             finished: Vec::new(),
             ended: Vec::new(),
+            fault: None,
             events,
         })
     }
@@ -101,7 +107,9 @@ impl Qcow2Queue {
             Operation::Flush | Operation::Discard(_) | Operation::WriteZeroes(_) => None,
         };
         let Some((layer, at, total)) = found.filter(|&(layer, ..)| self.has_room(layer)) else {
-            self.waiting.push_back((request, visit));
+            // It looks everything up again when its turn comes: until then it must not keep clusters from being used again.
+            self.chain.top.grace.leave(visit);
+            self.waiting.push_back(request);
             return Ok(());
         };
         let Request { token, memory, mut operation } = request;
@@ -212,6 +220,13 @@ impl Qcow2Queue {
         }
         let mut done = 0;
         while done < total {
+            if self.backlog.len() >= MAX_BACKLOG
+                && let Err(error) = self.empty_backlog()
+            {
+                result = Err(io::Error::other("a queue of the host is gone"));
+                self.fault = Some(error);
+                break;
+            }
             match step(self, slot, offset + done, &guest::cut(segments, done, total - done), memory) {
                 Ok(len) => done += len,
                 Err(error) => {
@@ -329,6 +344,17 @@ impl Qcow2Queue {
         moved
     }
 
+    /// Waits until the raw queues have done everything, so that what is cut next does not pile up.
+    fn empty_backlog(&mut self) -> io::Result<()> {
+        while self.pump() {
+            for queue in &mut self.raw {
+                queue.drain(&mut self.ended)?;
+            }
+            self.settle();
+        }
+        Ok(())
+    }
+
     /// Starts pieces, and takes the results of those that end at once, until all wait for the host.
     fn start(&mut self) -> io::Result<()> {
         loop {
@@ -371,8 +397,12 @@ impl BlockQueue for Qcow2Queue {
     }
 
     fn kick(&mut self) -> io::Result<()> {
-        while let Some((request, visit)) = self.waiting.pop_front() {
+        while let Some(request) = self.waiting.pop_front() {
+            let visit = self.chain.top.grace.enter();
             self.work(request, visit);
+        }
+        if let Some(error) = self.fault.take() {
+            return Err(error);
         }
         self.start()?;
         if let Some(events) = &self.events
@@ -457,4 +487,49 @@ fn clear_all(chain: &Chain, offset: u64, len: u64, how: Clearing) -> io::Result<
         chain.top.relieve()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_memory::{Backing, Bytes, GuestAddress, allocate};
+
+    use super::*;
+    use crate::{Qcow2, Qcow2Create, Qcow2Options};
+
+    const LEN: u32 = 4 << 20;
+
+    #[test]
+    fn a_request_for_thousands_of_pieces_does_not_hold_them_all_in_memory() {
+        for engine in [EngineChoice::Direct, EngineChoice::Automatic] {
+            let file = tempfile::tempfile().unwrap();
+            let create = Qcow2Create { cluster_size: 512, ..Qcow2Create::new(LEN.into()) };
+            create.write(file.try_clone().unwrap()).unwrap();
+            let disk = Qcow2::open(file, &[], Qcow2Options { read_only: false, engine }).unwrap();
+            let memory = allocate(&[(GuestAddress(0), 2 * u64::from(LEN))], Backing::Anonymous).unwrap();
+            let mut queue = Qcow2Queue::new(Arc::clone(&disk.chain), 8, engine).unwrap();
+            let mut run = |operation| {
+                let memory = Arc::clone(&memory);
+                queue.submit(Request { token: 1, memory, operation }).unwrap();
+                let mut done = Vec::new();
+                queue.drain(&mut done).unwrap();
+                assert!(done.pop().unwrap().result.is_ok() && done.is_empty());
+                queue.backlog.capacity()
+            };
+            let at = |address, len| crate::tests::segments(&[(address, len)]);
+            // Backwards, so that no two of them lie one behind the other.
+            for cluster in (0..LEN / 512).rev() {
+                let offset = u64::from(cluster) * 512;
+                memory.write_slice(&[u8::try_from(cluster % 251).unwrap(); 512], GuestAddress(offset)).unwrap();
+                run(Operation::Write { offset, segments: at(offset, 512) });
+            }
+            let held = run(Operation::Read { offset: 0, segments: at(u64::from(LEN), LEN) });
+            assert!(held <= 2 * MAX_BACKLOG, "{held} pieces in memory");
+            let content = |address| {
+                let mut content = vec![0; index(LEN.into())];
+                memory.read_slice(&mut content, GuestAddress(address)).unwrap();
+                content
+            };
+            assert!(content(0) == content(LEN.into()));
+        }
+    }
 }

@@ -74,7 +74,8 @@ impl Writer<'_> {
             count += 1;
         }
         if count == 0 {
-            return Ok(0);
+            let entry = self.entry(first)?;
+            return chain.top.reach_cluster(entry).map(|()| 0);
         }
         let allocation = self.allocate(first, count)?;
         let len = geometry.start_of(allocation.clusters);
@@ -90,7 +91,7 @@ impl Writer<'_> {
         let _guard = chain.top.ranges.lock(cluster..cluster + 1);
         let entry = self.entry(cluster)?;
         if is_writable(entry) {
-            return Ok(0);
+            return chain.top.reach_cluster(entry).map(|()| 0);
         }
         let mut old = vec![0; index(geometry.cluster_size())];
         let zero = chain.read(self.memos, geometry.start_of(cluster), &mut old)?;

@@ -5,6 +5,7 @@ mod bench;
 mod formats;
 mod hostile;
 mod kill;
+mod limits;
 mod model;
 mod oracle;
 mod speed;
