@@ -132,6 +132,7 @@ impl Transfer {
     pub(crate) fn settle(&mut self, result: io::Result<usize>) -> Option<io::Result<u64>> {
         match result {
             Err(error) if self.may_retry(&error) => None,
+            Err(error) if self.direction == Direction::Flush => Some(Err(lost(error))),
             Err(error) => Some(Err(error)),
             Ok(_) if self.direction == Direction::Flush => Some(Ok(0)),
             // Somebody cut the file short under us.
@@ -196,6 +197,17 @@ impl Transfer {
     /// The list of buffers, for the next transfer.
     pub(crate) fn take_buffers(&mut self) -> Vec<libc::iovec> {
         std::mem::take(&mut self.buffers)
+    }
+}
+
+/// Why a sync failed. The host has dropped what it found no space for, and would say the next time that all is well: not
+/// an error that goes away when there is space.
+pub(crate) fn lost(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            io::Error::other(format!("host had no space for what was written before: {error}"))
+        }
+        _ => error,
     }
 }
 
@@ -285,6 +297,18 @@ mod tests {
         }
         assert_eq!(rounds, MAX_RETRIES);
         assert_eq!(lengths(&transfer), [512]);
+    }
+
+    #[test]
+    fn a_flush_that_found_no_space_is_not_to_be_tried_again() {
+        let disk = crate::tests::disk(1 << 20);
+        let memory = allocate(&[(GuestAddress(0), 1 << 20)], Backing::Anonymous).unwrap();
+        let request = Request { token: 7, memory, operation: Operation::Flush };
+        let mut flush = Transfer::new(request, &disk, &mut Vec::new()).ok().unwrap();
+        let full = || Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        let kind = |ended: Option<io::Result<u64>>| ended.unwrap().unwrap_err().kind();
+        assert_eq!(kind(flush.settle(full())), io::ErrorKind::Other);
+        assert_eq!(kind(transfer(&[512]).settle(full())), io::ErrorKind::StorageFull);
     }
 
     #[test]

@@ -118,6 +118,7 @@ pub trait BlockQueue: Send {
     /// Requests submitted and not yet reaped.
     fn in_flight(&self) -> usize;
     /// Waits until nothing is in flight and moves all completions to `done`. What the back-end kept in memory is in its
-    /// files afterwards: the machine is paused, and another process may open them.
+    /// files afterwards: the machine is paused, and another process may open them. After an error with nothing in flight
+    /// it is not, but the queue goes on as before.
     fn drain(&mut self, done: &mut Vec<Completion>) -> io::Result<()>;
 }

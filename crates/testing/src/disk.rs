@@ -49,7 +49,8 @@ impl FakeDisk {
         self.shared.fail.store(fail, Ordering::SeqCst);
     }
 
-    /// Lets every request that takes space fail for want of it.
+    /// Lets every request that takes space fail for want of it, and flushes and drains too, as with a back-end that keeps
+    /// something in memory.
     pub fn fill(&self, full: bool) {
         self.shared.full.store(full, Ordering::SeqCst);
     }
@@ -75,7 +76,7 @@ impl Shared {
         if self.fail.load(Ordering::SeqCst) {
             return Err(io::Error::other("made to fail"));
         }
-        let takes_space = matches!(request.operation, Operation::Write { .. } | Operation::WriteZeroes(_));
+        let takes_space = !matches!(request.operation, Operation::Read { .. });
         if takes_space && self.full.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -196,6 +197,7 @@ impl BlockQueue for FakeDiskQueue {
 
     fn drain(&mut self, done: &mut Vec<Completion>) -> io::Result<()> {
         self.run_all();
-        self.reap(done)
+        self.reap(done)?;
+        if self.shared.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 }

@@ -519,7 +519,9 @@ mod tests {
             // Backwards, so that no two of them lie one behind the other.
             for cluster in (0..LEN / 512).rev() {
                 let offset = u64::from(cluster) * 512;
-                memory.write_slice(&[u8::try_from(cluster % 251).unwrap(); 512], GuestAddress(offset)).unwrap();
+                memory
+                    .write_slice(&[u8::try_from(cluster % 251).unwrap(); 512], GuestAddress(offset))
+                    .unwrap();
                 run(Operation::Write { offset, segments: at(offset, 512) });
             }
             let held = run(Operation::Read { offset: 0, segments: at(u64::from(LEN), LEN) });

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk::Disk;
-use crate::transfer::Limits;
+use crate::transfer::{Limits, lost};
 use crate::{BlockError, size};
 
 /// The largest length of a file (`off_t`).
@@ -112,6 +112,10 @@ impl Storage {
     }
 
     pub(super) fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        #[cfg(test)]
+        if self.full.load(Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
         self.file.write_all_at(data, offset)
     }
 
@@ -167,6 +171,6 @@ impl Storage {
 
     /// Makes everything written so far durable.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data().map_err(lost)
     }
 }

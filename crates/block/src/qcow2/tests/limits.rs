@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use flotilla_device_model::block::BlockBackend;
+
 use super::bench::{Bench, create, open, writable};
 use super::oracle::{self, Verdict};
 use crate::{EngineChoice, Qcow2Create};
@@ -99,4 +101,24 @@ fn a_cluster_that_nothing_counts_does_not_make_the_file_grow() {
     ended.recv_timeout(Duration::from_secs(20)).expect("it goes on for ever").unwrap_err();
     thread.join().unwrap();
     assert!(std::fs::metadata(&path).unwrap().len() < 16 << 20);
+}
+
+/// A machine that is paused because the host has no space for it must find its disk in use when there is some.
+#[test]
+fn tables_that_find_no_space_stay_in_memory_until_there_is_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = image(folder.path(), 64 << 10, 1 << 20);
+    let mut bench = Bench::new(open(&path, &[], EngineChoice::Direct).unwrap());
+    let mut queue = bench.disk().open_queue(8).unwrap();
+    bench.write(0, &[1; 4096]).unwrap();
+    bench.disk().refuse_growth(true);
+    let mut done = Vec::new();
+    assert_eq!(queue.drain(&mut done).unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    assert_eq!((queue.in_flight(), done.len()), (0, 0));
+    bench.disk().refuse_growth(false);
+    queue.drain(&mut done).unwrap();
+    let copy = folder.path().join("copy.qcow2");
+    std::fs::copy(&path, &copy).unwrap();
+    let mut other = Bench::new(open(&copy, &[], EngineChoice::Direct).unwrap());
+    assert!(other.read(0, 4096).unwrap() == [1; 4096], "all of it is in the file");
 }

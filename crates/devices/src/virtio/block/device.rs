@@ -94,6 +94,8 @@ pub(super) struct Shared {
     pub(super) write_cache: AtomicBool,
     /// Requests that wait for space on the host.
     pub(super) held: AtomicU64,
+    /// The back-end keeps something in memory that its files should have while the machine is paused.
+    pub(super) unwritten: AtomicBool,
     pub(super) metrics: BlockMetrics,
 }
 
@@ -140,6 +142,7 @@ impl Block {
             size: AtomicU64::new(backend.size()),
             write_cache: AtomicBool::new(write_cache),
             held: AtomicU64::new(0),
+            unwritten: AtomicBool::new(false),
             metrics: BlockMetrics::default(),
         };
         let disk = Disk {
@@ -272,8 +275,9 @@ impl Model for Disk {
     }
 
     fn save(&self, features: u64) -> Result<DeviceState, StateError> {
-        // They are in no ring any more, and no other machine could take them over.
-        if self.shared.held.load(Ordering::SeqCst) > 0 {
+        // Requests that are in no ring any more, and tables that no other machine could take over.
+        let shared = &self.shared;
+        if shared.held.load(Ordering::SeqCst) > 0 || shared.unwritten.load(Ordering::SeqCst) {
             return Err(StateError::NotNow {
                 reason: "it waits for space; make space on the host and resume the machine",
             });

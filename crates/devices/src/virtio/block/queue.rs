@@ -87,7 +87,13 @@ pub struct BlockService {
     begun: bool,
     /// Bytes moved in the present round.
     moved: u64,
+    /// Bytes that the requests of the present round speak of.
+    asked: u64,
 }
+
+/// Bytes after which a round ends, whatever still waits: a pause, a stop and the guest's other work on this thread are not
+/// to wait for terabytes that a driver asks for at once.
+const ROUND: u64 = 64 << 20;
 
 /// Chains after which a round shows the driver what is done: it need not wait for the whole of a long one.
 const SHOW_EVERY: u16 = 64;
@@ -105,6 +111,7 @@ impl BlockService {
             pace: Pace::default(),
             begun: false,
             moved: 0,
+            asked: 0,
         }
     }
 
@@ -113,13 +120,15 @@ impl BlockService {
         self.disk
     }
 
-    /// Takes all that waits, at most one queue's worth of chains, and returns how many there were.
+    /// Takes all that waits, at most one queue's worth of chains and not much more than [`ROUND`] bytes, and returns how
+    /// many chains there were.
     fn serve(&mut self) -> Result<u16, QueueError> {
         let mut taken = 0;
         self.moved = 0;
+        self.asked = 0;
         loop {
             self.queue.disable_notifications()?;
-            while taken < self.queue.size() {
+            while taken < self.queue.size() && self.asked < ROUND {
                 let Some(chain) = self.queue.pop()? else { break };
                 taken += 1;
                 self.start(&chain)?;
@@ -133,7 +142,7 @@ impl BlockService {
             if !self.queue.enable_notifications()? {
                 return Ok(taken);
             }
-            if taken >= self.queue.size() {
+            if taken >= self.queue.size() || self.asked >= ROUND {
                 self.queue.reschedule();
                 return Ok(taken);
             }
@@ -174,7 +183,9 @@ impl BlockService {
     }
 
     fn submit(&mut self, head: u16, mut pending: Pending, operation: Operation) -> Result<(), QueueError> {
-        let takes_space = matches!(operation, Operation::Write { .. } | Operation::WriteZeroes(_));
+        self.asked = self.asked.saturating_add(bytes_of(&operation));
+        // Also what only changes tables of an image, and what brings them to its file.
+        let takes_space = !matches!(operation, Operation::Read { .. });
         pending.again = (takes_space && self.setting.alarm.is_some()).then(|| Box::new(operation.clone()));
         let memory = Arc::clone(self.queue.memory());
         let request = Request { token: u64::from(head), memory, operation };
@@ -240,7 +251,7 @@ impl BlockService {
                 self.submit(head, pending, Operation::Flush)?;
                 return Ok(true);
             }
-            (Err(error), None) if is_full(&error) && pending.again.is_some() => self.hold(head, pending),
+            (Err(error), _) if is_full(&error) && pending.again.is_some() => self.hold(head, pending),
             (Ok(_), Some(moved)) | (Ok(moved), None) => {
                 self.answer(head, &pending, VIRTIO_BLK_S_OK, moved)?;
             }
@@ -326,9 +337,18 @@ impl BlockService {
         // Also with nothing in flight: a back-end brings what it keeps in memory to its files.
         loop {
             let mut done = Vec::new();
-            if let Err(error) = self.disk.drain(&mut done) {
-                self.survive(Err(error));
-                return Ok(());
+            let drained = self.disk.drain(&mut done);
+            self.setting.shared.unwritten.store(drained.is_err(), Ordering::SeqCst);
+            match drained {
+                Ok(()) => {}
+                // All requests have ended. What the back-end still keeps it writes when there is space again.
+                Err(error) if is_full(&error) && self.disk.in_flight() == 0 => {
+                    tracing::warn!(%error, "no space for the tables of a disk image: they stay in memory");
+                }
+                Err(error) => {
+                    self.survive(Err(error));
+                    return Ok(());
+                }
             }
             if done.is_empty() {
                 break;
@@ -346,6 +366,19 @@ impl BlockService {
         if result.is_err() {
             self.setting.metrics().broken_queues.increment();
         }
+    }
+}
+
+/// How many bytes of the disk an operation speaks of.
+fn bytes_of(operation: &Operation) -> u64 {
+    match operation {
+        Operation::Read { segments, .. } | Operation::Write { segments, .. } => {
+            segments.iter().map(|segment| u64::from(segment.len)).sum()
+        }
+        Operation::Discard(ranges) | Operation::WriteZeroes(ranges) => {
+            ranges.iter().map(|range| range.len).sum()
+        }
+        Operation::Flush => 0,
     }
 }
 
@@ -397,5 +430,65 @@ impl Service for BlockService {
 
     fn queues(&self) -> Vec<(u16, QueueState)> {
         vec![(self.queue.index(), self.queue.state())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64};
+
+    use flotilla_device_model::block::BlockBackend;
+    use flotilla_memory::GuestAddress;
+    use flotilla_testing::disk::FakeDisk;
+    use flotilla_testing::driver::{Buffer, FakeQueue};
+    use flotilla_testing::interrupts::FakeVirtioInterrupt;
+    use flotilla_testing::memory::guest_memory;
+
+    use super::super::device::Shared;
+    use super::*;
+
+    const SIZE: u64 = 8 << 20;
+
+    #[test]
+    fn a_round_ends_before_a_driver_has_had_more_than_its_share() {
+        let memory = guest_memory(0x10_0000);
+        let mut rings = FakeQueue::new(&memory, 0x1000, 64);
+        let disk = FakeDisk::new(vec![1; usize::try_from(SIZE).unwrap()], false);
+        let shared = Shared {
+            size: AtomicU64::new(SIZE),
+            write_cache: AtomicBool::new(true),
+            held: AtomicU64::new(0),
+            unwritten: AtomicBool::new(false),
+            metrics: BlockMetrics::default(),
+        };
+        let setting = Setting {
+            facts: Facts { read_only: false, can_discard: true, block_size: 512, queues: 1 },
+            in_memory: true,
+            serial: [0; ID_LEN],
+            alarm: None,
+            can_flush: true,
+            shared: Arc::new(shared),
+        };
+        // Zeroes for all of the disk, sixteen times in one request.
+        memory.write_obj(13_u64.to_le(), GuestAddress(0x8000)).unwrap();
+        for range in 0..16 {
+            let place = 0x8010 + 16 * range;
+            memory.write_obj(0_u64, GuestAddress(place)).unwrap();
+            memory.write_obj((SIZE / 512).to_le(), GuestAddress(place + 8)).unwrap();
+        }
+        let active = rings.activate();
+        let interrupt = Arc::<FakeVirtioInterrupt>::default();
+        let queue = DeviceQueue::new(0, active, Arc::clone(&memory), 0, interrupt);
+        let mut service = BlockService::new(queue, disk.open_queue(64).unwrap(), setting);
+        for chain in 0..6 {
+            rings.add(&[Buffer::Readable(0x8000, 272), Buffer::Writable(0xf000 + chain, 1)]);
+        }
+        for round in 0..6 {
+            assert_eq!(service.serve().unwrap(), 1);
+            let comes_back = service.queue.doorbell().read().is_ok();
+            assert_eq!(comes_back, round < 5, "for what is left");
+        }
+        assert_eq!(service.serve().unwrap(), 0);
+        assert!((0..6).all(|chain| memory.read_obj::<u8>(GuestAddress(0xf000 + chain)).unwrap() == 0));
     }
 }

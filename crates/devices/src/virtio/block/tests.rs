@@ -694,8 +694,48 @@ fn writes_wait_for_space_until_the_machine_goes_on() {
     bench.queue.add(&[Readable(HEADER, 16), Readable(DATA, 512), Writable(STATUS, 1)]);
     bench.queue.ring();
     rung(3);
+    bench.disk.fill(false);
     bench.device.reset();
     bench.device.save().unwrap();
+}
+
+#[test]
+fn a_pause_without_space_leaves_the_disk_in_use() {
+    let mut bench = bench();
+    bench.device.deactivate();
+    let alarms = Arc::new(Alarms::default());
+    let disk = Block::new("disk:root", bench.disk.clone(), options()).unwrap();
+    bench.device = disk.waiting_for_space(alarms.clone());
+    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+    bench.activate(FLUSH);
+    // The back-end finds no space for what it keeps in memory: neither when asked to, nor when it is drained.
+    bench.disk.fill(true);
+    let rung = |count: usize| wait_until("word of the want", || alarms.0.lock().unwrap().len() == count);
+    bench.header(T_FLUSH, 0);
+    let flush = bench.queue.add(&[Readable(HEADER, 16), Writable(STATUS, 1)]);
+    bench.queue.ring();
+    rung(1);
+    bench.device.pause();
+    bench.device.resume();
+    rung(2);
+    assert!(bench.queue.take_used().is_none(), "still no space");
+    bench.disk.fill(false);
+    bench.device.pause();
+    bench.device.resume();
+    assert_eq!(bench.queue.wait_used(), (flush, 1));
+    assert_eq!(bench.bytes(STATUS, 1), [OK]);
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
+    // Nothing waits, but the files are not what they should be: nobody else may have them.
+    bench.disk.fill(true);
+    bench.device.pause();
+    assert!(matches!(bench.device.save(), Err(StateError::NotNow { .. })));
+    bench.device.resume();
+    bench.disk.fill(false);
+    assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
+    bench.device.pause();
+    bench.device.save().unwrap();
+    bench.device.resume();
+    assert_eq!(bench.metric("broken_queues"), 0);
 }
 
 #[test]
