@@ -90,8 +90,9 @@ impl Aligned {
     }
 }
 
-/// The most that a transfer with unfit buffers moves at once, whatever the guest asks for.
-const PIECE: usize = 1 << 20;
+/// The most that a transfer with unfit buffers moves at once, whatever the guest asks for. Each request has its own: with 256
+/// of them in each of 16 queues this is half a GiB.
+const PIECE: usize = 128 << 10;
 
 /// A stand-in for the buffers of a guest.
 pub(crate) struct Bounce {
@@ -154,4 +155,16 @@ pub(crate) fn copy(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stand_in_is_small_however_much_is_asked_for() {
+        let mut bounce = Bounce::new(4 << 30, Alignment { memory: 4096, offset: 4096 });
+        assert_eq!(bounce.prepare(4 << 30).len(), PIECE);
+        const { assert!(PIECE * 256 * 16 <= 512 << 20) };
+    }
 }
