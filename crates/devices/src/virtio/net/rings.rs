@@ -127,11 +127,6 @@ impl RingService {
 
     fn stop(&mut self) {
         self.started = false;
-        // Nobody told us which pages were written.
-        for region in self.memory.iter() {
-            let len = usize::try_from(region.len()).unwrap_or(usize::MAX);
-            mark_dirty(&self.memory, region.start_addr(), len);
-        }
         for (pair, [receive, transmit]) in (0..).zip(&mut self.pairs) {
             match self.rings.stop(pair) {
                 Ok([receive_at, transmit_at]) => {
@@ -140,6 +135,11 @@ impl RingService {
                 }
                 Err(error) => tracing::error!(%error, pair, "network back-end does not stop as it should"),
             }
+        }
+        // Nobody told us which pages were written. Not before the last one was: the log may be read in between.
+        for region in self.memory.iter() {
+            let len = usize::try_from(region.len()).unwrap_or(usize::MAX);
+            mark_dirty(&self.memory, region.start_addr(), len);
         }
     }
 

@@ -16,6 +16,8 @@ use flotilla_testing::interrupts::FakeVirtioInterrupt;
 use flotilla_testing::memory::guest_memory;
 use flotilla_testing::packets::FakePackets;
 use proptest::prelude::*;
+use vm_memory::bitmap::Bitmap;
+use vm_memory::{GuestMemoryBackend, GuestMemoryRegion, MmapRegion};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::device::{Net, NetError, NetOptions};
@@ -393,6 +395,7 @@ struct Served {
     call: EventFd,
     error: EventFd,
     running: bool,
+    memory: Arc<GuestMemory>,
 }
 
 impl RingBackend for FakeRings {
@@ -404,7 +407,7 @@ impl RingBackend for FakeRings {
         &self,
         pair: u16,
         _features: u64,
-        _memory: &Arc<GuestMemory>,
+        memory: &Arc<GuestMemory>,
         receive: Ring<'_>,
         transmit: Ring<'_>,
     ) -> io::Result<()> {
@@ -415,7 +418,7 @@ impl RingBackend for FakeRings {
         let (call, error) = (receive.call.try_clone()?, transmit.error.try_clone()?);
         let mut served = self.served.lock().unwrap();
         assert!(!served.iter().any(|served| served.pair == pair && served.running), "started twice");
-        served.push(Served { pair, next_avail, call, error, running: true });
+        served.push(Served { pair, next_avail, call, error, running: true, memory: Arc::clone(memory) });
         Ok(())
     }
 
@@ -424,6 +427,10 @@ impl RingBackend for FakeRings {
         let served = served.iter_mut().rev().find(|served| served.pair == pair);
         let served = served.ok_or_else(|| io::Error::other("never started"))?;
         served.running = false;
+        // Somebody reads the dirty log, and only then the last frame is written.
+        for region in served.memory.iter() {
+            MmapRegion::bitmap(region).reset();
+        }
         Ok([7, 9])
     }
 }
@@ -453,6 +460,9 @@ fn rings_that_are_served_elsewhere_are_started_stopped_and_heard() {
 
     bench.device.set_link(false);
     wait_until("they stand still", || rings.running() == 0);
+    let is_dirty =
+        || bench.memory.iter().all(|region| region.bitmap().dirty_at(usize::try_from(RX).unwrap()));
+    wait_until("what they wrote is known as dirty", is_dirty);
     bench.device.set_link(true);
     wait_until("they go on", || rings.running() == 3);
     assert_eq!(rings.served.lock().unwrap()[3].next_avail, [7, 9]);
