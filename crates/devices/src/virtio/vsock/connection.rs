@@ -298,7 +298,9 @@ impl Connection {
         if std::mem::take(&mut self.pending.credit_request) {
             return plain(Operation::CreditRequest);
         }
-        if std::mem::take(&mut self.pending.credit_update) {
+        // Bytes wait, and the guest's buffer has no room for any: something has to go there, or its turn never ends.
+        let no_room = data.is_empty() && self.wants_turn();
+        if std::mem::take(&mut self.pending.credit_update) || no_room {
             return plain(Operation::CreditUpdate);
         }
         None

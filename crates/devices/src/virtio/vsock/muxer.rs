@@ -326,6 +326,10 @@ impl Muxer {
     fn remove(&mut self, key: Key) {
         self.timers.cancel(key.token());
         let Some(connection) = self.connections.remove(&key) else { return };
+        if connection.scheduled {
+            // A guest that comes and goes, and takes no packets, would leave a turn behind each time.
+            self.turns.retain(|other| *other != key);
+        }
         if connection.listening.is_some() {
             self.stop_waiting_for(connection.stream());
         }
@@ -477,5 +481,69 @@ fn pass_on(stream: BorrowedFd<'_>, backlog: &mut VecDeque<u8>) -> bool {
             Sent::Bytes(0) => return true,
             Sent::Bytes(len) => drop(backlog.drain(..len)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::mpsc;
+
+    use flotilla_testing::sockets::FakeSocketHost;
+
+    use super::*;
+
+    const CID: u64 = 52;
+    const SERVED: u32 = 1024;
+
+    fn muxer() -> (Arc<FakeSocketHost>, Muxer) {
+        let host = Arc::new(FakeSocketHost::new(&[SERVED]));
+        let next_port = Arc::new(AtomicU32::new(FIRST_PORT));
+        let muxer = Muxer::new(CID, 16, host.clone(), next_port, Arc::default()).unwrap();
+        (host, muxer)
+    }
+
+    fn packet(operation: Operation) -> Header {
+        Header {
+            source_cid: CID,
+            destination_cid: HOST_CID,
+            source_port: 7,
+            destination_port: SERVED,
+            len: 0,
+            kind: TYPE_STREAM,
+            operation,
+            flags: 0,
+            buffer: 4096,
+            forwarded: 0,
+        }
+    }
+
+    #[test]
+    fn a_guest_that_comes_and_goes_and_takes_nothing_leaves_nothing_behind() {
+        let (host, mut muxer) = muxer();
+        for _ in 0..1000 {
+            muxer.on_packet(&packet(Operation::Request), &[]);
+            muxer.on_packet(&packet(Operation::Reset), &[]);
+            drop(host.take_reached().unwrap());
+        }
+        assert!(muxer.connections.is_empty());
+        assert!(muxer.turns.is_empty(), "{} turns of connections that are gone", muxer.turns.len());
+    }
+
+    #[test]
+    fn a_buffer_without_room_for_bytes_gets_a_packet_without_any() {
+        let (host, mut muxer) = muxer();
+        muxer.on_packet(&packet(Operation::Request), &[]);
+        assert_eq!(muxer.next_packet(&mut []).unwrap().operation, Operation::Response);
+        host.take_reached().unwrap().write_all(b"hello").unwrap();
+        muxer.poll();
+        let (done, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let packets = [0, 0, 64].map(|room| muxer.next_packet(&mut vec![0; room]).unwrap());
+            done.send(packets.map(|header| (header.operation, header.len))).unwrap();
+        });
+        let packets = ended.recv_timeout(Duration::from_secs(10)).expect("it goes on for ever");
+        let nothing = (Operation::CreditUpdate, 0);
+        assert_eq!(packets, [nothing, nothing, (Operation::Data, 5)]);
     }
 }

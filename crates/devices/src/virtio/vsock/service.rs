@@ -157,7 +157,11 @@ impl VsockService {
             Gate::Open => {}
             Gate::Reset(until) => {
                 let Some(chain) = self.event.pop()? else {
-                    return self.event.enable_notifications().map(drop);
+                    if self.event.enable_notifications()? {
+                        // It came without a doorbell just now.
+                        self.event.reschedule();
+                    }
+                    return Ok(());
                 };
                 let written = chain.write(self.event.memory(), 0, &TRANSPORT_RESET)?;
                 self.event.complete(chain.head, u32::try_from(written).unwrap_or_default())?;
