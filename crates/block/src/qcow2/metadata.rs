@@ -224,28 +224,32 @@ impl Image {
         }
         self.grace.advance();
         let now = self.grace.advance();
-        while let Some((epoch, clusters)) = metadata.limbo.front().cloned() {
-            if epoch + 2 > now {
-                return Ok(());
+        while metadata.limbo.front().is_some_and(|(epoch, _)| epoch + 2 <= now) {
+            let Some((epoch, mut clusters)) = metadata.limbo.pop_front() else { break };
+            if let Err(error) = self.lower(metadata, &mut clusters) {
+                // Only what is left: a count that is lowered twice is too low.
+                metadata.limbo.push_front((epoch, clusters));
+                return Err(error);
             }
-            self.lower(metadata, clusters)?;
-            metadata.limbo.pop_front();
         }
         Ok(())
     }
 
-    fn lower(&self, metadata: &mut Metadata, clusters: Range<u64>) -> io::Result<()> {
+    /// Lowers the counts of clusters; those that are done are no longer in the range.
+    fn lower(&self, metadata: &mut Metadata, clusters: &mut Range<u64>) -> io::Result<()> {
         let mut free: Option<Range<u64>> = None;
         let give_back = |run: &Range<u64>| {
             let at = self.geometry.start_of(run.start);
             self.storage.punch(at, self.geometry.start_of(run.end - run.start));
         };
-        for cluster in clusters {
+        while clusters.start < clusters.end {
+            let cluster = clusters.start;
             let count = metadata.refcounts.get(&self.storage, cluster)?;
             // Zero: the image was damaged. It cannot get lower.
             if count > 0 {
                 metadata.refcounts.set(&self.storage, cluster, count - 1)?;
             }
+            clusters.start += 1;
             if count != 1 {
                 continue;
             }
