@@ -30,10 +30,10 @@ fn smaps(memory: &GuestMemory, name: &str) -> String {
 fn committed(memory: &GuestMemory) -> usize {
     const PAGE: usize = 4096;
     let region = memory.iter().next().unwrap();
-    let mut entries = vec![0; usize::try_from(region.size()).unwrap() / PAGE * 8];
+    let mut entries = vec![0; region.size() / PAGE * 8];
     let first = region.as_ptr().addr() / PAGE * 8;
     fs::File::open("/proc/self/pagemap").unwrap().read_exact_at(&mut entries, first as u64).unwrap();
-    entries.chunks(8).filter(|entry| entry[7] & 0x80 != 0).count() * PAGE >> 10
+    entries.chunks(8).filter(|entry| entry[7] & 0x80 != 0).count() * (PAGE >> 10)
 }
 
 fn kib(memory: &GuestMemory, name: &str) -> u64 {
