@@ -9,7 +9,7 @@ const spec: MachineSpec = { cpus: 1, memory: 16 * 1024 * 1024, boot: { kernel: {
 
 for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
   await assert.rejects(
-    Machine.create({ id: 'bad', isolation, runtimeDirectory, spec: { ...spec, cpus: 33 } }),
+    Machine.create({ id: 'bad', isolation, runtimeDirectory, spec: { ...spec, cpus: 65 } }),
     (error: unknown) => error instanceof FlotillaError && error.code === 'spec.cpus_out_of_range' && error.field === '$.cpus',
   );
   const machine = await Machine.create({ id: isolation, isolation, runtimeDirectory, spec });
