@@ -39,7 +39,8 @@ describe('An unmodified Debian 12', () => {
         memoryMiB: 768,
         isolation,
         boot: { kernel: 'debian', initrd: 'debian-init', commandLine },
-        disks: [{ name: 'root', image: 'debian-disk' }],
+        // The engine is named because the lab keeps its files in memory, and the vCPU that rings serves those by itself else.
+        disks: [{ name: 'root', image: 'debian-disk', engine: 'direct' }],
         interfaces: [{ name: 'eth0', network: 'default' }],
       });
       guest = await Guest.attach(machine, debian);
