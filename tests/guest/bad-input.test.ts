@@ -44,9 +44,9 @@ const remedies = {
   checksum: 'Get the file again, or give the right sha256.',
   image: 'Import it first (POST /v1/images), or list the images to see which there are.',
   memory: 'Give a whole number of at least 16 and at most 67108864, a multiple of 2.',
-  cpus: 'Give a whole number of at least 1 and at most 32.',
+  cpus: 'Give a whole number of at least 1 and at most 64.',
   mac: 'Give six pairs of hexadecimal digits with colons; the lowest bit of the first pair must be 0.',
-  sectors: 'Import a disk image, or make a volume, whose length is a multiple of 512 bytes and not zero.',
+  sectors: 'Use a disk image, or a volume, whose length is not zero and a multiple of 512 bytes and of the blockSize of the disk.',
   name: 'Choose another name, or delete that machine first.',
   volume: 'Delete that machine first, or give another volume.',
 };

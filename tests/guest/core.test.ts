@@ -19,6 +19,7 @@ const boots = ['linux_boots_by_pvh', 'linux_boots_from_an_elf_by_its_own_protoco
 const hostile = [
   'a_hostile_guest_gets_to_its_end_and_harms_nothing',
   'a_hostile_guest_with_a_network_harms_nothing_either',
+  'a_hostile_guest_of_a_micro_machine_harms_nothing_either',
   'a_flood_that_nobody_reads_is_bounded',
   'a_worker_with_output_that_nobody_reads_obeys_a_signal',
 ];
