@@ -8,8 +8,8 @@ import { pino } from 'pino';
 import { NatNetwork } from '../../src/agent/network/nat/nat-network.js';
 import { CommandRunner } from '../../src/agent/runner/command-runner.js';
 import { Namespace, pause, until } from './namespace.js';
+import { command, MAC } from './probe-network.js';
 
-const MAC = '02:f1:00:00:00:01';
 const directory = mkdtempSync(join(tmpdir(), 'flotilla-lease-'));
 chmodSync(directory, 0o711); // dnsmasq gives root up
 const script = join(directory, 'udhcpc.sh');
@@ -31,15 +31,6 @@ const native = {
   },
 };
 const make = () => new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native });
-const command = {
-  id: 'net-probe',
-  name: 'default',
-  subnet: '10.77.0.0/24',
-  gateway: '10.77.0.1',
-  dhcpRange: '10.77.0.2-10.77.0.254',
-  bridge: 'flo-0',
-  reservations: [{ mac: MAC, ip: '10.77.0.2', hostname: 'one' }],
-};
 const link = { name: 'eth0', networkId: command.id, bridge: 'flo-0', mac: MAC, ip: '10.77.0.2' };
 
 let network = make();

@@ -9,9 +9,9 @@ import { pino } from 'pino';
 import { NatNetwork } from '../../src/agent/network/nat/nat-network.js';
 import { CommandRunner } from '../../src/agent/runner/command-runner.js';
 import { Namespace, until } from './namespace.js';
+import { command, MAC } from './probe-network.js';
 
 const PORT = 8080;
-const MAC = '02:f1:00:00:00:01';
 const METADATA = '169.254.169.254';
 const directory = mkdtempSync(join(tmpdir(), 'flotilla-cross-'));
 const runner = new CommandRunner(pino({ level: 'silent' }));
@@ -24,15 +24,6 @@ const native = {
   deleteTap: () => Promise.resolve(),
 };
 const network = new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native });
-const command = {
-  id: 'net-probe',
-  name: 'default',
-  subnet: '10.77.0.0/24',
-  gateway: '10.77.0.1',
-  dhcpRange: '10.77.0.2-10.77.0.254',
-  bridge: 'flo-0',
-  reservations: [{ mac: MAC, ip: '10.77.0.2', hostname: 'one' }],
-};
 
 await network.ensureNetwork(command);
 await network.attach('mac-probe', { name: 'eth0', networkId: command.id, bridge: 'flo-0', mac: MAC, ip: '10.77.0.2' });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { NatNetwork } from '../../src/agent/network/nat/nat-network.js';
 import { CommandRunner } from '../../src/agent/runner/command-runner.js';
+import { command } from './probe-network.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'flotilla-nat-'));
 const runner = new CommandRunner(pino({ level: 'silent' }));
@@ -18,15 +19,6 @@ const native = {
   },
 };
 const network = new NatNetwork(runner, { stateDirectory: join(directory, 'state'), runtimeDirectory: join(directory, 'run'), native });
-const command = {
-  id: 'net-probe',
-  name: 'default',
-  subnet: '10.77.0.0/24',
-  gateway: '10.77.0.1',
-  dhcpRange: '10.77.0.2-10.77.0.254',
-  bridge: 'flo-0',
-  reservations: [{ mac: '02:f1:00:00:00:01', ip: '10.77.0.2', hostname: 'one' }],
-};
 const look = async () => ({
   links: (JSON.parse((await runner.run('ip', ['-j', 'link'])).stdout) as { ifname: string }[])
     .map((link) => link.ifname)

@@ -649,8 +649,8 @@ impl SpaceAlarm for Alarms {
     }
 }
 
-#[test]
-fn writes_wait_for_space_until_the_machine_goes_on() {
+/// A disk in use that tells these alarms when the host has no space for it.
+fn bench_that_waits_for_space() -> (Bench, Arc<Alarms>) {
     let mut bench = bench();
     bench.device.deactivate();
     let alarms = Arc::new(Alarms::default());
@@ -658,6 +658,12 @@ fn writes_wait_for_space_until_the_machine_goes_on() {
     bench.device = disk.waiting_for_space(alarms.clone());
     bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
     bench.activate(FLUSH);
+    (bench, alarms)
+}
+
+#[test]
+fn writes_wait_for_space_until_the_machine_goes_on() {
+    let (mut bench, alarms) = bench_that_waits_for_space();
     bench.disk.fill(true);
     let rung = |count: usize| wait_until("word of the want", || alarms.0.lock().unwrap().len() == count);
     bench.memory.write_slice(&[7; 512], GuestAddress(DATA)).unwrap();
@@ -701,13 +707,7 @@ fn writes_wait_for_space_until_the_machine_goes_on() {
 
 #[test]
 fn a_pause_without_space_leaves_the_disk_in_use() {
-    let mut bench = bench();
-    bench.device.deactivate();
-    let alarms = Arc::new(Alarms::default());
-    let disk = Block::new("disk:root", bench.disk.clone(), options()).unwrap();
-    bench.device = disk.waiting_for_space(alarms.clone());
-    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
-    bench.activate(FLUSH);
+    let (mut bench, alarms) = bench_that_waits_for_space();
     // The back-end finds no space for what it keeps in memory: neither when asked to, nor when it is drained.
     bench.disk.fill(true);
     let rung = |count: usize| wait_until("word of the want", || alarms.0.lock().unwrap().len() == count);
