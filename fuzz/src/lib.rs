@@ -34,6 +34,7 @@ pub fn boot(kernel: &Vec<u8>) {
                 processors: &Processor::row(1),
                 nodes: &[],
                 kind: MachineKind::Micro { virtio_devices: 2, acpi: false },
+                watchdog: false,
             };
             let sources = Sources { kernel, initrd: None };
             if let Ok(plan) = plan(&sources, "console=ttyS0", memory, &options) {

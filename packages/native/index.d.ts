@@ -34,6 +34,12 @@ export declare class NativeMachine {
   reset(): Promise<void>
   /** Plugs the cable of the interface with this id in, or pulls it out. */
   setLink(interface: string, up: boolean): Promise<void>
+  /** Changes what a device, or a group of them, may do: `{ target, limits }`. */
+  setThrottle(change: any): Promise<void>
+  /** Sets the bytes that the guest shall give up. */
+  setBalloon(target: number): Promise<void>
+  /** The balloon, and how the guest is off for memory. */
+  balloon(): Promise<unknown>
   /** Ends the machine and what runs it now; its run directory stays. Idempotent. */
   end(): Promise<void>
   /** Ends the machine and what runs it now, and removes its run directory. Idempotent. */
@@ -46,6 +52,8 @@ export declare class NativeMachine {
   metrics(): Promise<Record<string, number>>
   /** Looks how large a disk is now and tells the guest. The size in bytes. */
   refreshDisk(disk: string): Promise<number>
+  /** Makes a disk larger whose image keeps its size itself, and tells the guest. The size in bytes. */
+  growDisk(disk: string, sizeBytes: number): Promise<number>
 }
 
 /** Takes control over a worker that runs already. */
@@ -59,6 +67,16 @@ export interface AdoptOptions {
   runtimeDirectory: string
   /** Deliver the events that the worker has kept after this number first. */
   eventsAfter?: number
+}
+
+/** A backing file of a qcow2 image. */
+export interface BackingImage {
+  /** The file; without it only the name is recorded. */
+  path?: string
+  /** `raw` or `qcow2`. */
+  format: string
+  /** What the image records of it. */
+  name: string
 }
 
 /** What this host can do. */
@@ -108,7 +126,12 @@ export interface CreateOptions {
   inProcess: boolean
   /** The worker program; not used in this process. */
   workerPath: string
+  /** Folders that may be shared, with what is in them; without the list any. */
+  shareRoots?: Array<string>
 }
+
+/** Makes an empty qcow2 image as a whole or not at all. */
+export declare function createQcow2(target: string, sizeBytes: number, backing?: BackingImage | undefined | null): Promise<void>
 
 /**
  * Creates a persistent tap; one that exists is left as it is. `owner` is a user id; with `multiQueue` a machine may have
@@ -121,6 +144,9 @@ export declare function deleteTap(name: string): Promise<void>
 
 /** Ends a worker that does not answer, by what its record says of the process; what it leaves stays. */
 export declare function endWorker(runtimeDirectory: string, id: string): Promise<void>
+
+/** Makes the disk of a qcow2 image larger that no machine uses. The size in bytes. */
+export declare function growQcow2(path: string, sizeBytes: number, backing: Array<BackingImage>): Promise<number>
 
 /** The SHA-256 of a file in hexadecimal. */
 export declare function hashFile(path: string, cancel: CancelToken, onProgress: OnProgress): Promise<string>

@@ -773,16 +773,18 @@ if (
   }
 }
 
-const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createTap, deleteTap, endWorker, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
+const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createQcow2, createTap, deleteTap, endWorker, growQcow2, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
 export { CancelToken }
 export { NativeMachine }
 export { adoptMachine }
 export { checkHost }
 export { copyFile }
 export { createMachine }
+export { createQcow2 }
 export { createTap }
 export { deleteTap }
 export { endWorker }
+export { growQcow2 }
 export { hashFile }
 export { inspectImage }
 export { lastConsole }

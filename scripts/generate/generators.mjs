@@ -6,17 +6,27 @@ import { fileURLToPath } from 'node:url';
 
 const top = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
-/** @type {Array<{ name: string, argv: string[], env?: Record<string, string>, files: () => string[] }>} in order: a later one reads what an earlier one wrote */
+/**
+ * In order: a later one reads what an earlier one wrote. What is made `byBuild` needs no run after a build: the first one after that of a
+ * clean clone would compile the addon once more.
+ * @type {Array<{ name: string, argv: string[], env?: Record<string, string>, byBuild?: boolean, files: () => string[] }>}
+ */
 export const generators = [
   {
-    name: 'TypeScript types and JSON schema of the machine specification, from crates/spec',
+    name: 'TypeScript types and JSON schema of the machine specification, and the list of metrics, from crates/spec',
     argv: ['cargo', 'test', '--quiet', '--locked', '-p', 'flotilla-spec'],
     env: { FLOTILLA_GENERATE: '1' },
-    files: () => [...filesIn('packages/native/src/generated'), ...filesIn('crates/spec/schema')],
+    files: () => [
+      ...filesIn('packages/native/src/generated'),
+      ...filesIn('crates/spec/schema'),
+      'packages/orchestrator/src/host-agent/metrics.gen.ts',
+      'docs/metrics-list.md',
+    ],
   },
   {
     name: 'loader and types of the addon, from crates/node',
     argv: ['npm', 'run', '--silent', 'build:addon', '-w', '@flotilla/native'],
+    byBuild: true,
     files: () => ['packages/native/index.js', 'packages/native/index.d.ts'],
   },
   {

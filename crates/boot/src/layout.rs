@@ -7,7 +7,8 @@
 //!   0xc000_0000 32-bit PCI window; from 0xd000_0000 on, in a machine without PCI, a page for each virtio device
 //!   0xfec0_0000 I/O APIC      0xfee0_0000 local APIC      0xfeff_c000 pages KVM needs for itself
 //!   4 GiB       the rest of RAM
-//!   above it    64-bit PCI window
+//!   above it    files as memory, each at a multiple of 128 MiB; where they do not fit, above the PCI window
+//!   256 GiB     64-bit PCI window, lower or higher where addresses or RAM want it
 //! ```
 
 use flotilla_memory::GuestAddress;
@@ -86,6 +87,10 @@ pub const PAGE_TABLES: u64 = 0x9000;
 pub const COMMAND_LINE: Window = Window { start: 0x2_0000, len: 64 << 10 };
 /// End of conventional memory, start of the extended BIOS data area.
 pub const EBDA: u64 = 0x9_fc00;
+/// A page for the identity of the virtual machine, of which ACPI tells.
+pub const VM_GENERATION: Window = Window { start: 0xd_f000, len: 0x1000 };
+/// The identity itself: apart from where guests look for signatures of expansion ROMs.
+pub const VM_GENERATION_ID: u64 = VM_GENERATION.start + 40;
 /// Where the ACPI tables lie; the root pointer comes first, so that a scan finds it.
 pub const ACPI: Window = Window { start: 0xe_0000, len: 0x2_0000 };
 
@@ -112,6 +117,14 @@ pub mod port {
     pub const SMI_COMMAND: u16 = 0xb2;
     /// Panic notification device.
     pub const PVPANIC: u16 = 0x505;
+    /// Watchdog.
+    pub const WATCHDOG: u16 = 0x680;
+}
+
+/// General purpose events of ACPI (GPE0).
+pub mod event {
+    /// The machine goes on from a snapshot: its identity is a new one.
+    pub const VM_GENERATION: u8 = 0;
 }
 
 /// Interrupt lines of the fixed devices.
@@ -197,6 +210,39 @@ pub fn pci_window_64(size: u64, physical_bits: u8) -> Option<Window> {
     at(end.max(256 * GIB)).or_else(|| at(end))
 }
 
+/// Where files lie that a guest reaches as memory: what RAM and the 64-bit PCI window leave of its addresses.
+#[derive(Debug)]
+pub struct FileSpace {
+    free: [Window; 2],
+}
+
+impl FileSpace {
+    /// At multiples of this each has a section of Linux's memory model for itself, which it shares with no RAM.
+    const ALIGNMENT: u64 = 128 << 20;
+
+    /// That of a machine with `size` bytes of RAM.
+    pub fn new(size: u64, physical_bits: u8) -> Self {
+        let limit = 1_u64.checked_shl(u32::from(physical_bits)).unwrap_or(u64::MAX);
+        let start = ram_end(size).max(HIGH_RAM_START);
+        let window = pci_window_64(size, physical_bits).unwrap_or(Window { start: limit, len: 0 });
+        let between = |start: u64, end: u64| Window { start, len: end.saturating_sub(start) };
+        Self { free: [between(start, window.start), between(window.end(), limit)] }
+    }
+
+    /// Takes the next `len` bytes; `None` when there are not so many together.
+    pub fn take(&mut self, len: u64) -> Option<Window> {
+        self.free.iter_mut().find_map(|free| {
+            let start = free.start.checked_next_multiple_of(Self::ALIGNMENT)?;
+            let end = start.checked_add(len)?;
+            if end > free.end() {
+                return None;
+            }
+            *free = Window { start: end, len: free.end() - end };
+            Some(Window { start, len })
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +267,25 @@ mod tests {
         assert_eq!(pci_window_64(300 << 30, 48).unwrap().start, 320 << 30);
         assert_eq!(pci_window_64(1 << 30, 38).unwrap().start, 64 << 30);
         assert_eq!(pci_window_64(1 << 30, 36), None);
+    }
+
+    #[test]
+    fn files_lie_between_ram_and_the_pci_window_and_then_above_it() {
+        let (gib, mib) = (1 << 30, 1 << 20);
+        let mut space = FileSpace::new(5 * gib + 4096, 48);
+        let places = [2 * mib, 6 * mib, 200 * gib, 100 * gib].map(|len| space.take(len).unwrap().start);
+        assert_eq!(places, [7 * gib + 128 * mib, 7 * gib + 256 * mib, 7 * gib + 384 * mib, 320 * gib]);
+        assert_eq!(space.take(1 << 48), None);
+        // Small RAM leaves the hole below 4 GiB alone.
+        assert_eq!(FileSpace::new(128 * mib, 48).take(gib).unwrap().start, 4 * gib);
+        // Few addresses: no PCI window, and an end.
+        let mut small = FileSpace::new(128 * mib, 36);
+        assert_eq!((small.take(60 * gib).unwrap().end(), small.take(mib)), (64 * gib, None));
+        let mut narrow = FileSpace::new(128 * mib, 38);
+        assert_eq!(
+            (narrow.take(60 * gib).unwrap().end(), narrow.take(mib).unwrap().start),
+            (64 * gib, 128 * gib)
+        );
     }
 
     #[test]
@@ -250,10 +315,11 @@ mod tests {
 
     #[test]
     fn windows_do_not_overlap() {
-        let low = [COMMAND_LINE, Window { start: EBDA, len: 1024 }, ACPI, ECAM, PCI_WINDOW_32];
+        let low = [COMMAND_LINE, Window { start: EBDA, len: 1024 }, VM_GENERATION, ACPI, ECAM, PCI_WINDOW_32];
         assert!(low.windows(2).all(|pair| pair[0].end() <= pair[1].start));
         assert_eq!((LOW_RAM_LIMIT, PCI_WINDOW_32.end()), (ECAM.start, IOAPIC));
         assert!(VIRTIO_MMIO.start >= PCI_WINDOW_32.start && VIRTIO_MMIO.end() <= PCI_WINDOW_32.end());
+        assert!(VM_GENERATION_ID.is_multiple_of(8) && VM_GENERATION_ID + 16 <= VM_GENERATION.end());
         assert!(MP_TABLE.start >= ACPI.start && MP_TABLE.end() <= ACPI.end());
     }
 }

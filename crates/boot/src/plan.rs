@@ -35,6 +35,8 @@ pub struct PlanOptions<'a> {
     pub nodes: &'a [Node],
     /// What the guest is told of the machine.
     pub kind: MachineKind,
+    /// Whether it has a watchdog, of which only ACPI has a table.
+    pub watchdog: bool,
 }
 
 /// What a machine has, and how its guest learns of it.
@@ -125,17 +127,21 @@ fn check_apart(pieces: &[Piece]) -> Result<(), BootError> {
 
 /// What tells the guest of its machine, but for the command line.
 fn tables(options: &PlanOptions<'_>) -> Result<Vec<Piece>, BootError> {
-    let PlanOptions { processors, nodes, kind, .. } = *options;
+    let PlanOptions { processors, nodes, kind, watchdog, .. } = *options;
     let bus = match kind {
         MachineKind::Micro { acpi: false, .. } if !nodes.is_empty() => {
             let reason = "only ACPI tells of NUMA nodes: give the machine ACPI, or no nodes";
+            return Err(BootError::Tables { reason });
+        }
+        MachineKind::Micro { acpi: false, .. } if watchdog => {
+            let reason = "only ACPI tells of a watchdog: give the machine ACPI, or no watchdog";
             return Err(BootError::Tables { reason });
         }
         MachineKind::Micro { acpi: false, .. } => return mp_table::pieces(processors).map(Vec::from),
         MachineKind::Standard { pci_window_64 } => AcpiBus::Pci { window_64: pci_window_64 },
         MachineKind::Micro { virtio_devices, acpi: true } => AcpiBus::VirtioMmio(slots(virtio_devices)?),
     };
-    let tables = acpi::tables(&AcpiOptions { processors, nodes, bus })?;
+    let tables = acpi::tables(&AcpiOptions { processors, nodes, bus, watchdog })?;
     Ok(tables
         .into_iter()
         .map(|table| Piece::Bytes { what: table.name, address: table.address, data: table.data })

@@ -20,7 +20,7 @@ const ONE_CPU: [flotilla_boot::acpi::Processor; 1] = [flotilla_boot::acpi::Proce
 
 fn options() -> PlanOptions<'static> {
     let kind = MachineKind::Standard { pci_window_64: None };
-    PlanOptions { protocol: Protocol::Auto, processors: &ONE_CPU, nodes: &[], kind }
+    PlanOptions { protocol: Protocol::Auto, processors: &ONE_CPU, nodes: &[], kind, watchdog: false }
 }
 
 fn attempt(kernel: &Vec<u8>) -> Result<flotilla_boot::BootPlan, BootError> {

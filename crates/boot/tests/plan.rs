@@ -22,7 +22,7 @@ const ONE_CPU: [flotilla_boot::acpi::Processor; 1] = [flotilla_boot::acpi::Proce
 
 fn options(protocol: Protocol) -> PlanOptions<'static> {
     let kind = MachineKind::Standard { pci_window_64: None };
-    PlanOptions { protocol, processors: &ONE_CPU, nodes: &[], kind }
+    PlanOptions { protocol, processors: &ONE_CPU, nodes: &[], kind, watchdog: false }
 }
 
 fn booted(kernel: &Vec<u8>, initrd: Option<&Vec<u8>>, protocol: Protocol) -> (BootPlan, Arc<GuestMemory>) {
@@ -239,10 +239,27 @@ fn micro(
         processors: &flotilla_boot::acpi::Processor::row(cpus),
         nodes: &[],
         kind,
+        watchdog: false,
     };
     let plan = plan(&sources, command_line, &memory, &options)?;
     plan.apply(&sources, &memory).unwrap();
     Ok((plan, memory))
+}
+
+#[test]
+fn only_acpi_tells_of_a_watchdog() {
+    let memory = memory();
+    let kernel = elf(&Elf { pvh: Some(0x100_0010), ..Elf::default() });
+    let sources = Sources { kernel: &kernel, initrd: None };
+    let with = |acpi| {
+        let kind = MachineKind::Micro { virtio_devices: 1, acpi };
+        let protocol = Protocol::Auto;
+        let options = PlanOptions { protocol, processors: &ONE_CPU, nodes: &[], kind, watchdog: true };
+        plan(&sources, "quiet", &memory, &options)
+    };
+    assert_eq!(with(false).unwrap_err().code(), "boot.tables");
+    let told = with(true).unwrap().pieces;
+    assert!(told.iter().any(|piece| matches!(piece, Piece::Bytes { what: "WDAT", .. })));
 }
 
 /// Nodes would be lost on a guest that no table tells of them.
@@ -255,7 +272,13 @@ fn only_acpi_tells_of_nodes() {
     let nodes = [flotilla_boot::acpi::Node { ranges, distances: Vec::new() }];
     let with = |acpi| {
         let kind = MachineKind::Micro { virtio_devices: 1, acpi };
-        let options = PlanOptions { protocol: Protocol::Auto, processors: &ONE_CPU, nodes: &nodes, kind };
+        let options = PlanOptions {
+            protocol: Protocol::Auto,
+            processors: &ONE_CPU,
+            nodes: &nodes,
+            kind,
+            watchdog: false,
+        };
         plan(&sources, "quiet", &memory, &options)
     };
     assert_eq!(with(false).unwrap_err().code(), "boot.tables");

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
-use flotilla_spec::report::MachineInfo;
-use flotilla_spec::{LinkState, MachineSpec};
+use flotilla_spec::report::{BalloonReport, MachineInfo};
+use flotilla_spec::{LimitsSpec, LinkState, MachineSpec, ThrottleTarget};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -229,6 +229,24 @@ impl Client {
         self.call("setLink", json!({ "interface": interface, "link": link }), &[]).map(drop)
     }
 
+    /// Changes what a device, or a group of them, may do.
+    pub fn set_throttle(&self, target: &ThrottleTarget, limits: LimitsSpec) -> Result<(), ClientError> {
+        self.call("setThrottle", json!({ "target": target, "limits": limits }), &[]).map(drop)
+    }
+
+    /// Sets the bytes that the guest shall give up.
+    pub fn set_balloon(&self, target: u64) -> Result<(), ClientError> {
+        self.call("setBalloon", json!({ "target": target }), &[]).map(drop)
+    }
+
+    /// Asks for the balloon, with statistics of the guest that are new if it runs and answers within a second.
+    pub fn balloon(&self) -> Result<BalloonReport, ClientError> {
+        const METHOD: &str = "balloon";
+        let answer = self.call(METHOD, Value::Null, &[])?;
+        serde_json::from_value(answer)
+            .map_err(|source| ClientError::Answer { method: METHOD.to_owned(), source })
+    }
+
     /// Ends the machine now. The worker ends soon after.
     pub fn stop(&self) -> Result<(), ClientError> {
         self.plain("stop")
@@ -252,6 +270,14 @@ impl Client {
     pub fn refresh_disk(&self, disk: &str) -> Result<u64, ClientError> {
         const METHOD: &str = "refreshDisk";
         let answer = self.call(METHOD, json!({ "disk": disk }), &[])?;
+        serde_json::from_value(answer)
+            .map_err(|source| ClientError::Answer { method: METHOD.to_owned(), source })
+    }
+
+    /// Makes the disk of this id larger, tells the guest, and gives its size in bytes.
+    pub fn grow_disk(&self, disk: &str, size: u64) -> Result<u64, ClientError> {
+        const METHOD: &str = "growDisk";
+        let answer = self.call(METHOD, json!({ "disk": disk, "size": size }), &[])?;
         serde_json::from_value(answer)
             .map_err(|source| ClientError::Answer { method: METHOD.to_owned(), source })
     }

@@ -2,7 +2,7 @@
 //! The calls of the protocol.
 
 use flotilla_spec::id::{DiskId, MachineId};
-use flotilla_spec::{LinkState, MachineSpec};
+use flotilla_spec::{LimitsSpec, LinkState, MachineSpec, ThrottleTarget};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,6 +97,15 @@ pub struct Configure {
     pub black_box: bool,
 }
 
+impl Configure {
+    /// Reads the parameters of the call. The specification is read apart, so that its errors name a path in it, not in the
+    /// message.
+    fn parse(params: Value) -> Result<Self, Failure> {
+        let RawConfigure { id, spec, console, black_box } = parameters(params)?;
+        Ok(Self { id, spec: MachineSpec::from_value(spec)?, console, black_box })
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawConfigure {
@@ -116,6 +125,33 @@ pub struct SetLink {
     pub interface: String,
     /// What its link shall be.
     pub link: LinkState,
+}
+
+/// What `setThrottle` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetThrottle {
+    /// Whose limits.
+    pub target: ThrottleTarget,
+    /// All of them; those that are absent end.
+    pub limits: LimitsSpec,
+}
+
+impl SetThrottle {
+    /// Reads the parameters of the call, and checks the limits.
+    pub fn parse(params: Value) -> Result<Self, Failure> {
+        let this: Self = parameters(params)?;
+        this.limits.check("$.limits").map_err(Failure::invalid_spec)?;
+        Ok(this)
+    }
+}
+
+/// What `setBalloon` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SetBalloon {
+    /// Bytes that the guest shall give up.
+    pub target: u64,
 }
 
 /// A call of a client after its handshake.
@@ -141,8 +177,16 @@ pub enum Call {
     Metrics,
     /// Looks how large a disk is now.
     RefreshDisk(RefreshDisk),
+    /// Makes a disk larger whose image keeps its size itself.
+    GrowDisk(GrowDisk),
     /// Plugs the cable of an interface in, or pulls it out.
     SetLink(SetLink),
+    /// Changes what a device, or a group of them, may do.
+    SetThrottle(SetThrottle),
+    /// Sets what the guest shall give up.
+    SetBalloon(SetBalloon),
+    /// Asks for the balloon, and the guest for how it is off for memory.
+    Balloon,
 }
 
 /// What `refreshDisk` takes.
@@ -153,23 +197,28 @@ pub struct RefreshDisk {
     pub disk: DiskId,
 }
 
+/// What `growDisk` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrowDisk {
+    /// The id of the disk.
+    pub disk: DiskId,
+    /// How large it shall be, in bytes.
+    pub size: u64,
+}
+
 impl Call {
     /// Reads a call from method and parameters.
     pub fn parse(method: &str, params: Value) -> Result<Self, Failure> {
-        if method == "configure" {
-            let raw: RawConfigure = parameters(params)?;
-            // The specification is read apart so that its errors name a path in it, not in the message.
-            let spec = MachineSpec::from_value(raw.spec)?;
-            let RawConfigure { id, console, black_box, .. } = raw;
-            return Ok(Self::Configure(Box::new(Configure { id, spec, console, black_box })));
-        }
-        if method == "refreshDisk" {
-            return parameters(params).map(Self::RefreshDisk);
-        }
-        if method == "setLink" {
-            return Ok(Self::SetLink(parameters(params)?));
-        }
         let call = match method {
+            "configure" => {
+                return Configure::parse(params).map(|configure| Self::Configure(Box::new(configure)));
+            }
+            "refreshDisk" => return parameters(params).map(Self::RefreshDisk),
+            "growDisk" => return parameters(params).map(Self::GrowDisk),
+            "setLink" => return parameters(params).map(Self::SetLink),
+            "setThrottle" => return SetThrottle::parse(params).map(Self::SetThrottle),
+            "setBalloon" => return parameters(params).map(Self::SetBalloon),
             "boot" => Self::Boot,
             "pause" => Self::Pause,
             "resume" => Self::Resume,
@@ -178,6 +227,7 @@ impl Call {
             "stop" => Self::Stop,
             "info" => Self::Info,
             "metrics" => Self::Metrics,
+            "balloon" => Self::Balloon,
             other => return Err(protocol(format!("Method {:?} is unknown", short(other)))),
         };
         match params {

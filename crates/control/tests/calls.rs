@@ -27,6 +27,11 @@ fn calls_are_answered_and_errors_keep_code_path_and_remedy() {
     client.boot().unwrap();
     assert_eq!(client.metrics().unwrap()["exits"], 7);
     assert_eq!(client.refresh_disk("root").unwrap(), 4096);
+    assert_eq!(client.grow_disk("root", 8192).unwrap(), 8192);
+    client.set_balloon(4096).unwrap();
+    assert_eq!(client.set_balloon(1).unwrap_err().code(), ErrorCode::SpecBalloonInvalid);
+    let balloon = client.balloon().unwrap();
+    assert_eq!((balloon.target, balloon.statistics.unwrap().free_memory), (4096, Some(2)));
     let ClientError::Refused(failure) = client.resume().unwrap_err() else { panic!("not refused") };
     assert_eq!((failure.code, failure.path.as_deref()), (ErrorCode::MachineState, Some("$.state")));
     assert_eq!(failure.remedy, ErrorCode::MachineState.remedy());
@@ -51,9 +56,16 @@ fn unknown_methods_fields_and_parameters_are_errors_and_the_connection_goes_on()
         ("boot", json!({ "fast": true })),
         ("boot", json!([1])),
         ("configure", json!({ "x": 1 })),
+        ("setBalloon", Value::Null),
+        ("setBalloon", json!({ "target": -1 })),
+        ("balloon", json!({ "ask": true })),
         ("refreshDisk", Value::Null),
         ("refreshDisk", json!({ "disk": 1 })),
         ("refreshDisk", json!({ "disk": "d", "size": 1 })),
+        ("growDisk", json!({ "disk": "d" })),
+        ("growDisk", json!({ "disk": "d", "size": -1 })),
+        ("setThrottle", json!({ "target": { "kind": "disk" }, "limits": {} })),
+        ("setThrottle", json!({ "target": { "kind": "rng" }, "limits": { "bytes": 1 } })),
     ];
     for (method, params) in bad {
         let error = client.call(method, params, &[]).unwrap_err();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The console socket over a ring of 64 bytes.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -18,9 +19,15 @@ struct Ring {
     /// The guest takes no input.
     deaf: AtomicBool,
     kept: usize,
+    /// What it was told of its writer.
+    writer: Mutex<Vec<String>>,
 }
 
 impl Ring {
+    fn note(&self, what: String) {
+        self.writer.lock().unwrap().push(what);
+    }
+
     fn say(&self, text: &[u8]) {
         self.output.lock().unwrap().0.extend(text);
         self.grown.notify_all();
@@ -63,6 +70,22 @@ impl Endpoint for Ring {
         if len == 0 && *ended { Chunk::Ended } else { Chunk::Bytes(len) }
     }
 
+    fn enter_writer(&self, offset: u64) {
+        self.note(format!("enters at {offset}"));
+    }
+
+    fn writer_has(&self, offset: u64) {
+        self.note(format!("has {offset}"));
+    }
+
+    fn leave_writer(&self) {
+        self.note("leaves".to_owned());
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        self.note(format!("{columns} x {rows}"));
+    }
+
     fn write(&self, bytes: &[u8], _wait: Duration) -> usize {
         if self.deaf.load(Ordering::Relaxed) {
             return 0;
@@ -78,6 +101,8 @@ struct Lab {
     _directory: tempfile::TempDir,
     path: PathBuf,
     ring: Arc<Ring>,
+    /// Of the port `agent`.
+    port: Arc<Ring>,
     server: ConsoleServer,
 }
 
@@ -85,8 +110,11 @@ fn lab(kept: usize) -> Lab {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("console.sock");
     let ring = Arc::new(Ring { kept, ..Ring::default() });
-    let server = ConsoleServer::start(UnixListener::bind(&path).unwrap(), ring.clone()).unwrap();
-    Lab { _directory: directory, path, ring, server }
+    let port = Arc::new(Ring { kept, ..Ring::default() });
+    let endpoint: Arc<dyn Endpoint> = port.clone();
+    let ports = BTreeMap::from([("agent".to_owned(), endpoint)]);
+    let server = ConsoleServer::start(UnixListener::bind(&path).unwrap(), ring.clone(), ports).unwrap();
+    Lab { _directory: directory, path, ring, port, server }
 }
 
 impl Lab {
@@ -242,14 +270,14 @@ fn a_server_that_finishes_serves_everybody_whom_the_kernel_let_in_and_nobody_lat
     let early: Vec<UnixStream> = (0..20)
         .map(|_| {
             let mut stream = UnixStream::connect(&path).unwrap();
-            stream.write_all(&hello(0, false).encode()).unwrap();
+            stream.write_all(&hello(0, false).encode("")).unwrap();
             stream
         })
         .collect();
     let ring = Arc::new(Ring { kept: 64, ..Ring::default() });
     ring.say(b"reboot: Power down\n");
     ring.end();
-    let server = ConsoleServer::start(listener, ring).unwrap();
+    let server = ConsoleServer::start(listener, ring, BTreeMap::new()).unwrap();
     assert!(server.finish(Duration::from_secs(10)));
     assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     drop(server);
@@ -297,7 +325,7 @@ fn readers_in_all_their_places_keep_no_writer_out_and_the_next_one_is_told() {
 #[test]
 fn a_client_that_comes_to_a_crowd_is_told() {
     let lab = lab(64);
-    let silent: Vec<UnixStream> = (0..40).map(|_| UnixStream::connect(&lab.path).unwrap()).collect();
+    let silent: Vec<UnixStream> = (0..41).map(|_| UnixStream::connect(&lab.path).unwrap()).collect();
     let mut late = UnixStream::connect(&lab.path).unwrap();
     let mut answer = Vec::new();
     late.read_to_end(&mut answer).unwrap();
@@ -332,4 +360,50 @@ fn wait(mut until: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(10), "waited too long");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn a_port_is_another_console_with_a_writer_of_its_own() {
+    let lab = lab(64);
+    lab.ring.say(b"serial");
+    lab.port.say(b"agent");
+    let open = |writer| ConsoleClient::connect_port(&lab.path, hello(0, writer), "agent");
+    let (mut serial, mut writer, mut reader) =
+        (lab.open(0, true).unwrap(), open(true).unwrap(), open(false).unwrap());
+    assert_eq!((read(&mut serial, 6), read(&mut writer, 5)), ("serial".to_owned(), "agent".to_owned()));
+    assert_eq!(read(&mut reader, 5), "agent");
+    assert_eq!(open(true).err().unwrap().kind(), ErrorKind::AddrInUse);
+    writer.write_all(b"hello").unwrap();
+    writer.resize(132, 43).unwrap();
+    writer.write_all(b"!").unwrap();
+    reader.resize(1, 1).unwrap();
+    assert_eq!(serial.resize(1, 1).unwrap_err().kind(), ErrorKind::Unsupported);
+    wait(|| *lab.port.input.lock().unwrap() == b"hello!");
+    drop((writer, reader));
+    wait(|| lab.port.writer.lock().unwrap().last().is_some_and(|last| last == "leaves"));
+    assert_eq!(*lab.port.writer.lock().unwrap(), ["enters at 0", "has 5", "132 x 43", "leaves"]);
+    assert!(lab.ring.input.lock().unwrap().is_empty());
+}
+
+#[test]
+fn there_is_no_other_port() {
+    let lab = lab(64);
+    for name in ["x", "agent2", "\u{1}"] {
+        let refused = ConsoleClient::connect_port(&lab.path, hello(0, false), name).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::NotFound, "{name}");
+    }
+    let long = ConsoleClient::connect_port(&lab.path, hello(0, false), &"x".repeat(1000)).err().unwrap();
+    assert_eq!(long.kind(), ErrorKind::Other);
+}
+
+#[test]
+fn a_writer_that_sends_no_frames_is_cut_off() {
+    let lab = lab(64);
+    let mut stream = UnixStream::connect(&lab.path).unwrap();
+    stream.write_all(&hello(0, true).encode("agent")).unwrap();
+    stream.write_all(b"no frame").unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len(), 16, "the welcome alone");
+    assert!(lab.port.input.lock().unwrap().is_empty());
 }

@@ -86,6 +86,12 @@ pub trait BlockBackend: Send + Sync {
         Ok(self.size())
     }
 
+    /// Makes the disk larger, if the back-end itself keeps its size. By default its file or device does, and whoever
+    /// owns that makes it larger.
+    fn grow(&self, _size: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Whether its queues know `Discard` and `WriteZeroes`.
     fn can_discard(&self) -> bool {
         false

@@ -20,13 +20,17 @@
 
 pub mod block;
 pub mod bus;
+pub mod console;
 pub mod entry;
 pub mod interrupt;
 pub mod lifecycle;
 pub mod metrics;
 pub mod net;
+pub mod pmem;
 pub mod power;
+pub mod ring;
 pub mod segments;
+pub mod share;
 pub mod state;
 pub mod threads;
 pub mod throttle;

@@ -7,10 +7,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use flotilla_memory::GuestMemory;
-use virtio_queue::QueueState;
-use vmm_sys_util::eventfd::EventFd;
 
 use crate::block::Segment;
+use crate::ring::Ring;
 
 /// Length in bytes of the header before each frame (virtio 1.2 §5.1.6, with `num_buffers`).
 pub const FRAME_HEADER_LEN: usize = 12;
@@ -59,6 +58,24 @@ pub enum Receipt {
     Cut,
 }
 
+/// How a queue is off, beside the frames that wait in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// It takes and gives frames.
+    #[default]
+    Ready,
+    /// A part of a frame is still to be sent: flush the queue once its event is writable.
+    Sending,
+    /// Its other end is gone, and comes back no more.
+    Gone,
+}
+
+/// Takes the news that a network is gone. Called on a thread of the device; must not block.
+pub trait LinkAlarm: Send + Sync {
+    /// The back-end of the device of this name has lost its other end. Told once.
+    fn link_lost(&self, device: &str);
+}
+
 /// One pair of queues in use. Each frame begins with the virtio-net header.
 ///
 /// Buffers for received frames are offered ahead, so that what is known of them is computed once. They stay offered
@@ -77,19 +94,12 @@ pub trait PacketQueue: Send {
     /// Sends one frame from the segments, with `head` in place of its first bytes: what was checked is what is sent.
     /// `WouldBlock` means it was dropped because the back-end is full.
     fn send(&mut self, memory: &GuestMemory, head: &[u8], segments: &[Segment]) -> io::Result<usize>;
-}
-
-/// A ring for a back-end that serves it by itself.
-#[derive(Clone, Copy)]
-pub struct Ring<'a> {
-    /// Addresses and positions.
-    pub state: QueueState,
-    /// The driver signals it when chains wait.
-    pub kick: &'a EventFd,
-    /// To be signalled when chains were used and the driver wants to know.
-    pub call: &'a EventFd,
-    /// To be signalled when the driver broke the ring.
-    pub error: &'a EventFd,
+    /// How the queue is off after what was done last. Taps take frames whole and never lose their other end.
+    fn condition(&self) -> Condition {
+        Condition::Ready
+    }
+    /// Goes on to send what [`Condition::Sending`] speaks of.
+    fn flush(&mut self) {}
 }
 
 /// Serves whole rings without a thread of ours, as vhost-net does in the kernel. Frames come from, and go to, the

@@ -10,9 +10,11 @@ pub enum GuestSignal {
     Reset,
     /// The guest kernel reported a panic (pvpanic).
     Panic,
+    /// The guest did not reset its watchdog in time.
+    Watchdog,
 }
 
-/// Takes the guest's signals. Called on a vCPU thread, must not block.
+/// Takes the guest's signals. Called on a vCPU thread, or on that of a device; must not block.
 pub trait GuestSignals: Send + Sync {
     /// Reports one signal.
     fn signal(&self, signal: GuestSignal);

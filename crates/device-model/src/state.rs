@@ -52,6 +52,14 @@ pub enum StateError {
         #[source]
         source: serde_json::Error,
     },
+    /// A part of the state is in another process, which cannot tell it.
+    #[error(
+        "State of {kind} is in a process of its own, which cannot save it: use a machine without such a device"
+    )]
+    Elsewhere {
+        /// Kind of device.
+        kind: &'static str,
+    },
     /// A field holds a value the device can never have had.
     #[error("Saved state of {kind} holds an impossible {field}: the file is damaged or was changed")]
     Impossible {

@@ -2,15 +2,16 @@
 //! Token buckets: how much a device may do, and when it may go on.
 //!
 //! ```text
-//!   device ── take(bytes, now) ──▶ Throttle ── Bucket (bytes) ──▶ Ok: do it
-//!   device ──────────────────────▶    │    └── Bucket (operations) ─▶ Err(deadline): come back then, not before
-//!                                     └ shared by every device of a group
+//!   device ── due(now)? ──▶ Throttle ── Bucket (bytes) ──────▶ None: do a request, then charge(its bytes)
+//!                              │     └─ Bucket (operations) ──▶ Some(deadline): come back then, not before
+//!                              └ shared by every device of a group
 //! ```
 //!
-//! There is no tick: what has flowed in is computed from the time that has passed, and so is the time at which enough will
-//! have. A request larger than a bucket is let through when the bucket is full, and leaves a debt that later ones wait
-//! for; so a rate holds whatever the sizes of requests are, and none waits for ever.
+//! There is no tick: what has flowed in is computed from the time that has passed, and so is the time at which there will
+//! be some again. A request may begin while there is anything at all, and leaves a debt if it is larger than that, which
+//! later ones wait for; so a rate holds whatever the sizes of requests are, and none waits for ever.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,8 @@ const LONGEST: Duration = Duration::from_hours(1);
 pub struct Rate {
     /// Units in a second, for as long as one likes. Zero counts as one.
     pub per_second: u64,
-    /// Units that may come at once after a rest. Zero counts as what flows in a tenth of a second, at least one.
+    /// Units that may come at once after a rest, and as much as one request more. Zero counts as what flows in a tenth of a
+    /// second; less than what flows in a fiftieth counts as that, so that who comes some milliseconds late loses nothing.
     pub burst: u64,
 }
 
@@ -35,7 +37,7 @@ impl Rate {
 
     fn capacity(self) -> u128 {
         let burst = if self.burst == 0 { self.per_second / 10 } else { self.burst };
-        u128::from(burst.max(1))
+        u128::from(burst.max(self.per_second / 50).max(1))
     }
 }
 
@@ -72,11 +74,9 @@ impl Bucket {
         self.content = self.content.saturating_add(come).min(signed(self.rate.capacity() * SECOND));
     }
 
-    /// When so many units may be taken, if not now.
-    fn due(&self, units: u64) -> Option<Instant> {
-        // More than the bucket holds is let through when it is full.
-        let needed = signed(u128::from(units).min(self.rate.capacity()) * SECOND);
-        let missing = needed - self.content;
+    /// When there is a unit again, if there is none now.
+    fn due(&self) -> Option<Instant> {
+        let missing = signed(SECOND) - self.content;
         if missing <= 0 {
             return None;
         }
@@ -118,46 +118,70 @@ struct Buckets {
 /// let now = Instant::now();
 /// let bytes = Some(Rate { per_second: 1000, burst: 500 });
 /// let throttle = Throttle::new(Limits { bytes, operations: None }, now);
-/// assert_eq!(throttle.take(500, now), Ok(()));
-/// assert_eq!(throttle.take(100, now), Err(now + Duration::from_millis(100)));
+/// assert_eq!(throttle.due(now), None);
+/// throttle.charge(599, now);
+/// assert_eq!(throttle.due(now), Some(now + Duration::from_millis(100)));
 /// ```
 #[derive(Debug)]
-pub struct Throttle(Mutex<Buckets>);
+pub struct Throttle {
+    buckets: Mutex<Buckets>,
+    /// Whether there is any limit: most devices have none, and need not look at the clock then.
+    limited: AtomicBool,
+}
+
+impl Default for Throttle {
+    /// No limits.
+    fn default() -> Self {
+        Self::new(Limits::default(), Instant::now())
+    }
+}
 
 impl Throttle {
     /// Full buckets.
     pub fn new(limits: Limits, now: Instant) -> Self {
         let bucket = |rate: Option<Rate>| rate.map(|rate| Bucket::new(rate, now));
-        Self(Mutex::new(Buckets { bytes: bucket(limits.bytes), operations: bucket(limits.operations) }))
+        Self {
+            buckets: Mutex::new(Buckets {
+                bytes: bucket(limits.bytes),
+                operations: bucket(limits.operations),
+            }),
+            limited: AtomicBool::new(limits != Limits::default()),
+        }
     }
 
-    /// Takes one operation of so many bytes, or says when to ask again; nothing is taken then. In a group another device
-    /// may be faster: ask again, and wait again.
-    pub fn take(&self, bytes: u64, now: Instant) -> Result<(), Instant> {
+    /// Whether there is any limit at present.
+    pub fn is_limited(&self) -> bool {
+        self.limited.load(Ordering::Relaxed)
+    }
+
+    /// When to ask again before the next request; `None`: it may begin. In a group another device may be faster: ask again,
+    /// and wait again.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let mut buckets = self.lock();
+        let Buckets { bytes, operations } = &mut *buckets;
+        let due = [bytes, operations].into_iter().flatten().filter_map(|bucket| {
+            bucket.fill(now);
+            bucket.due()
+        });
+        due.max()
+    }
+
+    /// Counts one operation of so many bytes, which has begun.
+    pub fn charge(&self, bytes: u64, now: Instant) {
         let mut buckets = self.lock();
         let Buckets { bytes: first, operations: second } = &mut *buckets;
-        let wanted = [(first, bytes), (second, 1)];
-        let mut due = None;
-        let mut buckets = Vec::with_capacity(wanted.len());
-        for (bucket, units) in wanted {
+        for (bucket, units) in [(first, bytes), (second, 1)] {
             let Some(bucket) = bucket else { continue };
             bucket.fill(now);
-            due = due.max(bucket.due(units));
-            buckets.push((bucket, units));
-        }
-        if let Some(due) = due {
-            return Err(due);
-        }
-        for (bucket, units) in buckets {
             bucket.take(units);
         }
-        Ok(())
     }
 
     /// Other limits from now on. A limit that is new begins with a full bucket, one that stays keeps its content. Who
     /// waits asks again at the time it was told, at the latest after an hour; wake it to have it ask at once.
     pub fn change(&self, limits: Limits, now: Instant) {
         let mut buckets = self.lock();
+        self.limited.store(limits != Limits::default(), Ordering::Relaxed);
         let Buckets { bytes, operations } = &mut *buckets;
         for (bucket, rate) in [(bytes, limits.bytes), (operations, limits.operations)] {
             match (bucket.as_mut(), rate) {
@@ -168,7 +192,7 @@ impl Throttle {
     }
 
     fn lock(&self) -> MutexGuard<'_, Buckets> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,11 +206,22 @@ mod tests {
         Limits { bytes: Some(Rate { per_second, burst }), operations: None }
     }
 
+    /// Does a request of this size, if it may begin.
+    fn take(throttle: &Throttle, size: u64, now: Instant) -> Result<(), Instant> {
+        throttle.due(now).map_or_else(
+            || {
+                throttle.charge(size, now);
+                Ok(())
+            },
+            Err,
+        )
+    }
+
     /// Takes requests of these sizes in turn, each as soon as it may, until `end`; the bytes and operations taken.
     fn run(throttle: &Throttle, sizes: &[u64], start: Instant, end: Instant) -> (u64, u64) {
         let (mut now, mut taken) = (start, (0, 0));
         for size in sizes.iter().copied().cycle() {
-            while let Err(due) = throttle.take(size, now) {
+            while let Err(due) = take(throttle, size, now) {
                 assert!(due > now, "a deadline that has passed makes a busy loop");
                 now = due;
             }
@@ -202,7 +237,7 @@ mod tests {
     fn without_limits_everything_flows() {
         let now = Instant::now();
         let throttle = Throttle::new(Limits::default(), now);
-        assert!((0..1000).all(|_| throttle.take(u64::MAX, now).is_ok()));
+        assert!((0..1000).all(|_| take(&throttle, u64::MAX, now).is_ok()));
     }
 
     #[test]
@@ -210,8 +245,8 @@ mod tests {
         let start = Instant::now();
         let throttle = Throttle::new(bytes(1000, 300), start);
         for now in [start, start + Duration::from_secs(100)] {
-            assert_eq!(throttle.take(300, now), Ok(()));
-            assert_eq!(throttle.take(1, now), Err(now + Duration::from_millis(1)));
+            assert_eq!(take(&throttle, 300, now), Ok(()));
+            assert_eq!(take(&throttle, 1, now), Err(now + Duration::from_millis(1)));
         }
     }
 
@@ -219,13 +254,13 @@ mod tests {
     fn a_request_larger_than_the_bucket_passes_and_is_paid_for() {
         let start = Instant::now();
         let throttle = Throttle::new(bytes(1000, 100), start);
-        assert_eq!(throttle.take(1100, start), Ok(()));
-        assert_eq!(throttle.take(100, start), Err(start + Duration::from_millis(1100)));
-        assert_eq!(throttle.take(u64::MAX, start), Err(start + Duration::from_millis(1100)));
-        assert_eq!(throttle.take(u64::MAX, start + Duration::from_millis(1100)), Ok(()));
+        assert_eq!(take(&throttle, 1100, start), Ok(()));
+        assert_eq!(take(&throttle, 100, start), Err(start + Duration::from_millis(1001)));
+        assert_eq!(take(&throttle, u64::MAX, start), Err(start + Duration::from_millis(1001)));
+        assert_eq!(take(&throttle, u64::MAX, start + Duration::from_millis(1001)), Ok(()));
         let later = start + Duration::from_secs(2);
         assert_eq!(
-            throttle.take(1, later),
+            take(&throttle, 1, later),
             Err(later + LONGEST),
             "the debt of centuries is asked about again"
         );
@@ -236,25 +271,25 @@ mod tests {
         let start = Instant::now();
         let operations = Some(Rate { per_second: 10, burst: 1 });
         let throttle = Throttle::new(Limits { operations, ..bytes(1_000_000, 1_000_000) }, start);
-        assert_eq!(throttle.take(1, start), Ok(()));
+        assert_eq!(take(&throttle, 1, start), Ok(()));
         for _ in 0..100 {
-            assert_eq!(throttle.take(999_999, start), Err(start + Duration::from_millis(100)));
+            assert_eq!(take(&throttle, 999_999, start), Err(start + Duration::from_millis(100)));
         }
-        assert_eq!(throttle.take(999_999, start + Duration::from_millis(100)), Ok(()));
+        assert_eq!(take(&throttle, 999_999, start + Duration::from_millis(100)), Ok(()));
     }
 
     #[test]
     fn a_change_counts_at_once_and_forgives_no_debt() {
         let start = Instant::now();
         let throttle = Throttle::new(bytes(100, 100), start);
-        throttle.take(1100, start).unwrap();
-        assert_eq!(throttle.take(100, start), Err(start + Duration::from_secs(11)));
+        take(&throttle, 1100, start).unwrap();
+        assert_eq!(take(&throttle, 100, start), Err(start + Duration::from_millis(10_010)));
         throttle.change(bytes(1000, 100), start);
-        assert_eq!(throttle.take(100, start), Err(start + Duration::from_millis(1100)));
+        assert_eq!(take(&throttle, 100, start), Err(start + Duration::from_millis(1001)));
         throttle.change(Limits::default(), start);
-        assert_eq!(throttle.take(u64::MAX, start), Ok(()));
+        assert_eq!(take(&throttle, u64::MAX, start), Ok(()));
         throttle.change(bytes(1000, 100), start);
-        assert_eq!(throttle.take(100, start), Ok(()), "a new limit begins with a full bucket");
+        assert_eq!(take(&throttle, 100, start), Ok(()), "a new limit begins with a full bucket");
     }
 
     #[test]
@@ -262,17 +297,17 @@ mod tests {
         let earlier = Instant::now();
         let start = earlier + Duration::from_secs(5);
         let throttle = Throttle::new(bytes(1000, 100), start);
-        throttle.take(100, start).unwrap();
-        assert_eq!(throttle.take(100, earlier), Err(start + Duration::from_millis(100)));
-        assert_eq!(throttle.take(100, start), Err(start + Duration::from_millis(100)));
+        take(&throttle, 100, start).unwrap();
+        assert_eq!(take(&throttle, 100, earlier), Err(start + Duration::from_millis(1)));
+        assert_eq!(take(&throttle, 100, start), Err(start + Duration::from_millis(1)));
     }
 
     #[test]
     fn zeroes_are_the_least_there_is() {
         let start = Instant::now();
         let throttle = Throttle::new(bytes(0, 0), start);
-        assert_eq!(throttle.take(1, start), Ok(()));
-        assert_eq!(throttle.take(1, start), Err(start + Duration::from_secs(1)));
+        assert_eq!(take(&throttle, 1, start), Ok(()));
+        assert_eq!(take(&throttle, 1, start), Err(start + Duration::from_secs(1)));
     }
 
     proptest! {
@@ -311,12 +346,12 @@ mod tests {
             let (mut now, mut taken, mut largest) = (start, 0, 0);
             for (size, micros) in steps {
                 now += Duration::from_micros(micros);
-                if throttle.take(size, now).is_ok() {
+                if take(&throttle, size, now).is_ok() {
                     taken += size;
                     largest = size.max(largest);
                 }
                 let passed = now.duration_since(start).as_micros();
-                let most = u128::from(burst.max(largest)) + u128::from(rate) * passed / 1_000_000 + 1;
+                let most = u128::from(burst.max(rate / 50) + largest) + u128::from(rate) * passed / 1_000_000 + 1;
                 prop_assert!(u128::from(taken) <= most, "{taken} > {most}");
             }
         }
@@ -334,7 +369,7 @@ mod tests {
                 if due[next] >= end {
                     break;
                 }
-                match throttle.take(rate / 1000, due[next]) {
+                match take(&throttle, rate / 1000, due[next]) {
                     Ok(()) => taken[next] += rate / 1000,
                     Err(later) => due[next] = later,
                 }
@@ -351,7 +386,7 @@ mod tests {
             let throttle = Throttle::new(bytes(1, 1), now);
             for (per_second, burst, size, millis) in rates {
                 now += Duration::from_millis(u64::from(millis));
-                if let Err(due) = throttle.take(size, now) {
+                if let Err(due) = take(&throttle, size, now) {
                     prop_assert!(due > now && due <= now + LONGEST);
                 }
                 throttle.change(bytes(per_second, burst), now);

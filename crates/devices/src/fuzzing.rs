@@ -23,6 +23,7 @@ use crate::legacy::pvpanic::PvPanic;
 use crate::legacy::reset::ResetControl;
 use crate::legacy::rtc::{NvramSizes, Rtc};
 use crate::legacy::serial::Serial;
+use crate::legacy::watchdog::device::{Expiry, Watchdog};
 use crate::pci::bridges::{host_bridge, isa_bridge};
 use crate::pci::memory::{PciMemory, Placement};
 use crate::pci::ranges::RangeAllocator;
@@ -301,8 +302,9 @@ pub fn fuzz_legacy(data: &[u8]) {
     }
     let serial = Arc::new(Serial::new("serial0", line(), Box::new(io::sink()), Box::new(|| ())));
     let reset = Arc::new(ResetControl::new(signals.clone()));
+    let watchdog = Watchdog::new(clock.clone(), signals.clone(), Expiry::Reset);
     let rtc = Rtc::new(clock, line(), NvramSizes { below_4g: 1 << 30, above_4g: 0, cpus: 1 });
-    let devices: [Arc<dyn BusDevice>; 8] = [
+    let devices: [Arc<dyn BusDevice>; 9] = [
         serial.clone(),
         Arc::new(I8042::new(line(), signals.clone())),
         Arc::new(rtc),
@@ -310,10 +312,11 @@ pub fn fuzz_legacy(data: &[u8]) {
         Arc::new(pm.smi_command()),
         Arc::new(ConfigPorts::new(Arc::clone(&root), reset)),
         Arc::new(PvPanic::new(signals)),
+        Arc::new(watchdog),
         root,
     ];
     for step in steps(data) {
-        if let Some(device) = devices.get(usize::from(step.target % 8)) {
+        if let Some(device) = devices.get(usize::from(step.target % 9)) {
             step.run(device.as_ref(), step.offset & 0xf_ffff);
             step.run(device.as_ref(), step.offset & 0x7);
         }

@@ -2,7 +2,7 @@
 //! Device models: legacy devices, PCI, virtio devices and their transports.
 //!
 //! ```text
-//!   port and MMIO buses ──▶ legacy/*            16550, i8042, RTC, ACPI fixed hardware, reset, pvpanic
+//!   port and MMIO buses ──▶ legacy/*            16550, i8042, RTC, ACPI fixed hardware, reset, pvpanic, watchdog
 //!                      └──▶ pci::PciRoot ──▶ PciFunction
 //!                                              └─ transport::pci::VirtioPci ──▶ virtio/{rng, block, net}
 //! ```
@@ -15,6 +15,8 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+#[cfg(test)]
+mod declared;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod legacy;

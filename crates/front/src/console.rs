@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The console of a machine as the console server sees it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flotilla_control::console::{Chunk, Endpoint};
 use flotilla_control::{BlackBox, black_box};
-use flotilla_vmm::Console;
 use flotilla_vmm::console::{OutputLog, RING_LEN};
+use flotilla_vmm::{Console, Machine};
 
 const _: () = assert!(RING_LEN == black_box::KEPT, "what is kept after the end is what is kept before");
 
@@ -18,6 +19,13 @@ const AGAIN: Duration = Duration::from_millis(10);
 
 /// The console of a machine.
 pub struct MachineConsole(pub Arc<Console>);
+
+/// The consoles behind the ports of a machine's console device, by their names.
+pub fn ports(machine: &Machine) -> BTreeMap<String, Arc<dyn Endpoint>> {
+    let endpoint =
+        |console: &Arc<Console>| -> Arc<dyn Endpoint> { Arc::new(MachineConsole(Arc::clone(console))) };
+    machine.consoles().iter().map(|(name, console)| (name.clone(), endpoint(console))).collect()
+}
 
 impl Endpoint for MachineConsole {
     fn capacity(&self) -> u32 {
@@ -42,6 +50,22 @@ impl Endpoint for MachineConsole {
             0 if chunk.ended => Chunk::Ended,
             len => Chunk::Bytes(len),
         }
+    }
+
+    fn enter_writer(&self, offset: u64) {
+        self.0.enter_writer(offset);
+    }
+
+    fn writer_has(&self, offset: u64) {
+        self.0.writer_has(offset);
+    }
+
+    fn leave_writer(&self) {
+        self.0.leave_writer();
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        self.0.set_size(columns, rows);
     }
 
     fn write(&self, bytes: &[u8], wait: Duration) -> usize {

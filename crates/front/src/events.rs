@@ -48,6 +48,9 @@ mod tests {
             MachineEvent::Panic { registers: registers.clone() },
             MachineEvent::TripleFault { registers },
             MachineEvent::DiskFull { disk: "d".to_owned() },
+            MachineEvent::Watchdog { action: flotilla_spec::WatchdogAction::Report },
+            MachineEvent::LinkLost { interface: "n".to_owned() },
+            MachineEvent::ShareLost { share: "s".to_owned() },
             MachineEvent::Stopped(MachineExit::error(ErrorCode::CorePanic, "m")),
         ]);
         for event in &events {

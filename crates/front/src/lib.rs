@@ -22,7 +22,7 @@ mod events;
 mod failure;
 mod info;
 
-pub use console::{MachineConsole, ToBlackBox};
+pub use console::{MachineConsole, ToBlackBox, ports};
 pub use events::Recorder;
 pub use failure::{build_failure, machine_failure};
 pub use info::info;

@@ -2,23 +2,22 @@
 //! Copying an image: a clone where the file system can, else a copy that keeps holes. All or nothing.
 //!
 //! ```text
-//!   .<target>.partial  locked, FICLONE ──ok──────────────┐
+//!   partial file       locked, FICLONE ──ok──────────────┐
 //!        │ refused                                       ▼
 //!        └─▶ data by copy_file_range, holes left ─▶ fsync ─▶ rename to target ─▶ fsync of the directory
 //! ```
-//!
-//! The partial file has a fixed name and a lock, so the next copy to the same target takes over what a crash left.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use flotilla_spec::code::ErrorCode;
-use rustix::fs::{FlockOperation, OFlags, SeekFrom, copy_file_range, flock, ioctl_ficlone, seek};
+use rustix::fs::{SeekFrom, copy_file_range, ioctl_ficlone, seek};
 use rustix::io::Errno;
 
 use crate::cancel::Meter;
+use crate::partial::Partial;
 use crate::{Cancel, HostError, Progress, file};
 
 /// Bytes of one step: small enough that a slow disk still gives progress and can be cancelled.
@@ -72,74 +71,6 @@ fn copy_with(
     cancel.check()?;
     partial.finish()?;
     Ok(Copied { size, reflinked })
-}
-
-/// A file under a temporary name, removed unless it is finished.
-struct Partial {
-    file: File,
-    path: PathBuf,
-    target: PathBuf,
-    finished: bool,
-}
-
-impl Partial {
-    fn create(target: &Path) -> Result<Self, HostError> {
-        let Some(name) = target.file_name() else {
-            return Err(HostError::NotRegular { path: target.to_owned(), what: "a directory" });
-        };
-        if target.is_dir() {
-            return Err(HostError::NotRegular { path: target.to_owned(), what: "a directory" });
-        }
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(".partial");
-        let path = target.with_file_name(hidden);
-        let file = open_locked(&path)?;
-        let partial = Self { file, path, target: target.to_owned(), finished: false };
-        partial.file.set_len(0).map_err(HostError::file("empty", &partial.path))?;
-        Ok(partial)
-    }
-
-    fn finish(mut self) -> Result<(), HostError> {
-        self.file.sync_all().map_err(HostError::file("write", &self.target))?;
-        fs::rename(&self.path, &self.target).map_err(HostError::file("rename to", &self.target))?;
-        self.finished = true;
-        file::sync_directory(file::parent(&self.target))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.finished {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// Opens and locks the partial file. One that another copy finished or removed meanwhile is let go.
-fn open_locked(path: &Path) -> Result<File, HostError> {
-    loop {
-        let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
-        let file = options.open(path).map_err(HostError::file("create", path))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| busy(path, error))?;
-        let ours = file.metadata().map_err(HostError::file("look at", path))?;
-        match fs::symlink_metadata(path) {
-            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => return Ok(file),
-            Ok(_) | Err(_) => {}
-        }
-    }
-}
-
-fn busy(path: &Path, error: Errno) -> HostError {
-    match error {
-        Errno::WOULDBLOCK => HostError::Argument {
-            code: ErrorCode::Io,
-            message: format!("Another copy to the same target is under way: {} is locked", path.display()),
-        },
-        other => HostError::file("lock", path)(other),
-    }
 }
 
 struct Transfer<'a> {
@@ -247,6 +178,9 @@ impl Write for At<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     const SILENT: Progress<'static> = &|_, _| {};

@@ -3,8 +3,9 @@
 //!
 //! ```text
 //!   doctor   what this host offers, with remedies        image    what a file is, before anything boots it
+//!   qcow2    new and larger images                       run      run directories, spawn, adopt, death of workers
 //!   copy     clone or sparse copy, all or nothing        hash     SHA-256 of a file
-//!   tap      persistent tap interfaces                   run      run directories, spawn, adopt, death of workers
+//!   tap      persistent tap interfaces
 //! ```
 //!
 //! Everything blocks; long calls take a [`Cancel`] and report progress. Nothing here is global to the process.
@@ -21,6 +22,8 @@ mod error;
 mod file;
 pub mod hash;
 pub mod image;
+mod partial;
+pub mod qcow2;
 pub mod run;
 pub mod tap;
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flotilla_device_model::interrupt::{InterruptLine, MsiVectors};
 use flotilla_device_model::metrics::Counter;
 use flotilla_device_model::virtio::Doorbells;
-use flotilla_memory::GuestMemory;
-use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_userspace_memory_region};
+use flotilla_memory::{GuestAddress, GuestMemory, SharedFile};
+use kvm_bindings::{KVM_MEM_READONLY, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config, kvm_userspace_memory_region};
 use kvm_ioctls::VmFd;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
@@ -22,6 +22,9 @@ use crate::{Kvm, Vcpu};
 const TSS_ADDRESS: usize = 0xfeff_d000;
 /// One page that KVM needs for itself on old Intel processors, outside of RAM.
 const IDENTITY_MAP_ADDRESS: u64 = 0xfeff_c000;
+
+/// The memory slot of the first file; RAM has those below.
+const FIRST_FILE_SLOT: u32 = 64;
 
 /// One virtual machine. Cheap to clone; it exists until the last clone, vCPU and device handle is gone.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub(crate) struct VmInner {
     pub(crate) interrupt_errors: Counter,
     /// Keeps mapped what the memory slots point to.
     memory: Mutex<Vec<Arc<GuestMemory>>>,
+    /// The same of files.
+    files: Mutex<Vec<Arc<SharedFile>>>,
 }
 
 impl Vm {
@@ -49,6 +54,7 @@ impl Vm {
             routes: Mutex::default(),
             interrupt_errors: Counter::default(),
             memory: Mutex::default(),
+            files: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -78,6 +84,26 @@ impl Vm {
             result.map_err(refused("map guest memory"))?;
         }
         Ok(())
+    }
+
+    /// Lets the guest reach a file at an address, in a slot of its own. What it writes to one that is mapped for reading alone comes out
+    /// as an exit. The file stays mapped as long as the machine exists.
+    pub fn map_file(&self, address: GuestAddress, file: &Arc<SharedFile>) -> Result<(), HypervisorError> {
+        let mut held = self.inner.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = u32::try_from(held.len()).ok().and_then(|index| FIRST_FILE_SLOT.checked_add(index));
+        let slot = slot.ok_or(HypervisorError::Memory { reason: "it has too many regions" })?;
+        held.push(Arc::clone(file));
+        let region = kvm_userspace_memory_region {
+            slot,
+            flags: if file.is_writable() { 0 } else { KVM_MEM_READONLY },
+            guest_phys_addr: address.0,
+            memory_size: file.len(),
+            userspace_addr: file.host_address(),
+        };
+        // SAFETY: the range is a live mapping of exactly this size that stays for as long as the machine does (held above);
+        // the kernel refuses slots that overlap, and no reference of this process points into the range.
+        let result = unsafe { self.inner.fd.set_user_memory_region(region) };
+        result.map_err(refused("map a file"))
     }
 
     /// Creates PIC, I/O APIC, local APICs and the interval timer in the kernel. Before the first vCPU.

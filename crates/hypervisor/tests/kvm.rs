@@ -279,6 +279,15 @@ fn vectors_are_routed_masked_and_freed() {
 }
 
 #[test]
+fn interrupts_that_kvm_refuses_are_counted() {
+    let Some(kvm) = kvm() else { return };
+    // Without interrupt controllers nobody takes an interrupt: errors.
+    let vm = kvm.create_vm().unwrap();
+    vm.interrupt_line(4).set_level(true);
+    assert_eq!(vm.interrupt_errors(), 1);
+}
+
+#[test]
 fn a_message_reaches_the_local_apic_only_while_unmasked() {
     use flotilla_device_model::interrupt::MsiMessage;
     const VECTOR: u8 = 0x41;

@@ -41,6 +41,8 @@ fn answer(exit: Exit<'_>, output: &Mutex<Vec<u8>>) -> bool {
     match exit {
         Exit::PortOut { port: 0x3f8, data, .. } => output.lock().unwrap().extend_from_slice(data),
         Exit::PortIn { port: 0x3fd, data, .. } => data.fill(0x60),
+        // The general purpose events of ACPI: none.
+        Exit::PortIn { port: 0x620..=0x62f, data, .. } => data.fill(0),
         Exit::PortIn { data, .. } | Exit::MmioRead { data, .. } => data.fill(0xff),
         Exit::PortOut { .. } | Exit::MmioWrite { .. } | Exit::Interrupted => {}
         other => {
@@ -101,6 +103,7 @@ fn boots(variable: &str, protocol: boot::Protocol, expected: boot::BootProtocol)
         processors: &boot::acpi::Processor::row(CPUS),
         nodes: &[],
         kind: boot::MachineKind::Standard { pci_window_64: boot::layout::pci_window_64(RAM, 48) },
+        watchdog: false,
     };
     let sources = boot::Sources { kernel: &kernel, initrd: Some(&initrd) };
     let plan = boot::plan(&sources, COMMAND_LINE, &memory, &options).unwrap();

@@ -58,7 +58,7 @@ fn give_back(memory: &GuestMemory, first: u64, last: u64) -> Result<(), GuestMem
 }
 
 /// Gives the pages of a slice back to the host: they read as zero afterwards.
-fn drop_pages<B: vm_memory::bitmap::BitmapSlice>(
+pub(crate) fn drop_pages<B: vm_memory::bitmap::BitmapSlice>(
     slice: &VolatileSlice<'_, B>,
     advice: i32,
 ) -> io::Result<()> {

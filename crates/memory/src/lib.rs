@@ -24,6 +24,8 @@ mod files;
 mod mapping;
 mod nodes;
 mod options;
+mod release;
+mod shared_file;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -37,6 +39,8 @@ pub use commit::populate;
 pub use error::MemoryError;
 pub use files::read_file_at;
 pub use options::{Backing, Binding, HugePage, Options, TransparentPages};
+pub use release::release;
+pub use shared_file::SharedFile;
 pub use vm_memory::{Address, Bytes, GuestAddress};
 pub use window::Window;
 

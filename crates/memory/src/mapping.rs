@@ -29,7 +29,7 @@ pub(crate) struct Reservation {
 
 impl Reservation {
     /// Reserves `len` bytes anywhere.
-    fn new(len: usize) -> io::Result<Self> {
+    pub(crate) fn new(len: usize) -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: no fixed address is asked for, so no existing mapping is touched, and the result is checked.
         let address = unsafe { libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
@@ -37,6 +37,11 @@ impl Reservation {
             return Err(io::Error::last_os_error());
         }
         Ok(Self { start: address.addr(), len })
+    }
+
+    /// Its first address.
+    pub(crate) fn start(&self) -> usize {
+        self.start
     }
 }
 

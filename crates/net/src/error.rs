@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Why a tap interface, or vhost-net on it, cannot be used.
+//! Why a tap interface, vhost-net on it, or passt cannot be used.
 
 use std::io;
+use std::net::SocketAddr;
 
 use thiserror::Error;
 
@@ -133,6 +134,110 @@ impl VhostError {
             Self::Denied(_) => "vhost.denied",
             Self::Count { .. } | Self::Owner(_) => "spec.descriptor_invalid",
             Self::Open(_) | Self::Features(_) => "io",
+        }
+    }
+}
+
+/// Why a descriptor cannot be the network of an interface.
+#[derive(Debug, Error)]
+pub enum StreamError {
+    /// It is something else.
+    #[error("Descriptor is no UNIX stream socket: pass one end of a pair whose other end the network has")]
+    NotStream,
+    /// It cannot be made nonblocking.
+    #[error("Cannot make the socket of an interface nonblocking")]
+    Nonblocking(#[source] io::Error),
+}
+
+impl StreamError {
+    /// The stable code of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotStream => "spec.descriptor_invalid",
+            Self::Nonblocking(_) => "io",
+        }
+    }
+}
+
+/// Why passt cannot be had.
+#[derive(Debug, Error)]
+pub enum PasstError {
+    /// The program is not installed.
+    #[error("Program passt is not there: install the package passt")]
+    Missing,
+    /// Another process has a port.
+    #[error("Port of forward {at} is in use: stop what listens there, or use another port")]
+    Busy {
+        /// Position among the forwards.
+        index: usize,
+        /// Address and port.
+        at: SocketAddr,
+    },
+    /// This user may not have a port.
+    #[error(
+        "Permission to the port of forward {at} is denied: use one of 1024 or more, run as root, or allow lower ones \
+         (sysctl net.ipv4.ip_unprivileged_port_start)"
+    )]
+    Denied {
+        /// Position among the forwards.
+        index: usize,
+        /// Address and port.
+        at: SocketAddr,
+    },
+    /// The host has no such address.
+    #[error("Host has no address {at} to forward from: use one that it has")]
+    Address {
+        /// Position among the forwards.
+        index: usize,
+        /// Address and port.
+        at: SocketAddr,
+    },
+    /// It ended by itself.
+    #[error("Program passt does not start: {said}")]
+    Failed {
+        /// What it said.
+        said: String,
+    },
+    /// The host refused a step.
+    #[error("Cannot {step} passt: see the cause")]
+    Host {
+        /// What was refused.
+        step: &'static str,
+        /// The host's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl PasstError {
+    pub(crate) fn port(index: usize, at: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::Busy { index, at },
+            io::ErrorKind::PermissionDenied => Self::Denied { index, at },
+            io::ErrorKind::AddrNotAvailable => Self::Address { index, at },
+            _ => Self::Host { step: "try a port for", source },
+        }
+    }
+
+    /// The stable code of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "passt.missing",
+            Self::Busy { .. } => "forward.port_busy",
+            Self::Denied { .. } => "forward.port_denied",
+            Self::Address { .. } => "forward.address_unknown",
+            Self::Failed { .. } => "passt.failed",
+            Self::Host { .. } => "io",
+        }
+    }
+
+    /// The forward at fault, by its position.
+    pub fn forward(&self) -> Option<usize> {
+        match self {
+            Self::Busy { index, .. } | Self::Denied { index, .. } | Self::Address { index, .. } => {
+                Some(*index)
+            }
+            Self::Missing | Self::Failed { .. } | Self::Host { .. } => None,
         }
     }
 }

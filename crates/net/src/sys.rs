@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The few ioctls of `linux/if_tun.h` that taps need. Each unsafe block of the crate that passes
+//! The few ioctls of `linux/if_tun.h` that taps need, and what is asked of sockets. Each unsafe block of the crate that passes
 //! a structure to the kernel is here.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use flotilla_device_model::net::Offloads;
 
@@ -72,8 +73,18 @@ fn checked(answer: libc::c_int) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// A folder of the kernel with one for each interface, as the network namespace of the calling thread has them.
+const INTERFACES: &str = "/proc/sys/net/ipv4/conf";
+
 /// The number of the interface of that name in the network namespace of the calling thread, if there is one.
+///
+/// Asked for the number of a name that it does not know, the kernel has modprobe look for a driver of that name, twice: that takes
+/// longer than all else that makes a tap. So it is asked for names only that are there.
 pub(crate) fn index_of(name: &str) -> io::Result<Option<u32>> {
+    let interfaces = Path::new(INTERFACES);
+    if interfaces.exists() && !interfaces.join(name).exists() {
+        return Ok(None);
+    }
     let name = CString::new(name).map_err(|_| invalid_name())?;
     // SAFETY: the name is a C string that lives through the call.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
@@ -169,6 +180,27 @@ pub(crate) fn set_nonblocking(tap: BorrowedFd<'_>) -> io::Result<()> {
     checked(flags)?;
     // SAFETY: F_SETFL takes a plain number.
     checked(unsafe { libc::fcntl(tap.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) })
+}
+
+/// Whether a descriptor is a stream socket of `AF_UNIX`.
+pub(crate) fn is_local_stream(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let is = |name, wanted| socket_option(socket, name).map(|found| found == wanted);
+    Ok(is(libc::SO_DOMAIN, libc::AF_UNIX)? && is(libc::SO_TYPE, libc::SOCK_STREAM)?)
+}
+
+fn socket_option(socket: BorrowedFd<'_>, name: libc::c_int) -> io::Result<libc::c_int> {
+    let (mut value, mut len): (libc::c_int, libc::socklen_t) = (0, 4);
+    // SAFETY: both options are an int; it and its length live through the call.
+    checked(unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut len)
+    })?;
+    Ok(value)
+}
+
+/// Lets the program that takes the place of this process have a descriptor. Safe to call between fork and exec.
+pub(crate) fn keep_over_exec(descriptor: RawFd) -> io::Result<()> {
+    // SAFETY: F_SETFD takes a plain number.
+    checked(unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) })
 }
 
 /// A vectored read of one frame.

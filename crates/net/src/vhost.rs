@@ -12,7 +12,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use flotilla_device_model::net::{Ring, RingBackend};
+use flotilla_device_model::net::RingBackend;
+use flotilla_device_model::ring::Ring;
 use flotilla_memory::{Address, GuestAddress, GuestMemory, push_iovecs};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use flotilla_control::Failure;
 use flotilla_host::image::ImageKind;
-use flotilla_host::{copy, doctor, hash, image, tap};
+use flotilla_host::{copy, doctor, hash, image, qcow2, tap};
+use flotilla_spec::DiskFormat;
 use flotilla_spec::code::ErrorCode;
 use napi::bindgen_prelude::PromiseRaw;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -138,6 +139,68 @@ pub fn hash_file<'env>(
     job::run(env, work, |hash| hash)
 }
 
+/// A backing file of a qcow2 image.
+#[napi(object)]
+pub struct BackingImage {
+    /// The file; without it only the name is recorded.
+    pub path: Option<String>,
+    /// `raw` or `qcow2`.
+    pub format: String,
+    /// What the image records of it.
+    pub name: String,
+}
+
+impl BackingImage {
+    fn recorded(&self) -> Result<qcow2::Recorded, Failure> {
+        let format = match self.format.as_str() {
+            "raw" => DiskFormat::Raw,
+            "qcow2" => DiskFormat::Qcow2,
+            other => {
+                let message = format!("{other:?} is no format of a backing file: use raw or qcow2");
+                return Err(Failure::new(ErrorCode::SpecInvalidValue, message).at("$.backing.format"));
+            }
+        };
+        Ok(qcow2::Recorded { name: self.name.clone(), format })
+    }
+
+    fn opened(self) -> Result<qcow2::Backing, Failure> {
+        let recorded = self.recorded()?;
+        let missing =
+            || Failure::new(ErrorCode::SpecMissingField, "Backing file has no path").at("$.backing");
+        Ok(qcow2::Backing { path: self.path.map(PathBuf::from).ok_or_else(missing)?, recorded })
+    }
+}
+
+/// Makes an empty qcow2 image as a whole or not at all.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn create_qcow2(
+    env: &Env,
+    target: String,
+    size_bytes: f64,
+    backing: Option<BackingImage>,
+) -> napi::Result<PromiseRaw<'_, ()>> {
+    let work = move || {
+        let backing = backing.as_ref().map(BackingImage::recorded).transpose()?;
+        Ok(qcow2::create(&PathBuf::from(target), bytes(size_bytes), backing)?)
+    };
+    job::run(env, work, |()| ())
+}
+
+/// Makes the disk of a qcow2 image larger that no machine uses. The size in bytes.
+#[napi(catch_unwind, ts_return_type = "Promise<number>")]
+pub fn grow_qcow2(
+    env: &Env,
+    path: String,
+    size_bytes: f64,
+    backing: Vec<BackingImage>,
+) -> napi::Result<PromiseRaw<'_, f64>> {
+    let work = move || {
+        let backing = backing.into_iter().map(BackingImage::opened).collect::<Result<Vec<_>, _>>()?;
+        Ok(qcow2::grow(&PathBuf::from(path), bytes(size_bytes), &backing)?)
+    };
+    job::run(env, work, number)
+}
+
 fn tell(listener: &OnProgress, done: u64, total: u64) {
     let progress = Progress { bytes: number(done), total_bytes: number(total) };
     let _ = listener.call(progress, ThreadsafeFunctionCallMode::NonBlocking);
@@ -152,11 +215,12 @@ fn number(bytes: u64) -> f64 {
     bytes as f64
 }
 
+/// A number of bytes from JavaScript.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "checked before it crosses; `as` saturates"
 )]
-fn bytes(number: f64) -> u64 {
+pub fn bytes(number: f64) -> u64 {
     number as u64
 }

@@ -71,7 +71,7 @@ const SCENARIOS: &[Scenario] = &[
     killed("a vCPU signals no thread of another process", || forbidden(ThreadKind::Vcpu, signal_thread)),
     killed("an I/O thread signals no thread of another process", || forbidden(ThreadKind::Io, signal_thread)),
     killed("a vCPU executes no program", || forbidden(ThreadKind::Vcpu, execute)),
-    killed("a vCPU passes no descriptors", || forbidden(ThreadKind::Vcpu, pass_descriptors)),
+    killed("a vCPU takes no descriptors", || forbidden(ThreadKind::Vcpu, take_descriptors)),
     killed("a vCPU makes no request of a terminal", || forbidden(ThreadKind::Vcpu, inject_input)),
     killed("an I/O thread makes no request of KVM", || forbidden(ThreadKind::Io, ask_kvm)),
     killed("an I/O thread starts no thread", || forbidden(ThreadKind::Io, start_thread)),
@@ -443,9 +443,9 @@ fn extend_ring() {
     unsafe { libc::syscall(libc::SYS_io_uring_register, -1, 0, std::ptr::null::<u8>(), 0) };
 }
 
-fn pass_descriptors() {
+fn take_descriptors() {
     // SAFETY: the descriptor is not open, so the message is not looked at.
-    unsafe { libc::sendmsg(-1, std::ptr::null(), 0) };
+    unsafe { libc::recvmsg(-1, std::ptr::null_mut(), 0) };
 }
 
 fn inject_input() {

@@ -72,8 +72,8 @@ codes! {
     SpecNumaInvalid = "spec.numa_invalid", "Put each CPU into one node, and share out the whole memory among the nodes";
     /// A disk or interface id has characters or a length that is not allowed.
     SpecIdInvalid = "spec.id_invalid", "Use 1 to 64 letters, digits, '-', '_' or '.', the first a letter or digit";
-    /// Two disks or two interfaces have the same id.
-    SpecIdDuplicate = "spec.id_duplicate", "Give each disk and each interface an id of its own";
+    /// Two disks, two interfaces or two shares have the same id or tag.
+    SpecIdDuplicate = "spec.id_duplicate", "Give each disk, interface and share an id or tag of its own";
     /// A disk serial is empty, longer than 20 bytes or not printable ASCII.
     SpecSerialInvalid = "spec.serial_invalid", "Use 1 to 20 printable ASCII characters without spaces";
     /// Two disks have the same serial.
@@ -92,6 +92,8 @@ codes! {
     SpecBlockSizeInvalid = "spec.block_size_invalid", "Use 512 or 4096, or none for the smallest that works";
     /// A disk has too many backing files, one below a raw file, or one whose name cannot be one.
     SpecBackingInvalid = "spec.backing_invalid", "Name at most 16 backing files for each qcow2 disk and 32 for the machine, a raw one last";
+    /// A disk that is mapped as memory has an option of one that is read and written by requests.
+    SpecPmemConflict = "spec.pmem_conflict", "Leave the option out, or attach the disk as a block device";
     /// There are more interfaces than a machine can have.
     SpecTooManyInterfaces = "spec.too_many_interfaces", "Use at most 8 interfaces";
     /// A path is empty, too long or holds a NUL.
@@ -100,12 +102,28 @@ codes! {
     SpecTapInvalid = "spec.tap_invalid", "Use 1 to 15 printable ASCII characters without '/', ':' or spaces";
     /// The context id of a guest is reserved, or its number of socket connections out of range.
     SpecVsockInvalid = "spec.vsock_invalid", "Use a context id from 3 to 4294967294 and 1 to 3000 connections";
+    /// A console device has too many ports, or one whose name cannot be one or is taken.
+    SpecConsoleInvalid = "spec.console_invalid", "Use at most 15 ports with names of their own other than hvc0: 1 to 64 letters, digits, '.', '_' or '-'";
+    /// The target of a balloon is out of range, or its interval is.
+    SpecBalloonInvalid = "spec.balloon_invalid", "Ask for a multiple of 4096 bytes that leaves the machine 16 MiB, and statistics at least daily";
     /// An interface has no queues, or more than it can have.
     SpecInterfaceQueuesOutOfRange = "spec.interface_queues_out_of_range", "Ask for 1 to 16 pairs of queues";
     /// An MTU is less than any link has, or more than a packet can be long.
     SpecMtuOutOfRange = "spec.mtu_out_of_range", "Ask for an MTU of 68 to 65535";
+    /// An interface has no network, two of them, or a back-end that its network cannot have.
+    SpecNetworkConflict = "spec.network_conflict", "Give the interface a tap or user-mode networking, the latter without vhost";
+    /// A port of the host is forwarded twice, a port is zero, or there are too many forwards.
+    SpecForwardInvalid = "spec.forward_invalid", "Forward at most 64 ports to an interface, and each port of the host once";
+    /// There are too many shared folders, or a tag cannot be one.
+    SpecShareInvalid = "spec.share_invalid", "Share at most 4 folders, each with a tag of 1 to 36 letters, digits, '-', '_' or '.', the first a letter or digit";
     /// Spoofed addresses shall be kept back by a back-end that looks at none.
     SpecSpoofGuardUnsupported = "spec.spoof_guard_unsupported", "Use the back-end tap, or allow spoofed addresses";
+    /// A limit is zero or too large, or there are too many groups of limits.
+    SpecThrottleInvalid = "spec.throttle_invalid", "Give rates of 1 to 9007199254740991 and at most 32 groups";
+    /// A device shares the limits of a group that is none, or has others besides.
+    SpecThrottleGroup = "spec.throttle_group", "Name one of the machine's throttle groups, and give the device no other limits";
+    /// Something shall be limited that knows no limits.
+    SpecThrottleUnsupported = "spec.throttle_unsupported", "Leave the limits out, or use the back-end tap";
     /// A descriptor index does not say which of the passed descriptors is meant, or a path was given to a worker.
     SpecDescriptorInvalid = "spec.descriptor_invalid", "Pass open descriptors in the documented order, and no paths";
 
@@ -121,8 +139,16 @@ codes! {
     DiskSize = "disk.size", "Give the disk a length that is a multiple of 512 bytes and not zero (truncate --size)";
     /// The length of a disk is no multiple of its blocks, or its blocks are smaller than direct I/O takes.
     DiskBlockSize = "disk.block_size", "Give the disk a length that is a multiple of its block size; with cache none leave the block size out";
+    /// A disk that the guest may write cannot be mapped in whole, because it ends within a huge page.
+    DiskPmemSize = "disk.pmem_size", "Give the disk a multiple of 2 MiB (truncate --size=%2M), or make it read-only";
+    /// The guest has no addresses left for a disk that is mapped as memory.
+    DiskPmemPlace = "disk.pmem_place", "Use a smaller disk, or attach it as a block device: the guest's addresses end before it";
+    /// The host does not map a disk.
+    DiskPmemMap = "disk.pmem_map", "Use a file on a file system that maps files as shared memory, open for writing unless the disk is read-only";
     /// The machine has no disk of this id.
     DiskUnknown = "disk.unknown", "Use the id of a disk in the specification of the machine";
+    /// Nothing of the machine has these limits.
+    ThrottleUnknown = "throttle.unknown", "Name a disk, interface or group of the machine; a device of a group has no limits of its own, vhost-net none at all";
     /// A disk became smaller under a running machine.
     DiskShrunk = "disk.shrunk", "Give the disk its former length back: a guest may use all that it was promised";
     /// The file system of a disk has no direct I/O.
@@ -168,6 +194,26 @@ codes! {
     VhostMissing = "vhost.missing", "Load the module (modprobe vhost_net), or use the back-end tap; `flotilla doctor` tells more";
     /// Permission to /dev/vhost-net is denied.
     VhostDenied = "vhost.denied", "Run as root, give the user permission to /dev/vhost-net, or use the back-end tap";
+    /// The program that user-mode networking needs is not there.
+    PasstMissing = "passt.missing", "Install the package passt; `flotilla doctor` tells more";
+    /// The program that user-mode networking needs does not start.
+    PasstFailed = "passt.failed", "Mend what it says, and try it by hand: passt --foreground";
+    /// A port of the host that shall be forwarded is in use.
+    ForwardPortBusy = "forward.port_busy", "Stop what listens at the port, or forward another one";
+    /// Permission to a port of the host that shall be forwarded is denied.
+    ForwardPortDenied = "forward.port_denied", "Use a port of 1024 or more, run as root, or lower net.ipv4.ip_unprivileged_port_start";
+    /// The host has not the address that shall be forwarded from.
+    ForwardAddressUnknown = "forward.address_unknown", "Use an address that the host has, or leave it out for its loopback";
+    /// The program that serves shared folders is not there.
+    ShareMissing = "share.missing", "Install virtiofsd: on Debian 12 the package qemu-system-common, later virtiofsd; `flotilla doctor` tells more";
+    /// The program that serves shared folders does not start.
+    ShareFailed = "share.failed", "Mend what it says, and try it by hand: virtiofsd --help";
+    /// This user may not share folders.
+    ShareDenied = "share.denied", "Run as root: virtiofsd is locked into the folder, which takes privileges";
+    /// The folder is in none of those that machines may share.
+    ShareForbidden = "share.forbidden", "Share a folder below one of those that may be shared: `flotilla up --share-root`, FLOTILLA_SHARE_ROOTS, or shareRoots of the call";
+    /// A path leads to something else than a folder.
+    ShareNotFolder = "share.not_folder", "Give the path of a folder";
     /// The machine has no interface of that id.
     InterfaceUnknown = "interface.unknown", "Name an interface by the id it has in the specification";
     /// An interface of the name of a new tap exists already.
@@ -179,6 +225,8 @@ codes! {
     WorkerGone = "worker.gone", "Look into worker.log in the run directory of the machine, then start it again";
     /// Another connection writes to the console.
     ConsoleBusy = "console.busy", "Close the other connection first, or open this one for reading only";
+    /// The machine has no console of this name.
+    ConsoleNoPort = "console.no_port", "Use a port of the machine's console device, or hvc0 for its terminal";
     /// As many connections read from the console as may.
     ConsoleFull = "console.full", "Close another connection first: 32 may read from a console at once";
     /// A message broke the control protocol.
@@ -187,6 +235,8 @@ codes! {
     MachineState = "machine.state", "Ask for the state of the machine and do what it allows";
     /// The machine has no power button, because it has no ACPI.
     MachineNoPowerButton = "machine.no_power_button", "Let the guest power itself off, end the machine, or give it `acpi: true`";
+    /// The machine has no balloon.
+    MachineNoBalloon = "machine.no_balloon", "Create the machine with `balloon: {}` in its specification";
     /// A device hangs and keeps a virtual CPU, or the thread that drives the machine, so that it does not stop in time.
     MachineStuck = "machine.stuck", "Look at what the disks and interfaces of the machine are on, then try again, or end the machine";
     /// A file system is full.

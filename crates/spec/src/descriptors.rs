@@ -2,11 +2,12 @@
 //! The order in which the open files of a machine are passed to its worker.
 //!
 //! ```text
-//!   0 /dev/kvm · 1 kernel · initrd? · disks… · interfaces… · serial file? · listening socket of vsock?
+//!   0 /dev/kvm · 1 kernel · initrd? · disks… · interfaces… · shares… · serial file? · listening socket of vsock?
 //! ```
 //!
 //! Each disk is followed by its backing files, the nearest first. An interface has a descriptor for each queue of its tap,
-//! then with vhost-net one more for each; its source is the index of the first.
+//! then with vhost-net one more for each; its source is the index of the first. One with user-mode networking has the socket that
+//! its process is at, and so has a shared folder.
 //!
 //! Both ends compute the same order from the specification; the one that arrives names no path any more.
 
@@ -58,7 +59,7 @@ impl MachineSpec {
 }
 
 impl InterfaceSpec {
-    /// How many descriptors it takes.
+    /// How many descriptors its tap takes.
     fn descriptors(&self) -> u32 {
         let each = match self.backend {
             InterfaceBackend::Tap => 1,
@@ -71,6 +72,7 @@ impl InterfaceSpec {
 enum Place<'a> {
     File(&'a mut FileSource),
     Tap(&'a mut TapSource),
+    Socket(&'a mut Option<u32>),
 }
 
 struct Source<'a> {
@@ -86,6 +88,7 @@ impl Source<'_> {
             Place::File(FileSource::Descriptor(index)) | Place::Tap(TapSource::Descriptor(index)) => {
                 Some(*index)
             }
+            Place::Socket(index) => **index,
             Place::File(FileSource::Path(_)) | Place::Tap(TapSource::Name(_)) => None,
         }
     }
@@ -94,6 +97,7 @@ impl Source<'_> {
         match self.place {
             Place::File(file) => *file = FileSource::Descriptor(index),
             Place::Tap(tap) => *tap = TapSource::Descriptor(index),
+            Place::Socket(socket) => *socket = Some(index),
         }
     }
 }
@@ -112,11 +116,20 @@ fn sources(spec: &mut MachineSpec) -> Vec<Source<'_>> {
         }
     }
     for (index, interface) in spec.interfaces.iter_mut().enumerate() {
-        all.push(Source {
+        let count = interface.descriptors();
+        all.extend(interface.tap.as_mut().map(|tap| Source {
             path: format!("$.interfaces[{index}].tap"),
-            count: interface.descriptors(),
-            place: Place::Tap(&mut interface.tap),
-        });
+            count,
+            place: Place::Tap(tap),
+        }));
+        all.extend(interface.user.as_mut().map(|user| Source {
+            path: format!("$.interfaces[{index}].user.descriptor"),
+            count: 1,
+            place: Place::Socket(&mut user.descriptor),
+        }));
+    }
+    for (index, share) in spec.shares.iter_mut().enumerate() {
+        all.push(file(format!("$.shares[{index}].source"), &mut share.source));
     }
     if let SerialSpec::File(source) = &mut spec.serial {
         all.push(file("$.serial.file", source));

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The texts of the generated files: TypeScript types, error codes and the JSON schema.
+//! The texts of the generated files: TypeScript types, error codes, metrics and the JSON schema.
 
 use ts_rs::{Config, TS};
 
 use crate::code::ErrorCode;
-use crate::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo, MachineState};
-use crate::{
-    BackingSpec, BootProtocol, BootSpec, CrashPolicy, DiskCache, DiskEngine, DiskFormat, DiskSpec,
-    FileSource, InterfaceBackend, InterfaceSpec, LinkState,
+use crate::metrics;
+use crate::report::{
+    BalloonReport, BalloonStatistics, CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo,
+    MachineState,
 };
-use crate::{CpuModel, CpuSpec, MemoryBacking, MemoryOptions, NumaNodeSpec, PinSpec};
 use crate::{
-    MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, SpacePolicy, TapSource,
-    Violation, VsockSpec, id,
+    BackingSpec, BalloonSpec, BootProtocol, BootSpec, CrashPolicy, DiskAttachment, DiskCache, DiskEngine,
+    DiskFormat, DiskSpec, FileSource, InterfaceBackend, InterfaceSpec, LinkState,
 };
-use crate::{TopologySpec, TransparentHugepages};
+use crate::{
+    ConsolePortSpec, ConsoleSpec, CpuModel, CpuSpec, MemoryBacking, MemoryOptions, NumaNodeSpec, PinSpec,
+};
+use crate::{ForwardProtocol, ForwardSpec, UserNetworkSpec};
+use crate::{LimitsSpec, RateSpec, ThrottleGroupSpec, ThrottleSpec, ThrottleTarget};
+use crate::{
+    MacAddress, MachineSpec, MemorySize, Profile, RebootPolicy, SerialSpec, ShareSpec, SpacePolicy,
+    TapSource, Violation, VsockSpec, id,
+};
+use crate::{TopologySpec, TransparentHugepages, WatchdogAction, WatchdogSpec};
 
 const HEADER: &str = "// SPDX-License-Identifier: Apache-2.0\n// Generated from crates/spec by `npm run gen`. Do not edit.\n\n";
 
@@ -33,6 +41,9 @@ pub fn files() -> Vec<Generated> {
         folder("packages/native/src/generated/spec.ts", spec_types()),
         folder("packages/native/src/generated/report.ts", report_types()),
         folder("packages/native/src/generated/error-codes.ts", error_codes()),
+        folder("packages/native/src/generated/metrics.ts", metrics::typescript(HEADER)),
+        folder("packages/orchestrator/src/host-agent/metrics.gen.ts", metrics::typescript(HEADER)),
+        folder("docs/metrics-list.md", metrics::table()),
         folder("crates/spec/schema/machine-spec.schema.json", schema()),
     ]
 }
@@ -50,11 +61,13 @@ fn spec_types() -> String {
         declare::<MemoryOptions>(),
         declare::<MemoryBacking>(),
         declare::<TransparentHugepages>(),
+        declare::<BalloonSpec>(),
         declare::<NumaNodeSpec>(),
         declare::<BootSpec>(),
         declare::<BootProtocol>(),
         declare::<DiskSpec>(),
         declare::<id::DiskId>(),
+        declare::<DiskAttachment>(),
         declare::<DiskFormat>(),
         declare::<DiskCache>(),
         declare::<DiskEngine>(),
@@ -62,13 +75,27 @@ fn spec_types() -> String {
         declare::<BackingSpec>(),
         declare::<InterfaceSpec>(),
         declare::<InterfaceBackend>(),
+        declare::<UserNetworkSpec>(),
+        declare::<ForwardSpec>(),
+        declare::<ForwardProtocol>(),
         declare::<LinkState>(),
         declare::<id::InterfaceId>(),
         declare::<MacAddress>(),
+        declare::<ShareSpec>(),
+        declare::<id::ShareTag>(),
         declare::<FileSource>(),
         declare::<TapSource>(),
         declare::<SerialSpec>(),
+        declare::<ConsoleSpec>(),
+        declare::<ConsolePortSpec>(),
         declare::<VsockSpec>(),
+        declare::<ThrottleSpec>(),
+        declare::<ThrottleGroupSpec>(),
+        declare::<LimitsSpec>(),
+        declare::<RateSpec>(),
+        declare::<ThrottleTarget>(),
+        declare::<WatchdogSpec>(),
+        declare::<WatchdogAction>(),
         declare::<RebootPolicy>(),
         declare::<CrashPolicy>(),
         declare::<id::MachineId>(),
@@ -78,7 +105,7 @@ fn spec_types() -> String {
 }
 
 fn report_types() -> String {
-    let import = "import type { ErrorCode } from './error-codes.js';\n\n";
+    let import = "import type { ErrorCode } from './error-codes.js';\nimport type { WatchdogAction } from './spec.js';\n\n";
     let types = [
         declare::<MachineState>(),
         declare::<ExitReason>(),
@@ -86,6 +113,8 @@ fn report_types() -> String {
         declare::<MachineExit>(),
         declare::<MachineEvent>(),
         declare::<MachineInfo>(),
+        declare::<BalloonReport>(),
+        declare::<BalloonStatistics>(),
     ];
     format!("{HEADER}{import}{}", types.join("\n"))
 }
@@ -111,7 +140,7 @@ fn error_codes() -> String {
     text
 }
 
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 

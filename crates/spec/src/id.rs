@@ -15,6 +15,10 @@ pub const MAX_ID: usize = 64;
 /// What [`is_valid`] accepts, for the JSON schema.
 const PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 
+/// The longest tag of a shared folder in bytes (virtio 1.2 §5.11.4).
+pub const MAX_SHARE_TAG: usize = 36;
+const SHARE_TAG: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,35}$";
+
 /// A text that cannot be an id.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("Id must be 1 to 64 letters, digits, '-', '_' or '.', the first a letter or digit")]
@@ -70,12 +74,12 @@ impl fmt::Display for MachineId {
 }
 
 macro_rules! part_id {
-    ($(#[$doc:meta])+ $name:ident) => {
+    ($(#[$doc:meta])+ $name:ident, $pattern:ident) => {
         $(#[$doc])+
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
         #[serde(transparent)]
         #[ts(type = "string")]
-        #[schemars(extend("pattern" = PATTERN))]
+        #[schemars(extend("pattern" = $pattern))]
         pub struct $name(pub String);
 
         impl $name {
@@ -95,9 +99,13 @@ macro_rules! part_id {
 
 part_id! {
     /// The id of a disk, unique in its machine. Checked by the validation of the specification.
-    DiskId
+    DiskId, PATTERN
 }
 part_id! {
     /// The id of a network interface, unique in its machine. Checked by the validation of the specification.
-    InterfaceId
+    InterfaceId, PATTERN
+}
+part_id! {
+    /// The tag of a shared folder, unique in its machine. Checked by the validation of the specification.
+    ShareTag, SHARE_TAG
 }

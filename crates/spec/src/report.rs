@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use crate::WatchdogAction;
 use crate::code::ErrorCode;
 
 /// The state of a machine.
@@ -57,6 +58,8 @@ pub enum ExitReason {
     Panic,
     /// A virtual CPU shut down on a triple fault and the policy is to stop.
     TripleFault,
+    /// The guest did not reset its watchdog in time and the action is to power off.
+    Watchdog,
     /// It was stopped from outside.
     Killed,
     /// The machine could not go on.
@@ -147,6 +150,23 @@ pub enum MachineEvent {
         /// The id of the disk.
         disk: String,
     },
+    /// The guest did not reset its watchdog in time. What follows comes next.
+    Watchdog {
+        /// What follows.
+        action: WatchdogAction,
+    },
+    /// The process that is the network of an interface is gone: the guest sees its cable pulled out, and the machine runs on. A
+    /// new start of the machine brings the network back.
+    LinkLost {
+        /// The id of the interface.
+        interface: String,
+    },
+    /// The process that serves a shared folder is gone: the guest cannot use it any more, and the machine runs on. A new start
+    /// of the machine brings the folder back.
+    ShareLost {
+        /// The tag of the share.
+        share: String,
+    },
     /// The machine stopped; always the last event.
     Stopped(MachineExit),
 }
@@ -171,6 +191,68 @@ pub struct MachineInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub exit: Option<MachineExit>,
+}
+
+/// The balloon of a machine at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct BalloonReport {
+    /// Bytes that the guest shall give up.
+    pub target: u64,
+    /// Bytes that it has given up, as it says.
+    pub actual: u64,
+    /// How it says it is off for memory, once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub statistics: Option<BalloonStatistics>,
+}
+
+/// How a guest says it is off for memory. What it does not tell is absent; what it tells is not checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct BalloonStatistics {
+    /// Milliseconds since the guest told this.
+    pub age_ms: u64,
+    /// Bytes that nothing uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub free_memory: Option<u64>,
+    /// Bytes that programs can have without swapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub available_memory: Option<u64>,
+    /// Bytes there are, those in the balloon left out where they are not taken back by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub total_memory: Option<u64>,
+    /// Bytes of files kept in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub disk_caches: Option<u64>,
+    /// Bytes swapped in since the guest started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub swap_in: Option<u64>,
+    /// Bytes swapped out since the guest started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub swap_out: Option<u64>,
+    /// Page faults that waited for a disk, since the guest started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub major_faults: Option<u64>,
+    /// Page faults that did not, since the guest started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub minor_faults: Option<u64>,
+    /// Huge pages taken from the guest's pool, since it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub hugetlb_allocations: Option<u64>,
+    /// Huge pages the guest's pool did not have, since it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub hugetlb_failures: Option<u64>,
 }
 
 #[cfg(test)]
@@ -206,6 +288,13 @@ mod tests {
             json(&MachineEvent::DiskFull { disk: "root".to_owned() }),
             r#"{"kind":"disk-full","disk":"root"}"#
         );
+        for action in WatchdogAction::ALL {
+            let text = action.text();
+            assert_eq!(
+                json(&MachineEvent::Watchdog { action }),
+                format!(r#"{{"kind":"watchdog","action":"{text}"}}"#)
+            );
+        }
         let exit = MachineExit::error(ErrorCode::CorePanic, "m");
         assert_eq!(
             json(&MachineEvent::Stopped(exit)),
@@ -223,12 +312,13 @@ mod tests {
 
     #[test]
     fn every_end_is_read_back_as_it_was_written() {
-        use ExitReason::{Error, Killed, Panic, PoweredOff, Reset, TripleFault};
+        use ExitReason::{Error, Killed, Panic, PoweredOff, Reset, TripleFault, Watchdog};
         for (reason, text) in [
             (PoweredOff, "powered-off"),
             (Reset, "reset"),
             (Panic, "panic"),
             (TripleFault, "triple-fault"),
+            (Watchdog, "watchdog"),
             (Killed, "killed"),
             (Error, "error"),
         ] {

@@ -26,6 +26,13 @@ fn options_that_go_together_are_valid() {
         json!({ "cpu": { "model": "x86-64-v2", "enable": ["aes", "svm"], "disable": ["sse4_2"], "nested": true } }),
         json!({ "memoryOptions": { "backing": "memfd", "prefault": true, "lock": true } }),
         json!({ "memoryOptions": { "backing": "hugetlb-1G" } }),
+        json!({ "console": {} }),
+        json!({ "console": { "ports": [{ "name": "org.qemu.guest_agent.0" }, { "name": "b" }] }, "profile": "micro" }),
+        json!({ "balloon": {} }),
+        json!({ "watchdog": {} }),
+        json!({ "watchdog": { "action": "report" }, "profile": "micro", "acpi": true }),
+        json!({ "balloon": { "target": GIB - (16 << 20), "freePageReporting": true } }),
+        json!({ "balloon": {}, "memoryOptions": { "backing": "memfd", "prefault": true } }),
         json!({ "memoryOptions": { "mergeable": true, "transparentHugepages": "never" } }),
         json!({ "numa": [node(&[0, 3], GIB / 4), node(&[1, 2], 3 * GIB / 4)] }),
         json!({ "numa": [node(&[], GIB / 4), node(&[0, 1, 2, 3], 3 * GIB / 4)], "profile": "micro", "acpi": true }),
@@ -87,6 +94,19 @@ fn each_contradiction_has_its_code_and_path() {
             SpecMemoryUnaligned,
             "$.memory",
         ),
+        (json!({ "balloon": { "target": GIB - (16 << 20) + 4096 } }), SpecBalloonInvalid, "$.balloon.target"),
+        (json!({ "balloon": { "target": u64::MAX - 4095 } }), SpecBalloonInvalid, "$.balloon.target"),
+        (json!({ "balloon": {}, "memoryOptions": { "lock": true } }), SpecMemoryConflict, "$.balloon"),
+        (
+            json!({ "balloon": {}, "memoryOptions": { "backing": "hugetlb-2M" } }),
+            SpecMemoryConflict,
+            "$.balloon",
+        ),
+        (
+            json!({ "balloon": { "freePageReporting": true }, "memoryOptions": { "prefault": true } }),
+            SpecMemoryConflict,
+            "$.balloon.freePageReporting",
+        ),
         (json!({ "memory": 5 * GIB }), SpecMemoryTooLarge, "$.memory"),
         (json!({ "numa": [one, node(&[2, 3], 8 << 20)] }), SpecNumaInvalid, "$.numa[1].memory"),
         (json!({ "numa": [one] }), SpecNumaInvalid, "$.numa"),
@@ -100,6 +120,17 @@ fn each_contradiction_has_its_code_and_path() {
         ),
         (json!({ "numa": [one, distances(other.clone(), &[20])] }), SpecNumaInvalid, "$.numa[1].distances"),
         (json!({ "numa": [one, other], "profile": "micro" }), SpecProfileConflict, "$.numa"),
+        (
+            json!({ "console": { "ports": [{ "name": "hvc0" }] } }),
+            SpecConsoleInvalid,
+            "$.console.ports[0].name",
+        ),
+        (
+            json!({ "console": { "ports": [{ "name": "a" }, { "name": "b" }, { "name": "a" }] } }),
+            SpecConsoleInvalid,
+            "$.console.ports[2].name",
+        ),
+        (json!({ "watchdog": {}, "profile": "micro" }), SpecProfileConflict, "$.watchdog"),
     ] {
         let found = check(&fields);
         assert!(found.contains(&(code, path.to_owned())), "{fields}: {found:?}");

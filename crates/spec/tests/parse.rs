@@ -66,6 +66,173 @@ fn absent_fields_take_their_defaults() {
 type Case = (&'static str, Value, ErrorCode, &'static str);
 
 fn cases() -> Vec<Case> {
+    let all = [
+        machine_cases(),
+        pmem_cases(),
+        throttle_cases(),
+        user_network_cases(),
+        share_cases(),
+        console_cases(),
+    ];
+    all.concat()
+}
+
+fn throttle_cases() -> Vec<Case> {
+    vec![
+        (
+            "/rngThrottle",
+            json!({ "bytes": { "perSecond": 0 } }),
+            SpecThrottleInvalid,
+            "$.rngThrottle.bytes.perSecond",
+        ),
+        ("/rngThrottle", json!({ "bytes": {} }), SpecMissingField, "$.rngThrottle.bytes.perSecond"),
+        ("/rngThrottle", json!({ "group": "none" }), SpecThrottleGroup, "$.rngThrottle.group"),
+        (
+            "/disks/1/throttle",
+            json!({ "operations": { "perSecond": 1, "burst": 1_u64 << 53 } }),
+            SpecThrottleInvalid,
+            "$.disks[1].throttle.operations.burst",
+        ),
+        ("/disks/1/throttle", json!({ "iops": 3 }), SpecUnknownField, "$.disks[1].throttle.iops"),
+        (
+            "/throttleGroups",
+            json!([{ "id": "g", "limits": {} }, { "id": "g", "limits": {} }]),
+            SpecIdDuplicate,
+            "$.throttleGroups[1].id",
+        ),
+        (
+            "/interfaces/0",
+            json!({ "id": "e", "tap": { "name": "t" }, "backend": "vhost", "transmitThrottle": {} }),
+            SpecThrottleUnsupported,
+            "$.interfaces[0].transmitThrottle",
+        ),
+        (
+            "/rngThrottle",
+            json!({ "group": "g", "bytes": { "perSecond": 1 } }),
+            SpecThrottleGroup,
+            "$.rngThrottle",
+        ),
+    ]
+}
+
+fn user_network_cases() -> Vec<Case> {
+    let link = |with: Value| {
+        let mut link = json!({ "id": "e", "user": {} });
+        link.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+        link
+    };
+    let port = |host: u16, guest: u16| json!({ "protocol": "tcp", "hostPort": host, "guestPort": guest });
+    let forwards = |forwards: Value| link(json!({ "user": { "forwards": forwards } }));
+    vec![
+        ("/interfaces/0", json!({ "id": "e" }), SpecNetworkConflict, "$.interfaces[0]"),
+        ("/interfaces/0/user", json!({}), SpecNetworkConflict, "$.interfaces[0].user"),
+        (
+            "/interfaces/0",
+            link(json!({ "backend": "vhost" })),
+            SpecNetworkConflict,
+            "$.interfaces[0].backend",
+        ),
+        (
+            "/interfaces/0",
+            link(json!({ "queues": 2 })),
+            SpecInterfaceQueuesOutOfRange,
+            "$.interfaces[0].queues",
+        ),
+        (
+            "/interfaces/0",
+            forwards(json!([port(0, 80)])),
+            SpecForwardInvalid,
+            "$.interfaces[0].user.forwards[0].hostPort",
+        ),
+        (
+            "/interfaces/0",
+            forwards(json!([port(80, 0)])),
+            SpecForwardInvalid,
+            "$.interfaces[0].user.forwards[0].guestPort",
+        ),
+        (
+            "/interfaces/0",
+            forwards((1..=65).map(|host| port(host, 1)).collect()),
+            SpecForwardInvalid,
+            "$.interfaces[0].user.forwards",
+        ),
+        (
+            "/interfaces/0",
+            forwards(
+                json!([{ "protocol": "tcp", "hostAddress": "localhost", "hostPort": 1, "guestPort": 1 }]),
+            ),
+            SpecInvalidValue,
+            "$.interfaces[0].user.forwards[0].hostAddress",
+        ),
+        (
+            "/interfaces/0",
+            forwards(json!([{ "protocol": "sctp", "hostPort": 1, "guestPort": 1 }])),
+            SpecInvalidValue,
+            "$.interfaces[0].user.forwards[0].protocol",
+        ),
+    ]
+}
+
+fn share_cases() -> Vec<Case> {
+    let share = |tag: &str, path: &str| json!({ "tag": tag, "source": { "path": path } });
+    let five: Value = (0..5).map(|index| share(&format!("t{index}"), "/f")).collect();
+    vec![
+        ("/shares", five, SpecShareInvalid, "$.shares"),
+        ("/shares", json!([share("", "/f")]), SpecShareInvalid, "$.shares[0].tag"),
+        ("/shares", json!([share("a b", "/f")]), SpecShareInvalid, "$.shares[0].tag"),
+        ("/shares", json!([share(&"x".repeat(37), "/f")]), SpecShareInvalid, "$.shares[0].tag"),
+        ("/shares", json!([share("a", "")]), SpecPathInvalid, "$.shares[0].source.path"),
+        ("/shares", json!([{ "tag": "a" }]), SpecMissingField, "$.shares[0].source"),
+        (
+            "/shares",
+            json!([{ "tag": "a", "source": { "path": "/f" }, "cache": "none" }]),
+            SpecUnknownField,
+            "$.shares[0].cache",
+        ),
+    ]
+}
+
+fn pmem_cases() -> Vec<Case> {
+    vec![
+        ("/disks/1/attach", json!("nvdimm"), SpecInvalidValue, "$.disks[1].attach"),
+        ("/disks/1", pmem("format", json!("qcow2")), SpecPmemConflict, "$.disks[1].format"),
+        ("/disks/1", pmem("serial", json!("s")), SpecPmemConflict, "$.disks[1].serial"),
+        ("/disks/1", pmem("queues", json!(1)), SpecPmemConflict, "$.disks[1].queues"),
+        ("/disks/1", pmem("cache", json!("none")), SpecPmemConflict, "$.disks[1].cache"),
+        ("/disks/1", pmem("engine", json!("direct")), SpecPmemConflict, "$.disks[1].engine"),
+        ("/disks/1", pmem("blockSize", json!(512)), SpecPmemConflict, "$.disks[1].blockSize"),
+        ("/disks/1", pmem("onNoSpace", json!("pause")), SpecPmemConflict, "$.disks[1].onNoSpace"),
+        (
+            "/disks/1",
+            pmem("throttle", json!({ "bytes": { "perSecond": 1 } })),
+            SpecPmemConflict,
+            "$.disks[1].throttle",
+        ),
+    ]
+}
+
+fn console_cases() -> Vec<Case> {
+    vec![
+        ("/console", json!({ "terminal": true }), SpecUnknownField, "$.console.terminal"),
+        ("/console", json!({ "ports": [{}] }), SpecMissingField, "$.console.ports[0].name"),
+        ("/console", json!({ "ports": [{ "name": "" }] }), SpecConsoleInvalid, "$.console.ports[0].name"),
+        ("/console", json!({ "ports": [{ "name": "a/b" }] }), SpecConsoleInvalid, "$.console.ports[0].name"),
+        (
+            "/console",
+            json!({ "ports": [{ "name": "x".repeat(65) }] }),
+            SpecConsoleInvalid,
+            "$.console.ports[0].name",
+        ),
+        (
+            "/console",
+            json!({ "ports": (0..16).map(|n| json!({ "name": format!("p{n}") })).collect::<Vec<_>>() }),
+            SpecConsoleInvalid,
+            "$.console.ports",
+        ),
+    ]
+}
+
+fn machine_cases() -> Vec<Case> {
     let long = "x".repeat(4096);
     vec![
         ("/cpus", json!(0), SpecCpusOutOfRange, "$.cpus"),
@@ -136,6 +303,17 @@ fn cases() -> Vec<Case> {
             SpecVsockInvalid,
             "$.vsock.maxConnections",
         ),
+        ("/balloon", json!({ "target": 4095 }), SpecBalloonInvalid, "$.balloon.target"),
+        ("/balloon", json!({ "target": -1 }), SpecInvalidValue, "$.balloon.target"),
+        (
+            "/balloon",
+            json!({ "statisticsInterval": 86_401 }),
+            SpecBalloonInvalid,
+            "$.balloon.statisticsInterval",
+        ),
+        ("/balloon", json!({ "size": 0 }), SpecUnknownField, "$.balloon.size"),
+        ("/watchdog", json!({ "action": "bark" }), SpecInvalidValue, "$.watchdog.action"),
+        ("/watchdog", json!({ "timeout": 30 }), SpecUnknownField, "$.watchdog.timeout"),
         ("/cpu", json!({ "model": "x86-64-v9" }), SpecInvalidValue, "$.cpu.model"),
         ("/memoryOptions", json!({ "backing": "file" }), SpecInvalidValue, "$.memoryOptions.backing"),
         ("/numa", json!([{ "cpus": [0, 1] }]), SpecMissingField, "$.numa[0].memory"),
@@ -154,7 +332,15 @@ fn each_fault_has_its_code_and_path() {
 
 /// What only the host knows, or what a schema cannot compare.
 fn is_beyond_a_schema(code: ErrorCode) -> bool {
-    matches!(code, SpecMemoryTooLarge | SpecIdDuplicate | SpecSerialDuplicate | SpecSpoofGuardUnsupported)
+    matches!(
+        code,
+        SpecMemoryTooLarge
+            | SpecIdDuplicate
+            | SpecSerialDuplicate
+            | SpecSpoofGuardUnsupported
+            | SpecThrottleUnsupported
+            | SpecThrottleGroup
+    )
 }
 
 /// For the test that tries the published schema on them (tests/style/machine-schema.spec.mjs): a line of JSON for each
@@ -168,6 +354,7 @@ fn the_cases_for_the_schema_are_those_of_this_file() {
         ("/numa", nodes(16, &json!({ "cpus": [63], "hostNodes": [1023], "distances": [10, 254] }))),
         ("/memory", json!(16 << 20)),
         ("/disks", disks(16)),
+        ("/disks/1", pmem("readOnly", json!(true))),
         ("/interfaces", interfaces(8)),
     ];
     let more = [
@@ -245,6 +432,13 @@ fn disks(count: usize) -> Value {
     (0..count).map(disk).collect()
 }
 
+/// A disk that is mapped as memory, with an option.
+fn pmem(option: &str, value: Value) -> Value {
+    let mut disk = json!({ "id": "b", "source": { "path": "/d" }, "format": "raw", "attach": "pmem" });
+    disk[option] = value;
+    disk
+}
+
 fn interfaces(count: usize) -> Value {
     let link = |n: usize| json!({ "id": format!("e{n}"), "tap": { "name": format!("t{n}") } });
     (0..count).map(link).collect()
@@ -277,6 +471,67 @@ fn descriptors_have_one_order() {
     let faults = spec.check_descriptors(count).unwrap_err();
     assert_eq!(faults.len(), 6);
     assert_eq!(faults[0].path, "$.boot.kernel");
+}
+
+#[test]
+fn a_machine_forwards_a_port_of_the_host_once() {
+    let forward = |protocol: &str| json!({ "protocol": protocol, "hostPort": 80, "guestPort": 80 });
+    let link = |id: &str, protocol| json!({ "id": id, "user": { "forwards": [forward(protocol)] } });
+    assert_eq!(check(&with("/interfaces", json!([link("a", "tcp"), link("b", "udp")]))), Ok(()));
+    let twice = with("/interfaces", json!([link("a", "tcp"), link("b", "tcp")]));
+    assert_eq!(
+        faults(&twice),
+        [(SpecForwardInvalid, "$.interfaces[1].user.forwards[0].hostPort".to_owned())]
+    );
+}
+
+#[test]
+fn shared_folders_have_tags_of_their_own_absolute_paths_and_one_descriptor_each() {
+    let share = |tag: &str, path: &str| json!({ "tag": tag, "source": { "path": path } });
+    let twice = with("/shares", json!([share("a", "/f"), share("a", "/f")]));
+    assert_eq!(faults(&twice), [(SpecIdDuplicate, "$.shares[1].tag".to_owned())]);
+    let relative = with("/shares", json!([share("a", "f")]));
+    assert_eq!(faults(&relative), [(SpecPathInvalid, "$.shares[0].source.path".to_owned())]);
+    let text = with("/shares", json!([share("a", "/f"), share(&"x".repeat(36), "/g")]));
+    let spec = MachineSpec::from_json(&text).unwrap();
+    let mut merged = spec.clone();
+    merged.memory_options.mergeable = true;
+    let found = merged.validate(&HOST).unwrap_err();
+    assert_eq!((found.len(), found[0].path.as_str()), (1, "$.memoryOptions.mergeable"));
+    let mut full = spec.clone();
+    full.disks = serde_json::from_value(disks(16)).unwrap();
+    full.interfaces = serde_json::from_value(interfaces(8)).unwrap();
+    full.shares.extend(["b", "c"].map(|tag| serde_json::from_value(share(tag, "/f")).unwrap()));
+    full.vsock = Some(serde_json::from_value(json!({ "socket": { "path": "/v" } })).unwrap());
+    assert!(full.clone().validate(&HOST).is_ok(), "30 devices");
+    full.balloon = Some(serde_json::from_value(json!({})).unwrap());
+    let found = full.clone().validate(&HOST).unwrap_err();
+    assert_eq!((found[0].code, found[0].path.as_str()), (SpecShareInvalid, "$.shares"));
+    full.profile = flotilla_spec::Profile::Micro;
+    assert!(full.validate(&HOST).is_ok());
+    let before = MachineSpec::from_json(with("/rng", json!(true))).unwrap().to_descriptors().1;
+    assert!(spec.clone().validate(&HOST).is_ok());
+    let (passed, count) = spec.to_descriptors();
+    assert_eq!(count, before + 2);
+    assert!(passed.check_descriptors(count).is_ok());
+    let faults = spec.check_descriptors(count).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.path == "$.shares[1].source"));
+}
+
+#[test]
+fn user_mode_networking_takes_one_descriptor() {
+    let user = json!([
+        { "id": "a", "user": { "forwards": [{ "protocol": "udp", "hostAddress": "::1", "hostPort": 53, "guestPort": 53 }] } },
+        { "id": "b", "tap": { "name": "t" } },
+    ]);
+    let spec = MachineSpec::from_json(with("/interfaces", user)).unwrap();
+    assert!(spec.clone().validate(&HOST).is_ok());
+    let (passed, count) = spec.to_descriptors();
+    let links = serde_json::to_value(&passed.interfaces).unwrap();
+    assert_eq!((&links[0]["user"]["descriptor"], &links[1]["tap"]["descriptor"]), (&json!(5), &json!(6)));
+    assert!(passed.check_descriptors(count).is_ok());
+    let faults = spec.check_descriptors(count).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.path == "$.interfaces[0].user.descriptor"));
 }
 
 #[test]
@@ -325,8 +580,8 @@ proptest! {
         pointer in prop_oneof![
             Just("/cpus"), Just("/memory"), Just("/boot"), Just("/boot/kernel"), Just("/boot/kernel/path"),
             Just("/boot/commandLine"), Just("/disks"), Just("/disks/0"), Just("/disks/1/id"), Just("/disks/1/serial"),
-            Just("/interfaces/0"), Just("/interfaces/0/mac"), Just("/interfaces/0/tap"), Just("/serial"), Just("/rng"),
-            Just("/vsock"), Just("/cpu"), Just("/memoryOptions"), Just("/numa"),
+            Just("/interfaces/0"), Just("/interfaces/0/mac"), Just("/interfaces/0/tap"), Just("/interfaces/0/user"), Just("/serial"), Just("/rng"),
+            Just("/vsock"), Just("/cpu"), Just("/memoryOptions"), Just("/numa"), Just("/balloon"), Just("/watchdog"), Just("/shares"), Just("/console"),
         ],
     ) {
         if let Err(faults) = check(&with(pointer, value)) {

@@ -11,6 +11,9 @@ const POWER_BUTTON: u32 = 1 << 8;
 const RESET_CONTROL: u16 = 0xcf9;
 const I8042_COMMAND: u16 = 0x64;
 const PVPANIC: u16 = 0x505;
+const WATCHDOG: u16 = 0x680;
+const GPE0_STATUS: u16 = 0x620;
+const VM_GENERATION: u32 = 1;
 /// RAM that no boot data uses; keeps its contents over a reset.
 const SCRATCH: u32 = 0x20_0000;
 const MAGIC: u32 = 0x464c_4f54;
@@ -77,6 +80,16 @@ pub const GUESTS: &[Guest] = &[
         build: triple_fault,
     },
     Guest { name: "panic", summary: "prints `panic`, reports a panic through pvpanic, halts", build: panic },
+    Guest {
+        name: "watchdog",
+        summary: "prints `ready`, starts its watchdog with 300 ms and spins without any exit; after a reset by that: prints `bitten`, powers off",
+        build: watchdog,
+    },
+    Guest {
+        name: "generation",
+        summary: "prints `ready`, waits for the general purpose event of another identity, prints `another`, powers off",
+        build: generation,
+    },
     Guest {
         name: "panic-on-second",
         summary: "prints `ready`, starts all other CPUs, which report a panic through pvpanic, and spins without any exit",
@@ -196,6 +209,33 @@ fn panic(a: &mut Assembler) {
     print(a, "panic\n");
     a.out_byte(PVPANIC, 1);
     a.halt();
+}
+
+fn watchdog(a: &mut Assembler) {
+    let bitten = a.label();
+    a.in_byte(WATCHDOG + 3);
+    a.compare_byte(1);
+    a.jump_if_zero(bitten);
+    print(a, "ready\n");
+    a.load(Register::Edx, u32::from(WATCHDOG + 4));
+    a.load(Register::Eax, 3);
+    a.bytes(&[0xef]); // out dx, eax
+    a.out_byte(WATCHDOG + 1, 1);
+    let again = a.here();
+    a.jump(again);
+    a.bind(bitten);
+    print(a, "bitten\n");
+    power_off(a);
+}
+
+fn generation(a: &mut Assembler) {
+    print(a, "ready\n");
+    let wait = a.here();
+    a.in_byte(GPE0_STATUS);
+    a.test(VM_GENERATION);
+    a.jump_if_zero(wait);
+    print(a, "another\n");
+    power_off(a);
 }
 
 /// `mov al, 1; mov dx, PVPANIC; out dx, al; cli; hlt; jmp to cli` in 16-bit code.

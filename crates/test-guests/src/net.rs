@@ -15,6 +15,8 @@ pub const OTHER_MAC: [u8; 6] = [0x52, 0x54, 0, 0x99, 0x99, 0x99];
 /// Bytes of a frame that the guest sends.
 pub const FRAME_LEN: u32 = 60;
 
+/// `VIRTIO_NET_F_MAC` and `STATUS`.
+const ONE_PAIR: u32 = 1 << 5 | 1 << 16;
 /// `VIRTIO_NET_F_MTU`, `MAC`, `STATUS`, `CTRL_VQ`, `CTRL_RX`, `MQ` and `CTRL_MAC_ADDR`.
 const FEATURES: u32 = 1 << 3 | 1 << 5 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 22 | 1 << 23;
 const RECEIVE: u32 = 0;
@@ -53,10 +55,15 @@ fn memory(queue: u32, page: u32) -> u32 {
 
 impl Interface {
     fn new() -> Self {
+        Self::with(FEATURES, QUEUES)
+    }
+
+    /// The same with these features and the first `queues` queues.
+    fn with(features: u32, queues: u32) -> Self {
         let mut script = Script::default();
         let base = place(&mut script, FIRST);
-        negotiate(&mut script, base, FEATURES);
-        for queue in 0..QUEUES {
+        negotiate(&mut script, base, features);
+        for queue in 0..queues {
             script.store(base + QUEUE_SELECT, Width::Word, queue);
             script.store(base + QUEUE_SIZE, Width::Word, QUEUE_ENTRIES);
             script.store(base + QUEUE_VECTOR, Width::Word, NO_VECTOR);
@@ -163,6 +170,23 @@ pub fn exchange(mtu: u16) -> Script {
         net.send(queue, MAC);
     }
     net.send(TRANSMIT[0], OTHER_MAC);
+    net.script.mark();
+    net.script
+}
+
+/// A script for an interface with one pair: it finds the link up, sends a frame, and prints a dot; waits for a frame to its own
+/// address, and prints a dot; waits until the link is down, and prints a dot; sends a frame that leads nowhere, and prints a dot.
+pub fn lose_network() -> Script {
+    let mut net = Interface::with(ONE_PAIR, 2);
+    net.script.wait(net.base + LINK_STATUS, 1);
+    net.send(TRANSMIT[0], MAC);
+    net.script.mark();
+    net.receive();
+    net.script.mark();
+    net.offer(RECEIVE, &[(0, PAGE, true)]);
+    net.script.wait(net.base + LINK_STATUS, 0);
+    net.script.mark();
+    net.send(TRANSMIT[0], MAC);
     net.script.mark();
     net.script
 }

@@ -138,11 +138,6 @@ impl Script {
         self.steps.len()
     }
 
-    /// Number of steps that write to a port.
-    pub fn port_writes(&self) -> usize {
-        self.steps.iter().filter(|[kind, ..]| (OUT..IN).contains(kind)).count()
-    }
-
     /// Whether it does nothing.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()

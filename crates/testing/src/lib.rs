@@ -7,6 +7,7 @@
 //! - [`interrupts`]: lines, MSI vectors and virtio interrupts that count.
 //! - [`doorbells::FakeDoorbells`]: ioeventfds in a map; ringing them is a method.
 //! - [`disk::FakeDisk`], [`packets::FakePackets`]: back-ends in memory.
+//! - [`ports::FakePort`]: the host's end of a console port.
 //! - [`signals::FakeSignals`]: what the guest asked of the machine.
 //!
 //! Everything here panics on misuse: it is for tests only.
@@ -19,5 +20,7 @@ pub mod driver;
 pub mod interrupts;
 pub mod memory;
 pub mod packets;
+pub mod ports;
 pub mod signals;
 pub mod sockets;
+pub mod vhost_user;

@@ -2,7 +2,11 @@
 //! What callers send to the driver thread, and what they get back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+
+use flotilla_devices::virtio::balloon::device::Balloon;
+use flotilla_spec::{LimitsSpec, ThrottleTarget};
 
 use crate::error::MachineError;
 use crate::snapshot::Snapshot;
@@ -29,10 +33,26 @@ pub enum Request {
         /// Whether it shall be plugged in.
         up: bool,
     },
+    /// Change what something may do.
+    SetThrottle {
+        /// Whose limits.
+        target: ThrottleTarget,
+        /// All of them.
+        limits: LimitsSpec,
+    },
+    /// Set the bytes that the guest shall give up.
+    SetBalloon(u64),
+    /// Hand the balloon out.
+    Balloon,
     /// Read the counters. Allowed in every state.
     Metrics,
-    /// Look how large the disk of this id is now.
-    RefreshDisk(String),
+    /// Look how large a disk is now.
+    RefreshDisk {
+        /// The id of the disk.
+        disk: String,
+        /// Make it so large before.
+        size: Option<u64>,
+    },
 }
 
 /// What a request gives.
@@ -45,4 +65,11 @@ pub enum Answer {
     Metrics(BTreeMap<String, u64>),
     /// The size of a disk in bytes.
     DiskSize(u64),
+    /// The balloon.
+    Balloon {
+        /// The device.
+        device: Arc<Balloon>,
+        /// Whether the guest runs and can answer.
+        running: bool,
+    },
 }

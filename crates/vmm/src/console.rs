@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The console of a machine: the last output in a ring, and a bounded queue of input.
+//! A console of a machine, the serial one or a port of the console device: the last output in a ring, and a bounded queue of input.
 //!
 //! Offsets count bytes since the machine was built and never wrap, so a reader that comes back knows what it missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use flotilla_device_model::console::{PortHost, TerminalSize, Wake};
 
 /// Bytes of output kept.
 pub const RING_LEN: usize = 1 << 20;
@@ -42,6 +44,10 @@ struct Output {
     ring: VecDeque<u8>,
     end: u64,
     closed: bool,
+    /// Up to where the writer has read, while there is one.
+    writer: Option<u64>,
+    /// The guest has output for which there was no room.
+    starved: bool,
 }
 
 #[derive(Default)]
@@ -52,13 +58,26 @@ struct Input {
     again: bool,
 }
 
-/// The console of one machine. Shared by the serial port, its readers and a writer.
+/// What a console is for, which decides what its guest sees of the host's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Kind {
+    /// Somebody may look at any time: it is always open, and its guest never waits for a reader.
+    #[default]
+    Terminal,
+    /// For one program at a time, the writer: open while there is one, whose output is kept back until it has read on.
+    Stream,
+}
+
+/// One console of a machine. Shared by what the guest has of it, its readers and a writer.
 #[derive(Default)]
 pub struct Console {
+    kind: Kind,
     output: Mutex<Output>,
     grown: Condvar,
     input: Mutex<Input>,
     log: Option<Arc<dyn OutputLog>>,
+    size: Mutex<Option<TerminalSize>>,
+    wake: Mutex<Option<Wake>>,
 }
 
 impl Console {
@@ -70,6 +89,47 @@ impl Console {
     /// An empty console whose output is also given to `log`.
     pub fn logged(log: Arc<dyn OutputLog>) -> Arc<Self> {
         Arc::new(Self { log: Some(log), ..Self::default() })
+    }
+
+    /// An empty byte stream: a port with a name.
+    pub fn stream() -> Arc<Self> {
+        Arc::new(Self { kind: Kind::Stream, ..Self::default() })
+    }
+
+    /// A writer has come, who is given output from `offset` on.
+    pub fn enter_writer(&self, offset: u64) {
+        lock(&self.output).writer = Some(offset);
+        self.wake();
+    }
+
+    /// The writer has been given output up to `offset`.
+    pub fn writer_has(&self, offset: u64) {
+        let mut output = lock(&self.output);
+        output.writer = output.writer.map(|before| before.max(offset));
+        let starved = std::mem::take(&mut output.starved);
+        drop(output);
+        if starved {
+            self.wake();
+        }
+    }
+
+    /// The writer has gone. What it wrote stays for the guest.
+    pub fn leave_writer(&self) {
+        lock(&self.output).writer = None;
+        self.wake();
+    }
+
+    /// Tells the guest how large the terminal is. A serial port knows no size.
+    pub fn set_size(&self, columns: u16, rows: u16) {
+        *lock(&self.size) = Some(TerminalSize { columns, rows });
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let wake = lock(&self.wake).clone();
+        if let Some(wake) = wake {
+            wake();
+        }
     }
 
     /// Appends output; the oldest is forgotten when the ring is full. Never waits for a reader.
@@ -134,6 +194,7 @@ impl Console {
             taken
         };
         self.deliver_input();
+        self.wake();
         taken
     }
 
@@ -168,6 +229,52 @@ impl Console {
     pub fn connect_input(&self, sink: Weak<dyn InputSink>) {
         lock(&self.input).sink = Some(sink);
         self.deliver_input();
+    }
+}
+
+/// The console device fetches what waits, instead of having it delivered.
+impl PortHost for Console {
+    fn take_input(&self, buffer: &mut [u8]) -> usize {
+        let mut input = lock(&self.input);
+        let len = buffer.len().min(input.waiting.len());
+        for (place, byte) in buffer.iter_mut().zip(input.waiting.drain(..len)) {
+            *place = byte;
+        }
+        len
+    }
+
+    fn has_input(&self) -> bool {
+        !lock(&self.input).waiting.is_empty()
+    }
+
+    fn drop_stale_input(&self) {
+        if self.kind == Kind::Stream && !self.is_open() {
+            lock(&self.input).waiting.clear();
+        }
+    }
+
+    fn has_room(&self, len: usize) -> bool {
+        let mut output = lock(&self.output);
+        let Some(read) = output.writer.filter(|_| self.kind == Kind::Stream) else { return true };
+        let unread = output.end.saturating_sub(read).saturating_add(len as u64);
+        output.starved = unread > RING_LEN as u64;
+        !output.starved
+    }
+
+    fn write_output(&self, bytes: &[u8]) {
+        Self::write_output(self, bytes);
+    }
+
+    fn is_open(&self) -> bool {
+        self.kind == Kind::Terminal || lock(&self.output).writer.is_some()
+    }
+
+    fn size(&self) -> Option<TerminalSize> {
+        *lock(&self.size)
+    }
+
+    fn watch(&self, wake: Wake) {
+        *lock(&self.wake) = Some(wake);
     }
 }
 
@@ -288,6 +395,41 @@ mod tests {
         lock(&fifo.0).clear();
         console.deliver_input();
         assert_eq!(*lock(&fifo.0), b"efg");
+    }
+
+    #[test]
+    fn a_stream_is_open_while_it_has_a_writer_who_is_not_overtaken() {
+        let stream = Console::stream();
+        let woken = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&woken);
+        stream.watch(Arc::new(move || *lock(&count) += 1));
+        assert!(!stream.is_open() && stream.has_room(RING_LEN + 1), "nobody to wait for");
+        stream.enter_writer(0);
+        stream.write_output(&vec![b'x'; RING_LEN]);
+        assert!(stream.is_open() && !stream.has_room(1));
+        assert_eq!(*lock(&woken), 1);
+        stream.writer_has(10);
+        assert_eq!(*lock(&woken), 2, "somebody waited for that");
+        assert!(stream.has_room(10) && !stream.has_room(11));
+        stream.leave_writer();
+        assert!(!stream.is_open() && stream.has_room(11));
+    }
+
+    #[test]
+    fn what_a_writer_left_is_for_who_reads_it_and_nobody_else() {
+        let (stream, mut buffer) = (Console::stream(), [0; 4]);
+        stream.enter_writer(0);
+        stream.send_input(b"abcdef");
+        stream.drop_stale_input();
+        assert_eq!((stream.take_input(&mut buffer), &buffer), (4, b"abcd"));
+        stream.leave_writer();
+        assert!(stream.has_input());
+        stream.drop_stale_input();
+        assert!(!stream.has_input());
+        let terminal = Console::new();
+        terminal.send_input(b"x");
+        terminal.drop_stale_input();
+        assert!(terminal.is_open() && terminal.has_input());
     }
 
     #[test]

@@ -19,13 +19,13 @@ use flotilla_device_model::threads::panic_text;
 use flotilla_hypervisor::Registers;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{CpuReport, ExitReason, MachineEvent, MachineExit, MachineState};
-use flotilla_spec::{CrashPolicy, RebootPolicy};
+use flotilla_spec::{CrashPolicy, MachineSpec, RebootPolicy, WatchdogAction};
 
 use crate::command::{Answer, Command, Request};
 use crate::error::{MachineError, describe};
 use crate::events::MachineEvents;
 use crate::inbox::{CrashReport, Inbox, Message, Origin};
-use crate::parts::{DISK_PREFIX, Parts};
+use crate::parts::{DISK_PREFIX, INTERFACE_PREFIX, Parts, SHARE_PREFIX};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::{Verb, Verdict, may_become};
@@ -40,6 +40,20 @@ pub struct Policies {
     pub panic: CrashPolicy,
     /// A triple fault.
     pub triple_fault: CrashPolicy,
+    /// A watchdog that was not reset in time.
+    pub watchdog: WatchdogAction,
+}
+
+impl Policies {
+    /// Those of a specification.
+    pub fn of(spec: &MachineSpec) -> Self {
+        Self {
+            reboot: spec.on_reboot,
+            panic: spec.on_panic,
+            triple_fault: spec.on_triple_fault,
+            watchdog: spec.watchdog.unwrap_or_default().action,
+        }
+    }
 }
 
 /// Owns and drives a machine.
@@ -88,6 +102,8 @@ impl Driver {
                 Message::Signal(signal) => self.on_signal(signal),
                 Message::Crash(report) => self.on_crash(report),
                 Message::DiskFull(device) => self.on_disk_full(&device),
+                Message::LinkLost(device) => self.on_link_lost(&device),
+                Message::ShareLost(device) => self.on_share_lost(&device),
                 Message::Abandoned => self.end(MachineExit::plain(ExitReason::Killed)),
             }
         }
@@ -97,8 +113,16 @@ impl Driver {
         let answer = match command.request {
             Request::Metrics => Ok(Answer::Metrics(self.parts.metrics())),
             Request::SetLink { interface, up } => self.parts.set_link(&interface, up).map(|()| Answer::Done),
+            Request::SetThrottle { target, limits } => {
+                self.parts.set_throttle(&target, limits).map(|()| Answer::Done)
+            }
+            Request::SetBalloon(target) => self.parts.set_balloon(target).map(|()| Answer::Done),
+            Request::Balloon => {
+                let running = self.state == MachineState::Running;
+                self.parts.balloon().map(|device| Answer::Balloon { device, running })
+            }
             Request::Restore(snapshot) => self.restore(&snapshot),
-            Request::RefreshDisk(disk) => self.parts.refresh_disk(&disk).map(Answer::DiskSize),
+            Request::RefreshDisk { disk, size } => self.parts.refresh_disk(&disk, size).map(Answer::DiskSize),
             Request::Do(verb) => match verb.in_state(self.state) {
                 Verdict::Act => self.act(verb),
                 Verdict::Nothing => Ok(Answer::Done),
@@ -201,6 +225,20 @@ impl Driver {
                 let registers = self.inbox.take_panicked().and_then(|cpu| self.registers(cpu));
                 self.on_panic(registers);
             }
+            GuestSignal::Watchdog => self.on_watchdog(),
+        }
+    }
+
+    /// The guest may have come to itself meanwhile: too late is too late.
+    fn on_watchdog(&mut self) {
+        let action = self.policies.watchdog;
+        self.tell(MachineEvent::Watchdog { action });
+        let exit = MachineExit::plain(ExitReason::Watchdog);
+        match action {
+            WatchdogAction::Reset => self.apply(CrashPolicy::Restart, exit),
+            WatchdogAction::Poweroff => self.apply(CrashPolicy::Stop, exit),
+            WatchdogAction::Pause => self.apply(CrashPolicy::Pause, exit),
+            WatchdogAction::Report => {}
         }
     }
 
@@ -254,6 +292,18 @@ impl Driver {
         if self.quiesce().is_ok() && self.state == MachineState::Running {
             self.enter(MachineState::Paused);
         }
+    }
+
+    /// The guest sees its cable pulled out, and goes on.
+    fn on_link_lost(&mut self, device: &str) {
+        let interface = device.strip_prefix(INTERFACE_PREFIX).unwrap_or(device).to_owned();
+        self.tell(MachineEvent::LinkLost { interface });
+    }
+
+    /// The guest cannot use the folder any more, and goes on.
+    fn on_share_lost(&mut self, device: &str) {
+        let share = device.strip_prefix(SHARE_PREFIX).unwrap_or(device).to_owned();
+        self.tell(MachineEvent::ShareLost { share });
     }
 
     fn apply(&mut self, policy: CrashPolicy, exit: MachineExit) {
@@ -335,7 +385,11 @@ pub fn answer_stopped(request: &Request, shared: &Shared) -> Result<Answer, Mach
     match request {
         Request::Metrics => Ok(Answer::Metrics(shared.last_metrics())),
         Request::Restore(_) => Err(MachineError::State { verb: Verb::Restore, state }),
-        Request::RefreshDisk(_) | Request::SetLink { .. } => Err(MachineError::Ended),
+        Request::RefreshDisk { .. }
+        | Request::SetLink { .. }
+        | Request::SetThrottle { .. }
+        | Request::SetBalloon(_)
+        | Request::Balloon => Err(MachineError::Ended),
         Request::Do(verb) => match verb.in_state(state) {
             Verdict::Nothing => Ok(Answer::Done),
             Verdict::Act | Verdict::Refuse => Err(MachineError::State { verb: *verb, state }),

@@ -34,6 +34,7 @@ impl Parts {
         let mut stuck = self.end_vcpus();
         stuck.extend(self.end_devices(drain).err());
         self.console.close();
+        self.consoles.values().for_each(|console| console.close());
         if stuck.is_empty() { Ok(()) } else { Err(LeftBehind(stuck)) }
     }
 

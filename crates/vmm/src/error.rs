@@ -5,6 +5,7 @@ use std::io;
 
 use flotilla_boot::BootError;
 use flotilla_device_model::state::StateError;
+use flotilla_devices::virtio::balloon::device::TargetError;
 use flotilla_hypervisor::HypervisorError;
 use flotilla_memory::MemoryError;
 use flotilla_spec::Violation;
@@ -28,6 +29,12 @@ pub enum MachineError {
     /// Only ACPI tells a guest of a power button.
     #[error("The machine has no power button, because it has no ACPI")]
     NoPowerButton,
+    /// It has no balloon.
+    #[error("The machine has no balloon")]
+    NoBalloon,
+    /// The balloon cannot be asked for that.
+    #[error("Cannot set the balloon")]
+    BalloonTarget(#[source] TargetError),
     /// The kernel cannot be put into guest memory.
     #[error("Cannot load the kernel")]
     Boot(#[source] BootError),
@@ -79,6 +86,17 @@ pub enum MachineError {
         #[source]
         source: io::Error,
     },
+    /// A disk cannot be made larger.
+    #[error("Cannot make disk {disk} {size} bytes large")]
+    DiskGrowth {
+        /// The id of the disk.
+        disk: String,
+        /// The size asked for.
+        size: u64,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It has ended.
     #[error("The machine has ended")]
     Ended,
@@ -94,6 +112,9 @@ pub enum MachineError {
         /// What was asked for, cut after 64 characters.
         id: String,
     },
+    /// Nothing has these limits.
+    #[error("Nothing of the machine has limits of its own by this name")]
+    NoThrottle,
     /// The machine ended while the request waited, by a fault of our own.
     #[error("The thread that drives the machine has ended")]
     DriverGone,
@@ -110,14 +131,32 @@ impl MachineError {
             Self::DiskSize { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 ErrorCode::DiskShrunk
             }
+            Self::DiskGrowth { source, .. } => growth_code(source),
             Self::NoPowerButton => ErrorCode::MachineNoPowerButton,
+            Self::NoBalloon => ErrorCode::MachineNoBalloon,
+            Self::BalloonTarget(_) => ErrorCode::SpecBalloonInvalid,
             Self::NoInterface { .. } => ErrorCode::InterfaceUnknown,
+            Self::NoThrottle => ErrorCode::ThrottleUnknown,
             Self::Boot(error) => boot_code(error),
             Self::VcpuStuck { .. } | Self::NoAnswer => ErrorCode::MachineStuck,
             Self::Hypervisor { .. } | Self::DiskSize { .. } => ErrorCode::Io,
             Self::Device { .. } | Self::Snapshot { .. } => ErrorCode::SpecInvalidValue,
             Self::VcpuGone { .. } | Self::DriverGone => ErrorCode::CorePanic,
         }
+    }
+}
+
+fn growth_code(source: &io::Error) -> ErrorCode {
+    match source.kind() {
+        io::ErrorKind::InvalidInput => ErrorCode::DiskSize,
+        // The length of its file or device is its size.
+        io::ErrorKind::Unsupported => ErrorCode::DiskFormat,
+        io::ErrorKind::StorageFull | io::ErrorKind::FileTooLarge | io::ErrorKind::QuotaExceeded => {
+            ErrorCode::HostNoSpace
+        }
+        io::ErrorKind::InvalidData => ErrorCode::DiskCorrupt,
+        io::ErrorKind::ReadOnlyFilesystem => ErrorCode::DiskLocked,
+        _ => ErrorCode::Io,
     }
 }
 

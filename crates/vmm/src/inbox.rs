@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use flotilla_device_model::block::SpaceAlarm;
+use flotilla_device_model::net::LinkAlarm;
 use flotilla_device_model::power::{GuestSignal, GuestSignals};
+use flotilla_device_model::share::ShareAlarm;
 use flotilla_hypervisor::Registers;
 
 use crate::vcpu::current_vcpu;
@@ -61,6 +63,10 @@ pub enum Message<C> {
     Signal(GuestSignal),
     /// Writes to the disk device of this name wait for space on the host.
     DiskFull(String),
+    /// The network of the interface device of this name is gone.
+    LinkLost(String),
+    /// What serves the shared folder of the device of this name is gone.
+    ShareLost(String),
     /// A vCPU crashed, or the thread of a device.
     Crash(CrashReport),
     /// Nobody holds the machine any more.
@@ -69,12 +75,16 @@ pub enum Message<C> {
 
 struct Queue<C> {
     commands: VecDeque<C>,
-    signals: [bool; 3],
+    signals: [bool; SIGNALS.len()],
     /// On which vCPU the guest's kernel panicked; of several the first.
     panicked: Option<u32>,
     crashes: VecDeque<CrashReport>,
     /// Disk devices whose writes wait for space.
     full: BTreeSet<String>,
+    /// Interface devices whose network is gone, and nobody was told yet.
+    lost: BTreeSet<String>,
+    /// Shared folders whose back-end is gone, and nobody was told yet.
+    lost_shares: BTreeSet<String>,
     abandoned: bool,
     closed: bool,
     /// Whether the guest had the last turn.
@@ -90,16 +100,26 @@ pub struct Inbox<C = crate::command::Command> {
     signalled: AtomicBool,
 }
 
-const SIGNALS: [GuestSignal; 3] = [GuestSignal::PowerOff, GuestSignal::Panic, GuestSignal::Reset];
+/// In the order in which they are dealt with.
+const SIGNALS: [GuestSignal; 4] =
+    [GuestSignal::PowerOff, GuestSignal::Panic, GuestSignal::Reset, GuestSignal::Watchdog];
+
+/// Whether vCPUs stay out of the guest until the signal is dealt with: one that comes of itself says that the guest does
+/// nothing, and may be followed by nothing.
+fn holds(signal: GuestSignal) -> bool {
+    signal != GuestSignal::Watchdog
+}
 
 impl<C> Default for Inbox<C> {
     fn default() -> Self {
         let queue = Queue {
             commands: VecDeque::new(),
-            signals: [false; 3],
+            signals: [false; SIGNALS.len()],
             panicked: None,
             crashes: VecDeque::new(),
             full: BTreeSet::new(),
+            lost_shares: BTreeSet::new(),
+            lost: BTreeSet::new(),
             abandoned: false,
             closed: false,
             guest_had_turn: false,
@@ -156,7 +176,7 @@ impl<C> Inbox<C> {
     /// Call while every vCPU is paused.
     pub fn forget_signals(&self) {
         let mut queue = self.lock();
-        queue.signals = [false; 3];
+        queue.signals = [false; SIGNALS.len()];
         queue.panicked = None;
         queue.full.clear();
         queue.crashes.retain(CrashReport::is_ours);
@@ -180,7 +200,7 @@ impl<C> Inbox<C> {
     pub fn settle(&self) {
         let mut queue = self.lock();
         queue.full.clear();
-        let waiting = queue.signals.contains(&true);
+        let waiting = queue.signals.iter().zip(SIGNALS).any(|(flag, signal)| *flag && holds(signal));
         self.signalled.store(waiting, Ordering::SeqCst);
     }
 
@@ -211,12 +231,25 @@ impl<C> Queue<C> {
             (self.take_guest(), Self::take_owner as fn(&mut Self) -> _)
         };
         let message = first.or_else(|| second(self))?;
-        self.guest_had_turn =
-            matches!(message, Message::Signal(_) | Message::Crash(_) | Message::DiskFull(_));
+        self.guest_had_turn = matches!(
+            message,
+            Message::Signal(_)
+                | Message::Crash(_)
+                | Message::DiskFull(_)
+                | Message::LinkLost(_)
+                | Message::ShareLost(_)
+        );
         Some(message)
     }
 
+    /// What the guest has lost comes first, once for each: it may be why the guest ends, and after the end nothing is told.
     fn take_guest(&mut self) -> Option<Message<C>> {
+        if let Some(device) = self.lost.pop_first() {
+            return Some(Message::LinkLost(device));
+        }
+        if let Some(device) = self.lost_shares.pop_first() {
+            return Some(Message::ShareLost(device));
+        }
         for (flag, signal) in self.signals.iter_mut().zip(SIGNALS) {
             if std::mem::take(flag) {
                 return Some(Message::Signal(signal));
@@ -241,7 +274,9 @@ impl<C: Send> GuestSignals for Inbox<C> {
         if signal == GuestSignal::Panic && queue.panicked.is_none() {
             queue.panicked = current_vcpu();
         }
-        self.signalled.store(true, Ordering::SeqCst);
+        if holds(signal) {
+            self.signalled.store(true, Ordering::SeqCst);
+        }
         drop(queue);
         self.filled.notify_all();
     }
@@ -254,6 +289,20 @@ impl<C: Send> SpaceAlarm for Inbox<C> {
             queue.full.insert(device.to_owned());
         }
         drop(queue);
+        self.filled.notify_all();
+    }
+}
+
+impl<C: Send> LinkAlarm for Inbox<C> {
+    fn link_lost(&self, device: &str) {
+        self.lock().lost.insert(device.to_owned());
+        self.filled.notify_all();
+    }
+}
+
+impl<C: Send> ShareAlarm for Inbox<C> {
+    fn share_lost(&self, device: &str) {
+        self.lock().lost_shares.insert(device.to_owned());
         self.filled.notify_all();
     }
 }
@@ -313,6 +362,41 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_link_is_told_whatever_became_of_the_guest_meanwhile() {
+        let inbox = Inbox::<u32>::default();
+        inbox.link_lost("net:b");
+        inbox.link_lost("net:b");
+        inbox.forget_signals();
+        inbox.settle();
+        assert!(!inbox.guest_signalled(), "vCPUs need not wait for that");
+        assert!(matches!(inbox.next(), Message::LinkLost(device) if device == "net:b"));
+        inbox.abandon();
+        assert!(matches!(inbox.next(), Message::Abandoned));
+    }
+
+    #[test]
+    fn what_a_guest_lost_is_told_before_it_ends() {
+        let inbox = Inbox::<u32>::default();
+        inbox.signal(GuestSignal::PowerOff);
+        inbox.share_lost("share:b");
+        inbox.link_lost("net:b");
+        assert!(matches!(inbox.next(), Message::LinkLost(_)));
+        assert!(matches!(inbox.next(), Message::ShareLost(_)));
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::PowerOff)));
+    }
+
+    #[test]
+    fn a_lost_share_is_told_as_a_lost_link_is() {
+        let inbox = Inbox::<u32>::default();
+        inbox.share_lost("share:b");
+        inbox.link_lost("net:b");
+        inbox.forget_signals();
+        assert!(!inbox.guest_signalled(), "vCPUs need not wait for that");
+        assert!(matches!(inbox.next(), Message::LinkLost(device) if device == "net:b"));
+        assert!(matches!(inbox.next(), Message::ShareLost(device) if device == "share:b"));
+    }
+
+    #[test]
     fn a_full_disk_is_one_message_until_the_machine_goes_on() {
         let inbox = Inbox::<u32>::default();
         for _ in 0..100_000 {
@@ -364,6 +448,27 @@ mod tests {
         inbox.next();
         inbox.settle();
         assert!(!inbox.guest_signalled());
+    }
+
+    #[test]
+    fn a_watchdog_is_one_message_and_holds_no_vcpu() {
+        let inbox = Inbox::<u32>::default();
+        inbox.signal(GuestSignal::Watchdog);
+        inbox.signal(GuestSignal::Watchdog);
+        assert!(!inbox.guest_signalled());
+        inbox.settle();
+        assert!(!inbox.guest_signalled());
+        inbox.signal(GuestSignal::Panic);
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Panic)));
+        inbox.settle();
+        assert!(!inbox.guest_signalled());
+        inbox.send(1).unwrap();
+        assert!(matches!(inbox.next(), Message::Command(1)));
+        assert!(matches!(inbox.next(), Message::Signal(GuestSignal::Watchdog)));
+        inbox.signal(GuestSignal::Watchdog);
+        inbox.forget_signals();
+        inbox.send(2).unwrap();
+        assert!(matches!(inbox.next(), Message::Command(2)), "the guest before the reset");
     }
 
     #[test]

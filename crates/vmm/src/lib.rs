@@ -23,6 +23,7 @@
 )]
 
 mod affinity;
+mod balloon;
 mod builder;
 mod command;
 pub mod console;
@@ -43,12 +44,14 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod throttles;
 mod vcpu;
 
 pub use console::Console;
 pub use error::{BuildError, MachineError, describe};
 pub use events::{IgnoreEvents, MachineEvents};
 pub use flotilla_device_model::threads::named;
+pub use flotilla_share::folder::Folders;
 pub use machine::{Machine, MachineInfo};
 pub use options::MachineOptions;
 pub use patience::Patience;

@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flotilla_device_model::threads::named;
-use flotilla_spec::ValidSpec;
-use flotilla_spec::report::{ExitReason, MachineEvent, MachineExit, MachineState};
+use flotilla_spec::report::{BalloonReport, ExitReason, MachineEvent, MachineExit, MachineState};
+use flotilla_spec::{LimitsSpec, ThrottleTarget, ValidSpec};
 
+use crate::balloon;
 use crate::builder;
 use crate::command::{Answer, Command, Request};
 use crate::console::Console;
@@ -51,6 +52,7 @@ struct Handle {
     shared: Arc<Shared>,
     events: Arc<dyn MachineEvents>,
     console: Arc<Console>,
+    consoles: BTreeMap<String, Arc<Console>>,
     vcpus: Vec<Weak<VcpuStopper>>,
     patience: Patience,
     #[cfg(test)]
@@ -67,9 +69,7 @@ impl Machine {
     pub fn build(spec: ValidSpec, resources: Resources, options: MachineOptions) -> Result<Self, BuildError> {
         let inbox = Arc::new(Inbox::default());
         let parts = builder::build(&spec, resources, &options, &inbox)?;
-        let policies =
-            Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
-        Self::drive(parts, policies, inbox, options)
+        Self::drive(parts, Policies::of(&spec), inbox, options)
     }
 
     /// Starts the thread that drives these parts.
@@ -81,6 +81,7 @@ impl Machine {
     ) -> Result<Self, BuildError> {
         let MachineOptions { events, console, patience, .. } = options;
         let shared = Arc::new(Shared::default());
+        let consoles = parts.consoles.clone();
         let vcpus = parts.vcpus.iter().map(VcpuHandle::stopper).collect();
         #[cfg(test)]
         let memory = Arc::clone(&parts.memory);
@@ -94,6 +95,7 @@ impl Machine {
             shared,
             events,
             console,
+            consoles,
             vcpus,
             patience,
             #[cfg(test)]
@@ -144,7 +146,9 @@ impl Machine {
     pub fn save(&self) -> Result<Snapshot, MachineError> {
         match self.request(Request::Do(Verb::Save))? {
             Answer::Saved(snapshot) => Ok(*snapshot),
-            Answer::Done | Answer::Metrics(_) | Answer::DiskSize(_) => Err(MachineError::DriverGone),
+            Answer::Done | Answer::Metrics(_) | Answer::DiskSize(_) | Answer::Balloon { .. } => {
+                Err(MachineError::DriverGone)
+            }
         }
     }
 
@@ -156,15 +160,55 @@ impl Machine {
     /// Looks how large the disk of this id is now, after somebody made its file or device larger, and tells the guest.
     /// Returns the size in bytes. A disk that has become smaller is refused.
     pub fn refresh_disk(&self, disk: &str) -> Result<u64, MachineError> {
-        match self.request(Request::RefreshDisk(disk.to_owned()))? {
+        self.resize_disk(disk, None)
+    }
+
+    /// Makes the disk of this id larger and tells the guest. Only for a disk whose image keeps its size itself (qcow2); one
+    /// that is as large or larger stays as it is. Returns the size in bytes.
+    pub fn grow_disk(&self, disk: &str, size: u64) -> Result<u64, MachineError> {
+        self.resize_disk(disk, Some(size))
+    }
+
+    fn resize_disk(&self, disk: &str, size: Option<u64>) -> Result<u64, MachineError> {
+        match self.request(Request::RefreshDisk { disk: disk.to_owned(), size })? {
             Answer::DiskSize(size) => Ok(size),
-            Answer::Done | Answer::Metrics(_) | Answer::Saved(_) => Err(MachineError::DriverGone),
+            Answer::Done | Answer::Metrics(_) | Answer::Saved(_) | Answer::Balloon { .. } => {
+                Err(MachineError::DriverGone)
+            }
         }
     }
 
     /// Plugs the cable of the interface with this id in, or pulls it out. Its guest hears of it at once, or when it runs.
     pub fn set_link(&self, interface: &str, up: bool) -> Result<(), MachineError> {
         self.request(Request::SetLink { interface: interface.to_owned(), up }).map(drop)
+    }
+
+    /// Changes what a disk, an interface, the entropy device or a group of them may do: all limits at once; those that are
+    /// absent end. It holds from the next request on.
+    pub fn set_throttle(&self, target: ThrottleTarget, limits: LimitsSpec) -> Result<(), MachineError> {
+        self.request(Request::SetThrottle { target, limits }).map(drop)
+    }
+
+    /// Sets the bytes that the guest shall give up: whole pages of 4096, and all but 16 MiB of the memory at most. What follows is
+    /// up to the guest.
+    pub fn set_balloon(&self, target: u64) -> Result<(), MachineError> {
+        self.request(Request::SetBalloon(target)).map(drop)
+    }
+
+    /// The balloon at this moment. A guest that runs is asked for new statistics, which takes a second at most.
+    pub fn balloon(&self) -> Result<BalloonReport, MachineError> {
+        match self.request(Request::Balloon)? {
+            // The guest is waited for here, where it keeps nobody else waiting.
+            Answer::Balloon { device, running } => Ok(balloon::report(&device, running)),
+            Answer::Done | Answer::Metrics(_) | Answer::Saved(_) | Answer::DiskSize(_) => {
+                Err(MachineError::DriverGone)
+            }
+        }
+    }
+
+    /// The consoles behind the ports of its console device, by their names.
+    pub fn consoles(&self) -> &BTreeMap<String, Arc<Console>> {
+        &self.handle.consoles
     }
 
     /// Waits for the end, up to `limit` if there is one.
@@ -183,11 +227,14 @@ impl Machine {
         }
     }
 
-    /// Counters by name: exits by reason and what the devices count. After the end their last values.
+    /// Metrics by their names ([`flotilla_spec::metrics`]): exits by reason and what the devices count. After the end their
+    /// last values.
     pub fn metrics(&self) -> BTreeMap<String, u64> {
         match self.request(Request::Metrics) {
             Ok(Answer::Metrics(metrics)) => metrics,
-            Ok(Answer::Done | Answer::Saved(_) | Answer::DiskSize(_)) | Err(_) => BTreeMap::new(),
+            Ok(Answer::Done | Answer::Saved(_) | Answer::DiskSize(_) | Answer::Balloon { .. }) | Err(_) => {
+                BTreeMap::new()
+            }
         }
     }
 
@@ -230,8 +277,11 @@ impl Handle {
             }
             Request::Do(Verb::PowerButton)
             | Request::SetLink { .. }
+            | Request::SetThrottle { .. }
+            | Request::SetBalloon(_)
+            | Request::Balloon
             | Request::Metrics
-            | Request::RefreshDisk(_) => self.patience.step,
+            | Request::RefreshDisk { .. } => self.patience.step,
         }
     }
 
@@ -258,6 +308,7 @@ impl Handle {
         self.inbox.abandon();
         let unanswered = self.inbox.close();
         self.console.close();
+        self.consoles.values().for_each(|console| console.close());
         let message = "A device hangs; the machine is left behind with its threads and memory";
         let exit =
             MachineExit { message: Some(message.to_owned()), ..MachineExit::plain(ExitReason::Killed) };

@@ -12,21 +12,27 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use flotilla_boot::{BootError, BootPlan, Image, Piece, Sources};
 use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_devices::virtio::balloon::device::Balloon;
 use flotilla_devices::virtio::block::device::Block;
 use flotilla_devices::virtio::net::device::Net;
+use flotilla_devices::virtio::pmem::device::Pmem;
+use flotilla_devices::virtio::rng::device::Rng;
 use flotilla_hypervisor::{Clock, HypervisorError, Registers, Vcpu, Vm, VmState};
 use flotilla_memory::{GuestAddress, GuestMemory};
+use flotilla_spec::{LimitsSpec, ThrottleTarget};
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
 use crate::console::{Console, InputSink};
 use crate::error::MachineError;
 use crate::patience::Patience;
 use crate::snapshot::{self, Snapshot};
+use crate::throttles::Throttles;
 use crate::vcpu::control::{Missed, Order, Phase};
 use crate::vcpu::exits::Routes;
 use crate::vcpu::thread::VcpuHandle;
@@ -61,6 +67,12 @@ impl Guest {
 
 /// What the name of a disk device begins with; the id of the disk follows.
 pub const DISK_PREFIX: &str = "disk:";
+/// The same of a disk that is memory.
+pub const PMEM_PREFIX: &str = "pmem:";
+/// What the name of an interface device begins with; the id of the interface follows.
+pub const INTERFACE_PREFIX: &str = "net:";
+/// What the name of a shared folder begins with; its tag follows.
+pub const SHARE_PREFIX: &str = "share:";
 
 /// Presses the power button of a machine.
 pub type PowerButton = Box<dyn Fn() + Send>;
@@ -73,9 +85,18 @@ pub struct Parts {
     pub devices: Vec<Arc<dyn Lifecycle>>,
     /// Those of them that are disks, whatever their transport.
     pub disks: Vec<Arc<Block>>,
+    /// Those that are memory.
+    pub pmem: Vec<Arc<Pmem>>,
     /// Network interfaces by their ids.
     pub interfaces: BTreeMap<String, Arc<Net>>,
+    /// The entropy device, if there is one.
+    pub rng: Option<Arc<Rng>>,
+    /// What devices may do.
+    pub throttles: Throttles,
+    /// The balloon, if the machine has one.
+    pub balloon: Option<Arc<Balloon>>,
     /// Where exits go.
+    #[cfg_attr(not(test), expect(dead_code, reason = "kept until the devices go; tests place theirs there"))]
     pub routes: Arc<Routes>,
     /// The kernel's virtual machine.
     pub vm: Vm,
@@ -91,6 +112,8 @@ pub struct Parts {
     pub power_button: Option<PowerButton>,
     /// Where the serial port writes; told when no more output will come.
     pub console: Arc<Console>,
+    /// What is behind the ports of the console device, by their names; told the same.
+    pub consoles: BTreeMap<String, Arc<Console>>,
     /// Takes console input; the console itself holds it weakly.
     pub _input: Arc<dyn InputSink>,
     /// Whether vCPUs and devices may run.
@@ -118,6 +141,26 @@ impl Parts {
             found.ok_or_else(|| MachineError::NoInterface { id: interface.chars().take(64).collect() })?;
         net.set_link(up);
         Ok(())
+    }
+
+    /// Changes what something may do.
+    pub fn set_throttle(&self, target: &ThrottleTarget, limits: LimitsSpec) -> Result<(), MachineError> {
+        self.throttles.change(target, limits)?;
+        // Any of them may be of the group.
+        self.disks.iter().for_each(|disk| disk.recheck());
+        self.interfaces.values().for_each(|net| net.recheck());
+        self.rng.iter().for_each(|rng| rng.recheck());
+        Ok(())
+    }
+
+    /// The balloon.
+    pub fn balloon(&self) -> Result<Arc<Balloon>, MachineError> {
+        self.balloon.clone().ok_or(MachineError::NoBalloon)
+    }
+
+    /// Sets the bytes that the guest shall give up.
+    pub fn set_balloon(&self, target: u64) -> Result<(), MachineError> {
+        self.balloon()?.set_target(target).map_err(MachineError::BalloonTarget)
     }
 
     /// Puts the guest into memory and the vCPUs into their first state. They must be paused.
@@ -256,9 +299,11 @@ impl Parts {
 
     /// All counters of the machine.
     pub fn metrics(&self) -> BTreeMap<String, u64> {
-        let mut all: BTreeMap<String, u64> =
-            self.routes.counters.read().map(|(name, value)| (name.to_owned(), value)).into();
-        all.insert("interrupts.errors".to_owned(), self.vm.interrupt_errors());
+        let mut all = BTreeMap::from([("interrupts.errors".to_owned(), self.vm.interrupt_errors())]);
+        for (index, vcpu) in self.vcpus.iter().enumerate() {
+            let values = vcpu.counters().values();
+            all.extend(values.map(|(name, value)| (format!("vcpu:{index}.{name}"), value)));
+        }
         for device in &self.devices {
             for (name, value) in device.metrics() {
                 all.insert(format!("{}.{name}", device.name()), value);
@@ -267,10 +312,17 @@ impl Parts {
         all
     }
 
-    /// Looks how large a disk is now, and tells the guest.
-    pub fn refresh_disk(&self, id: &str) -> Result<u64, MachineError> {
+    /// Looks how large a disk is now, and tells the guest. With a size it is made so large before.
+    pub fn refresh_disk(&self, id: &str, size: Option<u64>) -> Result<u64, MachineError> {
+        if let Some(pmem) = self.pmem.iter().find(|pmem| pmem.name().strip_prefix(PMEM_PREFIX) == Some(id)) {
+            return mapped_size(id, pmem, size);
+        }
         let found = self.disks.iter().find(|disk| disk.name().strip_prefix(DISK_PREFIX) == Some(id));
         let disk = found.ok_or_else(|| MachineError::NoDisk { disk: id.to_owned() })?;
+        if let Some(size) = size {
+            let refused = |source| MachineError::DiskGrowth { disk: id.to_owned(), size, source };
+            disk.grow(size).map_err(refused)?;
+        }
         disk.refresh_size().map_err(|source| MachineError::DiskSize { disk: id.to_owned(), source })
     }
 
@@ -296,6 +348,17 @@ impl Parts {
     ) -> Result<R, MachineError> {
         let done = vcpu.control().with(self.patience.step, job);
         done.map_err(missed(index))?.map_err(hypervisor(step))
+    }
+}
+
+/// What is mapped stays as large as it is: the guest finds another size at the next start of the worker.
+fn mapped_size(id: &str, pmem: &Pmem, wanted: Option<u64>) -> Result<u64, MachineError> {
+    match wanted {
+        None => Ok(pmem.place().size),
+        Some(size) => {
+            let source = io::ErrorKind::Unsupported.into();
+            Err(MachineError::DiskGrowth { disk: id.to_owned(), size, source })
+        }
     }
 }
 

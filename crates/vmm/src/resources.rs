@@ -17,12 +17,17 @@ use flotilla_block::{
     RawOptions, RecordedName,
 };
 use flotilla_device_model::block::BlockBackend;
-use flotilla_device_model::net::RingBackend;
-use flotilla_net::{Tap, TapError, VhostError, VhostNet};
+use flotilla_device_model::net::{PacketBackend, RingBackend};
+use flotilla_device_model::share::ShareBackend;
+use flotilla_net::passt::{self, Forward, Protocol};
+use flotilla_net::{PasstError, StreamNet, Tap, TapError, VhostError, VhostNet};
+use flotilla_share::folder::Folders;
+use flotilla_share::{ShareError, VhostUser};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::{
-    BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, InterfaceBackend, InterfaceSpec,
-    MachineSpec, SerialSpec, TapSource, ValidSpec, Violation,
+    BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, ForwardProtocol, ForwardSpec,
+    InterfaceBackend, InterfaceSpec, MachineSpec, SerialSpec, ShareSpec, TapSource, UserNetworkSpec,
+    ValidSpec, Violation,
 };
 
 use crate::error::describe;
@@ -47,6 +52,8 @@ pub struct Resources {
     pub backing: Vec<Vec<File>>,
     /// The interfaces in the order of the specification.
     pub interfaces: Vec<InterfaceFiles>,
+    /// For each shared folder the socket of the process that serves it.
+    pub shares: Vec<OwnedFd>,
     /// Where the first serial port writes.
     pub serial_file: Option<File>,
     /// The host's end of the socket device.
@@ -55,16 +62,37 @@ pub struct Resources {
 
 /// The open files of an interface.
 #[derive(Debug)]
-pub struct InterfaceFiles {
-    /// The queues of its tap.
-    pub taps: Vec<OwnedFd>,
-    /// With vhost-net one for each queue.
-    pub vhosts: Vec<OwnedFd>,
+pub enum InterfaceFiles {
+    /// Its network is a tap.
+    Tap {
+        /// The queues of the tap.
+        taps: Vec<OwnedFd>,
+        /// With vhost-net one for each queue.
+        vhosts: Vec<OwnedFd>,
+    },
+    /// Its network is a process at the other end of this socket.
+    User(OwnedFd),
+}
+
+impl InterfaceFiles {
+    fn into_descriptors(self) -> impl Iterator<Item = OwnedFd> {
+        let (first, rest) = match self {
+            Self::Tap { taps, vhosts } => (taps, vhosts),
+            Self::User(socket) => (vec![socket], Vec::new()),
+        };
+        first.into_iter().chain(rest)
+    }
 }
 
 impl Resources {
-    /// Opens what the specification names, and locks its disks. The first fault is returned, with its JSON path.
+    /// Opens what the specification names, and locks its disks. The first fault is returned, with its JSON path. For a
+    /// person's own shell: any folder may be shared.
     pub fn open(spec: &ValidSpec) -> Result<Self, Violation> {
+        Self::open_within(spec, &Folders::Anything)
+    }
+
+    /// The same, with those folders shared at most.
+    pub fn open_within(spec: &ValidSpec, folders: &Folders) -> Result<Self, Violation> {
         let kernel = open_image(&spec.boot.kernel, "$.boot.kernel")?;
         let initrd =
             spec.boot.initrd.as_ref().map(|source| open_image(source, "$.boot.initrd")).transpose()?;
@@ -85,24 +113,34 @@ impl Resources {
             SerialSpec::File(source) => Some(open_serial(source, "$.serial.file")?),
             SerialSpec::Console | SerialSpec::Stdio | SerialSpec::Null => None,
         };
+        let mut shares = Vec::new();
+        for (index, share) in spec.shares.iter().enumerate() {
+            shares.push(start_share(share, folders, &format!("$.shares[{index}].source"))?);
+        }
         let kvm = open_kvm(Path::new(KVM))?;
-        // Last, for it is the one thing that is made here.
+        // Last, for it is the one thing that is made here and does not go with its descriptor.
         let sockets = spec.vsock.as_ref().map(|vsock| listen(&vsock.socket, "$.vsock.socket")).transpose()?;
-        Ok(Self { kvm, kernel, initrd, disks, backing, interfaces, serial_file, sockets })
+        Ok(Self { kvm, kernel, initrd, disks, backing, interfaces, shares, serial_file, sockets })
     }
 
     /// The files in the order that [`Resources::from_descriptors`] takes:
-    /// /dev/kvm, kernel, initrd?, disks..., each followed by its backing files, interfaces... (taps..., vhosts...),
-    /// serial file?, socket of vsock?
+    /// /dev/kvm, kernel, initrd?, disks..., each followed by its backing files, interfaces... (taps..., vhosts..., or a
+    /// socket), sockets of shares..., serial file?, socket of vsock?
     pub fn into_descriptors(self) -> io::Result<Vec<OwnedFd>> {
         let disks = self.disks.into_iter().zip(self.backing);
         let disks = disks.flat_map(|(disk, backing)| [disk].into_iter().chain(backing));
         let files = [Some(self.kernel), self.initrd].into_iter().flatten().chain(disks).map(OwnedFd::from);
-        let interfaces =
-            self.interfaces.into_iter().flat_map(|files| files.taps.into_iter().chain(files.vhosts));
+        let interfaces = self.interfaces.into_iter().flat_map(InterfaceFiles::into_descriptors);
         let serial = self.serial_file.map(OwnedFd::from);
         let sockets = self.sockets.map(HostSockets::into_descriptor).transpose()?;
-        Ok([self.kvm].into_iter().chain(files).chain(interfaces).chain(serial).chain(sockets).collect())
+        Ok([self.kvm]
+            .into_iter()
+            .chain(files)
+            .chain(interfaces)
+            .chain(self.shares)
+            .chain(serial)
+            .chain(sockets)
+            .collect())
     }
 
     /// Takes over passed descriptors. Disks must be locked by whoever opened them; the lock travels with them.
@@ -121,12 +159,17 @@ impl Resources {
         }
         let mut interfaces = Vec::new();
         for interface in &spec.interfaces {
+            if interface.user.is_some() {
+                interfaces.push(InterfaceFiles::User(next()?));
+                continue;
+            }
             let taps = (0..interface.queues).map(|_| next()).collect::<Result<_, _>>()?;
             let by_kernel = interface.backend == InterfaceBackend::Vhost;
             let vhosts = if by_kernel { interface.queues } else { 0 };
             let vhosts = (0..vhosts).map(|_| next()).collect::<Result<_, _>>()?;
-            interfaces.push(InterfaceFiles { taps, vhosts });
+            interfaces.push(InterfaceFiles::Tap { taps, vhosts });
         }
+        let shares = spec.shares.iter().map(|_| next()).collect::<Result<_, _>>()?;
         let to_file = matches!(spec.serial, SerialSpec::File(_));
         let serial_file = to_file.then(&mut next).transpose()?.map(File::from);
         let socket = spec.vsock.is_some().then(&mut next).transpose()?;
@@ -134,7 +177,7 @@ impl Resources {
             return Err(wrong_count(count));
         }
         let sockets = socket.map(passed_socket).transpose()?;
-        Ok(Self { kvm, kernel, initrd, disks, backing, interfaces, serial_file, sockets })
+        Ok(Self { kvm, kernel, initrd, disks, backing, interfaces, shares, serial_file, sockets })
     }
 }
 
@@ -200,8 +243,11 @@ fn passed_socket(descriptor: OwnedFd) -> Result<HostSockets, Violation> {
 }
 
 fn open_interface(spec: &InterfaceSpec, field: &str) -> Result<InterfaceFiles, Violation> {
+    if let Some(user) = &spec.user {
+        return start_network(user, spec.mtu, &format!("{field}.user")).map(InterfaceFiles::User);
+    }
     let tap = format!("{field}.tap");
-    let TapSource::Name(name) = &spec.tap else { return Err(not_a_path(&tap)) };
+    let Some(TapSource::Name(name)) = &spec.tap else { return Err(not_a_path(&tap)) };
     let taps =
         flotilla_net::tap::open_descriptors(name, spec.queues).map_err(|error| tap_fault(&error, &tap))?;
     let vhosts = match spec.backend {
@@ -211,7 +257,51 @@ fn open_interface(spec: &InterfaceSpec, field: &str) -> Result<InterfaceFiles, V
             opened.map_err(|error| vhost_fault(&error, &format!("{field}.backend")))?
         }
     };
-    Ok(InterfaceFiles { taps, vhosts })
+    Ok(InterfaceFiles::Tap { taps, vhosts })
+}
+
+fn start_network(spec: &UserNetworkSpec, mtu: Option<u16>, field: &str) -> Result<OwnedFd, Violation> {
+    if spec.descriptor.is_some() {
+        return Err(not_a_path(&format!("{field}.descriptor")));
+    }
+    let forwards: Vec<_> = spec.forwards.iter().map(forward).collect();
+    passt::start(&forwards, mtu).map_err(|error| passt_fault(&error, field))
+}
+
+fn forward(spec: &ForwardSpec) -> Forward {
+    let protocol = match spec.protocol {
+        ForwardProtocol::Tcp => Protocol::Tcp,
+        ForwardProtocol::Udp => Protocol::Udp,
+    };
+    let ForwardSpec { host_address, host_port, guest_port, .. } = *spec;
+    Forward { protocol, host_address, host_port, guest_port }
+}
+
+fn start_share(spec: &ShareSpec, folders: &Folders, field: &str) -> Result<OwnedFd, Violation> {
+    let path = path_of(&spec.source, field)?;
+    let folder = flotilla_share::folder::open(path, folders).map_err(|error| share_fault(&error, field))?;
+    flotilla_share::virtiofsd::start(&folder, spec.read_only).map_err(|error| share_fault(&error, field))
+}
+
+fn share_fault(error: &ShareError, field: &str) -> Violation {
+    Violation::new(known_code(error.code()), field, describe(error))
+}
+
+/// What serves a shared folder at the other end of a socket.
+pub fn share_backend(socket: OwnedFd, field: &str) -> Result<Arc<dyn ShareBackend>, Violation> {
+    let front = VhostUser::new(socket).map_err(|error| share_fault(&error, field))?;
+    Ok(Arc::new(front))
+}
+
+fn passt_fault(error: &PasstError, field: &str) -> Violation {
+    let at = match error {
+        PasstError::Busy { index, .. } | PasstError::Denied { index, .. } => {
+            format!("{field}.forwards[{index}].hostPort")
+        }
+        PasstError::Address { index, .. } => format!("{field}.forwards[{index}].hostAddress"),
+        PasstError::Missing | PasstError::Failed { .. } | PasstError::Host { .. } => field.to_owned(),
+    };
+    Violation::new(known_code(error.code()), at, describe(error))
 }
 
 fn open_kvm(path: &Path) -> Result<OwnedFd, Violation> {
@@ -317,15 +407,26 @@ fn backing_file((spec, file): (&BackingSpec, File)) -> BackingFile {
 /// Who serves the rings of an interface in its place, if somebody does.
 type Rings = Option<Arc<dyn RingBackend>>;
 
-/// A packet back-end of an open tap, and who serves the rings.
-pub fn interface_backend(files: InterfaceFiles, field: &str) -> Result<(Arc<Tap>, Rings), Violation> {
-    let tap =
-        Tap::from_descriptors(files.taps).map_err(|error| tap_fault(&error, &format!("{field}.tap")))?;
+/// The packet back-end of open files, and who serves the rings.
+pub fn interface_backend(
+    files: InterfaceFiles,
+    field: &str,
+) -> Result<(Arc<dyn PacketBackend>, Rings), Violation> {
+    let (taps, vhosts) = match files {
+        InterfaceFiles::Tap { taps, vhosts } => (taps, vhosts),
+        InterfaceFiles::User(socket) => {
+            let net = StreamNet::from_descriptor(socket).map_err(|error| {
+                Violation::new(known_code(error.code()), format!("{field}.user"), describe(&error))
+            })?;
+            return Ok((Arc::new(net), None));
+        }
+    };
+    let tap = Tap::from_descriptors(taps).map_err(|error| tap_fault(&error, &format!("{field}.tap")))?;
     let tap = Arc::new(tap);
-    if files.vhosts.is_empty() {
+    if vhosts.is_empty() {
         return Ok((tap, None));
     }
-    let vhost = VhostNet::new(files.vhosts, Arc::clone(&tap));
+    let vhost = VhostNet::new(vhosts, Arc::clone(&tap));
     let vhost = vhost.map_err(|error| vhost_fault(&error, &format!("{field}.backend")))?;
     Ok((tap, Some(Arc::new(vhost))))
 }

@@ -27,6 +27,8 @@ pub enum ExitStatus {
     Killed,
     /// `serve`: no client configured a machine.
     NeverConfigured,
+    /// The guest did not reset its watchdog in time and the action is to power off.
+    Watchdog,
     /// The command line is wrong.
     Usage,
 }
@@ -43,6 +45,7 @@ Exit status:
   12  the guest asked for a reset and the policy is to stop
   13  the machine was ended from outside: signal, escape or client
   14  serve: no client configured and booted a machine in time
+  15  the guest did not reset its watchdog in time and the action is to power off
   64  wrong command line";
 
 impl ExitStatus {
@@ -58,6 +61,7 @@ impl ExitStatus {
             Self::Reset => 12,
             Self::Killed => 13,
             Self::NeverConfigured => 14,
+            Self::Watchdog => 15,
             Self::Usage => 64,
         }
     }
@@ -69,6 +73,7 @@ impl ExitStatus {
             ExitReason::Reset => Self::Reset,
             ExitReason::Panic => Self::Panic,
             ExitReason::TripleFault => Self::TripleFault,
+            ExitReason::Watchdog => Self::Watchdog,
             ExitReason::Killed => Self::Killed,
             ExitReason::Error => exit.code.map_or(Self::Internal, Self::of_error),
         }
@@ -103,7 +108,7 @@ impl From<ExitStatus> for ExitCode {
 mod tests {
     use super::*;
 
-    const ALL: [ExitStatus; 10] = [
+    const ALL: [ExitStatus; 11] = [
         ExitStatus::PoweredOff,
         ExitStatus::Internal,
         ExitStatus::BadSpec,
@@ -113,6 +118,7 @@ mod tests {
         ExitStatus::Reset,
         ExitStatus::Killed,
         ExitStatus::NeverConfigured,
+        ExitStatus::Watchdog,
         ExitStatus::Usage,
     ];
 

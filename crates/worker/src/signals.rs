@@ -15,14 +15,16 @@ pub enum Request {
     PowerOff,
     /// End now: the terminal is gone (SIGHUP, SIGQUIT).
     Stop,
+    /// Look how large the terminal is now (SIGWINCH).
+    Resized,
 }
 
 /// Blocks the signals and sends what they ask for. Call it before any other thread exists.
 ///
-/// With `survive` the loss of the terminal and the parent is no request: SIGHUP and SIGQUIT are dropped.
+/// With `survive` the loss of the terminal and the parent is no request, nor is another size: SIGHUP, SIGQUIT and SIGWINCH are dropped.
 pub fn listen<M: Send + 'static>(to: Sender<M>, survive: bool, message: fn(Request) -> M) -> io::Result<()> {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH] {
         set.add(signal);
     }
     set.thread_block()?;
@@ -31,6 +33,7 @@ pub fn listen<M: Send + 'static>(to: Sender<M>, survive: bool, message: fn(Reque
             let request = match set.wait() {
                 Ok(Signal::SIGINT | Signal::SIGTERM) => Request::PowerOff,
                 Ok(_) if survive => continue,
+                Ok(Signal::SIGWINCH) => Request::Resized,
                 Ok(_) => Request::Stop,
                 Err(_) => return,
             };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, tcgetattr};
-use support::{BINARY, Running, finish, guest, has_kvm, run_command, text, wait_until};
+use support::{BINARY, Running, assert_refused, finish, guest, has_kvm, run_command, text, wait_until};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -25,15 +25,6 @@ fn boot(name: &str, flags: &[&str]) -> (Option<i32>, String) {
     arguments.extend(flags);
     let output = finish(run_command(&arguments));
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
-}
-
-fn assert_refused(arguments: &[&str], status: i32, parts: &[&str]) {
-    let output = finish(run_command(arguments));
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
-    for part in parts {
-        assert!(said.contains(part), "{arguments:?}: {part:?} is not in {said:?}");
-    }
 }
 
 #[test]
@@ -54,6 +45,8 @@ fn each_end_has_its_status() {
         ("reset-cf9", &["--on-reboot", "stop"], 12),
         ("reset-i8042", &["--on-reboot", "stop"], 12),
         ("reboot-once", &[], 0),
+        ("watchdog", &["--watchdog", "action=poweroff"], 15),
+        ("watchdog", &["--watchdog", "action=reset"], 0),
     ] {
         let (code, output) = boot(name, flags);
         assert_eq!(code, Some(status), "{name}: {output}");

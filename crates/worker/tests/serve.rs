@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use flotilla_control::console::{ConsoleClient, Hello, LIVE, Purpose};
 use flotilla_control::{Client, ClientError, ClientOptions, Failure, Outlets, black_box};
-use flotilla_spec::MachineSpec;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{ExitReason, MachineEvent, MachineExit, MachineState};
+use flotilla_spec::{LimitsSpec, MachineSpec, RateSpec, ThrottleTarget};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use serde_json::{Value, json};
@@ -107,7 +107,9 @@ fn hello(offset: u64, writer: bool) -> Hello {
 }
 
 fn spec() -> MachineSpec {
-    MachineSpec::from_json(r#"{"cpus":1,"memory":33554432,"boot":{"kernel":{"path":"k"}}}"#).unwrap()
+    let text =
+        r#"{"cpus":1,"memory":33554432,"boot":{"kernel":{"path":"k"}},"watchdog":{"action":"poweroff"}}"#;
+    MachineSpec::from_json(text).unwrap()
 }
 
 fn read_until(console: &mut ConsoleClient, wanted: &str) -> String {
@@ -394,11 +396,14 @@ fn a_client_that_goes_changes_nothing_and_the_next_one_gets_what_it_missed() {
     let event = client.next_event(SOON).unwrap().unwrap();
     assert_eq!((event.seq, event.known()), (1, Some(MachineEvent::State { state: MachineState::Running })));
     assert_eq!(client.info().unwrap().state, MachineState::Running);
-    assert!(client.metrics().unwrap().values().any(|count| *count > 0));
+    let metrics = client.metrics().unwrap();
+    let undeclared = metrics.keys().filter(|name| flotilla_spec::metrics::declared(name).is_none());
+    assert_eq!(undeclared.collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(metrics["vcpu:0.thread_id"] > u64::from(client.info().unwrap().pid), "{metrics:?}");
 }
 
 #[test]
-fn a_worker_follows_a_disk_that_grows() {
+fn a_worker_follows_a_disk_that_grows_and_keeps_it_to_limits() {
     if !has_kvm() {
         return;
     }
@@ -423,6 +428,14 @@ fn a_worker_follows_a_disk_that_grows() {
     disk.set_len(1 << 20).unwrap();
     assert_eq!(client.refresh_disk("root").unwrap(), 1 << 20);
     assert_eq!(refused(client.refresh_disk("other")).code, ErrorCode::DiskUnknown);
+    let limits =
+        |per_second| LimitsSpec { bytes: None, operations: Some(RateSpec { per_second, burst: None }) };
+    let disk = |id: &str| ThrottleTarget::Disk { id: id.to_owned() };
+    client.set_throttle(&disk("root"), limits(5)).unwrap();
+    assert_eq!(refused(client.set_throttle(&disk("other"), limits(5))).code, ErrorCode::ThrottleUnknown);
+    let zero = refused(client.set_throttle(&disk("root"), limits(0)));
+    assert_eq!(zero.code, ErrorCode::SpecThrottleInvalid);
+    assert_eq!(zero.path.as_deref(), Some("$.limits.operations.perSecond"));
 }
 
 #[test]
@@ -586,6 +599,7 @@ fn the_end_and_the_whole_console_outlive_a_worker_that_nobody_watched() {
         ("echo", ExitReason::PoweredOff, "ready\nabc"),
         ("panic", ExitReason::Panic, "panic\n"),
         ("triple-fault", ExitReason::TripleFault, "fault\n"),
+        ("watchdog", ExitReason::Watchdog, "ready\n"),
     ];
     for (name, reason, output) in ends {
         let mut worker = Worker::start();
@@ -608,7 +622,8 @@ fn the_end_and_the_whole_console_outlive_a_worker_that_nobody_watched() {
         let (console, exit) = worker.left();
         let exit = exit.expect("a worker that ends by itself leaves word");
         assert_eq!((exit.reason, console.as_str()), (reason, output));
-        assert_eq!(exit.registers.is_some(), reason != ExitReason::PoweredOff, "{exit:?}");
+        let crashed = matches!(reason, ExitReason::Panic | ExitReason::TripleFault);
+        assert_eq!(exit.registers.is_some(), crashed, "{exit:?}");
     }
 }
 

@@ -12,6 +12,8 @@ const MAGIC = 0x4e4f4346;
 const HELLO = 16;
 /** The longest path of a UNIX socket. */
 const MAX_SOCKET_PATH = 107;
+/** Most bytes of input in one frame. */
+const MAX_FRAME = 0xffff;
 /** Bytes that are kept unread before the socket is read no further. */
 const AHEAD = 64 << 10;
 
@@ -59,13 +61,40 @@ export class Received {
   }
 }
 
-/** First message of a client. */
-export function hello(flags: number, offset: bigint): Buffer {
+/** First message of a client; without a port it is for the serial console. */
+export function hello(flags: number, offset: bigint, port = ''): Buffer {
+  const name = Buffer.from(port);
   const message = Buffer.alloc(HELLO);
   message.writeUInt32LE(MAGIC, 0);
-  message.writeUInt32LE(flags, 4);
+  message.writeUInt16LE(flags, 4);
+  message.writeUInt16LE(name.length, 6);
   message.writeBigUInt64LE(offset, 8);
-  return message;
+  return Buffer.concat([message, name]);
+}
+
+/** What the writer of a port types, as it goes over the wire. */
+export function inputFrames(bytes: Uint8Array): Buffer {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += MAX_FRAME) {
+    const part = bytes.subarray(at, at + MAX_FRAME);
+    frames.push(frameHead(0, part.length), Buffer.from(part));
+  }
+  return Buffer.concat(frames);
+}
+
+/** How large the terminal of the writer of a port is, as it goes over the wire. */
+export function sizeFrame(columns: number, rows: number): Buffer {
+  const size = Buffer.alloc(4);
+  size.writeUInt16LE(columns, 0);
+  size.writeUInt16LE(rows, 2);
+  return Buffer.concat([frameHead(1, size.length), size]);
+}
+
+function frameHead(kind: number, length: number): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUInt8(kind, 0);
+  head.writeUInt16LE(length, 2);
+  return head;
 }
 
 /** Reads exactly the answer; what came after it is output already. */

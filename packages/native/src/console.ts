@@ -2,10 +2,10 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 
-import { connected, gone, hello, Received, welcome } from './console-socket.js';
+import { connected, gone, hello, inputFrames, Received, sizeFrame, welcome } from './console-socket.js';
 import { abortedError, FlotillaError, settled } from './errors.js';
 import * as native from './native.js';
-import { requireBytes, requireText } from './validate.js';
+import { requireBytes, requireText, requireUint16 } from './validate.js';
 
 const WRITER = 1;
 const SNAPSHOT = 2;
@@ -13,6 +13,7 @@ const LIVE = 0xffff_ffff_ffff_ffffn;
 const OK = 0;
 const WRITER_TAKEN = 1;
 const FULL = 3;
+const NO_PORT = 4;
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** Most bytes of output that a machine keeps; a worker that promises more is not believed. */
 const RING = 1 << 20;
@@ -24,6 +25,8 @@ export interface OpenConsoleOptions {
   path: string;
   /** Start with this byte of output, or the oldest kept if that is later. 0: everything kept. Default: only what comes. */
   offset?: number;
+  /** A port of the console device by its name, `hvc0` for its terminal; one that is not there is `console.no_port`. Default: the serial console. */
+  port?: string;
   /** Also write. One writer at a time: a second one is `console.busy`. Default: false. */
   write?: boolean;
   signal?: AbortSignal;
@@ -39,6 +42,8 @@ export interface ConsoleConnection {
   readonly data: AsyncIterable<Uint8Array>;
   /** Sends input; resolves when the kernel has taken it. */
   write(bytes: Uint8Array | string): Promise<void>;
+  /** Tells the guest how large the terminal of the writer is, each 0 to 65535. Nothing on the serial console, which knows no size. */
+  resize(columns: number, rows: number): Promise<void>;
   /** Idempotent. */
   close(): void;
 }
@@ -109,6 +114,8 @@ async function snapshot(path: string, signal: AbortSignal | undefined): Promise<
 export async function openConsole(options: OpenConsoleOptions): Promise<ConsoleConnection> {
   const { signal, write = false } = options;
   const path = requireText(options.path, '$.path');
+  const port = options.port === undefined ? '' : requireText(options.port, '$.port');
+  if (options.port !== undefined && !ID.test(port)) throw noPort(port);
   const offset = options.offset === undefined ? LIVE : BigInt(requireBytes(options.offset, '$.offset'));
   if (signal?.aborted) throw abortedError(signal);
   const socket = await connected(path);
@@ -116,11 +123,11 @@ export async function openConsole(options: OpenConsoleOptions): Promise<ConsoleC
   signal?.addEventListener('abort', abort, { once: true });
   socket.once('close', () => signal?.removeEventListener('abort', abort));
   try {
-    socket.write(hello(write ? WRITER : 0, offset));
+    socket.write(hello(write ? WRITER : 0, offset, port));
     const { status, ring, start, rest } = await welcome(socket);
-    if (status !== OK) throw refused(status);
+    if (status !== OK) throw refused(status, port);
     if (rest.length > 0) socket.unshift(rest);
-    return new SocketConsole(socket, Number(start), ring, write);
+    return new SocketConsole(socket, Number(start), ring, { write, framed: port !== '' });
   } catch (error) {
     socket.destroy();
     if (signal?.aborted) throw abortedError(signal);
@@ -135,15 +142,30 @@ class SocketConsole implements ConsoleConnection {
     private readonly socket: Socket,
     readonly offset: number,
     readonly ringBytes: number,
-    private readonly mayWrite: boolean,
+    private readonly mode: { readonly write: boolean; readonly framed: boolean },
   ) {
     this.data = new Received(socket).read();
   }
 
   async write(bytes: Uint8Array | string): Promise<void> {
-    if (!this.mayWrite) {
+    this.requireWriter();
+    const plain = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
+    await this.send(this.mode.framed ? inputFrames(plain) : plain);
+  }
+
+  async resize(columns: number, rows: number): Promise<void> {
+    this.requireWriter();
+    const frame = sizeFrame(requireUint16(columns, '$.columns'), requireUint16(rows, '$.rows'));
+    if (this.mode.framed) await this.send(frame);
+  }
+
+  private requireWriter(): void {
+    if (!this.mode.write) {
       throw new FlotillaError({ code: 'machine.state', message: 'This console connection only reads', remedy: 'Open it with write: true' });
     }
+  }
+
+  private async send(bytes: Uint8Array): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.socket.write(bytes, (error) => (error ? reject(gone(error)) : resolve()));
     });
@@ -154,7 +176,16 @@ class SocketConsole implements ConsoleConnection {
   }
 }
 
-function refused(status: number): FlotillaError {
+function noPort(port: string): FlotillaError {
+  return new FlotillaError({
+    code: 'console.no_port',
+    message: `The machine has no console of the name ${JSON.stringify(port.slice(0, 64))}`,
+    field: '$.port',
+  });
+}
+
+function refused(status: number, port: string): FlotillaError {
+  if (status === NO_PORT) return noPort(port);
   if (status === WRITER_TAKEN) {
     return new FlotillaError({ code: 'console.busy', message: 'Another connection writes to this console' });
   }

@@ -6,7 +6,7 @@ import { requireBytes, requireText, requireUser } from './validate.js';
 
 /** One thing `checkHost` looked at. */
 export interface HostCheck {
-  /** Stable name: `cpu`, `kvm`, `kvm-kind`, `kvm-capabilities`, `kernel`, `seccomp`, `landlock`, `io-uring`, `cgroup`, `tun`, `nf-tables`, `vhost-net`, `hugepages`, `iommu`, `ksm`, `disk-space`, `program-<name>`. */
+  /** Stable name: `cpu`, `kvm`, `kvm-kind`, `kvm-capabilities`, `kernel`, `seccomp`, `landlock`, `io-uring`, `cgroup`, `tun`, `nf-tables`, `vhost-net`, `passt`, `hugepages`, `iommu`, `ksm`, `disk-space`, `program-<name>`. */
   id: string;
   title: string;
   /** `degraded`: works with the loss that `meaning` names. `missing`: what `meaning` names does not work. */
@@ -105,6 +105,56 @@ export async function copyFile(options: CopyFileOptions): Promise<{ sizeBytes: n
   const target = requireText(options.target, '$.target');
   const size = options.sizeBytes === undefined ? undefined : requireBytes(options.sizeBytes, '$.sizeBytes');
   return watched(options, (cancel, tell) => native.copyFile(source, target, size, cancel, tell));
+}
+
+/** A backing file as a qcow2 image records it. */
+export interface RecordedBacking {
+  /** Whoever opens the image must say which file this is: the name is compared, and never opened. 1 to 1023 bytes. */
+  name: string;
+  format: 'raw' | 'qcow2';
+}
+
+export interface CreateQcow2Options {
+  /** Replaced if it exists. */
+  target: string;
+  /** Size of the disk, a multiple of 512. It takes no space. */
+  sizeBytes: number;
+  /** What the disk shows where nothing was written. Default: zeroes. */
+  backing?: RecordedBacking;
+}
+
+/** Makes an empty qcow2 image. It is whole and on the disk, or not there. */
+export async function createQcow2(options: CreateQcow2Options): Promise<void> {
+  const target = requireText(options.target, '$.target');
+  const size = requireBytes(options.sizeBytes, '$.sizeBytes');
+  const backing = options.backing === undefined ? undefined : recorded(options.backing, '$.backing');
+  return settled(() => native.createQcow2(target, size, backing));
+}
+
+export interface GrowQcow2Options {
+  path: string;
+  /** Size of the disk, a multiple of 512. One that is as large or larger stays as it is. */
+  sizeBytes: number;
+  /** The files that the image is based on, the nearest first. */
+  backing?: readonly (RecordedBacking & { path: string })[];
+}
+
+/**
+ * Makes the disk of a qcow2 image larger that no machine uses, else rejects with `disk.locked` (`Machine.growDisk` is for those).
+ * Resolves to its size in bytes.
+ */
+export async function growQcow2(options: GrowQcow2Options): Promise<number> {
+  const path = requireText(options.path, '$.path');
+  const size = requireBytes(options.sizeBytes, '$.sizeBytes');
+  const backing = (options.backing ?? []).map((file, index) => ({
+    ...recorded(file, `$.backing[${index}]`),
+    path: requireText(file.path, `$.backing[${index}].path`),
+  }));
+  return settled(() => native.growQcow2(path, size, backing));
+}
+
+function recorded({ name, format }: RecordedBacking, field: string): RecordedBacking {
+  return { name: requireText(name, `${field}.name`), format };
 }
 
 export interface HashFileOptions {

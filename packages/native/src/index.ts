@@ -10,7 +10,16 @@ export {
 export { FlotillaError, type FlotillaErrorDetails, type FlotillaErrorInit } from './errors.js';
 export type { LostEvent, MachineEvent, WorkerExitedEvent } from './events.js';
 export { ERROR_CODES, type ErrorCode, isErrorCode } from './generated/error-codes.js';
-export type { CpuReport, ExitReason, MachineExit, MachineInfo, MachineState } from './generated/report.js';
+export { type Metric, METRICS } from './generated/metrics.js';
+export type {
+  BalloonReport,
+  BalloonStatistics,
+  CpuReport,
+  ExitReason,
+  MachineExit,
+  MachineInfo,
+  MachineState,
+} from './generated/report.js';
 export type * from './generated/spec.js';
 export * from './host.js';
 export { type AdoptOptions, type CreateOptions, type Isolation, Machine } from './machine.js';

@@ -2,8 +2,8 @@
 import { withdrawable, withSignal } from './abort.js';
 import { FlotillaError, isAborted, settled } from './errors.js';
 import { EventHub, type MachineEvent } from './events.js';
-import type { MachineInfo } from './generated/report.js';
-import type { LinkState, MachineSpec } from './generated/spec.js';
+import type { LimitsSpec, LinkState, MachineSpec, ThrottleTarget } from './generated/spec.js';
+import type { BalloonReport, MachineInfo } from './generated/report.js';
 import * as native from './native.js';
 import { requireBytes, requireText, toJson } from './validate.js';
 import { resolveWorkerPath } from './worker-path.js';
@@ -21,6 +21,11 @@ export interface CreateOptions {
   isolation?: Isolation;
   /** Default: see the README, "The worker program". */
   workerPath?: string;
+  /**
+   * Folders that the machine may share, with what is in them: a path that leads out of all of them, also by symbolic links, is
+   * refused with `share.forbidden`. Default: any folder.
+   */
+  shareRoots?: readonly string[];
   signal?: AbortSignal;
 }
 
@@ -83,6 +88,8 @@ export class Machine implements AsyncDisposable {
       inProcess: isolation === 'in-process',
       workerPath: isolation === 'in-process' ? '' : (options.workerPath ?? resolveWorkerPath()),
     };
+    const { shareRoots } = options;
+    if (shareRoots !== undefined) plain.shareRoots = shareRoots.map((root, index) => requireText(root, `$.shareRoots[${index}]`));
     const hub = new EventHub(isolation === 'process' ? 'worker-exited' : 'stopped');
     const take = (event: MachineEvent): void => hub.push(event);
     const machine = await withSignal<native.NativeMachine>(signal, (cancel) => native.createMachine(plain, cancel, take));
@@ -143,6 +150,27 @@ export class Machine implements AsyncDisposable {
   }
 
   /**
+   * Changes what a device, or a group of them, may do: all limits at once, those that are absent end. It holds from the next request
+   * on. At most 5 seconds.
+   */
+  async setThrottle(target: ThrottleTarget, limits: LimitsSpec): Promise<void> {
+    return settled(() => this.#native.setThrottle({ target, limits }));
+  }
+
+  /**
+   * Sets the bytes that the guest shall give up: a multiple of 4096, and all but 16 MiB of the memory at most. What follows is up to
+   * the guest; `balloon` tells how far it is. At most 5 seconds. Rejects with `machine.no_balloon`, or `spec.balloon_invalid`.
+   */
+  async setBalloon(target: number): Promise<void> {
+    return settled(() => this.#native.setBalloon(requireBytes(target, '$.balloon.target')));
+  }
+
+  /** The balloon. A guest that runs is asked how it is off for memory, and waited for a second at most. At most 5 seconds. */
+  async balloon(): Promise<BalloonReport> {
+    return settled(() => this.#native.balloon());
+  }
+
+  /**
    * Restarts the guest as after power-on, and reads its kernel again. At most as long as `boot`. After an abort of the signal see the
    * event `guest-reset`.
    */
@@ -178,6 +206,15 @@ export class Machine implements AsyncDisposable {
    */
   async refreshDisk(id: string): Promise<number> {
     return settled(() => this.#native.refreshDisk(requireText(id, '$.id')));
+  }
+
+  /**
+   * Makes the qcow2 disk with this id larger and tells the guest; one that is as large or larger stays as it is. Resolves to its size
+   * in bytes. Rejects with `disk.unknown`, with `disk.format` for a disk whose file has its size (see `refreshDisk`), with
+   * `disk.locked` when the machine may only read it.
+   */
+  async growDisk(id: string, sizeBytes: number): Promise<number> {
+    return settled(() => this.#native.growDisk(requireText(id, '$.id'), requireBytes(sizeBytes, '$.sizeBytes')));
   }
 
   /**

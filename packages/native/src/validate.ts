@@ -22,6 +22,12 @@ export function requireUser(value: unknown, field: string): number | undefined {
   throw invalid('spec.invalid_value', field, `${display(value)} is no user id`);
 }
 
+/** A number of 0 to 65535. */
+export function requireUint16(value: unknown, field: string): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff) return value;
+  throw invalid('spec.invalid_value', field, `${display(value)} is no whole number of 0 to 65535`);
+}
+
 /** A specification as JSON. JSON would turn NaN and infinity into null without a word, and knows no BigInt. */
 export function toJson(spec: unknown): string {
   if (typeof spec !== 'object' || spec === null) throw invalid('spec.invalid_type', '$', `${display(spec)} is no object`);

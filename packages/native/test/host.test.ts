@@ -8,10 +8,12 @@ import { expect } from 'chai';
 import {
   checkHost,
   copyFile,
+  createQcow2,
   createTap,
   deleteTap,
   type FileProgress,
   type FlotillaError,
+  growQcow2,
   hashFile,
   inspectImage,
   listTaps,
@@ -67,6 +69,27 @@ describe('Host services', () => {
     await rejects(copyFile({ source: path('a'), target: path('c'), sizeBytes: 1 }), 'spec.invalid_value');
     await rejects(copyFile({ source: path('a'), target: path('c'), sizeBytes: 1.5 }), 'spec.invalid_value');
     expect(readdirSync(folder.path).sort()).to.deep.equal(['a', 'b']);
+  });
+
+  it('make qcow2 images, larger ones too, and nothing when that cannot be', async () => {
+    writeFileSync(path('base'), Buffer.alloc(1 << 20, 1));
+    const backing = { name: 'base', format: 'raw' } as const;
+    await createQcow2({ target: path('image'), sizeBytes: 1 << 20, backing });
+    const grow = { path: path('image'), sizeBytes: 2 << 20 };
+    await rejects(growQcow2(grow), 'disk.backing');
+    await rejects(growQcow2({ ...grow, backing: [{ ...backing, name: 'other', path: path('base') }] }), 'disk.backing');
+    for (const [asked, is] of [
+      [2 << 20, 2 << 20],
+      [1 << 20, 2 << 20],
+    ] as const)
+      expect(await growQcow2({ ...grow, sizeBytes: asked, backing: [{ ...backing, path: path('base') }] })).to.equal(is);
+    await rejects(createQcow2({ target: path('odd'), sizeBytes: 1 }), 'disk.size');
+    await rejects(createQcow2({ target: path('odd'), sizeBytes: 512, backing: { ...backing, name: '' } }), 'spec.invalid_type');
+    await rejects(
+      createQcow2({ target: path('odd'), sizeBytes: 512, backing: { ...backing, format: 'vmdk' as 'raw' } }),
+      'spec.invalid_value',
+    );
+    expect(readdirSync(folder.path).sort()).to.deep.equal(['base', 'image']);
   });
 
   it('leave nothing of a copy that is aborted, or whose listener throws', async () => {

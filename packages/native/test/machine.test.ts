@@ -19,7 +19,7 @@ import {
   removeStale,
 } from '../src/index.js';
 import { lacks, packageEntry } from './support/host.js';
-import { benchForEach, eventOf, outputUntil, readUntil } from './support/machines.js';
+import { benchForEach, bootAndRead, eventOf, outputUntil, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
 import { until } from './support/until.js';
 
@@ -31,8 +31,7 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
     it('boots, writes to its console and tells that the guest switched it off', async () => {
       const machine = await bench.create('hello');
       expect((await machine.info()).state).to.equal('configured');
-      await machine.boot();
-      expect(await outputUntil(machine, 'hello\n')).to.equal('hello\n');
+      expect(await bootAndRead(machine, 'hello\n')).to.equal('hello\n');
       const stopped = await eventOf(machine, 'stopped');
       expect(stopped.reason).to.equal('powered-off');
     });
@@ -80,8 +79,8 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
     });
 
     it('starts again when the guest resets it', async () => {
-      const machine = await bench.boot('reboot-once');
-      expect(await outputUntil(machine, 'second\n')).to.equal('first\nsecond\n');
+      const machine = await bench.create('reboot-once');
+      expect(await bootAndRead(machine, 'second\n')).to.equal('first\nsecond\n');
       await eventOf(machine, 'guest-reset');
       expect((await eventOf(machine, 'stopped')).reason).to.equal('powered-off');
     });
@@ -146,6 +145,16 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
       await machine.powerButton();
       await outputUntil(machine, 'button\n');
       expect((await eventOf(machine, 'stopped')).reason).to.equal('powered-off');
+    });
+
+    it('has its limits changed while it runs', async () => {
+      const machine = await bench.boot('button', { throttleGroups: [{ id: 'slow', limits: {} }] });
+      const limits = { bytes: { perSecond: 1000, burst: 2000 }, operations: { perSecond: 10 } };
+      await machine.setThrottle({ kind: 'rng' }, limits);
+      await machine.setThrottle({ kind: 'group', id: 'slow' }, {});
+      await rejects(machine.setThrottle({ kind: 'disk', id: 'none' }, limits), 'throttle.unknown');
+      await rejects(machine.setThrottle({ kind: 'rng' }, { bytes: { perSecond: 0 } }), 'spec.throttle_invalid');
+      await machine.kill();
     });
 
     it('has its cables pulled out and plugged in by the ids of its interfaces', async function () {
@@ -357,15 +366,13 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
     });
 
     it('goes on from any offset that is kept', async () => {
-      const machine = await bench.boot('reboot-once');
-      await outputUntil(machine, 'second\n').catch(() => undefined);
-      const again = await bench.boot('idle');
-      await outputUntil(again, 'ready\n');
-      const console = await openConsole({ path: again.consolePath, offset: 3 });
+      const machine = await bench.boot('idle');
+      await outputUntil(machine, 'ready\n');
+      const console = await openConsole({ path: machine.consolePath, offset: 3 });
       expect(console).to.include({ offset: 3, ringBytes: 1 << 20 });
       expect(await readUntil(console, '\n')).to.equal('dy\n');
       console.close();
-      const live = await openConsole({ path: again.consolePath });
+      const live = await openConsole({ path: machine.consolePath });
       expect(live.offset).to.equal(6);
       live.close();
     });

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { type Machine, openConsole } from '../src/index.js';
 import { provokePanic } from '../src/native.js';
 import { scratch } from './support/host.js';
-import { benchForEach, eventOf, outputUntil, readUntil } from './support/machines.js';
+import { benchForEach, bootAndRead, eventOf, readUntil } from './support/machines.js';
 import { rejects } from './support/rejects.js';
 
 describe('A panic on a thread of a machine in this process', function () {
@@ -51,6 +51,6 @@ describe('A panic on a thread of a machine in this process', function () {
     await console.write(Buffer.from('STILL HERE'));
     await readUntil(console, 'STILL HERE');
     console.close();
-    expect(await outputUntil(await bench.boot('hello'), 'hello\n')).to.equal('hello\n');
+    expect(await bootAndRead(await bench.create('hello'), 'hello\n')).to.equal('hello\n');
   }
 });

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 
 import { checkHost, type Isolation, listWorkers, Machine } from '../src/index.js';
 import { guest, scratch } from './support/host.js';
-import { benchForEach, outputUntil } from './support/machines.js';
+import { benchForEach, bootAndRead } from './support/machines.js';
 import { rejects } from './support/rejects.js';
 
 /** A bzImage of one setup sector and an empty payload (Linux `Documentation/arch/x86/boot.rst`). */
@@ -61,7 +61,7 @@ for (const isolation of ['process', 'in-process'] satisfies Isolation[]) {
     }
 
     it('leaves small programs alone', async () => {
-      expect(await outputUntil(await bench.boot('hello'), 'hello\n')).to.equal('hello\n');
+      expect(await bootAndRead(await bench.create('hello'), 'hello\n')).to.equal('hello\n');
     });
   });
 }

@@ -141,6 +141,10 @@ impl BlockBackend for Qcow2 {
         self.chain.top.metadata.is_none()
     }
 
+    fn grow(&self, size: u64) -> io::Result<()> {
+        Self::grow(self, size)
+    }
+
     fn can_discard(&self) -> bool {
         true
     }

@@ -51,6 +51,8 @@ pub(super) struct Qcow2Queue {
     /// A raw queue for each layer.
     raw: Vec<Box<dyn BlockQueue>>,
     direct: DirectQueue,
+    /// Room for a cluster that is copied.
+    copy: Vec<u8>,
     depth: usize,
     /// Requests that need more than a look-up.
     waiting: VecDeque<Request>,
@@ -83,6 +85,7 @@ impl Qcow2Queue {
             chain,
             raw,
             direct,
+            copy: Vec::new(),
             depth: usize::from(depth),
             waiting: VecDeque::new(),
             parents: (0..depth).map(|_| None).collect(),
@@ -280,7 +283,12 @@ impl Qcow2Queue {
                 return Ok(extent.len);
             }
             let chain = Arc::clone(&self.chain);
-            let mut writer = Writer { chain: &chain, memos: &mut self.memos, direct: &mut self.direct };
+            let mut writer = Writer {
+                chain: &chain,
+                memos: &mut self.memos,
+                direct: &mut self.direct,
+                copy: &mut self.copy,
+            };
             let written = writer.store(offset, extent.len, Source::Guest { memory, segments })?;
             chain.top.relieve()?;
             // Zero: another thread allocated the place meanwhile.
@@ -479,10 +487,10 @@ pub(super) fn clear(chain: &Chain, offset: u64, len: u64, how: Clearing) -> io::
 
 fn clear_all(chain: &Chain, offset: u64, len: u64, how: Clearing) -> io::Result<()> {
     let mut direct = DirectQueue::new(Arc::clone(chain.storage(0).disk()), 1);
-    let mut memos = chain.memos();
+    let (mut memos, mut copy) = (chain.memos(), Vec::new());
     let (mut at, end) = (offset, offset + len);
     while at < end {
-        let mut writer = Writer { chain, memos: &mut memos, direct: &mut direct };
+        let mut writer = Writer { chain, memos: &mut memos, direct: &mut direct, copy: &mut copy };
         at += writer.clear(at, end - at, how)?;
         chain.top.relieve()?;
     }
@@ -496,7 +504,8 @@ mod tests {
     use super::*;
     use crate::{Qcow2, Qcow2Create, Qcow2Options};
 
-    const LEN: u32 = 4 << 20;
+    const LEN: u32 = 2 << 20;
+    const DEPTH: u16 = 8;
 
     #[test]
     fn a_request_for_thousands_of_pieces_does_not_hold_them_all_in_memory() {
@@ -506,25 +515,30 @@ mod tests {
             create.write(file.try_clone().unwrap()).unwrap();
             let disk = Qcow2::open(file, &[], Qcow2Options { read_only: false, engine }).unwrap();
             let memory = allocate(&[(GuestAddress(0), 2 * u64::from(LEN))], Backing::Anonymous).unwrap();
-            let mut queue = Qcow2Queue::new(Arc::clone(&disk.chain), 8, engine).unwrap();
-            let mut run = |operation| {
-                let memory = Arc::clone(&memory);
-                queue.submit(Request { token: 1, memory, operation }).unwrap();
+            let mut queue = Qcow2Queue::new(Arc::clone(&disk.chain), DEPTH, engine).unwrap();
+            let mut run = |operations: Vec<Operation>| {
+                let count = operations.len();
+                for operation in operations {
+                    queue.submit(Request { token: 1, memory: Arc::clone(&memory), operation }).unwrap();
+                }
                 let mut done = Vec::new();
                 queue.drain(&mut done).unwrap();
-                assert!(done.pop().unwrap().result.is_ok() && done.is_empty());
+                assert!(done.len() == count && done.iter().all(|completion| completion.result.is_ok()));
                 queue.backlog.capacity()
             };
             let at = |address, len| crate::tests::segments(&[(address, len)]);
             // Backwards, so that no two of them lie one behind the other.
-            for cluster in (0..LEN / 512).rev() {
-                let offset = u64::from(cluster) * 512;
-                memory
-                    .write_slice(&[u8::try_from(cluster % 251).unwrap(); 512], GuestAddress(offset))
-                    .unwrap();
-                run(Operation::Write { offset, segments: at(offset, 512) });
+            let clusters: Vec<u32> = (0..LEN / 512).rev().collect();
+            for clusters in clusters.chunks(DEPTH.into()) {
+                let write = |cluster: &u32| {
+                    let offset = u64::from(*cluster) * 512;
+                    let bytes = [u8::try_from(cluster % 251).unwrap(); 512];
+                    memory.write_slice(&bytes, GuestAddress(offset)).unwrap();
+                    Operation::Write { offset, segments: at(offset, 512) }
+                };
+                run(clusters.iter().map(write).collect());
             }
-            let held = run(Operation::Read { offset: 0, segments: at(u64::from(LEN), LEN) });
+            let held = run(vec![Operation::Read { offset: 0, segments: at(u64::from(LEN), LEN) }]);
             assert!(held <= 2 * MAX_BACKLOG, "{held} pieces in memory");
             let content = |address| {
                 let mut content = vec![0; index(LEN.into())];

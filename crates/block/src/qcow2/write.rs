@@ -45,6 +45,8 @@ pub(super) struct Writer<'a> {
     pub(super) memos: &'a mut Memos,
     /// Moves guest data to the file within `kick`.
     pub(super) direct: &'a mut dyn BlockQueue,
+    /// Room for a cluster that is copied, kept so that none is allocated, and cleared, for each.
+    pub(super) copy: &'a mut Vec<u8>,
 }
 
 impl Writer<'_> {
@@ -93,8 +95,24 @@ impl Writer<'_> {
         if is_writable(entry) {
             return chain.top.reach_cluster(entry).map(|()| 0);
         }
-        let mut old = vec![0; index(geometry.cluster_size())];
-        let zero = chain.read(self.memos, geometry.start_of(cluster), &mut old)?;
+        let mut old = std::mem::take(self.copy);
+        old.resize(index(geometry.cluster_size()), 0);
+        let result = self.copy_cluster((cluster, entry), &mut old, within..within + len, source);
+        *self.copy = old;
+        result.map(|()| len)
+    }
+
+    /// Gives a cluster a place of its own, with its old content but for `part`, which comes from the source.
+    fn copy_cluster(
+        &mut self,
+        (cluster, entry): (u64, Entry),
+        content: &mut [u8],
+        part: Range<u64>,
+        source: Source<'_>,
+    ) -> io::Result<()> {
+        let chain = self.chain;
+        let zero = chain.read(self.memos, chain.top.geometry.start_of(cluster), content)?;
+        let len = part.end - part.start;
         let allocation = match entry {
             // Set aside for this very purpose.
             Entry::Zero { reserved: Some(at), copied: true } => Allocation { at, clusters: 1, fresh: false },
@@ -102,25 +120,24 @@ impl Writer<'_> {
         };
         let mut put = |writer: &mut Self| {
             if zero && allocation.fresh {
-                return writer.put(source, 0, len, allocation.at + within);
+                return writer.put(source, 0, len, allocation.at + part.start);
             }
-            let range = index(within)..index(within + len);
-            let place = old.get_mut(range).ok_or(io::ErrorKind::InvalidInput)?;
+            let range = index(part.start)..index(part.end);
+            let place = content.get_mut(range).ok_or(io::ErrorKind::InvalidInput)?;
             match source {
                 Source::Guest { memory, segments } => {
                     guest::take(memory, &guest::cut(segments, 0, len), place)?;
                 }
                 Source::Zeroes => place.fill(0),
             }
-            chain.top.storage.write(&old, allocation.at)
+            chain.top.storage.write(content, allocation.at)
         };
         if matches!(entry, Entry::Zero { reserved: Some(at), .. } if at == allocation.at) {
             put(self)?;
         } else {
             self.write_new(allocation, put)?;
         }
-        self.link(cluster, allocation)?;
-        Ok(len)
+        self.link(cluster, allocation)
     }
 
     /// Allocates clusters for guest clusters, whose tables become ours.

@@ -4,13 +4,14 @@
 use acpi_tables::Aml;
 use acpi_tables::aml::{
     AddressSpace, AddressSpaceCacheable, Arg, BufferData, Device, EISAName, Equal, IO, If, Interrupt,
-    Memory32Fixed, Method, Name, Package, Path, ResourceTemplate, Return, Scope, Uuid, ZERO,
+    Memory32Fixed, Method, Name, Notify, Package, Path, ResourceTemplate, Return, Scope, Uuid, ZERO,
 };
 use acpi_tables::sdt::Sdt;
 
 use super::{AcpiBus, AcpiOptions, OEM_ID, OEM_REVISION, OEM_TABLE_ID, bytes};
 use crate::layout::{
-    ECAM, IOAPIC, LAPIC, LAST_PCI_BUS, MmioSlot, PCI_WINDOW_32, VIRTIO_MMIO_PAGE, Window, irq, port,
+    ECAM, IOAPIC, LAPIC, LAST_PCI_BUS, MmioSlot, PCI_WINDOW_32, VIRTIO_MMIO_PAGE, VM_GENERATION_ID, Window,
+    event, irq, port,
 };
 
 const HEADER_LEN: u32 = 36;
@@ -26,6 +27,8 @@ const DSM_KEEP_RESOURCES: u8 = 5;
 const DSM_FUNCTIONS: u8 = 1 | 1 << DSM_KEEP_RESOURCES;
 /// The ISA bridge is device 0x1f, function 0.
 const ISA_BRIDGE: u32 = 0x1f_0000;
+/// Notification that something about a device has changed; the device says what.
+const DEVICE_CHANGED: u8 = 0x80;
 /// Present, enabled, shown, working.
 const STATUS_PRESENT: u8 = 0xf;
 
@@ -35,9 +38,34 @@ pub(super) fn dsdt(options: &AcpiOptions<'_>) -> Vec<u8> {
         AcpiBus::Pci { window_64 } => [host_bridge(*window_64), motherboard(true)].concat(),
         AcpiBus::VirtioMmio(slots) => [isa_devices(), virtio_devices(slots), motherboard(false)].concat(),
     };
-    table.append_slice(&Scope::raw(Path::new("\\_SB_"), devices));
+    table.append_slice(&Scope::raw(Path::new("\\_SB_"), [devices, generation_id()].concat()));
+    table.append_slice(&events());
     table.append_slice(&power_states());
     bytes(&table)
+}
+
+/// The identity of the virtual machine, and where it lies (Microsoft, "Virtual Machine Generation ID").
+fn generation_id() -> Vec<u8> {
+    const NAME: &str = "VM_Gen_Counter";
+    let address = [dword(VM_GENERATION_ID), 0];
+    bytes(&Device::new(
+        Path::new("VGEN"),
+        vec![
+            &Name::new(Path::new("_HID"), &"FLOT0001"),
+            &Name::new(Path::new("_CID"), &NAME),
+            &Name::new(Path::new("_DDN"), &NAME),
+            &Name::new(Path::new("_STA"), &STATUS_PRESENT),
+            &Name::new(Path::new("ADDR"), &Package::new(vec![&address[0], &address[1]])),
+        ],
+    ))
+}
+
+/// The general purpose events, each an edge.
+fn events() -> Vec<u8> {
+    let name = format!("_E{:02X}", event::VM_GENERATION);
+    let device = Path::new("\\_SB_.VGEN");
+    let changed = Notify::new(&device, &DEVICE_CHANGED);
+    bytes(&Scope::new(Path::new("\\_GPE"), vec![&Method::new(Path::new(&name), 0, false, vec![&changed])]))
 }
 
 /// `_S5`, switched off: the type for the first control block, for the second one, two reserved. A package of two is not enough for every

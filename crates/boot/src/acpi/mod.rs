@@ -7,15 +7,19 @@
 //!                └▶ MADT, MCFG              MCFG: PCI configuration space
 //! ```
 //!
-//! With NUMA nodes the XSDT lists SRAT and SLIT as well: what belongs to which node, and how far they are apart.
+//! With NUMA nodes the XSDT lists SRAT and SLIT as well: what belongs to which node, and how far they are apart. With a watchdog
+//! it lists WDAT, which says how that is worked.
 //!
-//! The only variable parts are the processors, the NUMA nodes and what the bus is. Table and field names are those of the ACPI
+//! The only variable parts are the processors, the NUMA nodes, the watchdog and what the bus is. Table and field names are those of the ACPI
 //! specification 6.5.
 
 mod dsdt;
 mod fadt;
 mod madt;
 mod numa;
+mod wdat;
+
+pub use wdat::{WATCHDOG_MAX_COUNT, WATCHDOG_MIN_COUNT, WATCHDOG_PERIOD};
 
 use acpi_tables::mcfg::MCFG;
 use acpi_tables::rsdp::Rsdp;
@@ -41,6 +45,8 @@ pub struct AcpiOptions<'a> {
     pub nodes: &'a [Node],
     /// What devices are on.
     pub bus: AcpiBus,
+    /// Whether there is a watchdog.
+    pub watchdog: bool,
 }
 
 /// What the devices of a machine are on.
@@ -107,6 +113,9 @@ pub fn tables(options: &AcpiOptions<'_>) -> Result<Vec<Table>, BootError> {
     if !options.nodes.is_empty() {
         listed.push(placed.add("SRAT", bytes(&numa::srat(options.processors, options.nodes)))?);
         listed.push(placed.add("SLIT", bytes(&numa::slit(options.nodes)))?);
+    }
+    if options.watchdog {
+        listed.push(placed.add("WDAT", bytes(&wdat::wdat()))?);
     }
     let mut root = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     for table in listed {

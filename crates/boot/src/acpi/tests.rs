@@ -10,12 +10,12 @@ const TWO_CPUS: [Processor; 2] = [Processor { apic_id: 0, node: 0 }, Processor {
 
 fn options() -> AcpiOptions<'static> {
     let bus = AcpiBus::Pci { window_64: Some(Window { start: 256 << 30, len: 64 << 30 }) };
-    AcpiOptions { processors: &TWO_CPUS, nodes: &[], bus }
+    AcpiOptions { processors: &TWO_CPUS, nodes: &[], bus, watchdog: false }
 }
 
 fn micro() -> AcpiOptions<'static> {
     let bus = AcpiBus::VirtioMmio(crate::layout::mmio_slots(20).unwrap());
-    AcpiOptions { processors: &TWO_CPUS, nodes: &[], bus }
+    AcpiOptions { processors: &TWO_CPUS, nodes: &[], bus, watchdog: false }
 }
 
 /// Two sockets of three cores, each a node, whose memory the hole below 4 GiB divides.
@@ -27,10 +27,13 @@ fn with_nodes(bus: AcpiBus) -> Vec<Table> {
     let distances = [vec![10, 17], Vec::new()];
     let nodes: Vec<Node> =
         shares.into_iter().zip(distances).map(|(ranges, distances)| Node { ranges, distances }).collect();
-    tables(&AcpiOptions { processors: &processors, nodes: &nodes, bus }).unwrap()
+    tables(&AcpiOptions { processors: &processors, nodes: &nodes, bus, watchdog: false }).unwrap()
 }
 
 fn table(name: &str) -> Table {
+    if name == "WDAT" {
+        return table_of(&AcpiOptions { watchdog: true, ..options() }, name);
+    }
     if name == "SRAT" || name == "SLIT" {
         return with_nodes(NO_WINDOW).into_iter().find(|table| table.name == name).unwrap();
     }
@@ -49,7 +52,8 @@ fn sum(bytes: &[u8]) -> u8 {
 
 #[test]
 fn every_checksum_is_right() {
-    for table in [tables(&options()).unwrap(), with_nodes(NO_WINDOW)].concat() {
+    let guarded = tables(&AcpiOptions { watchdog: true, ..micro() }).unwrap();
+    for table in [tables(&options()).unwrap(), with_nodes(NO_WINDOW), guarded].concat() {
         match table.name {
             "FACS" => {}
             "RSDP" => assert_eq!((sum(&table.data[..20]), sum(&table.data)), (0, 0)),
@@ -95,7 +99,7 @@ fn the_root_pointer_comes_first_and_leads_to_every_table() {
 #[test]
 fn a_machine_with_many_processors_uses_x2apic_ids() {
     let processors = &Processor::row(300);
-    let many = tables(&AcpiOptions { processors, nodes: &[], bus: NO_WINDOW }).unwrap();
+    let many = tables(&AcpiOptions { processors, nodes: &[], bus: NO_WINDOW, watchdog: false }).unwrap();
     let madt = &many.iter().find(|table| table.name == "MADT").unwrap().data;
     let mut rest = &madt[44..];
     let mut counts = [0; 16];
@@ -109,7 +113,7 @@ fn a_machine_with_many_processors_uses_x2apic_ids() {
 #[test]
 fn more_processors_than_the_area_holds_are_an_error() {
     let processors = &Processor::row(100_000);
-    let error = tables(&AcpiOptions { processors, nodes: &[], bus: NO_WINDOW }).unwrap_err();
+    let error = tables(&AcpiOptions { processors, nodes: &[], bus: NO_WINDOW, watchdog: false }).unwrap_err();
     assert_eq!(error.code(), "boot.tables");
 }
 
@@ -121,12 +125,15 @@ fn processors_keep_their_ids_and_are_numbered_in_order() {
 }
 
 #[test]
-fn nodes_are_listed_at_the_root_and_only_where_there_are_some() {
+fn nodes_and_a_watchdog_are_listed_at_the_root_and_only_where_there_are_some() {
     let entries = |tables: &[Table]| {
         let root = &tables.iter().find(|table| table.name == "XSDT").unwrap().data;
         (root.len() - 36) / 8
     };
-    assert_eq!((entries(&tables(&options()).unwrap()), entries(&with_nodes(NO_WINDOW))), (3, 5));
+    let guarded = AcpiOptions { watchdog: true, ..options() };
+    let found =
+        [tables(&options()), Ok(with_nodes(NO_WINDOW)), tables(&guarded)].map(|all| entries(&all.unwrap()));
+    assert_eq!(found, [3, 5, 4]);
 }
 
 /// Compares the tables, as `iasl -d` decodes them, with the files in `tests/acpi`. After a wanted change run with
@@ -139,7 +146,7 @@ fn decoded_tables_are_the_golden_ones() {
         return;
     }
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/acpi");
-    let standard = ["DSDT", "FADT", "MADT", "MCFG", "FACS", "XSDT", "SRAT", "SLIT"];
+    let standard = ["DSDT", "FADT", "MADT", "MCFG", "FACS", "XSDT", "SRAT", "SLIT", "WDAT"];
     let standard = standard.map(|name| (name.to_owned(), table(name)));
     let micro = ["DSDT", "XSDT"].map(|name| (format!("{name}-micro"), table_of(&micro(), name)));
     for (name, table) in standard.into_iter().chain(micro) {

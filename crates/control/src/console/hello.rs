@@ -7,6 +7,8 @@ pub const MAGIC: u32 = 0x4e4f_4346;
 pub const LIVE: u64 = u64::MAX;
 /// Length of both messages.
 pub const HELLO: usize = 16;
+/// The longest name of a port.
+pub const MAX_PORT: u16 = 64;
 const WRITER: u32 = 1;
 const SNAPSHOT: u32 = 2;
 
@@ -41,6 +43,8 @@ pub enum Status {
     BadHello,
     /// As many clients read as may.
     Full,
+    /// There is no port of that name.
+    NoPort,
 }
 
 /// What the server answers.
@@ -55,26 +59,31 @@ pub struct Welcome {
 }
 
 impl Hello {
-    /// The hello as bytes.
-    pub fn encode(self) -> [u8; HELLO] {
+    /// The hello as bytes, for the port `name`: none for the serial console. A name that is too long is cut, and is then none
+    /// that any port has.
+    pub fn encode(self, name: &str) -> Vec<u8> {
         let flags = match self.purpose {
             Purpose::Read => 0,
             Purpose::Write => WRITER,
             Purpose::Snapshot => SNAPSHOT,
         };
-        join(MAGIC, flags, self.offset)
+        let len = u16::try_from(name.len()).unwrap_or(u16::MAX).min(MAX_PORT + 1);
+        let name = name.as_bytes().get(..usize::from(len)).unwrap_or_default();
+        [join(MAGIC, flags | u32::from(len) << 16, self.offset).as_slice(), name].concat()
     }
 
-    /// Reads a hello; `None` for another magic or unknown flags.
-    pub fn decode(bytes: [u8; HELLO]) -> Option<Self> {
+    /// Reads a hello, and how many bytes of a name follow; `None` for another magic, unknown flags or too long a name.
+    pub fn decode(bytes: [u8; HELLO]) -> Option<(Self, usize)> {
         let (magic, flags, offset) = part(bytes);
+        let (flags, name) = (flags & 0xffff, flags >> 16);
         let purpose = match flags {
             0 => Purpose::Read,
             WRITER => Purpose::Write,
             SNAPSHOT => Purpose::Snapshot,
             _ => return None,
         };
-        (magic == MAGIC).then_some(Self { purpose, offset })
+        let name = usize::try_from(name).ok().filter(|name| *name <= usize::from(MAX_PORT))?;
+        (magic == MAGIC).then_some((Self { purpose, offset }, name))
     }
 }
 
@@ -86,6 +95,7 @@ impl Welcome {
             Status::WriterTaken => 1,
             Status::BadHello => 2,
             Status::Full => 3,
+            Status::NoPort => 4,
         };
         join(status, self.ring, self.offset)
     }
@@ -98,6 +108,7 @@ impl Welcome {
             1 => Status::WriterTaken,
             2 => Status::BadHello,
             3 => Status::Full,
+            4 => Status::NoPort,
             _ => return None,
         };
         Some(Self { status, ring, offset })

@@ -2,9 +2,11 @@
 //! The console of a machine over a UNIX socket: many readers, one writer, nothing lost while it is kept.
 //!
 //! ```text
-//!   client ──▶ magic u32 'FCON' · flags u32 (0, 1 writer, 2 snapshot) · offset u64 (all ones: from now on, 0: oldest)
-//!          ◀── status u32 (0 ok, 1 writer taken, 2 bad hello, 3 full) · ring u32 (bytes) · offset u64 (of the first byte)
-//!          ◀──▶ raw bytes; what a reader sends is dropped
+//!   client ──▶ magic u32 'FCON' · flags u16 (0, 1 writer, 2 snapshot) · length u16 of the name · offset u64 (all ones: from
+//!              now on, 0: oldest) · name of the port (none: the serial console)
+//!          ◀── status u32 (0 ok, 1 writer taken, 2 bad hello, 3 full, 4 no such port) · ring u32 (bytes) · offset u64 (of the
+//!              first byte)
+//!          ◀──▶ raw bytes; what a reader sends is dropped, the writer of a named port sends [`frames`]
 //! ```
 //!
 //! A snapshot is what is kept at that moment: the answer has the number of its bytes in place of the ring's size, they
@@ -15,12 +17,13 @@
 //! connects again with the offset it wants, and the answer tells what there is.
 
 mod client;
+mod frames;
 mod hello;
 mod server;
 mod writer;
 
 pub use client::ConsoleClient;
-pub use hello::{Hello, LIVE, MAGIC, Purpose, Status, Welcome};
+pub use hello::{Hello, LIVE, MAGIC, MAX_PORT, Purpose, Status, Welcome};
 pub use server::ConsoleServer;
 
 use std::time::Duration;
@@ -37,6 +40,14 @@ pub trait Endpoint: Send + Sync {
     fn read(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk;
     /// Gives input to the guest, waiting up to `wait` for room. Returns how many bytes were taken.
     fn write(&self, bytes: &[u8], wait: Duration) -> usize;
+    /// A writer has come, and is given output from `offset` on.
+    fn enter_writer(&self, offset: u64);
+    /// The writer was given output up to `offset`.
+    fn writer_has(&self, offset: u64);
+    /// The writer has gone.
+    fn leave_writer(&self);
+    /// The terminal of the writer has this size.
+    fn resize(&self, columns: u16, rows: u16);
 }
 
 /// What a read of the output gave.

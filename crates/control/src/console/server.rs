@@ -8,7 +8,7 @@
 //! hands out those that it took before: each of them is served to its end. So a client that gets in gets everything,
 //! and one that comes too late learns so at once and reads what the machine left behind.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -18,6 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::frames::{Frames, Piece};
 use super::hello::{HELLO, Hello, LIVE, Purpose, Status, Welcome};
 use super::writer::{Turn, Writer};
 use super::{Chunk, Endpoint};
@@ -25,8 +26,8 @@ use crate::thread::{lock, named};
 
 /// How many readers a console has at once; more are refused.
 const MAX_READERS: usize = 32;
-/// How many connections it has at once. Once they have said what they are, readers cannot take the places of a writer, and of
-/// those who look at what is kept.
+/// How many connections it has at once, beside one for each named port. Once they have said what they are, readers cannot take the
+/// places of writers, and of those who look at what is kept.
 const MAX_CONNECTIONS: usize = MAX_READERS + 8;
 /// How long a client may take to say hello, and a blocked step may take before it looks around.
 const STEP: Duration = Duration::from_secs(2);
@@ -42,14 +43,20 @@ pub struct ConsoleServer {
 
 struct Shared {
     listener: UnixListener,
-    endpoint: Arc<dyn Endpoint>,
+    /// The consoles by their names. The serial one has none.
+    consoles: BTreeMap<String, Arc<Served>>,
     /// No more connections come: an accept that fails is the last one.
     finishing: AtomicBool,
     /// Threads end at the next step, whatever they have still to send.
     stopping: AtomicBool,
-    writer: Writer,
     connections: Mutex<Vec<Connection>>,
     fewer: Condvar,
+}
+
+/// One console.
+struct Served {
+    endpoint: Arc<dyn Endpoint>,
+    writer: Writer,
 }
 
 struct Connection {
@@ -59,17 +66,22 @@ struct Connection {
 }
 
 impl ConsoleServer {
-    /// Serves `endpoint` on a listening socket.
+    /// Serves the serial console `serial`, and the consoles of `ports` by their names, on a listening socket.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(listener: UnixListener, endpoint: Arc<dyn Endpoint>) -> io::Result<Self> {
+    pub fn start(
+        listener: UnixListener,
+        serial: Arc<dyn Endpoint>,
+        ports: BTreeMap<String, Arc<dyn Endpoint>>,
+    ) -> io::Result<Self> {
+        let all = ports.into_iter().chain([(String::new(), serial)]);
+        let served = |endpoint| Arc::new(Served { endpoint, writer: Writer::default() });
         let shared = Arc::new(Shared {
             listener,
-            endpoint,
+            consoles: all.map(|(name, endpoint)| (name, served(endpoint))).collect(),
             finishing: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            writer: Writer::default(),
             connections: Mutex::default(),
             fewer: Condvar::new(),
         });
@@ -159,11 +171,12 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) -> Option<Arc<UnixStream>> {
     let stream = Arc::new(stream);
     {
         let mut connections = lock(&shared.connections);
-        if connections.len() >= MAX_CONNECTIONS {
-            tracing::warn!("a console connection is refused: {MAX_CONNECTIONS} are open");
+        let open = connections.len();
+        if open + 1 >= MAX_CONNECTIONS + shared.consoles.len() {
+            tracing::warn!("a console connection is refused: {open} are open");
             drop(connections);
             // Takes no time: nothing was sent over it.
-            let _ = answer(shared, &stream, Status::Full, 0);
+            let _ = refuse(&stream, Status::Full);
             let _ = stream.shutdown(Shutdown::Write);
             return Some(stream);
         }
@@ -188,74 +201,46 @@ fn serve(shared: &Arc<Shared>, stream: &Arc<UnixStream>) -> io::Result<()> {
     stream.set_write_timeout(Some(STEP))?;
     let mut hello = [0; HELLO];
     (&**stream).read_exact(&mut hello)?;
-    let Some(hello) = Hello::decode(hello) else {
-        return answer(shared, stream, Status::BadHello, 0);
+    let Some((hello, name)) = Hello::decode(hello) else { return refuse(stream, Status::BadHello) };
+    let mut name = vec![0; name];
+    (&**stream).read_exact(&mut name)?;
+    let Some(console) = std::str::from_utf8(&name).ok().and_then(|name| shared.consoles.get(name)) else {
+        return refuse(stream, Status::NoPort);
     };
     let turn = match hello.purpose {
-        Purpose::Snapshot => return send_snapshot(shared, stream, hello.offset),
+        Purpose::Snapshot => return send_snapshot(shared, console.endpoint.as_ref(), stream, hello.offset),
         Purpose::Read if shared.take_place(stream) => None,
-        Purpose::Read => return answer(shared, stream, Status::Full, 0),
-        Purpose::Write => match shared.writer.claim(stream) {
-            Some(turn) => Some(turn),
-            None => return answer(shared, stream, Status::WriterTaken, 0),
+        Purpose::Read => return refuse(stream, Status::Full),
+        Purpose::Write => match console.writer.claim(stream) {
+            Some(turn) => Some(Arc::new(turn)),
+            None => return refuse(stream, Status::WriterTaken),
         },
     };
-    stream_both(shared, stream, hello.offset, turn)
+    let visit = Visit {
+        shared: Arc::clone(shared),
+        endpoint: Arc::clone(&console.endpoint),
+        stream: Arc::clone(stream),
+        turn,
+        framed: !name.is_empty(),
+    };
+    visit.stream_both(hello.offset)
 }
 
 /// Sends what is kept now, with its length.
-fn send_snapshot(shared: &Shared, mut stream: &UnixStream, offset: u64) -> io::Result<()> {
-    let (offset, bytes) = shared.endpoint.snapshot(offset);
+fn send_snapshot(
+    shared: &Shared,
+    endpoint: &dyn Endpoint,
+    mut stream: &UnixStream,
+    offset: u64,
+) -> io::Result<()> {
+    let (offset, bytes) = endpoint.snapshot(offset);
     let ring = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     stream.write_all(&Welcome { status: Status::Ok, ring, offset }.encode())?;
     send_all(shared, stream, &bytes)
 }
 
-/// Sends output in this thread while another one brings input; ends when either does.
-fn stream_both(
-    shared: &Arc<Shared>,
-    stream: &Arc<UnixStream>,
-    offset: u64,
-    turn: Option<Turn>,
-) -> io::Result<()> {
-    let (oldest, end) = shared.endpoint.bounds();
-    let offset = if offset == LIVE { end } else { offset.clamp(oldest, end) };
-    answer(shared, stream, Status::Ok, offset)?;
-    let (owner, source) = (Arc::clone(shared), Arc::clone(stream));
-    let input = named("console-in").spawn(move || {
-        bring_input(&owner, &source, turn.as_ref());
-        // The next writer need not wait for the thread that sends.
-        drop(turn);
-        let _ = source.shutdown(Shutdown::Read);
-        owner.forget(&source);
-    })?;
-    let sent = send_output(shared, stream, offset);
-    let _ = stream.shutdown(Shutdown::Both);
-    // Its client has everything. What it typed last may wait for a guest that takes nothing any more.
-    shared.forget(stream);
-    let _ = input.join();
-    sent
-}
-
-fn answer(shared: &Shared, mut stream: &UnixStream, status: Status, offset: u64) -> io::Result<()> {
-    stream.write_all(&Welcome { status, ring: shared.endpoint.capacity(), offset }.encode())
-}
-
-fn send_output(shared: &Shared, stream: &Arc<UnixStream>, mut offset: u64) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    // The input thread takes the connection off the list when its client is gone.
-    while !shared.stopping() && shared.serves(stream) {
-        match shared.endpoint.read(offset, &mut buffer, Duration::from_millis(500)) {
-            Chunk::Bytes(len) => {
-                let bytes = buffer.get(..len).unwrap_or_default();
-                send_all(shared, stream, bytes)?;
-                offset = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-            }
-            Chunk::Missed => return Err(io::Error::other("reader fell behind what is kept")),
-            Chunk::Ended => return Ok(()),
-        }
-    }
-    Ok(())
+fn refuse(mut stream: &UnixStream, status: Status) -> io::Result<()> {
+    stream.write_all(&Welcome { status, ring: 0, offset: 0 }.encode())
 }
 
 /// Sends all bytes, however long the reader takes for them.
@@ -271,20 +256,124 @@ fn send_all(shared: &Shared, mut stream: &UnixStream, mut bytes: &[u8]) -> io::R
     Ok(())
 }
 
-fn bring_input(shared: &Shared, stream: &Arc<UnixStream>, turn: Option<&Turn>) {
-    let mut buffer = [0; 4096];
-    while !shared.stopping() {
-        let len = match (&**stream).read(&mut buffer) {
-            Ok(0) => return,
-            Ok(len) => len,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
-            Err(_) => return,
-        };
-        let mut bytes = buffer.get(..len).unwrap_or_default();
-        // A writer that went while the guest took nothing may have been followed by another one.
-        let lasts = || turn.is_some_and(Turn::lasts) && shared.serves(stream) && !shared.stopping();
-        while !bytes.is_empty() && lasts() {
-            let taken = shared.endpoint.write(bytes, Duration::from_millis(200));
+/// A client that was let in.
+#[derive(Clone)]
+struct Visit {
+    shared: Arc<Shared>,
+    endpoint: Arc<dyn Endpoint>,
+    stream: Arc<UnixStream>,
+    /// The right to write.
+    turn: Option<Arc<Turn>>,
+    /// Whether a writer sends frames.
+    framed: bool,
+}
+
+impl Visit {
+    /// Sends output in this thread while another one brings input; ends when either does.
+    fn stream_both(&self, offset: u64) -> io::Result<()> {
+        let (oldest, end) = self.endpoint.bounds();
+        let offset = if offset == LIVE { end } else { offset.clamp(oldest, end) };
+        if self.turn.is_some() {
+            self.endpoint.enter_writer(offset);
+        }
+        let both = self.greet(offset).and_then(|()| {
+            let visit = self.clone();
+            let input = named("console-in").spawn(move || {
+                visit.bring_input();
+                // The next writer need not wait for the thread that sends.
+                visit.leave();
+                let _ = visit.stream.shutdown(Shutdown::Read);
+                visit.shared.forget(&visit.stream);
+            })?;
+            Ok((input, self.send_output(offset)))
+        });
+        let _ = self.stream.shutdown(Shutdown::Both);
+        // Its client has everything. What it typed last may wait for a guest that takes nothing any more.
+        self.shared.forget(&self.stream);
+        let sent = both.and_then(|(input, sent)| {
+            let _ = input.join();
+            sent
+        });
+        self.leave();
+        sent
+    }
+
+    /// Ends the turn of a writer. Idempotent.
+    fn leave(&self) {
+        if let Some(turn) = &self.turn {
+            turn.end(|| self.endpoint.leave_writer());
+        }
+    }
+
+    fn greet(&self, offset: u64) -> io::Result<()> {
+        let welcome = Welcome { status: Status::Ok, ring: self.endpoint.capacity(), offset };
+        (&*self.stream).write_all(&welcome.encode())
+    }
+
+    fn send_output(&self, mut offset: u64) -> io::Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        // The input thread takes the connection off the list when its client is gone.
+        while !self.shared.stopping() && self.shared.serves(&self.stream) {
+            match self.endpoint.read(offset, &mut buffer, Duration::from_millis(500)) {
+                Chunk::Bytes(len) => {
+                    let bytes = buffer.get(..len).unwrap_or_default();
+                    send_all(&self.shared, &self.stream, bytes)?;
+                    offset = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                    if let Some(turn) = &self.turn {
+                        turn.during(|| self.endpoint.writer_has(offset));
+                    }
+                }
+                Chunk::Missed => return Err(io::Error::other("reader fell behind what is kept")),
+                Chunk::Ended => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn bring_input(&self) {
+        let mut buffer = [0; 4096];
+        let mut frames = Frames::default();
+        while !self.shared.stopping() {
+            let len = match (&*self.stream).read(&mut buffer) {
+                Ok(0) => return,
+                Ok(len) => len,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    continue;
+                }
+                Err(_) => return,
+            };
+            let mut bytes = buffer.get(..len).unwrap_or_default();
+            if !self.framed || self.turn.is_none() {
+                self.write(bytes);
+                continue;
+            }
+            loop {
+                match frames.next(&mut bytes) {
+                    Ok(Some(Piece::Input(input))) => self.write(input),
+                    Ok(Some(Piece::Size { columns, rows })) if self.may_write() => {
+                        self.endpoint.resize(columns, rows);
+                    }
+                    Ok(Some(Piece::Size { .. })) => {}
+                    Ok(None) => break,
+                    Err(_) => {
+                        tracing::debug!("a writer of a console sends what is no frame");
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether it is the writer. One that went while the guest took nothing may have been followed by another one.
+    fn may_write(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.lasts())
+            && self.shared.serves(&self.stream)
+            && !self.shared.stopping()
+    }
+
+    fn write(&self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.may_write() {
+            let taken = self.endpoint.write(bytes, Duration::from_millis(200));
             bytes = bytes.get(taken..).unwrap_or_default();
         }
     }

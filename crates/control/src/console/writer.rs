@@ -38,17 +38,33 @@ impl Turn {
         self.is_held(lock(&self.holder).as_ref())
     }
 
+    /// Does something that only the writer may, while nobody else can become it.
+    pub fn during(&self, act: impl FnOnce()) {
+        let holder = lock(&self.holder);
+        if self.is_held(holder.as_ref()) {
+            act();
+        }
+    }
+
     fn is_held(&self, holder: Option<&Arc<UnixStream>>) -> bool {
         holder.is_some_and(|stream| Arc::ptr_eq(stream, &self.stream))
     }
 }
 
-impl Drop for Turn {
-    fn drop(&mut self) {
+impl Turn {
+    /// Gives the right back, unless somebody else has it; `leave` comes before anybody else can have it.
+    pub fn end(&self, leave: impl FnOnce()) {
         let mut holder = lock(&self.holder);
         if self.is_held(holder.as_ref()) {
+            leave();
             *holder = None;
         }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.end(|| {});
     }
 }
 

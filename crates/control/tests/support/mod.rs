@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flotilla_control::message::{Call, RefreshDisk};
+use flotilla_control::message::{Call, GrowDisk, RefreshDisk, SetBalloon};
 use flotilla_control::server::Limits;
 use flotilla_control::{Client, ClientOptions, EventLog, Failure, Server, Service};
 use flotilla_spec::code::ErrorCode;
@@ -33,6 +33,12 @@ impl Service for FakeWorker {
         match call {
             Call::Metrics => Ok(json!({ "exits": 7 })),
             Call::RefreshDisk(RefreshDisk { disk }) if disk.as_str() == "root" => Ok(json!(4096)),
+            Call::GrowDisk(GrowDisk { size, .. }) => Ok(json!(size)),
+            Call::SetBalloon(SetBalloon { target: 4096 }) => Ok(Value::Null),
+            Call::SetBalloon(_) => Err(Failure::new(ErrorCode::SpecBalloonInvalid, "Target is wrong")),
+            Call::Balloon => {
+                Ok(json!({ "target": 4096, "actual": 0, "statistics": { "ageMs": 1, "freeMemory": 2 } }))
+            }
             Call::Resume => Err(Failure::new(ErrorCode::MachineState, "Machine is not paused").at("$.state")),
             _ => Ok(Value::Null),
         }

@@ -346,6 +346,7 @@ mod tests {
         pm.write(0, &PWRBTN.to_le_bytes());
         assert!(!sci.is_high());
         assert_eq!(pm.metrics()[1], ("button_presses", 2));
+        crate::declared::assert_declared("acpi-pm", &pm.metrics());
     }
 
     #[test]

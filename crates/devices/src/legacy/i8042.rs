@@ -293,6 +293,7 @@ mod tests {
         device.write(DATA, &[2]);
         assert_eq!(signals.take(), [GuestSignal::Reset]);
         assert_eq!(device.metrics(), [("resets", 2)]);
+        crate::declared::assert_declared("i8042", &device.metrics());
     }
 
     #[test]

@@ -9,6 +9,8 @@
 //! | [`acpi_pm`] | 0x600 + 128, 0xb2 + 2 | ACPI fixed hardware: power button, soft-off, timer, GPE0 |
 //! | [`reset`] | 0xcf9 | reset control |
 //! | [`pvpanic`] | 0x505 | the guest kernel reports a panic |
+//! | [`watchdog`] | 0x680 + 16 | resets, or whatever is wanted, a guest that hangs |
+//! | [`vm_generation`] | none | an identity in memory that every restore makes anew |
 //! | [`post`] | 0x80 | progress codes of firmware |
 //!
 //! Effects are injected: interrupt lines, signals to the machine, clocks, the sink of the serial output.
@@ -21,3 +23,6 @@ pub mod pvpanic;
 pub mod reset;
 pub mod rtc;
 pub mod serial;
+mod timer;
+pub mod vm_generation;
+pub mod watchdog;

@@ -94,6 +94,7 @@ mod tests {
         port.write(0, &[1]);
         assert_eq!(signals.take(), [GuestSignal::Panic]);
         assert_eq!(port.metrics(), [("panics", 1), ("crash_kernels", 1)]);
+        crate::declared::assert_declared("pvpanic", &port.metrics());
     }
 
     #[test]

@@ -99,6 +99,7 @@ mod tests {
         control.write(0, &[6]);
         assert_eq!(signals.take(), [GuestSignal::Reset]);
         assert_eq!(control.metrics(), [("resets", 1)]);
+        crate::declared::assert_declared("reset-control", &control.metrics());
         let mut value = [0; 1];
         control.read(0, &mut value);
         assert_eq!(value, [2]);

@@ -504,6 +504,7 @@ mod tests {
         clock.seconds.fetch_add(3, Ordering::SeqCst);
         assert_eq!(fields(&rtc)[..7], [0x20, 0x32, 0x01, 0x01, 0x00, 0x00, 0x01]);
         assert_eq!(rtc.metrics(), [("time_settings", 1), ("interrupts", 0)]);
+        crate::declared::assert_declared("rtc", &rtc.metrics());
     }
 
     #[test]

@@ -423,6 +423,7 @@ mod tests {
         }
         assert_eq!(bench.sink.0.lock().unwrap().len(), 700);
         assert_eq!(bench.serial.metrics(), [("bytes_sent", 700), ("bytes_received", 500), ("bytes_lost", 0)]);
+        crate::declared::assert_declared("serial", &bench.serial.metrics());
     }
 
     #[test]

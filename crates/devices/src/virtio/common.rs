@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use flotilla_device_model::metrics::Counter;
 use flotilla_device_model::threads::{DeviceThreads, Unwatched, WatchedThread};
 use virtio_queue::QueueState;
 
@@ -19,13 +20,16 @@ pub struct VirtioCommon<S: Service> {
     queue_max_sizes: Vec<u16>,
     workers: RwLock<Vec<Worker<S>>>,
     threads: Arc<dyn DeviceThreads>,
+    /// Doorbells that were answered.
+    notifications: Arc<Counter>,
 }
 
 impl<S: Service> VirtioCommon<S> {
     /// A device that is not active. Sizes are powers of two up to 32768.
     pub fn new(name: impl Into<String>, features: u64, queue_max_sizes: Vec<u16>) -> Self {
         let workers = RwLock::new(Vec::new());
-        Self { name: name.into(), features, queue_max_sizes, workers, threads: Arc::new(Unwatched) }
+        let threads = Arc::new(Unwatched);
+        Self { name: name.into(), features, queue_max_sizes, workers, threads, notifications: Arc::default() }
     }
 
     /// From now on, `threads` watches each I/O thread that starts.
@@ -51,7 +55,7 @@ impl<S: Service> VirtioCommon<S> {
     /// Starts one I/O thread. After an error call [`VirtioCommon::deactivate`] to end those started before.
     pub fn start(&self, thread: &str, service: S, sources: Sources<'_>) -> io::Result<()> {
         let watched = WatchedThread { device: self.name.clone(), threads: Arc::clone(&self.threads) };
-        let worker = Worker::start(thread, service, sources, watched)?;
+        let worker = Worker::start(thread, service, sources, watched, Arc::clone(&self.notifications))?;
         self.workers.write().unwrap_or_else(PoisonError::into_inner).push(worker);
         Ok(())
     }
@@ -68,6 +72,11 @@ impl<S: Service> VirtioCommon<S> {
         let workers = self.workers();
         let worker = workers.iter().find(|worker| worker.serves(queue));
         worker.is_some_and(|worker| worker.doorbell_of_vcpu(queue))
+    }
+
+    /// How many doorbells the device has answered, on its I/O threads or on those of vCPUs.
+    pub fn notifications(&self) -> u64 {
+        self.notifications.get()
     }
 
     /// Pauses every I/O thread.

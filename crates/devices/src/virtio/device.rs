@@ -54,7 +54,7 @@ pub trait Model: Send + Sync {
         Ok(())
     }
 
-    /// Current values of its counters.
+    /// Current values of its own counters.
     fn metrics(&self) -> Vec<(&'static str, u64)>;
 }
 
@@ -68,6 +68,11 @@ impl<M: Model> Device<M> {
     /// What is its own.
     pub(super) fn model(&self) -> &M {
         &self.model
+    }
+
+    /// What it has in common with all others.
+    pub(super) fn common(&self) -> &VirtioCommon<M::Service> {
+        &self.common
     }
 
     pub(super) fn with(common: VirtioCommon<M::Service>, model: M) -> Self {
@@ -166,6 +171,8 @@ impl<M: Model> Lifecycle for Device<M> {
     }
 
     fn metrics(&self) -> Vec<(&'static str, u64)> {
-        self.model.metrics()
+        let mut values = self.model.metrics();
+        values.push(("notifications", self.common.notifications()));
+        values
     }
 }

@@ -200,6 +200,16 @@ impl DeviceQueue {
     /// that other queues, pause and stop have their turn. Returns the number of chains served.
     pub fn serve(
         &mut self,
+        handle: impl FnMut(&Chain, &GuestMemory) -> Result<u32, QueueError>,
+    ) -> Result<u16, QueueError> {
+        self.serve_while(|| true, handle)
+    }
+
+    /// The same as long as `open` says that the next chain may begin. When it does not, the driver need not ring any more:
+    /// whoever closed comes back.
+    pub fn serve_while(
+        &mut self,
+        mut open: impl FnMut() -> bool,
         mut handle: impl FnMut(&Chain, &GuestMemory) -> Result<u32, QueueError>,
     ) -> Result<u16, QueueError> {
         let memory = Arc::clone(&self.memory);
@@ -207,6 +217,10 @@ impl DeviceQueue {
         loop {
             self.disable_notifications()?;
             while served < self.size() {
+                if !open() && self.is_waiting() {
+                    self.publish()?;
+                    return Ok(served);
+                }
                 let Some(chain) = self.pop()? else { break };
                 let result = handle(&chain, &memory);
                 let written = self.checked(result)?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flotilla_device_model::block::Segment;
+use flotilla_device_model::metrics::Counter;
 use flotilla_device_model::threads::{DeviceThreads, ThreadFault, Unwatched, WatchedThread};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::driver::{Buffer, Descriptor, FakeQueue, INDIRECT, NEXT, WRITE, wait_until};
@@ -293,7 +294,7 @@ fn a_fault_of_a_worker_is_heard_before_the_worker_is_gone() {
         let served = service.doorbells.clone();
         let sources = Sources { doorbells: doorbell(), descriptors: Vec::new() };
         let watched = WatchedThread { device: "disk:root".to_owned(), threads: heard.clone() };
-        let worker = Worker::start("test", service, sources, watched).unwrap();
+        let worker = Worker::start("test", service, sources, watched, Arc::default()).unwrap();
         worker.pause();
         let faults = heard.faults.lock().unwrap().clone();
         assert_eq!(faults.len(), usize::from(expected.is_some()), "{faults:?}");
@@ -314,7 +315,8 @@ fn worker_reports_doorbells_descriptors_and_deadlines() {
     let (doorbells, ready, ticks) = (service.doorbells.clone(), service.ready.clone(), service.ticks.clone());
     std::io::Write::write_all(&mut &far, b"x").unwrap();
     let sources = Sources { doorbells: vec![(0, doorbell.clone())], descriptors: vec![(7, near.as_fd())] };
-    let worker = Worker::start("test", service, sources, unwatched()).unwrap();
+    let notifications = Arc::new(Counter::default());
+    let worker = Worker::start("test", service, sources, unwatched(), Arc::clone(&notifications)).unwrap();
     wait_until("served at the start", || doorbells.load(Ordering::SeqCst) == 1);
     wait_until("tick", || ticks.load(Ordering::SeqCst) == 1);
     wait_until("ready, and again after it was enabled", || ready.load(Ordering::SeqCst) == 2);
@@ -324,6 +326,7 @@ fn worker_reports_doorbells_descriptors_and_deadlines() {
     worker.pause();
     worker.resume();
     wait_until("served at the resume, without a doorbell", || doorbells.load(Ordering::SeqCst) == 3);
+    assert_eq!(notifications.get(), 1, "neither the start nor a resume is a notification");
     let drains = worker.stop().unwrap().drains;
     assert_eq!(drains.load(Ordering::SeqCst), 2, "a pause and the stop");
 }
@@ -335,7 +338,7 @@ fn worker_sleeps_while_a_disabled_descriptor_hangs_up() {
     let ready = service.ready.clone();
     drop(far);
     let sources = Sources { doorbells: Vec::new(), descriptors: vec![(7, near.as_fd())] };
-    let worker = Worker::start("test", service, sources, unwatched()).unwrap();
+    let worker = Worker::start("test", service, sources, unwatched(), Arc::default()).unwrap();
     wait_until("ready", || ready.load(Ordering::SeqCst) == 1);
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(ready.load(Ordering::SeqCst), 1);
@@ -345,11 +348,15 @@ fn worker_sleeps_while_a_disabled_descriptor_hangs_up() {
 #[test]
 fn worker_stops_from_any_phase() {
     for pauses in 0..3 {
-        let worker = Worker::start("test", Counting::default(), Sources::default(), unwatched()).unwrap();
+        let worker =
+            Worker::start("test", Counting::default(), Sources::default(), unwatched(), Arc::default())
+                .unwrap();
         (0..pauses).for_each(|_| worker.pause());
         assert!(worker.stop().is_some());
     }
-    drop(Worker::start("test", Counting::default(), Sources::default(), unwatched()).unwrap());
+    drop(
+        Worker::start("test", Counting::default(), Sources::default(), unwatched(), Arc::default()).unwrap(),
+    );
 }
 
 #[test]
@@ -357,7 +364,7 @@ fn nobody_waits_for_a_worker_that_died() {
     let doorbell = Arc::new(EventFd::new(EFD_NONBLOCK).unwrap());
     let service = Counting { fail: true, ..Counting::default() };
     let sources = Sources { doorbells: vec![(0, doorbell)], descriptors: Vec::new() };
-    let worker = Worker::start("test", service, sources, unwatched()).unwrap();
+    let worker = Worker::start("test", service, sources, unwatched(), Arc::default()).unwrap();
     worker.pause();
     worker.resume();
     assert!(worker.stop().is_none());

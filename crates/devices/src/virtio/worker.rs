@@ -21,6 +21,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use flotilla_device_model::metrics::Counter;
 use flotilla_device_model::threads::{WatchedThread, named};
 use virtio_queue::QueueState;
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
@@ -188,17 +189,19 @@ pub struct Worker<S: Service> {
     control: Arc<Control>,
     service: Arc<Mutex<S>>,
     queues: Vec<u16>,
+    notifications: Arc<Counter>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<S: Service> Worker<S> {
     /// Starts a thread called `name` (the kernel keeps 15 bytes of it) that serves every queue once and then
-    /// waits for `sources`. How it fails goes to whoever watches it.
+    /// waits for `sources`, counting in `notifications` the doorbells it answers. How it fails goes to whoever watches it.
     pub fn start(
         name: &str,
         service: S,
         sources: Sources<'_>,
         supervised: WatchedThread,
+        notifications: Arc<Counter>,
     ) -> io::Result<Self> {
         let control = Arc::new(Control {
             phases: Mutex::new((Phase::Serving, Phase::Serving)),
@@ -224,6 +227,7 @@ impl<S: Service> Worker<S> {
             service: Arc::clone(&service),
             watches,
             doorbells: sources.doorbells,
+            notifications: Arc::clone(&notifications),
         };
         let farewell = Farewell(Arc::clone(&control));
         let run = move || {
@@ -232,7 +236,7 @@ impl<S: Service> Worker<S> {
             supervised.run(|| state.run());
         };
         let thread = named(name).spawn(run)?;
-        Ok(Self { control, service, queues, thread: Some(thread) })
+        Ok(Self { control, service, queues, notifications, thread: Some(thread) })
     }
 
     /// Returns when everything in flight has ended and nothing new starts.
@@ -255,9 +259,12 @@ impl<S: Service> Worker<S> {
     pub fn doorbell_of_vcpu(&self, queue: u16) -> bool {
         let Ok(mut service) = self.service.try_lock() else { return false };
         // A pause clears the flag before it takes the service to drain it. A deadline that came up is for the thread.
-        self.control.serving.load(Ordering::SeqCst)
+        let answered = self.control.serving.load(Ordering::SeqCst)
             && service.doorbell_of_vcpu(queue)
-            && service.deadline().is_none()
+            && service.deadline().is_none();
+        // What is left to the thread is counted there.
+        self.notifications.add(u64::from(answered));
+        answered
     }
 
     /// Looks at the service between two of its calls. Blocks while one runs.
@@ -294,6 +301,7 @@ struct Loop<S: Service> {
     watches: Watches,
     /// Kept open as long as they are in the epoll set.
     doorbells: Vec<(u16, Arc<EventFd>)>,
+    notifications: Arc<Counter>,
 }
 
 impl<S: Service> Loop<S> {
@@ -344,6 +352,7 @@ impl<S: Service> Loop<S> {
         match data {
             CONTROL => {}
             DOORBELLS.. => {
+                self.notifications.increment();
                 let queue = u16::try_from(data - DOORBELLS).unwrap_or(u16::MAX);
                 self.service().doorbell(queue, &self.watches);
             }

@@ -83,6 +83,8 @@ pub fn check(wanted: &Wanted) -> HostReport {
     checks.push(network::tun(&host));
     checks.push(network::nf_tables(&host));
     checks.push(network::vhost(&host));
+    checks.push(network::passt(system::find_program("passt")));
+    checks.push(system::virtiofsd(flotilla_share::virtiofsd::program()));
     checks.push(system::hugepages(&host));
     checks.push(system::iommu(&host));
     checks.push(system::same_page_merging(&host));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What networks of machines need.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Access, access};
@@ -53,6 +53,18 @@ pub fn vhost(host: &Root) -> Check {
     match access(device, Access::READ_OK | Access::WRITE_OK) {
         Ok(()) => check.ok("there"),
         Err(_) => check.ok("there, but this user may not use it; only the back-end vhost needs it"),
+    }
+}
+
+/// Only interfaces with user-mode networking need it, and hosts without root's networks have these alone.
+pub fn passt(program: Option<PathBuf>) -> Check {
+    let meaning = "It is the network of interfaces with user-mode networking; others do without";
+    let check = about("passt", "Program passt", meaning);
+    match program {
+        Some(path) => check.ok(path.display().to_string()),
+        None => {
+            check.ok("not there; only interfaces with user-mode networking need it (apt-get install passt)")
+        }
     }
 }
 

@@ -135,8 +135,20 @@ fn package(name: &str) -> &str {
     }
 }
 
+/// Only machines with shared folders need it.
+pub fn virtiofsd(program: Option<PathBuf>) -> Check {
+    let meaning = "It serves the folders of the host that machines share; others do without";
+    let check = about("virtiofsd", "Program virtiofsd", meaning);
+    match program {
+        Some(path) => check.ok(path.display().to_string()),
+        None => check.ok(
+            "not there; only machines with shared folders need it (Debian 12: apt-get install qemu-system-common, later: virtiofsd)",
+        ),
+    }
+}
+
 /// Like a shell, and in the system directories that the PATH of a plain user lacks.
-fn find_program(name: &str) -> Option<PathBuf> {
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin", "/usr/libexec"].map(PathBuf::from);
     let found = std::env::split_paths(&path).chain(system).map(|folder| folder.join(name));

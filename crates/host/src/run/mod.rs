@@ -18,10 +18,12 @@ mod directory;
 mod process;
 mod record;
 mod spawn;
+mod usage;
 mod watch;
 
 pub use directory::{RunDirectory, connect, end_worker, list, remove_stale};
 pub use process::{Process, ProcessIdentity, WorkerExit};
 pub use record::{Isolation, WorkerRecord, WorkerStatus};
 pub use spawn::{Spawned, spawn};
+pub use usage::add_usage;
 pub use watch::Watcher;

@@ -96,17 +96,30 @@ pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Field 22 of /proc/<pid>/stat (proc(5)); `None` for a process that has ended, zombies among them.
 fn start_time(pid: u32) -> Option<u64> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?.start_time()
 }
 
-/// The second field is the name in parentheses and may hold anything, parentheses and spaces among it.
-fn parse_stat(stat: &str) -> Option<u64> {
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-    match fields.next()? {
-        "Z" | "X" | "x" => None,
-        _ => fields.nth(18)?.parse().ok(),
+/// /proc/<pid>/stat (proc(5)) of a process that lives.
+pub(super) struct Stat<'a>(Vec<&'a str>);
+
+impl<'a> Stat<'a> {
+    /// `None` for a process that has ended, zombies among them. The second field is the name in parentheses and may hold
+    /// anything, parentheses and spaces among it.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let fields: Vec<_> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+        let lives = !matches!(*fields.first()?, "Z" | "X" | "x");
+        lives.then_some(Self(fields))
+    }
+
+    /// A field by its number in the manual, from 4 on.
+    pub(super) fn field(&self, number: usize) -> Option<u64> {
+        self.0.get(number.checked_sub(3)?)?.parse().ok()
+    }
+
+    /// When the process began, in clock ticks since the host booted.
+    pub(super) fn start_time(&self) -> Option<u64> {
+        self.field(22)
     }
 }
 
@@ -119,10 +132,12 @@ mod tests {
     #[test]
     fn reads_the_start_time_behind_any_name() {
         let rest = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 999";
-        assert_eq!(parse_stat(&format!("42 (a) R ) b) S {rest}")), Some(123_456));
-        assert_eq!(parse_stat(&format!("42 (x) Z {rest}")), None);
-        assert_eq!(parse_stat("42 (x"), None);
-        assert_eq!(parse_stat(""), None);
+        let read = |text: &str| Stat::parse(text)?.start_time();
+        assert_eq!(read(&format!("42 (a) R ) b) S {rest}")), Some(123_456));
+        assert_eq!(read(&format!("42 (x) Z {rest}")), None);
+        assert_eq!(read("42 (x"), None);
+        assert_eq!(read("42 (x) S 1 2"), None);
+        assert_eq!(read(""), None);
     }
 
     #[test]

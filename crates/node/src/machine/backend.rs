@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use flotilla_control::Failure;
 use flotilla_host::run::RunDirectory;
-use flotilla_spec::LinkState;
+use flotilla_spec::{LimitsSpec, LinkState, ThrottleTarget};
 use serde_json::Value;
 
 /// What a machine is told without arguments and answers without data.
@@ -33,12 +33,20 @@ pub trait Backend: Send + Sync {
     fn perform(&self, verb: Verb) -> Result<(), Failure>;
     /// Plugs the cable of an interface in, or pulls it out.
     fn set_link(&self, interface: &str, link: LinkState) -> Result<(), Failure>;
+    /// Changes what a device, or a group of them, may do.
+    fn set_throttle(&self, target: ThrottleTarget, limits: LimitsSpec) -> Result<(), Failure>;
+    /// Sets the bytes that the guest shall give up.
+    fn set_balloon(&self, target: u64) -> Result<(), Failure>;
+    /// The balloon and how the guest is off for memory, as `BalloonReport`.
+    fn balloon(&self) -> Result<Value, Failure>;
     /// State and identity, as `MachineInfo`.
     fn info(&self) -> Result<Value, Failure>;
-    /// Counters by name.
+    /// Metrics by name, with what the process uses.
     fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure>;
     /// Looks how large the disk of this id is now, and tells the guest. The size in bytes.
     fn refresh_disk(&self, disk: &str) -> Result<u64, Failure>;
+    /// Makes the disk of this id larger, and tells the guest. The size in bytes.
+    fn grow_disk(&self, disk: &str, size: u64) -> Result<u64, Failure>;
     /// Ends the machine and what runs it; the run directory stays. Idempotent.
     fn end(&self) -> Result<(), Failure>;
     /// As [`Backend::end`], and removes the run directory. Idempotent.

@@ -11,9 +11,9 @@ use flotilla_control::console::ConsoleServer;
 use flotilla_control::{BlackBox, Event, EventLog, Failure};
 use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_host::Cancel;
-use flotilla_host::run::{Isolation, Process, RunDirectory, WorkerRecord};
+use flotilla_host::run::{self, Isolation, Process, RunDirectory, WorkerRecord};
 use flotilla_spec::code::ErrorCode;
-use flotilla_spec::{LinkState, ValidSpec};
+use flotilla_spec::{LimitsSpec, LinkState, ThrottleTarget, ValidSpec};
 use flotilla_vmm::{Console, Machine, MachineOptions, Resources, describe};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub fn create(
 ) -> Result<Arc<dyn Backend>, Failure> {
     let id = machine_id(&options.id)?;
     let spec = options.valid_spec()?;
-    let resources = Resources::open(&spec)?;
+    let resources = Resources::open_within(&spec, &options.folders())?;
     cancel.check()?;
     let scratch = Scratch::create(RunDirectory::of(Path::new(&options.runtime_directory), &id))?;
     let listening = scratch.fill(id.as_str(), &spec)?;
@@ -57,8 +57,9 @@ pub fn create(
         MachineOptions { on_thread_start: hook, ..MachineOptions::new(recorder, Arc::clone(&output)) };
     let machine = Machine::build(spec, resources, options).map_err(|error| build_failure(&error))?;
     cancel.check()?;
-    let console = ConsoleServer::start(listening, Arc::new(MachineConsole(output)))
-        .map_err(|error| Failure::new(ErrorCode::Io, format!("Cannot serve the console: {error}")))?;
+    let console =
+        ConsoleServer::start(listening, Arc::new(MachineConsole(output)), flotilla_front::ports(&machine))
+            .map_err(|error| Failure::new(ErrorCode::Io, format!("Cannot serve the console: {error}")))?;
     let source = LocalEvents { log: Arc::clone(&log), life: Arc::clone(&life), last: 0, ended: false };
     let pump = Pump::start(source, listener)?;
     let console = Mutex::new(Some(console));
@@ -134,6 +135,22 @@ impl Backend for LocalMachine {
         self.machine.set_link(interface, link.is_up()).map_err(|error| machine_failure(&error))
     }
 
+    fn set_throttle(&self, target: ThrottleTarget, limits: LimitsSpec) -> Result<(), Failure> {
+        self.refuse_closed()?;
+        self.machine.set_throttle(target, limits).map_err(|error| machine_failure(&error))
+    }
+
+    fn set_balloon(&self, target: u64) -> Result<(), Failure> {
+        self.refuse_closed()?;
+        self.machine.set_balloon(target).map_err(|error| machine_failure(&error))
+    }
+
+    fn balloon(&self) -> Result<Value, Failure> {
+        self.refuse_closed()?;
+        let report = self.machine.balloon().map_err(|error| machine_failure(&error))?;
+        serde_json::to_value(report).map_err(|error| Failure::new(ErrorCode::CorePanic, error.to_string()))
+    }
+
     fn info(&self) -> Result<Value, Failure> {
         self.refuse_closed()?;
         serde_json::to_value(flotilla_front::info(&self.machine))
@@ -142,12 +159,21 @@ impl Backend for LocalMachine {
 
     fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure> {
         self.refuse_closed()?;
-        Ok(self.machine.metrics())
+        let mut metrics = self.machine.metrics();
+        if let Some(ours) = Process::open(std::process::id()) {
+            run::add_usage(&mut metrics, ours.identity());
+        }
+        Ok(metrics)
     }
 
     fn refresh_disk(&self, disk: &str) -> Result<u64, Failure> {
         self.refuse_closed()?;
         self.machine.refresh_disk(disk).map_err(|error| machine_failure(&error))
+    }
+
+    fn grow_disk(&self, disk: &str, size: u64) -> Result<u64, Failure> {
+        self.refuse_closed()?;
+        self.machine.grow_disk(disk, size).map_err(|error| machine_failure(&error))
     }
 
     fn end(&self) -> Result<(), Failure> {

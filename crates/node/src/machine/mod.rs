@@ -11,6 +11,7 @@ mod process;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flotilla_control::message::SetThrottle;
 use flotilla_spec::LinkState;
 use napi::Env;
 use napi::bindgen_prelude::PromiseRaw;
@@ -21,7 +22,7 @@ use crate::cancel::CancelToken;
 use crate::job;
 use backend::{Backend, Verb};
 use events::OnEvent;
-use options::{AdoptOptions, CreateOptions};
+use options::{AdoptOptions, CreateOptions, number};
 
 /// A machine. It stays until it is closed or collected.
 #[napi]
@@ -119,6 +120,28 @@ impl NativeMachine {
         self.on_pool(env, move |backend| backend.set_link(&interface, link), |()| ())
     }
 
+    /// Changes what a device, or a group of them, may do: `{ target, limits }`.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn set_throttle<'env>(&self, env: &'env Env, change: Value) -> napi::Result<PromiseRaw<'env, ()>> {
+        let throttle = move |backend: &dyn Backend| {
+            let SetThrottle { target, limits } = SetThrottle::parse(change)?;
+            backend.set_throttle(target, limits)
+        };
+        self.on_pool(env, throttle, |()| ())
+    }
+
+    /// Sets the bytes that the guest shall give up.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn set_balloon<'env>(&self, env: &'env Env, target: f64) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.on_pool(env, move |backend| backend.set_balloon(number(target)), |()| ())
+    }
+
+    /// The balloon, and how the guest is off for memory.
+    #[napi(catch_unwind, ts_return_type = "Promise<unknown>")]
+    pub fn balloon<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Value>> {
+        self.on_pool(env, |backend| backend.balloon(), |report| report)
+    }
+
     /// Ends the machine and what runs it now; its run directory stays. Idempotent.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn end<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
@@ -153,6 +176,18 @@ impl NativeMachine {
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
     pub fn refresh_disk<'env>(&self, env: &'env Env, disk: String) -> napi::Result<PromiseRaw<'env, f64>> {
         self.on_pool(env, move |backend| backend.refresh_disk(&disk), in_number)
+    }
+
+    /// Makes a disk larger whose image keeps its size itself, and tells the guest. The size in bytes.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
+    pub fn grow_disk<'env>(
+        &self,
+        env: &'env Env,
+        disk: String,
+        size_bytes: f64,
+    ) -> napi::Result<PromiseRaw<'env, f64>> {
+        let size = crate::host::bytes(size_bytes);
+        self.on_pool(env, move |backend| backend.grow_disk(&disk, size), in_number)
     }
 
     fn perform<'env>(&self, env: &'env Env, verb: Verb) -> napi::Result<PromiseRaw<'env, ()>> {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What making and adopting a machine takes.
 
+use std::path::PathBuf;
+
 use flotilla_control::Failure;
 use flotilla_host::limits;
 use flotilla_spec::{MachineSpec, ValidSpec};
+use flotilla_vmm::Folders;
 use napi_derive::napi;
 
 /// What a new machine is made from.
@@ -19,6 +22,8 @@ pub struct CreateOptions {
     pub in_process: bool,
     /// The worker program; not used in this process.
     pub worker_path: String,
+    /// Folders that may be shared, with what is in them; without the list any.
+    pub share_roots: Option<Vec<String>>,
 }
 
 /// Which machine is adopted.
@@ -33,9 +38,25 @@ pub struct AdoptOptions {
 }
 
 impl CreateOptions {
+    /// Which folders may be shared.
+    pub fn folders(&self) -> Folders {
+        let roots = self.share_roots.as_ref();
+        roots.map_or(Folders::Anything, |roots| Folders::Below(roots.iter().map(PathBuf::from).collect()))
+    }
+
     /// The specification, checked against this host.
     pub fn valid_spec(&self) -> Result<ValidSpec, Failure> {
         let spec = MachineSpec::from_json(&self.spec)?;
         spec.validate(&limits()).map_err(Failure::invalid_spec)
     }
+}
+
+/// A number of JavaScript as one of ours.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked before it crosses; `as` saturates"
+)]
+pub fn number(value: f64) -> u64 {
+    value as u64
 }

@@ -15,14 +15,14 @@ use flotilla_host::run::{self, Isolation, Process, ProcessIdentity, RunDirectory
 use flotilla_host::{Cancel, HostError};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
-use flotilla_spec::{LinkState, ValidSpec};
+use flotilla_spec::{LimitsSpec, LinkState, ThrottleTarget, ValidSpec};
 use flotilla_vmm::Resources;
 use serde_json::{Map, Value};
 
 use super::backend::{Backend, Verb};
 use super::events::{EventSource, OnEvent, Pump, event};
 use super::life::Life;
-use super::options::{AdoptOptions, CreateOptions};
+use super::options::{AdoptOptions, CreateOptions, number};
 use crate::workers::machine_id;
 
 /// How long a worker may take to end by itself before it is killed.
@@ -59,7 +59,7 @@ pub fn create(
 ) -> Result<Arc<dyn Backend>, Failure> {
     let id = machine_id(&options.id)?;
     let spec = options.valid_spec()?;
-    let resources = Resources::open(&spec)?;
+    let resources = Resources::open_within(&spec, &options.folders())?;
     cancel.check()?;
     let spawned =
         run::spawn(Path::new(&options.runtime_directory), &id, Path::new(&options.worker_path), cancel)?;
@@ -228,8 +228,22 @@ impl Backend for WorkerMachine {
         done.map_err(ClientError::into_failure)
     }
 
+    fn set_throttle(&self, target: ThrottleTarget, limits: LimitsSpec) -> Result<(), Failure> {
+        self.client()?.set_throttle(&target, limits).map_err(ClientError::into_failure)
+    }
+
     fn set_link(&self, interface: &str, link: LinkState) -> Result<(), Failure> {
         self.client()?.set_link(interface, link).map_err(ClientError::into_failure)
+    }
+
+    fn set_balloon(&self, target: u64) -> Result<(), Failure> {
+        self.client()?.set_balloon(target).map_err(ClientError::into_failure)
+    }
+
+    fn balloon(&self) -> Result<Value, Failure> {
+        let report = self.client()?.balloon().map_err(ClientError::into_failure)?;
+        serde_json::to_value(report)
+            .map_err(|error| Failure::new(ErrorCode::WorkerProtocol, error.to_string()))
     }
 
     fn info(&self) -> Result<Value, Failure> {
@@ -238,11 +252,17 @@ impl Backend for WorkerMachine {
     }
 
     fn metrics(&self) -> Result<BTreeMap<String, u64>, Failure> {
-        self.client()?.metrics().map_err(ClientError::into_failure)
+        let mut metrics = self.client()?.metrics().map_err(ClientError::into_failure)?;
+        run::add_usage(&mut metrics, self.identity);
+        Ok(metrics)
     }
 
     fn refresh_disk(&self, disk: &str) -> Result<u64, Failure> {
         self.client()?.refresh_disk(disk).map_err(ClientError::into_failure)
+    }
+
+    fn grow_disk(&self, disk: &str, size: u64) -> Result<u64, Failure> {
+        self.client()?.grow_disk(disk, size).map_err(ClientError::into_failure)
     }
 
     fn end(&self) -> Result<(), Failure> {
@@ -370,13 +390,4 @@ impl EventSource for WorkerEvents {
     fn is_closed(&self) -> bool {
         self.life.is_closed()
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked before it crosses; `as` saturates"
-)]
-fn number(value: f64) -> u64 {
-    value as u64
 }

@@ -102,6 +102,9 @@ pub(super) const IO: &[Allowed] = &[
     any(libc::SYS_pwrite64),
     any(libc::SYS_recvfrom),
     any(libc::SYS_sendto),
+    // What serves a shared folder is told of memory and rings by their descriptors, at each start of a driver. Only over
+    // sockets that are open; to take descriptors is for the control side.
+    any(libc::SYS_sendmsg),
     // The sockets of a guest: those that come to the listening one, and the end of one direction.
     any(libc::SYS_accept4),
     any(libc::SYS_shutdown),
@@ -178,7 +181,6 @@ pub(super) const VCPU: &[Allowed] = &[
 /// The control side: its sockets, descriptors that come over them, memory and files of the machine.
 pub(super) const CONTROL: &[Allowed] = &[
     any(libc::SYS_recvmsg),
-    any(libc::SYS_sendmsg),
     any(libc::SYS_getsockopt),
     any(libc::SYS_setsockopt),
     any(libc::SYS_getsockname),

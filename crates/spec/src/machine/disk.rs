@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use super::ThrottleSpec;
 use crate::id::DiskId;
 use crate::{FileSource, MAX_BACKING, MAX_DISK_QUEUES};
 
@@ -13,11 +14,23 @@ use crate::{FileSource, MAX_BACKING, MAX_DISK_QUEUES};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("if" = { "properties": { "format": { "const": "raw" } } }))]
 #[schemars(extend("then" = { "properties": { "backing": { "type": "array", "maxItems": 0 } } }))]
+#[schemars(extend("allOf" = [{
+    "if": { "properties": { "attach": { "const": "pmem" } }, "required": ["attach"] },
+    "then": { "properties": {
+        "format": { "const": "raw" }, "serial": { "const": null }, "queues": { "const": null },
+        "cache": { "const": "writeback" }, "engine": { "const": "auto" }, "blockSize": { "const": null },
+        "onNoSpace": { "const": "report" }, "throttle": { "const": null }
+    } }
+}]))]
 pub struct DiskSpec {
     /// Unique among the disks of the machine.
     pub id: DiskId,
     /// The file or block device that holds the content.
     pub source: FileSource,
+    /// What the guest finds it as. Default: block.
+    #[serde(default)]
+    #[ts(as = "Option<DiskAttachment>", optional)]
+    pub attach: DiskAttachment,
     /// How the content is stored. Never guessed: a guest could write another format's header.
     pub format: DiskFormat,
     /// The files that the image is based on, the nearest first; they are only read. The image must name each of them, and
@@ -58,6 +71,23 @@ pub struct DiskSpec {
     #[serde(default)]
     #[ts(as = "Option<SpacePolicy>", optional)]
     pub on_no_space: SpacePolicy,
+    /// Limits of its requests and of the bytes that they read, write or make zero. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub throttle: Option<ThrottleSpec>,
+}
+
+/// What the guest finds a disk as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskAttachment {
+    /// A block device, which reads and writes by requests.
+    #[default]
+    Block,
+    /// Memory: the file is mapped where the guest reaches it by itself, and several machines that map one file share the
+    /// host's cache of it. Only for raw disks; what tunes requests has no meaning there. One that the guest may write has a
+    /// multiple of 2 MiB.
+    Pmem,
 }
 
 /// How the content of a disk is stored.

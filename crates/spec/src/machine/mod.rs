@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The specification itself: a file for each part of a machine.
 
+mod balloon;
 mod boot;
+mod console;
 mod cpu;
 mod disk;
 mod interface;
@@ -9,23 +11,35 @@ mod memory;
 mod policy;
 mod profile;
 mod serial;
+mod share;
+mod throttle;
+mod user_network;
 pub(crate) mod vsock;
+mod watchdog;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{MAX_CPUS, MAX_DISKS, MAX_INTERFACES, MAX_NUMA_NODES, MemorySize};
+use crate::{
+    MAX_CPUS, MAX_DISKS, MAX_INTERFACES, MAX_NUMA_NODES, MAX_SHARES, MAX_THROTTLE_GROUPS, MemorySize,
+};
 
+pub use balloon::BalloonSpec;
 pub use boot::{BootProtocol, BootSpec};
+pub use console::{ConsolePortSpec, ConsoleSpec};
 pub use cpu::{CpuModel, CpuSpec, PinSpec, TopologySpec};
-pub use disk::{BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, SpacePolicy};
+pub use disk::{BackingSpec, DiskAttachment, DiskCache, DiskEngine, DiskFormat, DiskSpec, SpacePolicy};
 pub use interface::{InterfaceBackend, InterfaceSpec, LinkState};
 pub use memory::{MemoryBacking, MemoryOptions, NumaNodeSpec, TransparentHugepages};
 pub use policy::{CrashPolicy, RebootPolicy};
 pub use profile::Profile;
 pub use serial::SerialSpec;
+pub use share::ShareSpec;
+pub use throttle::{LimitsSpec, RateSpec, ThrottleGroupSpec, ThrottleSpec, ThrottleTarget};
+pub use user_network::{ForwardProtocol, ForwardSpec, UserNetworkSpec};
 pub use vsock::VsockSpec;
+pub use watchdog::{WatchdogAction, WatchdogSpec};
 
 /// What a machine shall be. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -45,6 +59,10 @@ pub struct MachineSpec {
     #[serde(default, skip_serializing_if = "MemoryOptions::is_default")]
     #[ts(as = "Option<MemoryOptions>", optional)]
     pub memory_options: MemoryOptions,
+    /// Memory that the guest is asked to give up. Default: none, and no device to ask through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub balloon: Option<BalloonSpec>,
     /// NUMA nodes that the guest sees, in the order of their memory, at most 16. Only ACPI tells of them. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<NumaNodeSpec>>", optional)]
@@ -70,18 +88,40 @@ pub struct MachineSpec {
     #[ts(as = "Option<Vec<InterfaceSpec>>", optional)]
     #[schemars(length(max = MAX_INTERFACES))]
     pub interfaces: Vec<InterfaceSpec>,
+    /// Folders of the host that the guest mounts by their tags, at most 4. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<ShareSpec>>", optional)]
+    #[schemars(length(max = MAX_SHARES))]
+    pub shares: Vec<ShareSpec>,
     /// Where the first serial port leads. Default: the console of the machine.
     #[serde(default)]
     #[ts(as = "Option<SerialSpec>", optional)]
     pub serial: SerialSpec,
+    /// A console device. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub console: Option<ConsoleSpec>,
     /// Whether the machine has a virtio entropy device. Default: true.
     #[serde(default = "yes")]
     #[ts(as = "Option<bool>", optional)]
     pub rng: bool,
+    /// Limits of the entropy device. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub rng_throttle: Option<ThrottleSpec>,
+    /// Limits that several devices share, at most 32. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<ThrottleGroupSpec>>", optional)]
+    #[schemars(length(max = MAX_THROTTLE_GROUPS))]
+    pub throttle_groups: Vec<ThrottleGroupSpec>,
     /// Sockets between guest and host. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub vsock: Option<VsockSpec>,
+    /// A watchdog for the guest. Only ACPI tells of it. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub watchdog: Option<WatchdogSpec>,
     /// What follows when the guest resets the machine. Default: restart.
     #[serde(default)]
     #[ts(as = "Option<RebootPolicy>", optional)]

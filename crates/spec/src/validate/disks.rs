@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::{Faults, check_file, check_id, check_unique};
 use crate::code::ErrorCode;
-use crate::{BackingSpec, DiskFormat, DiskSpec};
+use crate::{BackingSpec, DiskAttachment, DiskCache, DiskEngine, DiskFormat, DiskSpec, SpacePolicy};
 
 /// The longest disk serial in bytes (virtio 1.2 §5.2.6, `VIRTIO_BLK_T_GET_ID`).
 pub const MAX_SERIAL: usize = 20;
@@ -47,9 +47,30 @@ pub(super) fn check_disks(faults: &mut Faults, disks: &[DiskSpec]) {
             faults.add(ErrorCode::SpecBlockSizeInvalid, format!("{path}.blockSize"), message);
         }
         check_backing(faults, &format!("{path}.backing"), disk);
+        if disk.attach == DiskAttachment::Pmem {
+            check_pmem(faults, &path, disk);
+        }
         if let Some(serial) = &disk.serial {
             check_serial(faults, &format!("{path}.serial"), serial, &mut serials);
         }
+    }
+}
+
+/// What is mapped knows no requests, and so nothing that tunes them.
+fn check_pmem(faults: &mut Faults, path: &str, disk: &DiskSpec) {
+    let given = [
+        ("format", disk.format != DiskFormat::Raw),
+        ("serial", disk.serial.is_some()),
+        ("queues", disk.queues.is_some()),
+        ("cache", disk.cache != DiskCache::default()),
+        ("engine", disk.engine != DiskEngine::default()),
+        ("blockSize", disk.block_size.is_some()),
+        ("onNoSpace", disk.on_no_space != SpacePolicy::default()),
+        ("throttle", disk.throttle.is_some()),
+    ];
+    for (option, _) in given.into_iter().filter(|(_, given)| *given) {
+        let message = "Disk is mapped as memory, which is raw and has no requests";
+        faults.add(ErrorCode::SpecPmemConflict, format!("{path}.{option}"), message);
     }
 }
 

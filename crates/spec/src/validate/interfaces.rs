@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::{Faults, check_id, check_unique};
 use crate::code::ErrorCode;
-use crate::{InterfaceBackend, InterfaceSpec, TapSource};
+use crate::{ForwardProtocol, InterfaceBackend, InterfaceSpec, TapSource, UserNetworkSpec};
 
 /// The most network interfaces of a machine.
 pub const MAX_INTERFACES: usize = 8;
@@ -13,6 +13,8 @@ pub const MAX_INTERFACES: usize = 8;
 const MAX_LINK_NAME: usize = 15;
 /// The most pairs of queues of an interface.
 pub const MAX_INTERFACE_QUEUES: u16 = 16;
+/// The most ports of the host that lead to an interface.
+pub const MAX_FORWARDS: usize = 64;
 /// What IPv4 demands of every link, and what fits its length field.
 const MTU: std::ops::RangeInclusive<u16> = 68..=65_535;
 
@@ -24,10 +26,17 @@ pub(super) fn check_interfaces(faults: &mut Faults, interfaces: &[InterfaceSpec]
     let mut ids = HashSet::new();
     let mut addresses = HashSet::new();
     let mut taps = HashSet::new();
+    let mut ports = HashSet::new();
     for (index, interface) in interfaces.iter().enumerate() {
         let path = format!("$.interfaces[{index}]");
         check_id(faults, &path, interface.id.as_str(), &mut ids);
-        check_tap(faults, &format!("{path}.tap"), &interface.tap, &mut taps);
+        check_network(faults, &path, interface);
+        if let Some(tap) = &interface.tap {
+            check_tap(faults, &format!("{path}.tap"), tap, &mut taps);
+        }
+        if let Some(user) = &interface.user {
+            check_forwards(faults, &format!("{path}.user.forwards"), user, &mut ports);
+        }
         check_traffic(faults, &path, interface);
         let Some(mac) = interface.mac else { continue };
         let path = format!("{path}.mac");
@@ -35,6 +44,50 @@ pub(super) fn check_interfaces(faults: &mut Faults, interfaces: &[InterfaceSpec]
             faults.add(ErrorCode::SpecMacInvalid, &path, format!("{mac} is zero or a group address"));
         }
         check_unique(faults, ErrorCode::SpecMacDuplicate, &path, mac, &mut addresses);
+    }
+}
+
+/// Exactly one network, and nothing that it cannot have.
+fn check_network(faults: &mut Faults, path: &str, interface: &InterfaceSpec) {
+    let mut conflict = |at: &str, message: &str| {
+        faults.add(ErrorCode::SpecNetworkConflict, format!("{path}{at}"), message);
+    };
+    match (&interface.tap, &interface.user) {
+        (None, None) => conflict("", "Interface has neither a tap nor user-mode networking"),
+        (Some(_), Some(_)) => conflict(".user", "Interface has a tap already"),
+        (Some(_), None) => {}
+        (None, Some(_)) => {
+            if interface.backend == InterfaceBackend::Vhost {
+                conflict(".backend", "The kernel moves no frames of user-mode networking");
+            }
+            if interface.queues > 1 {
+                let message = "User-mode networking has one pair of queues";
+                faults.add(ErrorCode::SpecInterfaceQueuesOutOfRange, format!("{path}.queues"), message);
+            }
+        }
+    }
+}
+
+fn check_forwards(
+    faults: &mut Faults,
+    path: &str,
+    user: &UserNetworkSpec,
+    seen: &mut HashSet<(ForwardProtocol, u16)>,
+) {
+    if user.forwards.len() > MAX_FORWARDS {
+        let message = format!("{} forwards are more than {MAX_FORWARDS}", user.forwards.len());
+        faults.add(ErrorCode::SpecForwardInvalid, path, message);
+    }
+    for (index, forward) in user.forwards.iter().enumerate() {
+        for (port, name) in [(forward.host_port, "hostPort"), (forward.guest_port, "guestPort")] {
+            if port == 0 {
+                faults.add(ErrorCode::SpecForwardInvalid, format!("{path}[{index}].{name}"), "Port is zero");
+            }
+        }
+        if !seen.insert((forward.protocol, forward.host_port)) {
+            let message = format!("Port {} of the host is forwarded twice", forward.host_port);
+            faults.add(ErrorCode::SpecForwardInvalid, format!("{path}[{index}].hostPort"), message);
+        }
     }
 }
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Total validation: every fault of a specification, not only the first. A file for each part of a machine.
 
+mod balloon;
 mod boot;
+mod console;
 mod cpu;
 mod disks;
 mod interfaces;
 mod memory;
 mod profile;
 mod resources;
+mod shares;
+mod throttles;
 mod vsock;
 
 use std::collections::HashSet;
@@ -18,12 +22,16 @@ use std::path::Path;
 use crate::code::ErrorCode;
 use crate::{FileSource, MachineSpec, SerialSpec, Violation, id};
 
+pub use balloon::MAX_STATISTICS_INTERVAL;
 pub use boot::MAX_COMMAND_LINE;
+pub use console::MAX_CONSOLE_PORTS;
 pub use cpu::{LAST_HOST_NUMBER, MAX_FEATURES};
 pub use disks::{MAX_BACKING, MAX_BACKING_IN_ALL, MAX_DISK_QUEUES, MAX_DISKS, MAX_SERIAL};
-pub use interfaces::{MAX_INTERFACE_QUEUES, MAX_INTERFACES};
+pub use interfaces::{MAX_FORWARDS, MAX_INTERFACE_QUEUES, MAX_INTERFACES};
 pub use memory::MAX_NUMA_NODES;
 pub use resources::{MAX_CPUS, MEMORY_ALIGNMENT, MIN_MEMORY};
+pub use shares::MAX_SHARES;
+pub use throttles::{MAX_RATE, MAX_THROTTLE_GROUPS};
 pub use vsock::MAX_VSOCK_CONNECTIONS;
 
 /// The longest path in bytes, without the NUL that ends it.
@@ -75,12 +83,20 @@ impl MachineSpec {
         let most = if self.memory_options.overcommit { u64::MAX } else { limits.memory };
         resources::check_memory(&mut faults, self.memory.bytes(), most);
         memory::check_memory_options(&mut faults, &self);
+        if let Some(balloon) = &self.balloon {
+            balloon::check_balloon(&mut faults, &self, balloon);
+        }
         memory::check_numa(&mut faults, &self);
         boot::check_boot(&mut faults, &self.boot);
         disks::check_disks(&mut faults, &self.disks);
         interfaces::check_interfaces(&mut faults, &self.interfaces);
+        shares::check_shares(&mut faults, &self);
+        throttles::check_throttles(&mut faults, &self);
         if let SerialSpec::File(source) = &self.serial {
             check_file(&mut faults, "$.serial.file", source);
+        }
+        if let Some(console) = &self.console {
+            console::check_console(&mut faults, console);
         }
         if let Some(vsock) = &self.vsock {
             vsock::check_vsock(&mut faults, vsock);

@@ -14,4 +14,9 @@ pub(super) fn check_profile(faults: &mut Faults, spec: &MachineSpec) {
         let message = "Only ACPI tables tell a guest of nodes, and this machine has none: set acpi to true";
         faults.add(ErrorCode::SpecProfileConflict, "$.numa", message);
     }
+    if spec.watchdog.is_some() && !spec.has_acpi() {
+        let message =
+            "Only an ACPI table tells a guest of its watchdog, and this machine has none: set acpi to true";
+        faults.add(ErrorCode::SpecProfileConflict, "$.watchdog", message);
+    }
 }

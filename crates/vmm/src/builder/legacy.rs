@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Weak};
 
+use flotilla_boot::acpi;
 use flotilla_boot::layout::{self, irq, port};
 use flotilla_device_model::bus::BusDevice;
 use flotilla_device_model::lifecycle::Lifecycle;
@@ -18,7 +19,12 @@ use flotilla_devices::legacy::pvpanic::PvPanic;
 use flotilla_devices::legacy::reset::ResetControl;
 use flotilla_devices::legacy::rtc::{NvramSizes, Rtc};
 use flotilla_devices::legacy::serial::{SERIAL_LEN, Serial};
-use flotilla_spec::{SerialSpec, ValidSpec};
+use flotilla_devices::legacy::vm_generation::{VmGeneration, VmGenerationParts};
+use flotilla_devices::legacy::watchdog;
+use flotilla_devices::legacy::watchdog::device::{Expiry, WATCHDOG_LEN, Watchdog};
+use flotilla_devices::virtio::rng::source::HostEntropy;
+use flotilla_memory::GuestAddress;
+use flotilla_spec::{SerialSpec, ValidSpec, WatchdogAction, WatchdogSpec};
 
 use super::{Frame, hypervisor, layout_fault};
 use crate::console::{Console, InputSink};
@@ -30,6 +36,12 @@ const I8042_LEN: u64 = 5;
 const RTC_LEN: u64 = 2;
 const SMI_COMMAND_LEN: u64 = 2;
 const POST: u16 = 0x80;
+// What the guest is told of the watchdog is what it is.
+const _: () = assert!(
+    acpi::WATCHDOG_PERIOD == watchdog::PERIOD_MS
+        && acpi::WATCHDOG_MIN_COUNT == watchdog::MIN_COUNT
+        && acpi::WATCHDOG_MAX_COUNT == watchdog::MAX_COUNT
+);
 
 /// What the rest of the machine needs of them.
 pub struct Legacy {
@@ -58,7 +70,7 @@ pub fn add(
     let rtc = Rtc::new(Arc::clone(&clock), alarm, nvram(spec)).watched_by(Arc::clone(&frame.threads));
     insert(frame, port::RTC, RTC_LEN, Arc::new(rtc))?;
     insert(frame, POST, 1, Arc::new(PostCode::default()))?;
-    let power_button = if spec.has_acpi() { Some(add_acpi(frame, &signals, clock)?) } else { None };
+    let power_button = if spec.has_acpi() { Some(add_acpi(frame, spec, &signals, clock)?) } else { None };
     let reset = Arc::new(ResetControl::new(signals));
     frame.devices.push(reset.clone());
     Ok(Legacy { reset_control: reset, power_button, input: Arc::new(SerialInput(serial)) })
@@ -67,16 +79,50 @@ pub fn add(
 /// What guests find by ACPI tables alone.
 fn add_acpi(
     frame: &mut Frame,
+    spec: &ValidSpec,
     signals: &Arc<dyn GuestSignals>,
     clock: Arc<dyn Clock>,
 ) -> Result<PowerButton, BuildError> {
+    if let Some(watchdog) = spec.watchdog {
+        add_watchdog(frame, watchdog, signals, &clock)?;
+    }
     insert(frame, port::PVPANIC, 1, Arc::new(PvPanic::new(Arc::clone(signals))))?;
     let pm = Arc::new(AcpiPm::new(frame.vm.interrupt_line(irq::SCI), Arc::clone(signals), clock));
     insert(frame, port::ACPI_PM, PM_LEN, Arc::clone(&pm))?;
     place(frame, port::SMI_COMMAND, SMI_COMMAND_LEN, Arc::new(pm.smi_command()))?;
+    add_vm_generation(frame, &pm)?;
     Ok(Box::new(move || {
         pm.press_power_button();
     }))
+}
+
+fn add_watchdog(
+    frame: &mut Frame,
+    spec: WatchdogSpec,
+    signals: &Arc<dyn GuestSignals>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), BuildError> {
+    let expiry = match spec.action {
+        WatchdogAction::Reset => Expiry::Reset,
+        WatchdogAction::Poweroff => Expiry::PowerOff,
+        WatchdogAction::Pause | WatchdogAction::Report => Expiry::Other,
+    };
+    let watchdog = Watchdog::new(Arc::clone(clock), Arc::clone(signals), expiry);
+    let watchdog = watchdog.watched_by(Arc::clone(&frame.threads));
+    insert(frame, port::WATCHDOG, WATCHDOG_LEN, Arc::new(watchdog))
+}
+
+fn add_vm_generation(frame: &mut Frame, pm: &Arc<AcpiPm>) -> Result<(), BuildError> {
+    let pm = Arc::clone(pm);
+    let device = VmGeneration::new(VmGenerationParts {
+        memory: Arc::clone(&frame.memory),
+        address: GuestAddress(layout::VM_GENERATION_ID),
+        entropy: Arc::new(HostEntropy),
+        notify: Box::new(move || pm.raise_gpe(layout::event::VM_GENERATION)),
+    });
+    let step = "draw an identity for the virtual machine";
+    frame.devices.push(Arc::new(device.map_err(|source| BuildError::Host { step, source })?));
+    Ok(())
 }
 
 fn add_serial(

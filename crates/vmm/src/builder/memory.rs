@@ -40,6 +40,8 @@ fn options(spec: &MachineSpec) -> Options {
     let wanted = &spec.memory_options;
     Options {
         backing: match wanted.backing {
+            // Whoever serves a shared folder maps the memory as well.
+            MemoryBacking::Anonymous if !spec.shares.is_empty() => Backing::Memfd,
             MemoryBacking::Anonymous => Backing::Anonymous,
             MemoryBacking::Memfd => Backing::Memfd,
             MemoryBacking::Hugetlb2M => Backing::HugePages(HugePage::Size2M),

@@ -9,12 +9,15 @@
 //!
 //! Nothing runs when this returns: devices are as after power-on, vCPU threads wait for their first order.
 
+mod balloon;
+mod console;
 mod cpu;
 mod kernel;
 mod legacy;
 mod memory;
 mod mmio;
 mod pci;
+mod pmem;
 mod virtio;
 mod vsock;
 
@@ -37,11 +40,12 @@ use crate::options::MachineOptions;
 use crate::parts::Parts;
 use crate::resources::Resources;
 use crate::threads::IoThreads;
-use crate::vcpu::exits::{ExitCounters, Routes};
+use crate::vcpu::exits::Routes;
 use crate::vcpu::thread::VcpuHandle;
 
 use legacy::Legacy;
-use virtio::VirtioDevices;
+use pmem::FileShelf;
+use virtio::{DeviceFiles, VirtioDevices};
 
 /// What devices are built from.
 struct Frame {
@@ -63,7 +67,8 @@ pub fn build(
     options: &MachineOptions,
     inbox: &Arc<Inbox>,
 ) -> Result<Parts, BuildError> {
-    let Resources { kvm, kernel, initrd, disks, backing, interfaces, serial_file, sockets } = resources;
+    let Resources { kvm, kernel, initrd, disks, backing, interfaces, shares, serial_file, sockets } =
+        resources;
     let kvm = Kvm::from_descriptor(kvm).map_err(hypervisor("use /dev/kvm"))?;
     kvm.check().require().map_err(hypervisor("use /dev/kvm"))?;
     let cpuid = cpu::cpuid(&kvm, &spec.cpu)?;
@@ -78,6 +83,7 @@ pub fn build(
             processors: &processors,
             nodes: &nodes,
             kind: kind(spec, window_64),
+            watchdog: spec.watchdog.is_some(),
         };
         let guest = kernel::plan(spec, kernel, initrd, &memory, &plan)?;
         // After the plan: what is wrong with the kernel itself is the more useful thing to hear.
@@ -100,15 +106,20 @@ pub fn build(
         }),
     };
     let legacy = legacy::add(&mut frame, spec, serial_file, inbox, &options.console)?;
-    let disks = disks.into_iter().zip(backing);
-    let VirtioDevices { all, disks, interfaces } =
-        virtio::devices(spec, disks, interfaces, sockets, &frame.threads, inbox)?;
+    let files = DeviceFiles { disks: disks.into_iter().zip(backing).collect(), interfaces, shares, sockets };
+    let shelf = FileShelf {
+        vm: &vm,
+        mmio: &frame.mmio,
+        space: layout::FileSpace::new(spec.memory.bytes(), physical_bits),
+    };
+    let VirtioDevices { all, disks, pmem, interfaces, balloon, consoles, rng, throttles } =
+        virtio::devices(spec, files, &frame.threads, inbox, shelf)?;
     match spec.profile {
         Profile::Standard => pci::add(&mut frame, all, legacy.reset_control)?,
         Profile::Micro => mmio::add(&mut frame, all, legacy.reset_control)?,
     }
     let Frame { ports, mmio, devices, .. } = frame;
-    let routes = Arc::new(Routes { ports, memory: mmio, counters: ExitCounters::default() });
+    let routes = Arc::new(Routes { ports, memory: mmio });
     let maker =
         VcpuMaker { spec, vm: &vm, cpuid: &cpuid, affinity: &affinity, routes: &routes, inbox, options };
     let vcpus = maker.create_all()?;
@@ -120,7 +131,11 @@ pub fn build(
         vcpus,
         devices,
         disks,
+        pmem,
         interfaces,
+        rng,
+        throttles,
+        balloon,
         routes,
         vm,
         memory,
@@ -129,6 +144,7 @@ pub fn build(
         power_on,
         power_button,
         console,
+        consoles,
         _input: input,
         running: false,
         clock: None,

@@ -72,9 +72,11 @@ fn marks(path: &Path) -> Vec<u32> {
     fs::read(path).unwrap().chunks(SECTOR).map(mark).collect()
 }
 
-/// A saved state without the ACPI timer, which goes on while a machine is paused, and without what KVM keeps.
+/// A saved state without the ACPI timer, which goes on while a machine is paused, without the identity, which a restore makes anew,
+/// and without what KVM keeps.
 fn lasting(mut snapshot: Snapshot) -> Vec<(String, String)> {
     snapshot.devices.get_mut("acpi-pm").unwrap().fields["timer_start"] = 0.into();
+    snapshot.devices.remove("vm-generation");
     let devices = snapshot.devices.into_iter();
     devices.map(|(name, state)| (name, serde_json::to_string(&state).unwrap())).collect()
 }
@@ -212,6 +214,46 @@ fn a_guest_uses_what_its_disk_has_grown_by() {
 }
 
 #[test]
+fn a_guest_uses_what_its_overlay_has_grown_by() {
+    if !kvm_is_there() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let (path, base) = overlay(&directory);
+    let large = u16::try_from(2 * SECTORS).unwrap();
+    let size = u64::from(large) * SECTOR as u64;
+    let fixture = machine_with(overlay_spec(&path, &base), &write_what_has_grown(large));
+    fixture.machine.boot().unwrap();
+    assert_eq!(fixture.machine.grow_disk("d", size + 1).unwrap_err().code(), ErrorCode::DiskSize);
+    assert_eq!(fixture.machine.grow_disk("e", size).unwrap_err().code(), ErrorCode::DiskUnknown);
+    assert_eq!(fixture.machine.grow_disk("d", size).unwrap(), size);
+    assert_eq!(fixture.wait().reason, ExitReason::PoweredOff);
+    drop(fixture);
+    let shown = content(&directory, &path, &base, size);
+    assert_eq!(marks(&shown).last(), Some(&mark_of(2 * SECTORS - 1)));
+}
+
+#[test]
+fn a_disk_does_not_grow_whose_file_has_its_size_or_that_is_only_read() {
+    if !kvm_is_there() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let raw = machine(&image(&directory));
+    let size = u64::from(SECTORS) * SECTOR as u64;
+    assert_eq!(raw.machine.grow_disk("d", size).unwrap(), size, "it is as large");
+    assert_eq!(raw.machine.grow_disk("d", 2 * size).unwrap_err().code(), ErrorCode::DiskFormat);
+    drop(raw);
+    let (path, base) = overlay(&directory);
+    let mut spec = overlay_spec(&path, &base);
+    spec.read_only = true;
+    let before = fs::read(&path).unwrap();
+    let read_only = machine_with(spec, &written_and_read());
+    assert_eq!(read_only.machine.grow_disk("d", 2 * size).unwrap_err().code(), ErrorCode::DiskLocked);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
 fn a_disk_that_is_not_there_or_has_shrunk_is_refused() {
     if !kvm_is_there() {
         return;
@@ -235,6 +277,29 @@ fn overlay(directory: &TempDir) -> (PathBuf, PathBuf) {
     (path, base)
 }
 
+fn overlay_spec(path: &Path, base: &Path) -> DiskSpec {
+    let backing = serde_json::json!([{ "source": { "path": base }, "format": "raw" }]);
+    let disk = serde_json::json!({ "id": "d", "source": { "path": path }, "format": "qcow2", "backing": backing, "engine": "direct" });
+    serde_json::from_value(disk).unwrap()
+}
+
+/// What an overlay shows, as a raw file.
+fn content(directory: &TempDir, path: &Path, base: &Path, size: u64) -> PathBuf {
+    let flat = directory.path().join("flat");
+    let backing = RecordedName::Is(base.to_str().unwrap().to_owned());
+    let backing = BackingFile {
+        file: fs::File::open(base).unwrap().into(),
+        format: BackingFormat::Raw,
+        recorded: backing,
+    };
+    let options = Qcow2Options { read_only: true, ..Qcow2Options::default() };
+    let disk = Qcow2::open(fs::File::open(path).unwrap(), &[backing], options).unwrap();
+    let mut content = vec![0; usize::try_from(size).unwrap()];
+    disk.read_at(&mut content, 0).unwrap();
+    fs::write(&flat, content).unwrap();
+    flat
+}
+
 /// What the guest wrote is in the image as soon as the machine is paused, and the base is as it was.
 #[test]
 fn a_guest_goes_on_with_its_overlay_from_machine_to_machine() {
@@ -243,12 +308,7 @@ fn a_guest_goes_on_with_its_overlay_from_machine_to_machine() {
     }
     let directory = TempDir::new().unwrap();
     let (mut path, base) = overlay(&directory);
-    let spec = |path: &Path| {
-        let backing = serde_json::json!([{ "source": { "path": base }, "format": "raw" }]);
-        let disk = serde_json::json!({ "id": "d", "source": { "path": path }, "format": "qcow2", "backing": backing, "engine": "direct" });
-        serde_json::from_value(disk).unwrap()
-    };
-    let mut fixture = machine_with(spec(&path), &written_and_read());
+    let mut fixture = machine_with(overlay_spec(&path, &base), &written_and_read());
     fixture.machine.boot().unwrap();
     fixture.expect(".");
     for copy in 0..3 {
@@ -256,7 +316,7 @@ fn a_guest_goes_on_with_its_overlay_from_machine_to_machine() {
         let moved = directory.path().join(format!("overlay-{copy}"));
         fs::copy(&path, &moved).unwrap();
         path = moved;
-        let next = machine_with(spec(&path), &written_and_read());
+        let next = machine_with(overlay_spec(&path, &base), &written_and_read());
         transplant(&fixture, &next);
         drop(fixture);
         fixture = next;
@@ -267,17 +327,6 @@ fn a_guest_goes_on_with_its_overlay_from_machine_to_machine() {
     assert_eq!(fixture.wait().reason, ExitReason::PoweredOff);
     drop(fixture);
     assert!(fs::read(&base).unwrap().iter().all(|&byte| byte == 0), "the base was written to");
-    let flat = directory.path().join("flat");
-    let backing = RecordedName::Is(base.to_str().unwrap().to_owned());
-    let backing = BackingFile {
-        file: fs::File::open(&base).unwrap().into(),
-        format: BackingFormat::Raw,
-        recorded: backing,
-    };
-    let options = Qcow2Options { read_only: true, ..Qcow2Options::default() };
-    let disk = Qcow2::open(fs::File::open(&path).unwrap(), &[backing], options).unwrap();
-    let mut content = vec![0; usize::try_from(SECTORS).unwrap() * SECTOR];
-    disk.read_at(&mut content, 0).unwrap();
-    fs::write(&flat, content).unwrap();
+    let flat = content(&directory, &path, &base, u64::from(SECTORS) * SECTOR as u64);
     assert_eq!(marks(&flat), (0..SECTORS).map(mark_of).collect::<Vec<_>>());
 }

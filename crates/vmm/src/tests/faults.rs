@@ -44,8 +44,7 @@ fn a_panic_of_ours_ends_the_machine_with_our_name_on_it() {
     parts.routes.ports.insert(0x510, 1, Arc::new(Panics)).unwrap();
     parts.load_guest().unwrap();
     parts.start().unwrap();
-    let policies =
-        Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
+    let policies = Policies::of(&spec);
     Driver::new(parts, policies, inbox, Arc::clone(&shared), Arc::new(IgnoreEvents)).run();
     let exit = shared.exit().unwrap();
     assert_eq!((exit.reason, exit.code), (ExitReason::Error, Some(ErrorCode::CorePanic)));
@@ -137,8 +136,7 @@ fn end_of(options: &MachineOptions, meanwhile: impl FnOnce(&Arc<Inbox>)) -> Mach
         parts.start().unwrap();
     }
     meanwhile(&inbox);
-    let policies =
-        Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
+    let policies = Policies::of(&spec);
     Driver::new(parts, policies, inbox, Arc::clone(&shared), Arc::new(IgnoreEvents)).run();
     shared.exit().unwrap()
 }
@@ -241,9 +239,7 @@ fn hostile_guests_get_through_to_the_devices() {
         for counter in counters {
             assert!(metrics.get(*counter).is_some_and(|value| *value > 0), "{name}: {counter}: {metrics:#?}");
         }
-        // With the last words of the first CPU.
-        let alone = u64::try_from(script.port_writes()).unwrap() + 20;
-        let both = name != "two-cpus" || metrics["exits.port_out"] > alone;
-        assert!(both, "{name}: the second CPU did nothing beside {alone} writes: {metrics:#?}");
+        let both = name != "two-cpus" || metrics["vcpu:1.exits_port_out"] > 0;
+        assert!(both, "{name}: the second CPU did nothing: {metrics:#?}");
     }
 }

@@ -118,8 +118,7 @@ fn build(guest: &str, cpus: u32, hook: Option<ThreadHook>, change: impl FnOnce(&
     let inbox = Arc::new(Inbox::default());
     let mut parts = builder::build(&spec, Resources::open(&spec).unwrap(), &options, &inbox).unwrap();
     change(&mut parts);
-    let policies =
-        Policies { reboot: spec.on_reboot, panic: spec.on_panic, triple_fault: spec.on_triple_fault };
+    let policies = Policies::of(&spec);
     let machine = Machine::drive(parts, policies, inbox, options).unwrap();
     Fixture { machine, console, events, _directory: directory }
 }

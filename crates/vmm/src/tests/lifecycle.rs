@@ -20,7 +20,10 @@ fn a_guest_prints_and_powers_off() {
     let states: Vec<_> = fixture.events.try_iter().collect();
     assert_eq!(states.first(), Some(&MachineEvent::State { state: MachineState::Running }));
     assert_eq!(states.last(), Some(&MachineEvent::Stopped(exit)));
-    assert!(fixture.machine.metrics()["exits.port_out"] >= 7);
+    let metrics = fixture.machine.metrics();
+    assert!(metrics["vcpu:0.exits_port_out"] >= 7);
+    assert_eq!(metrics["vcpu:0.thread_id"], 0, "its thread has ended");
+    assert_eq!(metrics["interrupts.errors"], 0);
     assert!(fixture.console.read_from(6, &mut [0; 64], LIMIT).ended);
 }
 

@@ -4,16 +4,22 @@
 //! Without /dev/kvm they say so and do nothing; with `REQUIRE_KVM=1` in the environment they fail.
 
 mod alarm;
+mod balloon;
 mod clock;
+mod console;
 mod disks;
 mod faults;
 mod hangs;
 mod lifecycle;
 mod micro;
 mod net;
+mod pmem;
 mod resources;
+mod shares;
 mod smp;
 mod snapshots;
+mod vm_generation;
+mod watchdog;
 
 use std::fs::File;
 use std::io::Write;
@@ -88,11 +94,16 @@ impl Fixture {
 
     /// A built machine.
     fn of(spec: MachineSpec, directory: TempDir) -> Self {
+        let resources = Resources::open(&valid(spec.clone())).unwrap();
+        Self::with(spec, resources, directory)
+    }
+
+    /// A machine built from files that are open.
+    fn with(spec: MachineSpec, resources: Resources, directory: TempDir) -> Self {
         let spec = valid(spec);
         let (sender, events) = mpsc::channel();
         let console = Console::new();
         let options = MachineOptions::new(Arc::new(Sender(Mutex::new(sender))), Arc::clone(&console));
-        let resources = Resources::open(&spec).unwrap();
         let machine = Machine::build(spec, resources, options).unwrap();
         Self { machine, console, events, _directory: directory }
     }

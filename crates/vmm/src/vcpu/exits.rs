@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use flotilla_device_model::bus::Bus;
-use flotilla_device_model::metrics::Counter;
 use flotilla_hypervisor::{Exit, SystemEventKind};
+
+use super::counters::VcpuCounters;
 
 /// Where exits go.
 pub struct Routes {
@@ -13,8 +14,6 @@ pub struct Routes {
     pub ports: Arc<Bus>,
     /// Devices at memory addresses.
     pub memory: Arc<Bus>,
-    /// Counts by kind.
-    pub counters: ExitCounters,
 }
 
 impl Drop for Routes {
@@ -22,33 +21,6 @@ impl Drop for Routes {
     fn drop(&mut self) {
         self.ports.clear();
         self.memory.clear();
-    }
-}
-
-/// Exits by reason.
-#[derive(Default)]
-pub struct ExitCounters {
-    port_in: Counter,
-    port_out: Counter,
-    mmio_read: Counter,
-    mmio_write: Counter,
-    interrupted: Counter,
-    other: Counter,
-    unclaimed: Counter,
-}
-
-impl ExitCounters {
-    /// The counters with the names they have in the metrics of a machine.
-    pub fn read(&self) -> [(&'static str, u64); 7] {
-        [
-            ("exits.port_in", self.port_in.get()),
-            ("exits.port_out", self.port_out.get()),
-            ("exits.mmio_read", self.mmio_read.get()),
-            ("exits.mmio_write", self.mmio_write.get()),
-            ("exits.interrupted", self.interrupted.get()),
-            ("exits.other", self.other.get()),
-            ("exits.unclaimed", self.unclaimed.get()),
-        ]
     }
 }
 
@@ -81,45 +53,34 @@ pub enum Crash {
 }
 
 /// Answers one exit. No lock is held while a device answers.
-pub fn handle(exit: Exit<'_>, routes: &Routes) -> Outcome {
-    let counters = &routes.counters;
+pub fn handle(exit: Exit<'_>, routes: &Routes, counters: &VcpuCounters) -> Outcome {
+    counters.count(&exit);
     match exit {
         Exit::PortIn { port, width, data } => {
-            counters.port_in.increment();
             for access in data.chunks_mut(usize::from(width.max(1))) {
                 count_unclaimed(counters, routes.ports.read(u64::from(port), access));
             }
             Outcome::Continue
         }
         Exit::PortOut { port, width, data } => {
-            counters.port_out.increment();
             for access in data.chunks(usize::from(width.max(1))) {
                 count_unclaimed(counters, routes.ports.write(u64::from(port), access));
             }
             Outcome::Continue
         }
         Exit::MmioRead { address, data } => {
-            counters.mmio_read.increment();
             count_unclaimed(counters, routes.memory.read(address, data));
             Outcome::Continue
         }
         Exit::MmioWrite { address, data } => {
-            counters.mmio_write.increment();
             count_unclaimed(counters, routes.memory.write(address, data));
-            Outcome::Continue
-        }
-        Exit::Interrupted => {
-            counters.interrupted.increment();
             Outcome::Continue
         }
         // Halt: with interrupt controllers in the kernel KVM waits there itself; waiting again is harmless.
         // Debug: nobody asked for it, a debugger may have left a breakpoint behind.
-        Exit::Halt | Exit::Debug { .. } => {
-            counters.other.increment();
-            Outcome::Continue
-        }
+        Exit::Interrupted | Exit::Halt | Exit::Debug { .. } => Outcome::Continue,
         Exit::Shutdown => Outcome::Crash(Crash::TripleFault),
-        Exit::SystemEvent { kind } => system_event(kind, counters),
+        Exit::SystemEvent { kind } => system_event(kind),
         Exit::InternalError { suberror, data } => Outcome::Crash(Crash::Internal(internal(suberror, &data))),
         Exit::FailEntry { reason, cpu } => {
             let text = format!(
@@ -137,21 +98,18 @@ pub fn handle(exit: Exit<'_>, routes: &Routes) -> Outcome {
     }
 }
 
-fn count_unclaimed(counters: &ExitCounters, claimed: bool) {
+fn count_unclaimed(counters: &VcpuCounters, claimed: bool) {
     if !claimed {
-        counters.unclaimed.increment();
+        counters.count_unclaimed();
     }
 }
 
-fn system_event(kind: SystemEventKind, counters: &ExitCounters) -> Outcome {
+fn system_event(kind: SystemEventKind) -> Outcome {
     match kind {
         SystemEventKind::Shutdown => Outcome::Crash(Crash::PowerOff),
         SystemEventKind::Reset => Outcome::Crash(Crash::Reset),
         SystemEventKind::Crash => Outcome::Crash(Crash::Panic),
-        SystemEventKind::Wakeup | SystemEventKind::Suspend | SystemEventKind::Other(_) => {
-            counters.other.increment();
-            Outcome::Continue
-        }
+        SystemEventKind::Wakeup | SystemEventKind::Suspend | SystemEventKind::Other(_) => Outcome::Continue,
     }
 }
 
@@ -191,26 +149,30 @@ mod tests {
     }
 
     fn routes() -> (Routes, Arc<Recorder>) {
-        let routes =
-            Routes { ports: Arc::default(), memory: Arc::default(), counters: ExitCounters::default() };
+        let routes = Routes { ports: Arc::default(), memory: Arc::default() };
         let device = Arc::new(Recorder::default());
         routes.ports.insert(0x100, 8, device.clone()).unwrap();
         routes.memory.insert(0x1000, 0x100, device.clone()).unwrap();
         (routes, device)
     }
 
+    fn handle(exit: Exit<'_>, routes: &Routes) -> Outcome {
+        super::handle(exit, routes, &VcpuCounters::default())
+    }
+
     #[test]
     fn absent_hardware_reads_all_ones() {
-        let (routes, _) = routes();
+        let ((routes, _), counters) = (routes(), VcpuCounters::default());
         let mut data = [0; 4];
-        handle(Exit::PortIn { port: 0x80, width: 4, data: &mut data }, &routes);
+        super::handle(Exit::PortIn { port: 0x80, width: 4, data: &mut data }, &routes, &counters);
         assert_eq!(data, [0xff; 4]);
         let mut data = [0; 8];
-        handle(Exit::MmioRead { address: 0x1100, data: &mut data }, &routes);
+        super::handle(Exit::MmioRead { address: 0x1100, data: &mut data }, &routes, &counters);
         assert_eq!(data, [0xff; 8]);
         let exit = Exit::MmioRead { address: u64::MAX, data: &mut data };
-        assert_eq!(handle(exit, &routes), Outcome::Continue);
-        assert_eq!(routes.counters.unclaimed.get(), 3);
+        assert_eq!(super::handle(exit, &routes, &counters), Outcome::Continue);
+        assert!(counters.values().contains(&("unclaimed_accesses", 3)));
+        assert!(counters.values().contains(&("exits_mmio_read", 2)));
     }
 
     #[test]

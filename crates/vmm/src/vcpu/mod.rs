@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! vCPU threads: [`thread`] runs a vCPU, [`exits`] answers its exits, [`control`] is how the driver commands it.
+//! vCPU threads: [`thread`] runs a vCPU, [`exits`] answers its exits, [`counters`]
+//! counts them, [`control`] is how the driver commands it.
 
 pub mod control;
+pub mod counters;
 pub mod exits;
 pub mod thread;
 

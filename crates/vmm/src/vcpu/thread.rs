@@ -21,6 +21,7 @@ use rustix::thread::CpuSet;
 
 use super::become_vcpu;
 use super::control::{Control, Missed, Order, Phase};
+use super::counters::VcpuCounters;
 use super::exits::{Crash, Outcome, Routes, handle};
 use crate::error::describe;
 use crate::inbox::{CrashReport, Inbox, Origin};
@@ -30,6 +31,7 @@ use crate::threads::{self, ThreadHook, ThreadRole};
 /// What the driver holds of a vCPU.
 pub struct VcpuHandle {
     stopper: Arc<VcpuStopper>,
+    counters: Arc<VcpuCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -45,6 +47,7 @@ impl VcpuHandle {
     ) -> io::Result<Self> {
         let control = Arc::new(Control::default());
         let kicker = vcpu.kicker();
+        let counters = Arc::<VcpuCounters>::default();
         let runner = Runner {
             index,
             vcpu,
@@ -54,9 +57,10 @@ impl VcpuHandle {
             hook,
             cpus,
             control: Arc::clone(&control),
+            counters: Arc::clone(&counters),
         };
         let thread = named(format!("vcpu{index}")).spawn(move || runner.run_caught())?;
-        Ok(Self { stopper: Arc::new(VcpuStopper { control, kicker }), thread: Some(thread) })
+        Ok(Self { stopper: Arc::new(VcpuStopper { control, kicker }), counters, thread: Some(thread) })
     }
 
     /// Gives an order and makes the vCPU look at it.
@@ -70,6 +74,11 @@ impl VcpuHandle {
     /// How the driver waits for this vCPU.
     pub fn control(&self) -> &Control<Vcpu> {
         &self.stopper.control
+    }
+
+    /// What it has counted.
+    pub fn counters(&self) -> &VcpuCounters {
+        &self.counters
     }
 
     /// What stops this vCPU from another thread than the driver's. It keeps nothing alive: with the vCPU go its KVM
@@ -127,6 +136,7 @@ struct Runner {
     hook: Option<ThreadHook>,
     cpus: Option<CpuSet>,
     control: Arc<Control<Vcpu>>,
+    counters: Arc<VcpuCounters>,
 }
 
 impl Runner {
@@ -142,11 +152,13 @@ impl Runner {
         if let Some(crash) = crash {
             self.inbox.report_crash(CrashReport { origin: Origin::Vcpu(self.index), crash, registers: None });
         }
+        self.counters.set_thread_id(0);
         self.control.leave();
     }
 
     fn run(&mut self) -> Result<(), Box<dyn Error>> {
         become_vcpu(self.index);
+        self.counters.set_thread_id(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs().into());
         threads::begin(self.hook.as_ref(), ThreadRole::Vcpu, self.cpus.as_ref())?;
         let _binding = self.kicker.bind_current_thread()?;
         let mut doing = Doing::Paused;
@@ -185,8 +197,8 @@ impl Runner {
 
     fn step(&mut self) -> Option<Crash> {
         let outcome = match self.vcpu.run() {
-            Ok(exit) => handle(exit, &self.routes),
-            Err(error) => return Some(Crash::Internal(run_error_text(&error))),
+            Ok(exit) => handle(exit, &self.routes, &self.counters),
+            Err(error) => return Some(self.run_failed(&error)),
         };
         match outcome {
             Outcome::Continue => None,
@@ -200,8 +212,8 @@ impl Runner {
         loop {
             let outcome = match self.vcpu.finish_exit() {
                 Ok(Exit::Interrupted) => return None,
-                Ok(exit) => handle(exit, &self.routes),
-                Err(error) => return Some(Crash::Internal(run_error_text(&error))),
+                Ok(exit) => handle(exit, &self.routes, &self.counters),
+                Err(error) => return Some(self.run_failed(&error)),
             };
             match outcome {
                 Outcome::Continue => {}
@@ -210,14 +222,15 @@ impl Runner {
         }
     }
 
+    fn run_failed(&self, error: &RunError) -> Crash {
+        self.counters.count_failure();
+        let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+        Crash::Internal(format!("{error}{cause}"))
+    }
+
     fn report(&self, crash: Crash) {
         self.control.hold();
         let registers = self.vcpu.registers().ok().map(Box::new);
         self.inbox.report_crash(CrashReport { origin: Origin::Vcpu(self.index), crash, registers });
     }
-}
-
-fn run_error_text(error: &RunError) -> String {
-    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    format!("{error}{cause}")
 }

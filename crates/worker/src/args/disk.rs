@@ -2,12 +2,18 @@
 //! `--disk`.
 
 use flotilla_spec::id::DiskId;
-use flotilla_spec::{BackingSpec, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, SpacePolicy};
+use flotilla_spec::{
+    BackingSpec, DiskAttachment, DiskCache, DiskEngine, DiskFormat, DiskSpec, FileSource, SpacePolicy,
+    ThrottleSpec,
+};
+
+use super::throttle;
 
 /// `--disk`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     path: String,
+    attach: DiskAttachment,
     format: DiskFormat,
     backing: Vec<BackingSpec>,
     read_only: bool,
@@ -18,6 +24,7 @@ pub struct Disk {
     engine: DiskEngine,
     block_size: Option<u32>,
     on_no_space: SpacePolicy,
+    throttle: Option<ThrottleSpec>,
 }
 
 impl Disk {
@@ -26,6 +33,7 @@ impl Disk {
         DiskSpec {
             id: DiskId(self.id.unwrap_or_else(|| format!("disk{index}"))),
             source: FileSource::Path(self.path.into()),
+            attach: self.attach,
             format: self.format,
             backing: self.backing,
             read_only: self.read_only,
@@ -35,17 +43,19 @@ impl Disk {
             engine: self.engine,
             block_size: self.block_size,
             on_no_space: self.on_no_space,
+            throttle: self.throttle,
         }
     }
 }
 
-const OPTIONS: &str = "path, format, backing, backing-name, readonly, serial, id, queues, cache, engine, blocksize, \
-                       on-no-space";
+const OPTIONS: &str = "path, attach, format, backing, backing-name, readonly, serial, id, queues, cache, engine, blocksize, \
+                       on-no-space, bps, bps-burst, iops, iops-burst, throttle";
 
 pub(super) fn disk(text: &str) -> Result<Disk, String> {
     let (mut path, mut format) = (None, None);
     let mut disk = Disk {
         path: String::new(),
+        attach: DiskAttachment::default(),
         format: DiskFormat::Raw,
         backing: Vec::new(),
         read_only: false,
@@ -56,10 +66,12 @@ pub(super) fn disk(text: &str) -> Result<Disk, String> {
         engine: DiskEngine::default(),
         block_size: None,
         on_no_space: SpacePolicy::default(),
+        throttle: None,
     };
     for part in text.split(',') {
         match part.split_once('=') {
             Some(("path", value)) => path = Some(value.to_owned()),
+            Some(("attach", value)) => disk.attach = attachment(value)?,
             Some(("format", value)) => format = Some(disk_format(value)?),
             Some(("backing", value)) => disk.backing.push(backing_file(value)?),
             Some(("backing-name", value)) => name_last(&mut disk.backing, value)?,
@@ -70,6 +82,7 @@ pub(super) fn disk(text: &str) -> Result<Disk, String> {
             Some(("cache", value)) => disk.cache = cache(value)?,
             Some(("engine", value)) => disk.engine = engine(value)?,
             Some(("on-no-space", value)) => disk.on_no_space = on_no_space(value)?,
+            Some(option) if throttle::take(&mut disk.throttle, "", "iops", option)? => {}
             None if part == "readonly" => disk.read_only = true,
             _ => return Err(format!("{part:?} is no option of a disk: {OPTIONS}")),
         }
@@ -78,6 +91,14 @@ pub(super) fn disk(text: &str) -> Result<Disk, String> {
     disk.format =
         format.ok_or("format=raw or format=qcow2 is missing: the format of a disk is never guessed")?;
     Ok(disk)
+}
+
+fn attachment(text: &str) -> Result<DiskAttachment, String> {
+    match text {
+        "block" => Ok(DiskAttachment::Block),
+        "pmem" => Ok(DiskAttachment::Pmem),
+        other => Err(format!("attach {other:?} is unknown: block or pmem")),
+    }
 }
 
 fn disk_format(text: &str) -> Result<DiskFormat, String> {

@@ -2,6 +2,7 @@
 //! `flotilla-vmm run`: a machine on the terminal of a person. The one place that opens files by path.
 
 mod escape;
+mod ports;
 mod spec;
 mod stdio;
 mod terminal;
@@ -15,14 +16,15 @@ use std::time::{Duration, Instant};
 use flotilla_control::Failure;
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::{ExitReason, MachineExit};
-use flotilla_spec::{SerialSpec, ValidSpec};
+use flotilla_spec::{ConsoleSpec, SerialSpec, ValidSpec};
 use flotilla_vmm::{Console, IgnoreEvents, Machine, MachineOptions, Resources, named};
 use tracing::level_filters::LevelFilter;
 
-use crate::args::RunOptions;
+use crate::args::{RunOptions, Terminal};
 use crate::exit::ExitStatus;
 use crate::signals::{self, Request};
 use crate::{host, log};
+use ports::Ports;
 
 /// How long a guest may take to switch itself off after the power button was pressed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,18 +52,29 @@ pub fn run(options: RunOptions) -> ExitStatus {
 }
 
 fn boot_and_watch(options: RunOptions) -> Result<MachineExit, Failure> {
+    let (ports, dark) = (options.port.clone(), options.console == Some(Terminal::Null));
     let spec = spec::from_options(options)?.validate(&host::limits()).map_err(Failure::invalid_spec)?;
     let (sender, receiver) = mpsc::channel();
     let io = |error: std::io::Error| Failure::new(ErrorCode::Io, error.to_string());
     signals::listen(sender.clone(), false, Message::Request).map_err(io)?;
-    let on_terminal = matches!(spec.serial, SerialSpec::Console | SerialSpec::Stdio);
+    let on_serial = matches!(spec.serial, SerialSpec::Console | SerialSpec::Stdio);
     let console = Console::new();
+    let mut ports = Ports::listen(ports)?;
     let machine = build(spec, Arc::clone(&console))?;
+    ports.serve(&machine).map_err(io)?;
+    let terminal = if on_serial { Some(&console) } else { machine.consoles().get(ConsoleSpec::TERMINAL) };
+    let terminal = terminal.filter(|_| on_serial || !dark);
+    let resize = || {
+        if let Some((console, (columns, rows))) = terminal.zip(terminal::size()) {
+            console.set_size(columns, rows);
+        }
+    };
+    resize();
     machine.boot().map_err(|error| flotilla_front::machine_failure(&error))?;
     let attached =
-        on_terminal.then(|| stdio::attach(&console, &sender, Message::Request)).transpose().map_err(io)?;
+        terminal.map(|console| stdio::attach(console, &sender, Message::Request)).transpose().map_err(io)?;
     watch_end(&machine, sender).map_err(io)?;
-    let exit = wait(&machine, &receiver);
+    let exit = wait(&machine, &receiver, resize);
     if let Some(attached) = attached {
         let limit = (exit.reason == ExitReason::Killed).then(|| Instant::now() + LAST_OUTPUT);
         attached.finish(|| {
@@ -75,8 +88,8 @@ fn boot_and_watch(options: RunOptions) -> Result<MachineExit, Failure> {
 /// Whether a signal or an escape comes within that time: whoever sends one does not wait for output.
 fn asked_within(messages: &Receiver<Message>, limit: Duration) -> bool {
     match messages.recv_timeout(limit) {
-        Ok(Message::Request(_)) => true,
-        Ok(Message::Ended(_)) | Err(RecvTimeoutError::Timeout) => false,
+        Ok(Message::Request(Request::PowerOff | Request::Stop)) => true,
+        Ok(Message::Ended(_) | Message::Request(Request::Resized)) | Err(RecvTimeoutError::Timeout) => false,
         Err(RecvTimeoutError::Disconnected) => {
             thread::sleep(limit);
             false
@@ -101,13 +114,14 @@ fn watch_end(machine: &Machine, to: Sender<Message>) -> std::io::Result<()> {
 }
 
 /// Carries out requests until the machine has ended.
-fn wait(machine: &Machine, messages: &Receiver<Message>) -> MachineExit {
+fn wait(machine: &Machine, messages: &Receiver<Message>, resize: impl Fn()) -> MachineExit {
     let mut deadline: Option<Instant> = None;
     loop {
         let left =
             deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         match messages.recv_timeout(left.min(Duration::from_hours(1))) {
             Ok(Message::Ended(exit)) => return exit,
+            Ok(Message::Request(Request::Resized)) => resize(),
             // A second request, or a machine without a guest that listens, ends it.
             Ok(Message::Request(Request::PowerOff))
                 if deadline.is_none() && machine.power_button().is_ok() =>
@@ -125,12 +139,13 @@ fn wait(machine: &Machine, messages: &Receiver<Message>) -> MachineExit {
 }
 
 fn report(exit: &MachineExit) {
-    use ExitReason::{Error, Killed, Panic, PoweredOff, Reset, TripleFault};
+    use ExitReason::{Error, Killed, Panic, PoweredOff, Reset, TripleFault, Watchdog};
     let text = match exit.reason {
         PoweredOff | Killed => return,
         Reset => "The guest asked for a reset; onReboot is stop",
         Panic => "The guest kernel panicked",
         TripleFault => "A virtual CPU met a triple fault",
+        Watchdog => "The guest did not reset its watchdog in time",
         Error => exit.message.as_deref().unwrap_or("The machine could not go on"),
     };
     say(text);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The serial port of the guest on the terminal.
+//! The console of the guest on the terminal.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;

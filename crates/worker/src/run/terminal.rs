@@ -3,7 +3,13 @@
 
 use std::io::{self, IsTerminal};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+
+/// Columns and rows of the terminal on the standard input, if there is one.
+pub fn size() -> Option<(u16, u16)> {
+    let size = tcgetwinsize(io::stdin()).ok()?;
+    Some((size.ws_col, size.ws_row))
+}
 
 /// Puts the terminal on the standard input into raw mode and restores it when dropped, also by a panic. Signals end
 /// the machine first (see `signals`), so they come past here too.

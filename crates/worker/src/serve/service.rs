@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
-use flotilla_control::message::{Call, Configure, RefreshDisk, SetLink};
+use flotilla_control::message::{Call, Configure, GrowDisk, RefreshDisk, SetBalloon, SetLink, SetThrottle};
 use flotilla_control::{BlackBox, EventLog, Failure, Service};
 use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_spec::code::ErrorCode;
@@ -85,7 +85,8 @@ impl Worker {
         options.on_thread_start = Some(jail::thread_hook());
         let machine = Machine::build(spec, resources, options).map_err(|error| build_failure(&error))?;
         let endpoint = Arc::new(MachineConsole(console));
-        let console = listener.map(|listener| ConsoleServer::start(listener, endpoint)).transpose();
+        let ports = flotilla_front::ports(&machine);
+        let console = listener.map(|listener| ConsoleServer::start(listener, endpoint, ports)).transpose();
         let console = console
             .map_err(|error| Failure::new(ErrorCode::Io, format!("Cannot serve the console: {error}")))?;
         let _ = lock(&self.main).send(Message::Configured(machine.clone()));
@@ -117,9 +118,20 @@ impl Worker {
                 let size = self.with_machine(|machine| machine.refresh_disk(disk.as_str()))?;
                 return Ok(json!(size));
             }
+            Call::GrowDisk(GrowDisk { disk, size }) => {
+                let size = self.with_machine(|machine| machine.grow_disk(disk.as_str(), size))?;
+                return Ok(json!(size));
+            }
             Call::SetLink(SetLink { interface, link }) => {
                 self.with_machine(|machine| machine.set_link(&interface, link.is_up()))
             }
+            Call::SetThrottle(SetThrottle { target, limits }) => {
+                self.with_machine(|machine| machine.set_throttle(target, limits))
+            }
+            Call::SetBalloon(SetBalloon { target }) => {
+                self.with_machine(|machine| machine.set_balloon(target))
+            }
+            Call::Balloon => return self.with_machine(|machine| Ok(json!(machine.balloon()?))),
             Call::Boot => self.with_machine(Machine::boot),
             Call::Pause => self.with_machine(Machine::pause),
             Call::Resume => self.with_machine(Machine::resume),

@@ -59,6 +59,15 @@ pub fn finish(mut command: Command) -> Output {
     output
 }
 
+pub fn assert_refused(arguments: &[&str], status: i32, parts: &[&str]) {
+    let output = finish(run_command(arguments));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
+    for part in parts {
+        assert!(said.contains(part), "{arguments:?}: {part:?} is not in {said:?}");
+    }
+}
+
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

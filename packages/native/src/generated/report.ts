@@ -2,6 +2,7 @@
 // Generated from crates/spec by `npm run gen`. Do not edit.
 
 import type { ErrorCode } from './error-codes.js';
+import type { WatchdogAction } from './spec.js';
 
 /**
  * The state of a machine.
@@ -18,7 +19,7 @@ export type MachineState = "configured" | "running" | "paused" | "stopped";
 /**
  * Why a machine stopped.
  */
-export type ExitReason = "powered-off" | "reset" | "panic" | "triple-fault" | "killed" | "error";
+export type ExitReason = "powered-off" | "reset" | "panic" | "triple-fault" | "watchdog" | "killed" | "error";
 
 /**
  * The registers of one virtual CPU at the moment of a report.
@@ -78,7 +79,19 @@ registers?: CpuReport, } | { "kind": "disk-full",
 /**
  * The id of the disk.
  */
-disk: string, } | { "kind": "stopped" } & MachineExit;
+disk: string, } | { "kind": "watchdog",
+/**
+ * What follows.
+ */
+action: WatchdogAction, } | { "kind": "link-lost",
+/**
+ * The id of the interface.
+ */
+interface: string, } | { "kind": "share-lost",
+/**
+ * The tag of the share.
+ */
+share: string, } | { "kind": "stopped" } & MachineExit;
 
 /**
  * What a worker tells about its machine.
@@ -112,3 +125,69 @@ protocol: number,
  * How the machine ended, once it is stopped.
  */
 exit?: MachineExit, };
+
+/**
+ * The balloon of a machine at one moment.
+ */
+export type BalloonReport = {
+/**
+ * Bytes that the guest shall give up.
+ */
+target: number,
+/**
+ * Bytes that it has given up, as it says.
+ */
+actual: number,
+/**
+ * How it says it is off for memory, once it has.
+ */
+statistics?: BalloonStatistics, };
+
+/**
+ * How a guest says it is off for memory. What it does not tell is absent; what it tells is not checked.
+ */
+export type BalloonStatistics = {
+/**
+ * Milliseconds since the guest told this.
+ */
+ageMs: number,
+/**
+ * Bytes that nothing uses.
+ */
+freeMemory?: number,
+/**
+ * Bytes that programs can have without swapping.
+ */
+availableMemory?: number,
+/**
+ * Bytes there are, those in the balloon left out where they are not taken back by themselves.
+ */
+totalMemory?: number,
+/**
+ * Bytes of files kept in memory.
+ */
+diskCaches?: number,
+/**
+ * Bytes swapped in since the guest started.
+ */
+swapIn?: number,
+/**
+ * Bytes swapped out since the guest started.
+ */
+swapOut?: number,
+/**
+ * Page faults that waited for a disk, since the guest started.
+ */
+majorFaults?: number,
+/**
+ * Page faults that did not, since the guest started.
+ */
+minorFaults?: number,
+/**
+ * Huge pages taken from the guest's pool, since it started.
+ */
+hugetlbAllocations?: number,
+/**
+ * Huge pages the guest's pool did not have, since it started.
+ */
+hugetlbFailures?: number, };

@@ -25,6 +25,10 @@ memory: MemorySize,
  */
 memoryOptions?: MemoryOptions,
 /**
+ * Memory that the guest is asked to give up. Default: none, and no device to ask through.
+ */
+balloon?: BalloonSpec,
+/**
  * NUMA nodes that the guest sees, in the order of their memory, at most 16. Only ACPI tells of them. Default: none.
  */
 numa?: Array<NumaNodeSpec>,
@@ -49,17 +53,37 @@ disks?: Array<DiskSpec>,
  */
 interfaces?: Array<InterfaceSpec>,
 /**
+ * Folders of the host that the guest mounts by their tags, at most 4. Default: none.
+ */
+shares?: Array<ShareSpec>,
+/**
  * Where the first serial port leads. Default: the console of the machine.
  */
 serial?: SerialSpec,
+/**
+ * A console device. Default: none.
+ */
+console?: ConsoleSpec,
 /**
  * Whether the machine has a virtio entropy device. Default: true.
  */
 rng?: boolean,
 /**
+ * Limits of the entropy device. Default: none.
+ */
+rngThrottle?: ThrottleSpec,
+/**
+ * Limits that several devices share, at most 32. Default: none.
+ */
+throttleGroups?: Array<ThrottleGroupSpec>,
+/**
  * Sockets between guest and host. Default: none.
  */
 vsock?: VsockSpec,
+/**
+ * A watchdog for the guest. Only ACPI tells of it. Default: none.
+ */
+watchdog?: WatchdogSpec,
 /**
  * What follows when the guest resets the machine. Default: restart.
  */
@@ -187,6 +211,29 @@ export type MemoryBacking = "anonymous" | "memfd" | "hugetlb-2M" | "hugetlb-1G";
 export type TransparentHugepages = "default" | "always" | "never";
 
 /**
+ * A balloon: memory that the guest is asked to give up for as long as it can do without. It is a wish, no limit: a guest
+ * that does not follow keeps its memory. Not with memory that is locked, nor with pages of the host's pool.
+ */
+export type BalloonSpec = {
+/**
+ * Bytes that the guest shall give up at first: a multiple of 4096, and all but 16 MiB of the memory at most. Default: 0.
+ */
+target?: number,
+/**
+ * Whether the guest may take memory back by itself before it ends programs for want of it. Default: true.
+ */
+deflateOnOom?: boolean,
+/**
+ * Whether the guest also gives up memory that nothing in it uses, without being asked. Not with `prefault`. Default: false.
+ */
+freePageReporting?: boolean,
+/**
+ * Seconds between two times that the guest is asked how it is off for memory, at most 86400. Default: 0, only when somebody
+ * wants to know.
+ */
+statisticsInterval?: number, };
+
+/**
  * A NUMA node of a guest.
  */
 export type NumaNodeSpec = {
@@ -246,6 +293,10 @@ id: DiskId,
  */
 source: FileSource,
 /**
+ * What the guest finds it as. Default: block.
+ */
+attach?: DiskAttachment,
+/**
  * How the content is stored. Never guessed: a guest could write another format's header.
  */
 format: DiskFormat,
@@ -282,12 +333,21 @@ blockSize?: number,
 /**
  * What follows when the host has no space for what the guest writes. Default: report.
  */
-onNoSpace?: SpacePolicy, };
+onNoSpace?: SpacePolicy,
+/**
+ * Limits of its requests and of the bytes that they read, write or make zero. Default: none.
+ */
+throttle?: ThrottleSpec, };
 
 /**
  * The id of a disk, unique in its machine. Checked by the validation of the specification.
  */
 export type DiskId = string;
+
+/**
+ * What the guest finds a disk as.
+ */
+export type DiskAttachment = "block" | "pmem";
 
 /**
  * How the content of a disk is stored.
@@ -338,7 +398,11 @@ id: InterfaceId,
 /**
  * The tap or macvtap interface of the host that carries the frames.
  */
-tap: TapSource,
+tap?: TapSource,
+/**
+ * User-mode networking in place of a tap: one of the two must be given.
+ */
+user?: UserNetworkSpec,
 /**
  * The MAC address that the guest sees. Default: chosen by the guest's driver.
  */
@@ -348,7 +412,8 @@ mac?: MacAddress,
  */
 backend?: InterfaceBackend,
 /**
- * Pairs of queues, 1 to 16, each with a thread of its own; the tap interface must take as many. Default: 1.
+ * Pairs of queues, 1 to 16, each with a thread of its own; the tap interface must take as many. User-mode networking has
+ * one. Default: 1.
  */
 queues?: number,
 /**
@@ -363,12 +428,61 @@ link?: LinkState,
  * Whether the guest may send from other MAC addresses than its own, or take another one. Such frames are dropped and
  * counted otherwise. Must be true with vhost. Default: true.
  */
-allowSpoofedMac?: boolean, };
+allowSpoofedMac?: boolean,
+/**
+ * Limits of what comes to the guest; not with vhost. Default: none.
+ */
+receiveThrottle?: ThrottleSpec,
+/**
+ * Limits of what the guest sends; not with vhost. Default: none.
+ */
+transmitThrottle?: ThrottleSpec, };
 
 /**
  * Who moves the frames of an interface.
  */
 export type InterfaceBackend = "tap" | "vhost";
+
+/**
+ * The network of an interface without a tap: a passt process, which needs no privilege. The guest gets the address of the
+ * host by DHCP, reaches what the host reaches, but not the host's loopback; nobody reaches it but by the forwards.
+ */
+export type UserNetworkSpec = {
+/**
+ * Ports of the host that lead into the guest. Default: none.
+ */
+forwards?: Array<ForwardSpec>,
+/**
+ * Index into the descriptors passed along: a UNIX stream socket whose other end the process has. Only the control protocol
+ * of the worker uses it.
+ */
+descriptor?: number, };
+
+/**
+ * A port of the host that leads into the guest.
+ */
+export type ForwardSpec = {
+/**
+ * What is forwarded.
+ */
+protocol: ForwardProtocol,
+/**
+ * The address of the host to listen at, IPv4 or IPv6. Default: 127.0.0.1, which nobody else reaches.
+ */
+hostAddress?: string,
+/**
+ * The port of the host, 1 to 65535. One machine forwards each port of a protocol once.
+ */
+hostPort: number,
+/**
+ * The port of the guest, 1 to 65535.
+ */
+guestPort: number, };
+
+/**
+ * What is forwarded.
+ */
+export type ForwardProtocol = "tcp" | "udp";
 
 /**
  * Whether the cable of an interface is plugged in.
@@ -386,6 +500,29 @@ export type InterfaceId = string;
 export type MacAddress = string;
 
 /**
+ * A folder of the host that the guest mounts (`mount -t virtiofs TAG PLACE`). A process of its own, virtiofsd, serves it, and
+ * the memory of such a machine is one that it can share.
+ */
+export type ShareSpec = {
+/**
+ * What the guest mounts it by, unique among the shares of the machine, at most 36 characters.
+ */
+tag: ShareTag,
+/**
+ * The folder. As a descriptor it is a UNIX stream socket whose other end virtiofsd has.
+ */
+source: FileSource,
+/**
+ * Whether the guest may not write. Default: false.
+ */
+readOnly?: boolean, };
+
+/**
+ * The tag of a shared folder, unique in its machine. Checked by the validation of the specification.
+ */
+export type ShareTag = string;
+
+/**
  * Where a file comes from.
  */
 export type FileSource = { "path": string } | { "descriptor": number };
@@ -399,6 +536,25 @@ export type TapSource = { "name": string } | { "descriptor": number };
  * Where a serial port leads.
  */
 export type SerialSpec = "console" | "stdio" | "null" | { "file": FileSource };
+
+/**
+ * A virtio console device: a terminal, `hvc0` in Linux, whose size follows that of its writer, and byte streams.
+ */
+export type ConsoleSpec = {
+/**
+ * Byte streams between a program of the guest and one of the host at a time, at most 15. Default: none.
+ */
+ports?: Array<ConsolePortSpec>, };
+
+/**
+ * A byte stream.
+ */
+export type ConsolePortSpec = {
+/**
+ * Its name, `/dev/virtio-ports/NAME` in a Linux guest with udev: 1 to 64 letters, digits, '.', '_' or '-', the first a letter
+ * or digit; unique in the machine, and not `hvc0`.
+ */
+name: string, };
 
 /**
  * Sockets between programs of the guest (`AF_VSOCK`) and programs of the host (UNIX sockets).
@@ -416,6 +572,98 @@ cid?: number,
  * The most connections and waiting programs together, 1 to 3000. Default: 1023.
  */
 maxConnections?: number, };
+
+/**
+ * The limits of a device: its own, or those of a group that it shares with others.
+ */
+export type ThrottleSpec = {
+/**
+ * Bytes. Default: no limit.
+ */
+bytes?: RateSpec,
+/**
+ * Operations, whatever their size: requests to a disk, frames of an interface. Default: no limit.
+ */
+operations?: RateSpec,
+/**
+ * The group of the machine whose limits hold for all its devices together; there are no others then. Default: none.
+ */
+group?: string, };
+
+/**
+ * Limits for several devices together.
+ */
+export type ThrottleGroupSpec = {
+/**
+ * Unique among the groups of the machine.
+ */
+id: string,
+/**
+ * What all of them may do together.
+ */
+limits: LimitsSpec, };
+
+/**
+ * Limits. What is absent is not limited.
+ */
+export type LimitsSpec = {
+/**
+ * Bytes.
+ */
+bytes?: RateSpec,
+/**
+ * Operations, whatever their size: requests to a disk, frames of an interface.
+ */
+operations?: RateSpec, };
+
+/**
+ * How much may flow.
+ */
+export type RateSpec = {
+/**
+ * Units in a second, 1 to 9007199254740991.
+ */
+perSecond: number,
+/**
+ * Units that may come at once after a rest, up to 9007199254740991. One request more may begin while there are some.
+ * Default: what flows in a tenth of a second. Less than what flows in a fiftieth counts as that.
+ */
+burst?: number, };
+
+/**
+ * Whose limits are meant: those of a device that has its own, or of a group.
+ */
+export type ThrottleTarget = { "kind": "disk",
+/**
+ * Its id.
+ */
+id: string, } | { "kind": "receive",
+/**
+ * The id of the interface.
+ */
+id: string, } | { "kind": "transmit",
+/**
+ * The id of the interface.
+ */
+id: string, } | { "kind": "rng" } | { "kind": "group",
+/**
+ * Its id.
+ */
+id: string, };
+
+/**
+ * A watchdog that the guest starts, and from then on has to reset again and again. Only an ACPI table tells of it.
+ */
+export type WatchdogSpec = {
+/**
+ * What follows when the guest does not reset it in time. Default: reset.
+ */
+action?: WatchdogAction, };
+
+/**
+ * What follows when a guest does not reset its watchdog in time.
+ */
+export type WatchdogAction = "reset" | "poweroff" | "pause" | "report";
 
 /**
  * What follows a guest reset.

@@ -106,3 +106,14 @@ export async function outputUntil(machine: Machine, text: string): Promise<strin
     console.close();
   }
 }
+
+/** Boots a machine and gives everything it writes, up to `text`. For a guest that ends by itself: with it goes its console. */
+export async function bootAndRead(machine: Machine, text: string): Promise<string> {
+  const console = await openConsole({ path: machine.consolePath, offset: 0 });
+  try {
+    await machine.boot();
+    return await readUntil(console, text);
+  } finally {
+    console.close();
+  }
+}

@@ -100,10 +100,14 @@ fn clusters_that_are_given_up_are_used_again_and_never_twice() {
     for worker in workers {
         worker.join().unwrap();
     }
+    // Four threads may let the file grow for as long as one of them is not scheduled. One alone finds what was given up,
+    // but for the last rounds, and writes 60 rounds of 64 KiB.
+    let before = std::fs::metadata(&path).unwrap().len();
+    churn(0, &disk);
+    let after = std::fs::metadata(&path).unwrap().len();
+    assert!(after <= before + (256 << 10), "freed clusters are not used again: {before} bytes became {after}");
     drop(Arc::into_inner(disk).unwrap());
     assert_eq!(oracle::check(&path), Verdict::Clean);
-    let len = std::fs::metadata(&path).unwrap().len();
-    assert!(len < 2 << 20, "freed clusters are not used again: {len} bytes");
 }
 
 fn churn(thread: usize, disk: &crate::Qcow2) {

@@ -7,17 +7,18 @@
 //!
 //! The wall clock goes on in a pause, so an alarm that came due meanwhile goes off at the end of it.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_device_model::interrupt::InterruptLine;
 use flotilla_device_model::metrics::Counter;
-use flotilla_device_model::threads::{DeviceThreads, Unwatched, WatchedThread, named};
+use flotilla_device_model::threads::{DeviceThreads, WatchedThread};
 use serde::{Deserialize, Serialize};
 
 use super::alarm::Alarm;
 use crate::legacy::clock::Clock;
+use crate::legacy::timer::{Schedule, Timer};
 
 /// Flags of register C and, in the same places, what register B enables: update, alarm, periodic tick.
 const UPDATE: u8 = 1 << 4;
@@ -77,32 +78,23 @@ impl Seen {
     }
 }
 
-struct State {
+pub(super) struct State {
     setting: Setting,
     seen: Seen,
     /// Moment up to which ticks were looked for.
     ticks: u64,
     high: bool,
     working: bool,
-    ended: bool,
-    /// When the thread wakes, if it does by itself.
-    wakes: Option<u64>,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
+struct Source {
     clock: Arc<dyn Clock>,
     line: Arc<dyn InterruptLine>,
     raised: Counter,
 }
 
 /// The interrupts of a clock. They come from the first `resume` on.
-pub(super) struct Interrupts {
-    shared: Arc<Shared>,
-    watched: WatchedThread,
-    thread: OnceLock<Option<JoinHandle<()>>>,
-}
+pub(super) struct Interrupts(Timer<Source>);
 
 impl Interrupts {
     pub(super) fn new(device: &str, clock: Arc<dyn Clock>, line: Arc<dyn InterruptLine>) -> Self {
@@ -112,52 +104,47 @@ impl Interrupts {
             ticks: clock.nanoseconds(),
             high: false,
             working: false,
-            ended: false,
-            wakes: None,
         };
-        let (state, changed, raised) = (Mutex::new(state), Condvar::new(), Counter::default());
-        let watched = WatchedThread { device: device.to_owned(), threads: Arc::new(Unwatched) };
-        let shared = Arc::new(Shared { state, changed, clock, line, raised });
-        Self { shared, watched, thread: OnceLock::new() }
+        Self(Timer::new(device, Source { clock, line, raised: Counter::default() }, state))
     }
 
     pub(super) fn watch(&mut self, threads: Arc<dyn DeviceThreads>) {
-        self.watched.threads = threads;
+        self.0.watch(threads);
     }
 
     /// Interrupts raised so far.
     pub(super) fn raised(&self) -> u64 {
-        self.shared.raised.get()
+        self.0.schedule().raised.get()
     }
 
     /// Takes over what the guest has set.
     pub(super) fn set(&self, setting: Setting) {
-        self.change(|state| {
-            self.shared.look(state);
+        self.change(|source, state| {
+            source.look(state);
             state.setting = setting;
         });
     }
 
     /// Reads register C, which clears it.
     pub(super) fn take(&self) -> u8 {
-        self.change(|state| {
-            self.shared.look(state);
+        self.change(|source, state| {
+            source.look(state);
             let request = if state.is_requested() { REQUEST } else { 0 };
             std::mem::take(&mut state.seen.flags) | request
         })
     }
 
     pub(super) fn pause(&self) {
-        self.change(|state| state.working = false);
+        self.change(|_, state| state.working = false);
     }
 
     /// Goes on, also after a restore: what waits is told once more, since nobody can say whether it was.
     pub(super) fn resume(&self) {
-        self.change(|state| {
+        self.change(|source, state| {
             state.working = true;
-            self.shared.look(state);
+            source.look(state);
             state.high = false;
-            self.shared.line.set_level(false);
+            source.line.set_level(false);
         });
     }
 
@@ -168,46 +155,20 @@ impl Interrupts {
     }
 
     pub(super) fn save(&self) -> Seen {
-        self.shared.lock().seen
+        self.0.look(|state| state.seen)
     }
 
     pub(super) fn restore(&self, seen: Seen, setting: Setting) {
-        self.change(|state| (state.seen, state.setting) = (seen, setting));
+        self.change(|_, state| (state.seen, state.setting) = (seen, setting));
     }
 
-    /// Changes something, then drives the line and sees to it that the thread wakes in time.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.shared.lock();
-        let result = change(&mut state);
-        self.shared.drive(&mut state);
-        let due = self.shared.due(&state);
-        if due.is_some_and(|due| state.wakes.is_none_or(|wakes| due < wakes)) {
-            self.thread.get_or_init(|| self.start());
-            self.shared.changed.notify_all();
-        }
-        result
-    }
-
-    fn start(&self) -> Option<JoinHandle<()>> {
-        let (shared, watched) = (Arc::clone(&self.shared), self.watched.clone());
-        let serve = move || {
-            shared.serve();
-            Ok(())
-        };
-        let thread = named("rtc").spawn(move || watched.run(serve));
-        thread
-            .inspect_err(|error| tracing::error!(%error, "the clock of the guest raises no interrupts"))
-            .ok()
-    }
-}
-
-impl Drop for Interrupts {
-    fn drop(&mut self) {
-        self.shared.lock().ended = true;
-        self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take().flatten() {
-            let _ = thread.join();
-        }
+    /// Changes something, then drives the line.
+    fn change<T>(&self, change: impl FnOnce(&Source, &mut State) -> T) -> T {
+        self.0.change(|source, state| {
+            let result = change(source, state);
+            source.drive(state);
+            result
+        })
     }
 }
 
@@ -217,30 +178,7 @@ impl State {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The thread.
-    fn serve(&self) {
-        let mut state = self.lock();
-        while !state.ended {
-            if state.working {
-                self.look(&mut state);
-                self.drive(&mut state);
-            }
-            state.wakes = self.due(&state);
-            state = match state.wakes {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(at) => {
-                    let time = Duration::from_nanos(at.saturating_sub(self.clock.nanoseconds()));
-                    self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-    }
-
+impl Source {
     /// Sets the flags of what has happened since the last look.
     fn look(&self, state: &mut State) {
         let (second, nanoseconds) = (second(self.clock.as_ref()), self.clock.nanoseconds());
@@ -268,8 +206,17 @@ impl Shared {
             }
         }
     }
+}
 
-    /// When the thread has to look next, if at all.
+impl Schedule for Source {
+    type State = State;
+
+    const THREAD: &'static str = "rtc";
+
+    fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
     fn due(&self, state: &State) -> Option<u64> {
         if !state.working || state.is_requested() {
             return None;
@@ -293,6 +240,17 @@ impl Shared {
         let wall = update.into_iter().chain(alarm).min().map(|wait| wait.max(SECOND / u64::from(MAX_RATE)));
         let wait = wall.into_iter().chain(tick).min()?;
         Some(now.saturating_add(wait.min(LONGEST)))
+    }
+
+    fn wake(&self, state: &mut State) {
+        if state.working {
+            self.look(state);
+            self.drive(state);
+        }
+    }
+
+    fn refused(&self, _: &WatchedThread, error: io::Error) {
+        tracing::error!(%error, "the clock of the guest raises no interrupts");
     }
 }
 
@@ -400,7 +358,7 @@ mod tests {
         interrupts.take();
         interrupts.pause();
         interrupts.resume();
-        assert!(interrupts.thread.get().is_none());
+        assert!(!interrupts.0.has_thread());
     }
 
     #[test]
@@ -427,7 +385,7 @@ mod tests {
     #[test]
     fn the_next_look_is_at_the_next_tick_or_second_however_late_the_last_one_was() {
         let (interrupts, _, clock) = still();
-        let due = |interrupts: &Interrupts| interrupts.shared.due(&interrupts.shared.lock());
+        let due = |interrupts: &Interrupts| interrupts.0.look(|state| interrupts.0.schedule().due(state));
         interrupts.set(enabled(TICK, 0x26));
         clock.nanoseconds.store(100_000, Ordering::SeqCst);
         assert_eq!(due(&interrupts), Some(976_563), "1024 Hz");
@@ -458,6 +416,7 @@ mod tests {
         assert_eq!(line.edges(), edges);
         interrupts.resume();
         wait_until("the line rises again", || line.edges() > edges);
+        assert!(interrupts.raised() > 1);
 
         let (interrupts, line, clock) = still();
         interrupts.set(alarm(5, ALARM));

@@ -15,6 +15,7 @@ use flotilla_testing::interrupts::FakeLine;
 use flotilla_testing::memory::guest_memory;
 
 use super::device::{VirtioMmio, VirtioMmioParts};
+use crate::declared::assert_declared;
 use crate::virtio::block::device::{Block, BlockOptions};
 use crate::virtio::rng::device::Rng;
 use crate::virtio::rng::source::EntropySource;
@@ -160,7 +161,21 @@ fn a_reset_takes_everything_back() {
     assert_eq!(bench.read(0x70), 0);
     assert!(bench.doorbells.addresses().is_empty());
     assert_eq!(bench.state(), fresh);
+    let resets = bench.metric("mmio_resets");
     bench.drive(0, &queue);
+    assert_eq!((bench.metric("mmio_resets"), bench.metric("mmio_activations")), (resets + 1, 2));
+}
+
+#[test]
+fn doorbells_that_the_host_refuses_arrive_as_exits() {
+    let bench = bench();
+    bench.doorbells.refuse_from(Some(0));
+    let mut queue = FakeQueue::new(&bench.memory, RINGS, 8);
+    bench.drive(0, &queue);
+    queue.add(&[Buffer::Writable(DATA, 8)]);
+    bench.write(0x50, 0);
+    assert_eq!(queue.wait_used().1, 8);
+    assert_eq!((bench.metric("mmio_doorbell_failures"), bench.metric("mmio_doorbell_exits")), (1, 1));
 }
 
 #[test]
@@ -222,6 +237,8 @@ fn a_broken_ring_asks_for_a_reset() {
     queue.offer(0);
     bench.ring(0);
     wait_until("the wish for a reset", || bench.read(0x70) == 15 | 0x40);
+    wait_until("its interrupt", || bench.metric("mmio_config_interrupts") == 1);
+    assert_eq!(bench.metric("mmio_needs_resets"), 1);
 }
 
 #[test]
@@ -296,4 +313,11 @@ fn a_state_that_no_driver_could_reach_is_refused() {
     let state: DeviceState = serde_json::from_value(sound).unwrap();
     assert!(bench.page.restore(&state).is_err(), "an active device takes no state");
     bench_of(&bench.memory, rng()).page.restore(&state).unwrap();
+}
+
+#[test]
+fn reports_the_metrics_that_are_declared() {
+    let mut values = bench().page.metrics();
+    values.retain(|(name, _)| name.starts_with("mmio_"));
+    assert_declared("mmio", &values);
 }

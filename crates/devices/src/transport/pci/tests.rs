@@ -19,6 +19,7 @@ use flotilla_testing::memory::guest_memory;
 
 use super::device::{VirtioPci, VirtioPciParts};
 use super::layout::{BAR_SIZE, DEVICE, ISR, NOTIFY, PENDING, TABLE};
+use crate::declared::assert_declared;
 use crate::pci::PciFunction;
 use crate::pci::memory::{PciMemory, Placement};
 use crate::pci::ranges::RangeAllocator;
@@ -375,6 +376,7 @@ fn asks_for_a_reset_when_it_cannot_start() {
     bench.write::<1>(0x14, 15);
     assert_eq!(bench.status(), 0x4f);
     assert_eq!((bench.metric("pci_activation_failures"), bench.metric("pci_needs_resets")), (3, 3));
+    assert_eq!(bench.metric("pci_config_interrupts"), 3);
     let mut queue = bench.start();
     bench.request(&mut queue);
 }
@@ -641,4 +643,11 @@ fn counts_moves_and_activations() {
     assert_eq!((bench.metric("pci_bar_moves"), bench.metric("pci_activations")), (1, 1));
     bench.read::<4>(DEVICE);
     bench.write::<4>(DEVICE, 1);
+}
+
+#[test]
+fn reports_the_metrics_that_are_declared() {
+    let mut values = bench().function.metrics();
+    values.retain(|(name, _)| name.starts_with("pci_"));
+    assert_declared("pci", &values);
 }

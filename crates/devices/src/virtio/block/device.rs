@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flotilla_device_model::block::{BlockBackend, BlockQueue, SpaceAlarm};
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_device_model::throttle::Throttle;
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioInterrupt};
 
 use super::config::{Facts, VIRTIO_BLK_F_FLUSH, WRITEBACK};
@@ -18,6 +19,7 @@ use super::request::ID_LEN;
 use super::state::BlockState;
 use crate::virtio::common::VirtioCommon;
 use crate::virtio::device::{Device, Model};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::DeviceQueue;
 use crate::virtio::worker::Sources;
 
@@ -79,6 +81,7 @@ pub struct Disk {
     write_cache: bool,
     serial: [u8; ID_LEN],
     shared: Arc<Shared>,
+    throttle: Arc<Throttle>,
     /// Told when writes wait for space, if they shall.
     alarm: Option<Alarm>,
     /// How to reach the driver, while there is one.
@@ -152,6 +155,7 @@ impl Block {
             write_cache,
             serial: padded,
             shared: Arc::new(shared),
+            throttle: Arc::default(),
             alarm: None,
             interrupt: Mutex::new(None),
         };
@@ -166,6 +170,26 @@ impl Block {
         let device = self.name().into();
         self.model_mut().alarm = Some(Alarm { device, alarm });
         self
+    }
+
+    /// This disk, kept to the limits of a throttle: requests of any kind, and the bytes of reads, of writes and of zeroes that
+    /// are written.
+    #[must_use]
+    pub fn throttled_by(mut self, throttle: Arc<Throttle>) -> Self {
+        self.model_mut().throttle = throttle;
+        self
+    }
+
+    /// Looks at the limits again, which have changed.
+    pub fn recheck(&self) {
+        self.common().each(|service| service.recheck());
+    }
+
+    /// Makes a back-end that keeps its size itself at least so large. The driver hears of it by
+    /// [`Block::refresh_size`].
+    pub fn grow(&self, size: u64) -> io::Result<()> {
+        let backend = &self.model().backend;
+        if size > backend.size() { backend.grow(size) } else { Ok(()) }
     }
 
     /// Looks how large the back-end is now, and tells the driver if that is another size. Returns the size in bytes.
@@ -260,7 +284,8 @@ impl Model for Disk {
             let event = disk.completion_event().map(|event| event.try_clone_to_owned()).transpose()?;
             let descriptors = event.iter().map(|event| (COMPLETIONS, event.as_fd())).collect();
             let sources = Sources { doorbells: vec![(index, doorbell)], descriptors };
-            let service = BlockService::new(queue, disk, self.setting(features));
+            let limiter = Limiter::new(Arc::clone(&self.throttle));
+            let service = BlockService::new(queue, disk, self.setting(features), limiter);
             common.start(&format!("virtio-blk-{index}"), service, sources)?;
         }
         Ok(())

@@ -31,6 +31,8 @@ pub(super) struct BlockMetrics {
     pub(super) zero_errors: Counter,
     /// Times that a write had to wait for space on the host.
     pub(super) space_waits: Counter,
+    /// Times that requests had to wait for a limit.
+    pub(super) throttle_waits: Counter,
     /// Doorbells that the ringing vCPU answered itself.
     pub(super) vcpu_rounds: Counter,
     /// Requests for the serial.
@@ -59,6 +61,7 @@ impl BlockMetrics {
             ("zero_requests", self.zero_requests.get()),
             ("zero_errors", self.zero_errors.get()),
             ("space_waits", self.space_waits.get()),
+            ("throttle_waits", self.throttle_waits.get()),
             ("vcpu_rounds", self.vcpu_rounds.get()),
             ("id_requests", self.id_requests.get()),
             ("id_errors", self.id_errors.get()),

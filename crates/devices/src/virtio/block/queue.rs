@@ -11,6 +11,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use flotilla_device_model::block::{BlockQueue, Completion, Operation, Request};
 use flotilla_memory::{Bytes, GuestMemory};
@@ -20,8 +21,11 @@ use super::config::Facts;
 use super::device::{Alarm, Shared};
 use super::metrics::BlockMetrics;
 use super::pace::Pace;
-use super::request::{Action, Answer, BlockRequest, Geometry, ID_LEN, Kind};
+use super::request::{
+    Action, Answer, BlockRequest, Geometry, ID_LEN, Kind, bytes_of_ranges, bytes_of_segments,
+};
 use crate::virtio::chain::{Chain, QueueError};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::DeviceQueue;
 use crate::virtio::worker::{Service, Watches};
 
@@ -83,6 +87,7 @@ pub struct BlockService {
     /// Requests that wait for space on the host, with their heads; no more than the queue has.
     held: Vec<(u16, Pending)>,
     pace: Pace,
+    limiter: Limiter,
     /// Whether the thread has begun.
     begun: bool,
     /// Bytes moved in the present round.
@@ -99,7 +104,12 @@ const ROUND: u64 = 64 << 20;
 const SHOW_EVERY: u16 = 64;
 
 impl BlockService {
-    pub(super) fn new(queue: DeviceQueue, disk: Box<dyn BlockQueue>, setting: Setting) -> Self {
+    pub(super) fn new(
+        queue: DeviceQueue,
+        disk: Box<dyn BlockQueue>,
+        setting: Setting,
+        limiter: Limiter,
+    ) -> Self {
         let pending = vec![None; usize::from(queue.size())];
         Self {
             queue,
@@ -109,6 +119,7 @@ impl BlockService {
             done: Vec::new(),
             held: Vec::new(),
             pace: Pace::default(),
+            limiter,
             begun: false,
             moved: 0,
             asked: 0,
@@ -120,7 +131,12 @@ impl BlockService {
         self.disk
     }
 
-    /// Takes all that waits, at most one queue's worth of chains and not much more than [`ROUND`] bytes, and returns how
+    /// Has the thread look at its limits again.
+    pub(super) fn recheck(&self) {
+        self.queue.reschedule();
+    }
+
+    /// Takes all that waits and may begin, at most one queue's worth of chains and not much more than [`ROUND`] bytes, and returns how
     /// many chains there were.
     fn serve(&mut self) -> Result<u16, QueueError> {
         let mut taken = 0;
@@ -129,6 +145,13 @@ impl BlockService {
         loop {
             self.queue.disable_notifications()?;
             while taken < self.queue.size() && self.asked < ROUND {
+                if !self.limiter.is_open() && self.queue.is_waiting() {
+                    // The driver need not ring: the thread comes back by itself.
+                    self.setting.metrics().throttle_waits.increment();
+                    self.kick();
+                    self.reap()?;
+                    return Ok(taken);
+                }
                 let Some(chain) = self.queue.pop()? else { break };
                 taken += 1;
                 self.start(&chain)?;
@@ -158,6 +181,7 @@ impl BlockService {
         };
         let BlockRequest { action, answer } = request;
         let kind = action.kind();
+        self.limiter.charge(action.bytes());
         let pending = Pending { kind, answer, again: None, flushing: None };
         match action {
             Action::Read { offset, segments } => {
@@ -372,12 +396,8 @@ impl BlockService {
 /// How many bytes of the disk an operation speaks of.
 fn bytes_of(operation: &Operation) -> u64 {
     match operation {
-        Operation::Read { segments, .. } | Operation::Write { segments, .. } => {
-            segments.iter().map(|segment| u64::from(segment.len)).sum()
-        }
-        Operation::Discard(ranges) | Operation::WriteZeroes(ranges) => {
-            ranges.iter().map(|range| range.len).sum()
-        }
+        Operation::Read { segments, .. } | Operation::Write { segments, .. } => bytes_of_segments(segments),
+        Operation::Discard(ranges) | Operation::WriteZeroes(ranges) => bytes_of_ranges(ranges),
         Operation::Flush => 0,
     }
 }
@@ -401,7 +421,8 @@ impl Service for BlockService {
     }
 
     fn doorbell_of_vcpu(&mut self, _queue: u16) -> bool {
-        if !self.setting.in_memory || !self.pace.is_for_vcpu() {
+        // What waits for a limit is the thread's, which comes back by itself.
+        if !self.setting.in_memory || self.limiter.due().is_some() || !self.pace.is_for_vcpu() {
             return false;
         }
         let result = self.serve();
@@ -421,6 +442,16 @@ impl Service for BlockService {
     fn ready(&mut self, _token: u32, _watches: &Watches) {
         let result = self.reap();
         self.note(result);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.limiter.due()
+    }
+
+    fn tick(&mut self, watches: &Watches) {
+        if self.limiter.expire(Instant::now()) {
+            self.doorbell(self.queue.index(), watches);
+        }
     }
 
     fn drain(&mut self) {
@@ -479,7 +510,8 @@ mod tests {
         let active = rings.activate();
         let interrupt = Arc::<FakeVirtioInterrupt>::default();
         let queue = DeviceQueue::new(0, active, Arc::clone(&memory), 0, interrupt);
-        let mut service = BlockService::new(queue, disk.open_queue(64).unwrap(), setting);
+        let limiter = Limiter::new(Arc::default());
+        let mut service = BlockService::new(queue, disk.open_queue(64).unwrap(), setting, limiter);
         for chain in 0..6 {
             rings.add(&[Buffer::Readable(0x8000, 272), Buffer::Writable(0xf000 + chain, 1)]);
         }

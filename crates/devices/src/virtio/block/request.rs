@@ -82,7 +82,31 @@ pub(super) enum Kind {
     Unsupported,
 }
 
+/// How long segments of guest memory are together.
+pub(super) fn bytes_of_segments(segments: &[Segment]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.len)).sum()
+}
+
+/// How long ranges of the disk are together.
+pub(super) fn bytes_of_ranges(ranges: &[Range]) -> u64 {
+    ranges.iter().fold(0, |sum: u64, range| sum.saturating_add(range.len))
+}
+
 impl Action {
+    /// How many bytes it moves to or from the disk.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Read { segments, .. } | Self::Write { segments, .. } => bytes_of_segments(segments),
+            Self::WriteZeroes(ranges) => bytes_of_ranges(ranges),
+            Self::Flush
+            | Self::Discard(_)
+            | Self::GetId
+            | Self::Unsupported(_)
+            | Self::Refused(_)
+            | Self::UnknownFlag(_) => 0,
+        }
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Read { .. } => Kind::Read,

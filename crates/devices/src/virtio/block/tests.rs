@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use flotilla_device_model::block::{BlockBackend, BlockQueue, Completion, Request, SpaceAlarm};
 use flotilla_device_model::lifecycle::Lifecycle;
 use flotilla_device_model::state::StateError;
+use flotilla_device_model::throttle::{Limits, Rate, Throttle};
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::disk::FakeDisk;
@@ -15,6 +17,7 @@ use proptest::prelude::*;
 
 use super::device::{Block, BlockOptions};
 use super::fuzz::fuzz_request;
+use crate::declared::assert_declared;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 const SECTORS: u64 = 64;
@@ -110,6 +113,76 @@ impl Bench {
     fn metric(&self, name: &str) -> u64 {
         self.device.metrics().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
+}
+
+fn limits(per_second: u64, burst: u64) -> Limits {
+    Limits { bytes: Some(Rate { per_second, burst }), operations: None }
+}
+
+fn throttled(limits: Limits) -> (Bench, Arc<Throttle>) {
+    let memory = guest_memory(0x10_0000);
+    let queue = FakeQueue::new(&memory, 0x1000, 16);
+    let disk = Arc::new(FakeDisk::new(pattern(), false));
+    let throttle = Arc::new(Throttle::new(limits, Instant::now()));
+    let device = Block::new("disk:root", disk.clone(), options()).unwrap().throttled_by(throttle.clone());
+    let bench = Bench { memory, queue, interrupt: Arc::default(), disk, device };
+    bench.activate(FLUSH);
+    (bench, throttle)
+}
+
+#[test]
+fn what_exceeds_a_limit_waits_in_the_ring_until_the_limit_changes() {
+    let (mut bench, throttle) = throttled(limits(1, 1));
+    bench.header(IN, 0);
+    let chain = [Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)];
+    let heads = [bench.queue.add(&chain), bench.queue.add(&chain)];
+    bench.queue.ring();
+    assert_eq!(bench.queue.wait_used(), (heads[0], 513));
+    wait_until("a request to wait", || bench.metric("throttle_waits") > 0);
+    bench.device.pause();
+    let state = bench.device.queues()[0].unwrap();
+    assert_eq!((state.next_avail, state.next_used), (1, 1), "nothing of it is the device's");
+    assert!(bench.device.save().is_ok());
+    bench.device.resume();
+    wait_until("a request to wait", || bench.metric("throttle_waits") > 1);
+    assert!(bench.queue.take_used().is_none());
+    throttle.change(Limits::default(), Instant::now());
+    bench.device.recheck();
+    assert_eq!(bench.queue.wait_used(), (heads[1], 513));
+    assert_eq!(bench.metric("read_bytes"), 1024);
+}
+
+#[test]
+fn what_waited_for_a_limit_goes_on_by_itself_and_not_before() {
+    let (mut bench, _throttle) = throttled(limits(10_240, 512));
+    bench.header(IN, 0);
+    let begin = Instant::now();
+    for _ in 0..3 {
+        bench.queue.add(&[Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)]);
+    }
+    bench.queue.ring();
+    for _ in 0..3 {
+        bench.queue.wait_used();
+    }
+    // The first empties the bucket, the second is on credit, which takes 50 ms to repay.
+    assert!(begin.elapsed() >= Duration::from_millis(49), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn requests_that_move_nothing_count_as_operations() {
+    let operations = Some(Rate { per_second: 1, burst: 2 });
+    let (mut bench, throttle) = throttled(Limits { bytes: None, operations });
+    for _ in 0..2 {
+        assert_eq!(bench.simple(GET_ID, 0, Writable(DATA, 20)).0, OK);
+    }
+    bench.header(T_FLUSH, 0);
+    bench.queue.add(&[Readable(HEADER, 16), Writable(STATUS, 1)]);
+    bench.queue.ring();
+    wait_until("a request to wait", || bench.metric("throttle_waits") > 0);
+    assert_eq!(bench.metric("flush_requests"), 0);
+    throttle.change(limits(1, 1), Instant::now());
+    bench.device.recheck();
+    bench.queue.wait_used();
 }
 
 #[test]
@@ -854,4 +927,9 @@ proptest! {
         }
         fuzz_request(&data);
     }
+}
+
+#[test]
+fn reports_the_metrics_that_are_declared() {
+    assert_declared("disk", &bench().device.metrics());
 }

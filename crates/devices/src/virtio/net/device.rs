@@ -4,8 +4,9 @@
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flotilla_device_model::net::{Offloads, PacketBackend, RingBackend};
+use flotilla_device_model::net::{Condition, LinkAlarm, Offloads, PacketBackend, RingBackend};
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_device_model::throttle::Throttle;
 use flotilla_device_model::virtio::{ActivateError, Activation, ActiveQueue, VirtioInterrupt};
 use flotilla_memory::GuestMemory;
 use thiserror::Error;
@@ -19,13 +20,15 @@ use super::features::{
 use super::filter::{Filter, Mac, is_group};
 use super::pair::{BACKEND, PairService};
 use super::receive::Receiver;
-use super::rings::{CHANGED, RingService, ServedRing};
+use super::rings::{CHANGED, RingService};
 use super::service::NetService;
 use super::shared::{Agreement, Driver, Shared, View};
 use super::state::NetState;
 use crate::virtio::common::VirtioCommon;
 use crate::virtio::device::{Device, Model};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::{DeviceQueue, RING_FEATURES};
+use crate::virtio::served::ServedRing;
 use crate::virtio::worker::Sources;
 
 /// Device type of virtio 1.2 §5.1.
@@ -87,6 +90,15 @@ impl NetOptions {
     }
 }
 
+/// What keeps an interface to its limits.
+#[derive(Clone, Default)]
+pub struct Throttles {
+    /// Frames for the guest.
+    pub receive: Arc<Throttle>,
+    /// Frames of the guest.
+    pub transmit: Arc<Throttle>,
+}
+
 /// A network interface.
 ///
 /// ```
@@ -108,6 +120,7 @@ pub struct Interface {
     backend: Arc<dyn PacketBackend>,
     options: NetOptions,
     shared: Arc<Shared>,
+    throttles: Throttles,
     /// Taken over from a saved state, for the activation that follows.
     restored: Mutex<Option<NetState>>,
 }
@@ -136,7 +149,27 @@ impl Net {
         sizes.push(CONTROL_MAX_SIZE);
         let common = VirtioCommon::new(name, features(backend.as_ref(), &options), sizes);
         let shared = Arc::new(Shared::new(options.link_up));
-        Ok(Self::with(common, Interface { backend, options, shared, restored: Mutex::new(None) }))
+        let (throttles, restored) = (Throttles::default(), Mutex::new(None));
+        Ok(Self::with(common, Interface { backend, options, shared, throttles, restored }))
+    }
+
+    /// This interface, kept to limits of frames and of their bytes. Rings that are served elsewhere know none.
+    #[must_use]
+    pub fn throttled_by(mut self, throttles: Throttles) -> Self {
+        self.model_mut().throttles = throttles;
+        self
+    }
+
+    /// This interface, which tells `alarm` when its network is gone.
+    #[must_use]
+    pub fn alarming(self, alarm: Arc<dyn LinkAlarm>) -> Self {
+        self.model().shared.set_alarm(alarm, self.common().name());
+        self
+    }
+
+    /// Looks at the limits again, which have changed.
+    pub fn recheck(&self) {
+        self.common().each(|service| service.recheck());
     }
 
     /// Plugs the cable in, or pulls it out; the driver hears of it. Frames are dropped while it is out.
@@ -144,7 +177,7 @@ impl Net {
         self.model().shared.set_link(up);
     }
 
-    /// Whether the cable is plugged in.
+    /// Whether frames pass: the cable is plugged in, and the network is there.
     pub fn is_link_up(&self) -> bool {
         self.model().shared.is_link_up()
     }
@@ -220,7 +253,7 @@ impl Interface {
             mac: self.options.mac,
             pairs: self.backend.pairs(),
             mtu: self.options.mtu.unwrap_or(0),
-            link_up: self.shared.is_link_up(),
+            link_up: self.shared.is_plugged(),
             announce: restored.map_or_else(|| self.shared.is_announcement_due(), |state| state.announce),
             agreement: agreement.or_else(|| restored.and_then(|state| state.agreement.clone())),
         }
@@ -295,12 +328,15 @@ impl Interface {
                 rx: start.queue(receive),
                 tx: start.queue(transmit),
                 control,
+                receive_limiter: Limiter::new(Arc::clone(&self.throttles.receive)),
+                transmit_limiter: Limiter::new(Arc::clone(&self.throttles.transmit)),
                 receiver: Receiver::new(start.features & VIRTIO_NET_F_MRG_RXBUF != 0),
                 packets,
                 shared: Arc::clone(&self.shared),
                 view: View::of(&self.shared, start.agreement.clone()),
                 pinned_mac: self.pinned_mac(),
                 stale: false,
+                condition: Condition::Ready,
                 gone: false,
             };
             let descriptors = vec![(BACKEND, event.as_fd())];

@@ -27,5 +27,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_backends;
+#[cfg(test)]
 mod tests_driver;
 mod transmit;

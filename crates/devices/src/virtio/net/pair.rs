@@ -4,10 +4,14 @@
 //! The back-end wakes the thread once for each frame that comes (edge-triggered), also while nobody can take it: a look
 //! costs less than to leave and enter the epoll set whenever the driver runs out of buffers. So whoever stops with frames
 //! left comes back by himself: at the driver's doorbell, at that of a change, or at one he rings for himself.
+//!
+//! A back-end that could send only a part of a frame is waited for until it is writable, and only then. One that has lost its
+//! other end takes the link down with it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use flotilla_device_model::net::PacketQueue;
+use flotilla_device_model::net::{Condition, PacketQueue};
 use virtio_queue::QueueState;
 use vmm_sys_util::epoll::EventSet;
 
@@ -15,6 +19,7 @@ use super::control::Control;
 use super::receive::{Ends, Next, Receiver};
 use super::shared::{Shared, View};
 use super::transmit::{self, Gate};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::DeviceQueue;
 use crate::virtio::worker::{Service, Watches};
 
@@ -29,6 +34,10 @@ pub struct PairService {
     pub(super) tx: DeviceQueue,
     pub(super) control: Option<Control>,
     pub(super) receiver: Receiver,
+    /// Of frames for the driver.
+    pub(super) receive_limiter: Limiter,
+    /// Of frames of the driver.
+    pub(super) transmit_limiter: Limiter,
     pub(super) packets: Box<dyn PacketQueue>,
     pub(super) shared: Arc<Shared>,
     pub(super) view: View,
@@ -36,11 +45,19 @@ pub struct PairService {
     pub(super) pinned_mac: Option<[u8; 6]>,
     /// The link was down when frames were looked for last: what waits is from that time.
     pub(super) stale: bool,
+    /// How the back-end was off when it was looked at last.
+    pub(super) condition: Condition,
     /// The back-end is gone.
     pub(super) gone: bool,
 }
 
 impl PairService {
+    /// Has the thread look at its limits again.
+    pub(super) fn recheck(&self) {
+        self.rx.reschedule();
+        self.tx.reschedule();
+    }
+
     fn receive(&mut self, watches: &Watches) {
         self.view.refresh(&self.shared);
         if !self.view.link_up {
@@ -57,8 +74,12 @@ impl PairService {
         }
         let (shared, pair) = (&self.shared, self.pair);
         let in_use = || shared.agreement().is_some_and(|agreement| pair < agreement.pairs);
-        let ends =
-            Ends { queue: &mut self.rx, packets: self.packets.as_mut(), metrics: &self.shared.metrics };
+        let ends = Ends {
+            queue: &mut self.rx,
+            packets: self.packets.as_mut(),
+            limiter: &self.receive_limiter,
+            metrics: &self.shared.metrics,
+        };
         match self.receiver.serve(ends, &self.view, &in_use) {
             Ok(Next::Event) | Err(_) => {}
             Ok(Next::Turn) => self.rx.reschedule(),
@@ -74,14 +95,37 @@ impl PairService {
         }
     }
 
+    /// Waits for what the back-end needs after what was done with it.
+    fn attend(&mut self, watches: &Watches) {
+        let before = std::mem::replace(&mut self.condition, self.packets.condition());
+        if self.gone || self.condition == before {
+            return;
+        }
+        let wanted = match self.condition {
+            Condition::Ready => EventSet::IN | EventSet::EDGE_TRIGGERED,
+            Condition::Sending => EventSet::IN | EventSet::OUT | EventSet::EDGE_TRIGGERED,
+            Condition::Gone => {
+                self.gone = true;
+                self.shared.lose_link();
+                EventSet::empty()
+            }
+        };
+        if let Err(error) = watches.listen(BACKEND, wanted) {
+            tracing::error!(%error, "cannot listen to a network back-end");
+        }
+    }
+
     fn transmit(&mut self) {
         if self.tx.is_broken() {
             return;
         }
         self.view.refresh(&self.shared);
         let gate = Gate { link_up: self.view.link_up, pinned_mac: self.pinned_mac };
-        if transmit::serve(&mut self.tx, self.packets.as_mut(), gate, &self.shared.metrics).is_err() {
-            self.shared.metrics.broken_queues.increment();
+        let metrics = &self.shared.metrics;
+        let sent =
+            transmit::serve(&mut self.tx, self.packets.as_mut(), gate, &self.transmit_limiter, metrics);
+        if sent.is_err() {
+            metrics.broken_queues.increment();
         }
     }
 }
@@ -91,6 +135,8 @@ impl Service for PairService {
         if self.gone {
             return;
         }
+        // What it waited for before is forgotten with the watches: a rest that is to be sent must be listened for again.
+        self.condition = Condition::Ready;
         if let Err(error) = watches.listen(BACKEND, EventSet::IN | EventSet::EDGE_TRIGGERED) {
             tracing::error!(%error, "cannot listen to a network back-end");
         }
@@ -104,10 +150,29 @@ impl Service for PairService {
         } else if let Some(control) = &mut self.control {
             control.serve();
         }
+        self.attend(watches);
     }
 
     fn ready(&mut self, _token: u32, watches: &Watches) {
+        self.packets.flush();
         self.receive(watches);
+        self.attend(watches);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let due = [self.receive_limiter.due(), self.transmit_limiter.due()];
+        due.into_iter().flatten().min()
+    }
+
+    fn tick(&mut self, watches: &Watches) {
+        let now = Instant::now();
+        if self.receive_limiter.expire(now) {
+            self.receive(watches);
+        }
+        if self.transmit_limiter.expire(now) {
+            self.transmit();
+        }
+        self.attend(watches);
     }
 
     fn drain(&mut self) {

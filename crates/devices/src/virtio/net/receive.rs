@@ -16,6 +16,7 @@ use super::metrics::NetMetrics;
 use super::shared::{Agreement, View};
 use super::transmit::HEADER_LEN;
 use crate::virtio::chain::{Chain, QueueError, usize_from};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::DeviceQueue;
 
 /// The longest frame with its header: a segment of 64 KiB (virtio 1.2 §5.1.6.3.1).
@@ -48,7 +49,7 @@ const GSO_ECN: u8 = 0x80;
 /// What the receiver wants next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// To be told when a frame waits, or when the driver has offered buffers.
+    /// To be told when a frame waits, when the driver has offered buffers, or when the limiter is due.
     Event,
     /// To be called again soon: others have their turn first.
     Turn,
@@ -89,6 +90,7 @@ pub(super) struct Receiver {
 pub(super) struct Ends<'a> {
     pub(super) queue: &'a mut DeviceQueue,
     pub(super) packets: &'a mut dyn PacketQueue,
+    pub(super) limiter: &'a Limiter,
     pub(super) metrics: &'a NetMetrics,
 }
 
@@ -129,6 +131,10 @@ impl Receiver {
             if self.failures >= MAX_FAILURES {
                 return Ok(Next::Nothing);
             }
+            if !ends.limiter.is_open() {
+                ends.metrics.rx_throttle_waits.increment();
+                return Ok(Next::Event);
+            }
             if !self.collect(ends)? {
                 ends.metrics.rx_no_buffers.increment();
                 return Ok(Next::Event);
@@ -137,6 +143,8 @@ impl Receiver {
                 Ok(Receipt::Nothing) => return Ok(Next::Event),
                 Ok(Receipt::Frame(len)) => {
                     self.failures = 0;
+                    ends.limiter
+                        .charge(u64::try_from(len).unwrap_or(u64::MAX).saturating_sub(HEADER_LEN.into()));
                     self.take(u64::try_from(len).unwrap_or(u64::MAX), ends, agreement, offloads)?;
                 }
                 Ok(Receipt::Cut) => {

@@ -2,78 +2,21 @@
 //! Pairs that a back-end serves by itself ([`RingBackend`]): this thread starts and stops it, hears of broken rings, and
 //! passes interrupts on where the back-end cannot reach the driver without help.
 
-use std::io;
 use std::sync::Arc;
 
-use flotilla_device_model::net::{Ring, RingBackend};
-use flotilla_device_model::virtio::{ActiveQueue, VirtioInterrupt};
-use flotilla_memory::{Bytes, GuestAddress, GuestMemory, mark_dirty};
-use virtio_queue::{QueueState, QueueT};
-use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
-use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use flotilla_device_model::net::RingBackend;
+use flotilla_device_model::virtio::VirtioInterrupt;
+use flotilla_memory::GuestMemory;
+use virtio_queue::QueueState;
+use vmm_sys_util::eventfd::EventFd;
 
 use super::control::Control;
 use super::shared::{Shared, View};
-use crate::virtio::queue::F_EVENT_IDX;
+use crate::virtio::served::{self, ERROR, RELAYED, ServedRing};
 use crate::virtio::worker::{Service, Watches};
 
-/// Stand for queues that no interface has: the agreement or the link changed; a ring calls, or is broken.
+/// Stands for a queue that no interface has: the agreement or the link changed.
 pub(super) const CHANGED: u16 = u16::MAX;
-const RELAYED: u16 = 1 << 14;
-const ERROR: u16 = 1 << 13;
-
-/// One ring and the ways it makes itself heard.
-pub(super) struct ServedRing {
-    index: u16,
-    state: QueueState,
-    doorbell: Arc<EventFd>,
-    /// Reaches the driver by itself.
-    direct: Option<EventFd>,
-    /// Stands in for that where there is none.
-    relayed: Arc<EventFd>,
-    error: Arc<EventFd>,
-    broken: bool,
-}
-
-impl ServedRing {
-    pub(super) fn new(
-        index: u16,
-        queue: ActiveQueue,
-        features: u64,
-        interrupt: &dyn VirtioInterrupt,
-    ) -> io::Result<Self> {
-        let ActiveQueue { mut queue, doorbell } = queue;
-        queue.set_event_idx(features & F_EVENT_IDX != 0);
-        Ok(Self {
-            index,
-            state: queue.state(),
-            doorbell,
-            direct: interrupt.queue_event(index),
-            relayed: Arc::new(EventFd::new(EFD_NONBLOCK)?),
-            error: Arc::new(EventFd::new(EFD_NONBLOCK)?),
-            broken: false,
-        })
-    }
-
-    /// What to wait for beside doorbells, as if it were some.
-    pub(super) fn sources(&self) -> [(u16, Arc<EventFd>); 2] {
-        [(RELAYED | self.index, Arc::clone(&self.relayed)), (ERROR | self.index, Arc::clone(&self.error))]
-    }
-
-    fn ring(&self) -> Ring<'_> {
-        let call = self.direct.as_ref().unwrap_or(&self.relayed);
-        Ring { state: self.state, kick: &self.doorbell, call, error: &self.error }
-    }
-
-    /// Takes the positions back; the used ring keeps its own in memory.
-    fn stopped_at(&mut self, next_avail: u16, memory: &GuestMemory) {
-        self.state.next_avail = next_avail;
-        let index = GuestAddress(self.state.used_ring.saturating_add(2));
-        if let Ok(used) = memory.read_obj::<u16>(index) {
-            self.state.next_used = u16::from_le(used);
-        }
-    }
-}
 
 /// Watches over all pairs of an interface and serves its control queue.
 pub struct RingService {
@@ -104,7 +47,7 @@ impl RingService {
     }
 
     fn start(&mut self) {
-        if self.pairs.iter().flatten().any(|ring| ring.broken) {
+        if self.pairs.iter().flatten().any(ServedRing::is_broken) {
             return;
         }
         self.started = true;
@@ -119,9 +62,8 @@ impl RingService {
                 return;
             }
             // For what came while nobody listened.
-            for ring in [receive, transmit] {
-                let _ = ring.doorbell.write(1);
-            }
+            receive.knock();
+            transmit.knock();
         }
     }
 
@@ -136,27 +78,22 @@ impl RingService {
                 Err(error) => tracing::error!(%error, pair, "network back-end does not stop as it should"),
             }
         }
-        // Nobody told us which pages were written. Not before the last one was: the log may be read in between.
-        for region in self.memory.iter() {
-            let len = usize::try_from(region.len()).unwrap_or(usize::MAX);
-            mark_dirty(&self.memory, region.start_addr(), len);
-        }
+        // Not before the last one was stopped: the log may be read in between.
+        served::mark_all_dirty(&self.memory);
     }
 
     fn ring_at(&mut self, index: u16) -> Option<&mut ServedRing> {
-        self.pairs.iter_mut().flatten().find(|ring| ring.index == index)
+        self.pairs.iter_mut().flatten().find(|ring| ring.index() == index)
     }
 
     fn relay(&mut self, index: u16) {
-        let called = self.ring_at(index).is_some_and(|ring| ring.relayed.read().is_ok());
-        if called {
+        if self.ring_at(index).is_some_and(|ring| ring.called()) {
             self.interrupt.signal_queue(index);
         }
     }
 
     fn break_ring(&mut self, index: u16) {
-        let Some(ring) = self.ring_at(index).filter(|ring| ring.error.read().is_ok()) else { return };
-        if !std::mem::replace(&mut ring.broken, true) {
+        if self.ring_at(index).is_some_and(ServedRing::breaks) {
             self.shared.metrics.broken_queues.increment();
             self.interrupt.needs_reset();
         }
@@ -189,6 +126,6 @@ impl Service for RingService {
 
     fn queues(&self) -> Vec<(u16, QueueState)> {
         let control = self.control.as_ref().map(|control| (control.queue.index(), control.queue.state()));
-        self.pairs.iter().flatten().map(|ring| (ring.index, ring.state)).chain(control).collect()
+        self.pairs.iter().flatten().map(ServedRing::position).chain(control).collect()
     }
 }

@@ -2,6 +2,8 @@
 //! A thread of the network interface: it serves one pair of queues, or watches over a back-end that serves all of them
 //! by itself. The first thread serves the control queue as well.
 
+use std::time::Instant;
+
 use virtio_queue::QueueState;
 
 use super::pair::PairService;
@@ -17,6 +19,13 @@ pub enum NetService {
 }
 
 impl NetService {
+    /// Has the thread look at its limits again. Rings that are served elsewhere have none.
+    pub(super) fn recheck(&self) {
+        if let Self::Pair(pair) = self {
+            pair.recheck();
+        }
+    }
+
     fn inner(&mut self) -> &mut dyn Service {
         match self {
             Self::Pair(pair) => pair.as_mut(),
@@ -36,6 +45,17 @@ impl Service for NetService {
 
     fn ready(&mut self, token: u32, watches: &Watches) {
         self.inner().ready(token, watches);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Pair(pair) => pair.deadline(),
+            Self::Rings(_) => None,
+        }
+    }
+
+    fn tick(&mut self, watches: &Watches) {
+        self.inner().tick(watches);
     }
 
     fn drain(&mut self) {

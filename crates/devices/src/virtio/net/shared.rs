@@ -4,9 +4,9 @@
 //! The agreement changes rarely and is looked at for each frame. So each thread keeps a copy and compares one counter.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use flotilla_device_model::net::Offloads;
+use flotilla_device_model::net::{LinkAlarm, Offloads};
 use flotilla_device_model::virtio::VirtioInterrupt;
 use serde::{Deserialize, Serialize};
 use vmm_sys_util::eventfd::EventFd;
@@ -53,7 +53,12 @@ pub(super) struct Shared {
     pub(super) metrics: NetMetrics,
     driver: Mutex<Option<Driver>>,
     changes: AtomicU64,
-    link_up: AtomicBool,
+    /// Whether the cable is plugged in.
+    plugged: AtomicBool,
+    /// Whether nothing is at its other end any more.
+    lost: AtomicBool,
+    /// Who is told of that, by the name of the device.
+    alarm: OnceLock<(Arc<dyn LinkAlarm>, String)>,
     announce: AtomicBool,
 }
 
@@ -63,7 +68,9 @@ impl Shared {
             metrics: NetMetrics::default(),
             driver: Mutex::new(None),
             changes: AtomicU64::new(0),
-            link_up: AtomicBool::new(link_up),
+            plugged: AtomicBool::new(link_up),
+            lost: AtomicBool::new(false),
+            alarm: OnceLock::new(),
             announce: AtomicBool::new(false),
         }
     }
@@ -99,15 +106,43 @@ impl Shared {
         self.changes.load(Ordering::SeqCst)
     }
 
+    /// Whether frames pass: the cable is plugged in, and something is at its other end.
     pub(super) fn is_link_up(&self) -> bool {
-        self.link_up.load(Ordering::SeqCst)
+        self.is_plugged() && !self.lost.load(Ordering::SeqCst)
+    }
+
+    /// Whether the cable is plugged in.
+    pub(super) fn is_plugged(&self) -> bool {
+        self.plugged.load(Ordering::SeqCst)
     }
 
     /// Plugs the cable in or pulls it out, and tells the driver.
     pub(super) fn set_link(&self, up: bool) {
-        if self.link_up.swap(up, Ordering::SeqCst) == up {
+        if self.plugged.swap(up, Ordering::SeqCst) != up {
+            self.link_changed();
+        }
+    }
+
+    /// Who is told, once, when the network is gone.
+    pub(super) fn set_alarm(&self, alarm: Arc<dyn LinkAlarm>, device: &str) {
+        // Set while the device is built, before anybody could lose anything.
+        let _ = self.alarm.set((alarm, device.to_owned()));
+    }
+
+    /// The network is gone for good: the driver sees no carrier from now on.
+    pub(super) fn lose_link(&self) {
+        if self.lost.swap(true, Ordering::SeqCst) {
             return;
         }
+        self.metrics.link_losses.increment();
+        // Before the driver: what its guest does about it comes after.
+        if let Some((alarm, device)) = self.alarm.get() {
+            alarm.link_lost(device);
+        }
+        self.link_changed();
+    }
+
+    fn link_changed(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         if let Some(driver) = self.driver().as_ref() {
             wake(driver);

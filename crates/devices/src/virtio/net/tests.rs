@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flotilla_device_model::block::Segment;
 use flotilla_device_model::lifecycle::Lifecycle;
-use flotilla_device_model::net::{Offloads, PacketBackend, PacketQueue, Receipt};
+use flotilla_device_model::net::{Offloads, PacketBackend};
+use flotilla_device_model::throttle::{Limits, Rate, Throttle};
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::driver::Buffer::{Readable, Writable};
@@ -17,7 +14,8 @@ use flotilla_testing::memory::guest_memory;
 use flotilla_testing::packets::FakePackets;
 use proptest::prelude::*;
 
-use super::device::{Net, NetError, NetOptions};
+use super::device::{Net, NetError, NetOptions, Throttles};
+use crate::declared::assert_declared;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
@@ -27,19 +25,19 @@ const GUEST_TSO4: u64 = 1 << 7;
 const MRG_RXBUF: u64 = 1 << 15;
 
 /// Where tests put what they send and receive.
-const TX: u64 = 0x8000;
+pub(super) const TX: u64 = 0x8000;
 const RX: u64 = 0x2_0000;
 
-struct Bench<B: PacketBackend = FakePackets> {
+pub(super) struct Bench<B: PacketBackend = FakePackets> {
     memory: Arc<GuestMemory>,
     rx: FakeQueue,
-    tx: FakeQueue,
+    pub(super) tx: FakeQueue,
     interrupt: Arc<FakeVirtioInterrupt>,
-    backend: Arc<B>,
-    device: Net,
+    pub(super) backend: Arc<B>,
+    pub(super) device: Net,
 }
 
-fn bench_on<B: PacketBackend + 'static>(backend: B, features: u64) -> Bench<B> {
+pub(super) fn bench_on<B: PacketBackend + 'static>(backend: B, features: u64) -> Bench<B> {
     let memory = guest_memory(0x10_0000);
     let rx = FakeQueue::new(&memory, 0x1000, 64);
     let tx = FakeQueue::new(&memory, 0x4000, 64);
@@ -71,12 +69,12 @@ impl<B: PacketBackend> Bench<B> {
         bytes
     }
 
-    fn metric(&self, name: &str) -> u64 {
+    pub(super) fn metric(&self, name: &str) -> u64 {
         self.device.metrics().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
 
     /// Offers `count` receive buffers of `len` bytes, one after the other in memory.
-    fn offer(&mut self, count: u64, len: u32) {
+    pub(super) fn offer(&mut self, count: u64, len: u32) {
         for number in 0..count {
             self.rx.add(&[Writable(RX + number * u64::from(len), len)]);
         }
@@ -127,6 +125,50 @@ fn refuses_an_address_no_interface_can_have() {
     assert_eq!(new([0; 6]), Err(NetError::Mac { mac: [0; 6] }));
     assert!(new([0x01, 0, 0x5e, 0, 0, 1]).is_err());
     assert!(new([0xff; 6]).is_err());
+}
+
+#[test]
+fn keeps_each_direction_to_its_limit_until_that_changes() {
+    let mut bench = bench(0);
+    bench.device.reset();
+    let slow = || {
+        let bytes = Some(Rate { per_second: 1, burst: 100 });
+        Arc::new(Throttle::new(Limits { bytes, operations: None }, Instant::now()))
+    };
+    let throttles = Throttles { receive: slow(), transmit: slow() };
+    let device = Net::new("net:lan", bench.backend.clone(), NetOptions::new(MAC)).unwrap();
+    bench.device = device.throttled_by(throttles.clone());
+    bench.rx = FakeQueue::new(&bench.memory, 0x1000, 64);
+    bench.tx = FakeQueue::new(&bench.memory, 0x4000, 64);
+    bench.activate(0);
+
+    bench.memory.write_slice(&frame(100), GuestAddress(TX)).unwrap();
+    for _ in 0..2 {
+        bench.tx.add(&[Readable(TX, 112)]);
+    }
+    bench.tx.ring();
+    bench.tx.wait_used();
+    wait_until("a frame of the driver to wait", || bench.metric("tx_throttle_waits") > 0);
+    assert!(bench.tx.take_used().is_none());
+
+    bench.offer(2, 2048);
+    for _ in 0..2 {
+        bench.backend.wire.send(&frame(100)).unwrap();
+    }
+    bench.rx.wait_used();
+    wait_until("a frame for the driver to wait", || bench.metric("rx_throttle_waits") > 0);
+    assert!(bench.rx.take_used().is_none());
+    bench.device.pause();
+    bench.device.resume();
+    assert_eq!((bench.metric("tx_frames"), bench.metric("rx_frames")), (1, 1));
+
+    throttles.transmit.change(Limits::default(), Instant::now());
+    bench.device.recheck();
+    bench.tx.wait_used();
+    throttles.receive.change(Limits::default(), Instant::now());
+    bench.device.recheck();
+    bench.rx.wait_used();
+    assert_eq!((bench.metric("tx_frames"), bench.metric("rx_frames")), (2, 2));
 }
 
 #[test]
@@ -410,81 +452,6 @@ fn restores_only_what_fits_the_interface() {
     }
 }
 
-/// A back-end that is ready for ever and fails: a tap whose interface was deleted.
-struct Gone(OwnedFd, Arc<AtomicU64>);
-
-impl PacketBackend for Gone {
-    fn offloads(&self) -> Offloads {
-        Offloads::default()
-    }
-
-    fn set_guest_offloads(&self, _offloads: Offloads) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn pairs(&self) -> u16 {
-        1
-    }
-
-    fn use_pairs(&self, _pairs: u16) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn open(&self, _pair: u16) -> io::Result<Box<dyn PacketQueue>> {
-        Ok(Box::new(Gone(self.0.try_clone()?, Arc::clone(&self.1))))
-    }
-
-    fn discard(&self) -> io::Result<()> {
-        Err(io::Error::other("gone"))
-    }
-}
-
-impl PacketQueue for Gone {
-    fn event(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
-    fn offer(&mut self, _memory: &Arc<GuestMemory>, segments: &[Segment]) -> io::Result<usize> {
-        Ok(segments.len())
-    }
-
-    fn retire(&mut self, _buffers: usize) {}
-
-    fn receive(&mut self) -> io::Result<Receipt> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        Err(io::Error::other("gone"))
-    }
-
-    fn discard(&mut self) -> io::Result<()> {
-        Err(io::Error::other("gone"))
-    }
-
-    fn send(&mut self, _memory: &GuestMemory, _head: &[u8], _segments: &[Segment]) -> io::Result<usize> {
-        Err(io::Error::other("gone"))
-    }
-}
-
-#[test]
-fn gives_a_back_end_up_that_is_gone() {
-    // A pipe without a writer reports an error that no epoll interest can silence.
-    let (reader, writer) = io::pipe().unwrap();
-    drop(writer);
-    let mut bench = bench_on(Gone(reader.into(), Arc::new(AtomicU64::new(0))), 0);
-    bench.offer(4, 2048);
-    std::thread::sleep(Duration::from_millis(50));
-    let calls = bench.backend.1.load(Ordering::SeqCst);
-    assert!((1..=16).contains(&calls), "{calls} calls");
-    assert_eq!(bench.metric("rx_errors"), calls);
-    bench.offer(1, 2048);
-    bench.tx.add(&[Readable(TX, 100)]);
-    bench.tx.ring();
-    bench.tx.wait_used();
-    assert_eq!(bench.metric("tx_errors"), 1);
-    bench.device.pause();
-    bench.device.resume();
-    bench.device.deactivate();
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -538,4 +505,9 @@ proptest! {
             prop_assert!(got[12..] == frame(sent)[12..]);
         }
     }
+}
+
+#[test]
+fn reports_the_metrics_that_are_declared() {
+    assert_declared("net", &bench(0).device.metrics());
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flotilla_device_model::lifecycle::Lifecycle;
-use flotilla_device_model::net::{Offloads, Ring, RingBackend};
+use flotilla_device_model::net::{Offloads, RingBackend};
+use flotilla_device_model::ring::Ring;
 use flotilla_device_model::state::DeviceState;
 use flotilla_device_model::virtio::{Activation, VirtioDevice};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
@@ -497,5 +498,12 @@ proptest! {
         data in prop::collection::vec(any::<u8>(), 0..400),
     ) {
         super::fuzz::fuzz_control(&data);
+    }
+
+    #[test]
+    fn whatever_is_sent_from_either_side_leaves_an_interface_that_pauses(
+        data in prop::collection::vec(any::<u8>(), 0..4000),
+    ) {
+        super::fuzz::fuzz_frames(&data);
     }
 }

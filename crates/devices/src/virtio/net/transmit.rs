@@ -10,6 +10,7 @@ use flotilla_memory::{Bytes, GuestMemory};
 use super::filter::Mac;
 use super::metrics::NetMetrics;
 use crate::virtio::chain::{Chain, QueueError, usize_from};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::DeviceQueue;
 
 /// Bytes in the header.
@@ -33,18 +34,19 @@ pub(super) struct Gate {
     pub(super) pinned_mac: Option<Mac>,
 }
 
-/// Sends all that waits, at most one queue's worth of frames.
+/// Sends all that waits and may go, at most one queue's worth of frames.
 pub(super) fn serve(
     queue: &mut DeviceQueue,
     packets: &mut dyn PacketQueue,
     gate: Gate,
+    limiter: &Limiter,
     metrics: &NetMetrics,
 ) -> Result<(), QueueError> {
-    queue.serve(|chain, memory| {
+    limiter.serve(queue, &metrics.tx_throttle_waits, |chain, memory| {
+        limiter.charge(chain.readable_len().saturating_sub(HEADER_LEN).into());
         send(chain, memory, packets, gate, metrics);
         Ok(0)
-    })?;
-    Ok(())
+    })
 }
 
 /// Sends one frame. Whatever happens to it, its chain is used up: a network may lose frames.

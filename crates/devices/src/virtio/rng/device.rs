@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use flotilla_device_model::state::{DeviceState, StateError};
+use flotilla_device_model::throttle::Throttle;
 use flotilla_device_model::virtio::{ActivateError, Activation};
 
 use super::metrics::RngMetrics;
@@ -12,6 +13,7 @@ use super::source::EntropySource;
 use super::state::RngState;
 use crate::virtio::common::VirtioCommon;
 use crate::virtio::device::{Device, Model};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::{DeviceQueue, RING_FEATURES};
 use crate::virtio::worker::Sources;
 
@@ -38,13 +40,26 @@ pub type Rng = Device<Entropy>;
 pub struct Entropy {
     source: Arc<dyn EntropySource>,
     metrics: Arc<RngMetrics>,
+    throttle: Arc<Throttle>,
 }
 
 impl Rng {
     /// A device that takes its bytes from `source`.
     pub fn new(name: impl Into<String>, source: Arc<dyn EntropySource>) -> Self {
         let common = VirtioCommon::new(name, RING_FEATURES, vec![QUEUE_MAX_SIZE]);
-        Self::with(common, Entropy { source, metrics: Arc::new(RngMetrics::default()) })
+        Self::with(common, Entropy { source, metrics: Arc::default(), throttle: Arc::default() })
+    }
+
+    /// This device, kept to the limits of a throttle: bytes given, and requests.
+    #[must_use]
+    pub fn throttled_by(mut self, throttle: Arc<Throttle>) -> Self {
+        self.model_mut().throttle = throttle;
+        self
+    }
+
+    /// Looks at the limits again, which have changed.
+    pub fn recheck(&self) {
+        self.common().each(|service| service.recheck());
     }
 }
 
@@ -63,7 +78,8 @@ impl Model for Entropy {
             queues.into_iter().next().flatten().ok_or(ActivateError::QueueMissing { index: REQUESTQ })?;
         let doorbell = Arc::clone(&active.doorbell);
         let queue = DeviceQueue::new(REQUESTQ, active, memory, features, interrupt);
-        let service = RngService::new(queue, Arc::clone(&self.source), Arc::clone(&self.metrics));
+        let limiter = Limiter::new(Arc::clone(&self.throttle));
+        let service = RngService::new(queue, Arc::clone(&self.source), Arc::clone(&self.metrics), limiter);
         let sources = Sources { doorbells: vec![(REQUESTQ, doorbell)], descriptors: Vec::new() };
         common.start("virtio-rng", service, sources)?;
         Ok(())

@@ -11,6 +11,8 @@ pub(super) struct RngMetrics {
     pub(super) bytes: Counter,
     /// Requests cut short because the source failed.
     pub(super) source_failures: Counter,
+    /// Times that requests had to wait for a limit.
+    pub(super) throttle_waits: Counter,
     /// Queues the driver broke.
     pub(super) broken_queues: Counter,
 }
@@ -21,6 +23,7 @@ impl RngMetrics {
             ("requests", self.requests.get()),
             ("bytes", self.bytes.get()),
             ("source_failures", self.source_failures.get()),
+            ("throttle_waits", self.throttle_waits.get()),
             ("broken_queues", self.broken_queues.get()),
         ]
     }

@@ -2,6 +2,7 @@
 //! The entropy device at work: chain in, random bytes, used ring.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flotilla_memory::GuestMemory;
 use virtio_queue::QueueState;
@@ -9,6 +10,7 @@ use virtio_queue::QueueState;
 use super::metrics::RngMetrics;
 use super::source::EntropySource;
 use crate::virtio::chain::{Chain, QueueError};
+use crate::virtio::limiter::Limiter;
 use crate::virtio::queue::DeviceQueue;
 use crate::virtio::worker::{Service, Watches};
 
@@ -23,20 +25,45 @@ pub struct RngService {
     queue: DeviceQueue,
     source: Arc<dyn EntropySource>,
     metrics: Arc<RngMetrics>,
+    limiter: Limiter,
 }
 
 impl RngService {
-    pub(super) fn new(queue: DeviceQueue, source: Arc<dyn EntropySource>, metrics: Arc<RngMetrics>) -> Self {
-        Self { queue, source, metrics }
+    pub(super) fn new(
+        queue: DeviceQueue,
+        source: Arc<dyn EntropySource>,
+        metrics: Arc<RngMetrics>,
+        limiter: Limiter,
+    ) -> Self {
+        Self { queue, source, metrics, limiter }
+    }
+
+    /// Has the thread look at its limits again.
+    pub(super) fn recheck(&self) {
+        self.queue.reschedule();
     }
 }
 
 impl Service for RngService {
     fn doorbell(&mut self, _queue: u16, _watches: &Watches) {
-        let Self { queue, source, metrics } = self;
-        let served = queue.serve(|chain, memory| fill(chain, memory, source.as_ref(), metrics));
+        let Self { queue, source, metrics, limiter } = self;
+        let served = limiter.serve(queue, &metrics.throttle_waits, |chain, memory| {
+            let written = fill(chain, memory, source.as_ref(), metrics)?;
+            limiter.charge(written.into());
+            Ok(written)
+        });
         if served.is_err() {
             metrics.broken_queues.increment();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.limiter.due()
+    }
+
+    fn tick(&mut self, watches: &Watches) {
+        if self.limiter.expire(Instant::now()) {
+            self.doorbell(self.queue.index(), watches);
         }
     }
 

@@ -2,8 +2,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use flotilla_device_model::lifecycle::Lifecycle;
+use flotilla_device_model::throttle::{Limits, Rate, Throttle};
 use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use flotilla_memory::{Bytes, GuestAddress, GuestMemory};
 use flotilla_testing::driver::{Buffer, Descriptor, FakeQueue, NEXT, wait_until};
@@ -13,6 +15,7 @@ use proptest::prelude::*;
 
 use super::device::Rng;
 use super::source::EntropySource;
+use crate::declared::assert_declared;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 /// Gives 0x5a for ever, or fails.
@@ -61,6 +64,27 @@ impl Bench {
     fn metric(&self, name: &str) -> u64 {
         self.rng.metrics().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
+}
+
+#[test]
+fn gives_no_more_than_its_limit_until_that_changes() {
+    let mut bench = bench(0);
+    bench.rng.reset();
+    let bytes = Some(Rate { per_second: 1, burst: 40 });
+    let throttle = Arc::new(Throttle::new(Limits { bytes, operations: None }, Instant::now()));
+    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+    bench.rng = Rng::new("rng0", bench.source.clone()).throttled_by(Arc::clone(&throttle));
+    bench.activate(0);
+    for slot in 0..4 {
+        bench.queue.add(&[Buffer::Writable(0x8000 + slot * 0x100, 32)]);
+    }
+    bench.queue.ring();
+    assert_eq!((bench.queue.wait_used(), bench.queue.wait_used()), ((0, 32), (1, 32)));
+    wait_until("a request to wait", || bench.metric("throttle_waits") > 0);
+    assert!(bench.queue.take_used().is_none());
+    throttle.change(Limits::default(), Instant::now());
+    bench.rng.recheck();
+    assert_eq!((bench.queue.wait_used(), bench.queue.wait_used()), ((2, 32), (3, 32)));
 }
 
 #[test]
@@ -195,4 +219,9 @@ proptest! {
         bench.rng.pause();
         bench.rng.deactivate();
     }
+}
+
+#[test]
+fn reports_the_metrics_that_are_declared() {
+    assert_declared("rng", &bench(0).rng.metrics());
 }

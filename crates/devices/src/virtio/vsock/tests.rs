@@ -20,6 +20,7 @@ use proptest::prelude::*;
 use super::connection::BUFFER;
 use super::device::Vsock;
 use super::packet::{HEADER_LEN, Header, Operation, TYPE_STREAM};
+use crate::declared::assert_declared;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 const CID: u32 = 52;
@@ -677,4 +678,9 @@ proptest! {
         bench.device.pause();
         bench.device.deactivate();
     }
+}
+
+#[test]
+fn reports_the_metrics_that_are_declared() {
+    assert_declared("vsock", &bench().device.metrics());
 }
