@@ -42,6 +42,16 @@ describe('Option values', () => {
     });
   });
 
+  it('share folders of the host', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, start: true, wait: true };
+    const share = ['tag=a,path=/srv/a', 'path=/srv/b,tag=b,readonly'];
+    expect(toParams('web', { ...options, share }).shares).to.deep.equal([
+      { tag: 'a', path: '/srv/a' },
+      { tag: 'b', path: '/srv/b', readOnly: true },
+    ]);
+    expect(() => toParams('web', { ...options, share: ['tag=a,cache=none'] })).to.throw('use tag, path, readonly');
+  });
+
   it('say of an interface how its frames move', () => {
     const options = { kernel: 'linux', cpus: 1, memory: 64, start: true, wait: true };
     const network = ['default', 'lan,queues=4,backend=vhost,mtu=9000,link=down', 'lan,spoof=off'];
@@ -52,6 +62,44 @@ describe('Option values', () => {
     ]);
     for (const wrong of ['lan,backend=macvtap', 'lan,queues=many', 'lan,link=sideways', 'lan,spoof=maybe', 'lan,speed=10'])
       expect(() => toParams('web', { ...options, network: [wrong] }), wrong).to.throw(/Give|queues|number/);
+  });
+
+  it('put an interface on a link of the host', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, start: true, wait: true };
+    const network = ['macvtap=eth1', 'macvtap=eth1.7,mode=private,queues=2'];
+    expect(toParams('web', { ...options, network }).interfaces).to.deep.equal([
+      { name: 'eth0', macvtap: { parent: 'eth1' } },
+      { name: 'eth1', macvtap: { parent: 'eth1.7', mode: 'private' }, queues: 2 },
+    ]);
+    for (const wrong of ['macvtap=', 'macvtap=eth1,mode=passthru', 'lan,mode=bridge', 'macvtap=eth1,forward=tcp:1:1'])
+      expect(() => toParams('web', { ...options, network: [wrong] }), wrong).to.throw(/Give|Unknown/);
+  });
+
+  it('give an interface user-mode networking with forwards', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, start: true, wait: true };
+    const network = ['user', 'user,forward=tcp:8080:80,mtu=1400,forward=udp:[::1]:53:5353,forward=tcp:192.0.2.1:443:443'];
+    expect(toParams('web', { ...options, network }).interfaces).to.deep.equal([
+      { name: 'eth0', user: { forwards: [] } },
+      {
+        name: 'eth1',
+        user: {
+          forwards: [
+            { protocol: 'tcp', hostPort: 8080, guestPort: 80 },
+            { protocol: 'udp', hostAddress: '::1', hostPort: 53, guestPort: 5353 },
+            { protocol: 'tcp', hostAddress: '192.0.2.1', hostPort: 443, guestPort: 443 },
+          ],
+        },
+        mtu: 1400,
+      },
+    ]);
+    for (const wrong of [
+      'user,forward=8080',
+      'user,forward=tcp:8080',
+      'user,forward=sctp:1:1',
+      'user,forward=tcp:::1:1:1',
+      'lan,forward=tcp:1:1',
+    ])
+      expect(() => toParams('web', { ...options, network: [wrong] }), wrong).to.throw(/Give|Unknown/);
   });
 
   it('of a disk are refused when they are not what they can be', () => {
@@ -65,9 +113,35 @@ describe('Option values', () => {
 
   it('ask for sockets with and without numbers', () => {
     const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
+    expect(toParams('web', { ...options, console: true }).console).to.deep.equal({});
+    expect(toParams('web', { ...options, port: ['a', 'b.0'] }).console).to.deep.equal({ ports: [{ name: 'a' }, { name: 'b.0' }] });
+    expect(toParams('web', options)).to.not.have.property('console');
     expect(toParams('web', { ...options, vsock: true }).vsock).to.deep.equal({});
     expect(toParams('web', { ...options, vsock: 'cid=42,connections=9' }).vsock).to.deep.equal({ cid: 42, maxConnections: 9 });
     expect(toParams('web', options)).to.not.have.property('vsock');
     expect(() => toParams('web', { ...options, vsock: 'port=1' })).to.throw('cid, connections');
+  });
+
+  it('ask for a watchdog, with what follows', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
+    expect(toParams('web', { ...options, watchdog: true }).watchdog).to.deep.equal({});
+    expect(toParams('web', { ...options, watchdog: 'action=pause' }).watchdog).to.deep.equal({ action: 'pause' });
+    expect(toParams('web', options)).to.not.have.property('watchdog');
+    for (const wrong of ['', 'pause', 'action=bark', 'timeout=3'])
+      expect(() => toParams('web', { ...options, watchdog: wrong }), wrong).to.throw();
+  });
+
+  it('ask for a balloon with a size and switches', () => {
+    const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
+    const balloon = (text: string) => toParams('web', { ...options, balloon: text }).balloon;
+    expect(toParams('web', { ...options, balloon: true }).balloon).to.deep.equal({});
+    expect(balloon('target=32M,oom=off,reporting=on,statistics=5')).to.deep.equal({
+      targetMiB: 32,
+      deflateOnOom: false,
+      freePageReporting: true,
+      statisticsSeconds: 5,
+    });
+    expect(balloon('target=0')).to.deep.equal({ targetMiB: 0 });
+    for (const wrong of ['size=1M', 'oom=maybe', 'target=much']) expect(() => balloon(wrong), wrong).to.throw();
   });
 });

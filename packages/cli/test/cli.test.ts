@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { Cloud } from './cloud.js';
+import { Cloud, end, shows } from './cloud.js';
 
 describe('The command line', () => {
   const cloud = new Cloud();
@@ -66,10 +66,42 @@ describe('The command line', () => {
       const done = await flotilla('-o', 'yaml', 'machine', verb, 'web');
       expect(done.stdout, `${verb}: ${done.stderr}`).to.match(new RegExp(`^  state: ${state}$`, 'm'));
     }
-    await flotilla('machine', 'create', 'cabled', '--kernel', 'kernel', '--memory', '64M', '--network', 'default,queues=2');
+    const limited = ['--throttle', 'name=slow,bps=1M', '--disk', 'size=1M,iops=100,iops-burst=200', '--rng-throttle', 'throttle=slow'];
+    const network = 'default,queues=2,tx-bps=64K';
+    await flotilla('machine', 'create', 'cabled', '--kernel', 'kernel', '--memory', '64M', '--network', network, ...limited);
+    const changed = await flotilla('-o', 'json', 'machine', 'throttle', 'cabled', 'group:slow', 'ops=5');
+    const { spec } = JSON.parse(changed.stdout);
+    expect(spec.throttleGroups, changed.stderr).to.deep.equal([{ name: 'slow', limits: { operations: { perSecond: 5 } } }]);
+    expect(spec.disks[0].throttle).to.deep.equal({ operations: { perSecond: 100, burst: 200 } });
+    expect(spec.interfaces[0].transmitThrottle).to.deep.equal({ bytes: { perSecond: 65_536 } });
+    const unlimited = await flotilla('-o', 'json', 'machine', 'throttle', 'cabled', 'disk:root', 'none');
+    expect(JSON.parse(unlimited.stdout).spec.disks[0].throttle).to.deep.equal({});
+    for (const wrong of [
+      ['disk', 'ops=5'],
+      ['rng', 'ops=5'],
+      ['tx:eth0', 'bps=fast'],
+      ['tx:eth0', 'bps-burst=5'],
+    ])
+      expect((await flotilla('machine', 'throttle', 'cabled', ...wrong)).status, wrong.join(' ')).to.be.greaterThan(0);
     const pulled = await flotilla('-o', 'json', 'machine', 'link', 'cabled', 'eth0', 'down');
     expect(JSON.parse(pulled.stdout).spec.interfaces[0], pulled.stderr).to.include({ queues: 2, link: 'down' });
     expect((await flotilla('machine', 'link', 'cabled', 'eth0', 'sideways')).status).to.be.greaterThan(0);
+    expect((await flotilla('machine', 'balloon', 'cabled')).stderr).to.contain('machine.no_balloon');
+    await flotilla('machine', 'create', 'lean', '--kernel', 'kernel', '--memory', '64M', '--balloon', 'target=8M');
+    expect((await flotilla('machine', 'balloon', 'lean')).stdout).to.match(/^target: +8 MiB$/m);
+    const asked = await flotilla('-o', 'json', 'machine', 'balloon', 'lean', '0');
+    expect(JSON.parse(asked.stdout).spec.balloon, asked.stderr).to.include({ targetMiB: 0, deflateOnOom: true });
+    expect((await flotilla('machine', 'stats', '--once')).stdout)
+      .to.match(/^NAME +CPU +STOLEN +MEMORY +READ\/S +WRITE\/S +RX\/S +TX\/S +EXITS\/S$/m)
+      .and.to.match(/^lean +\d+\.\d % +0\.0 % +64 MiB +0 B +0 B +0 B +0 B +0$/m);
+    const [only, ...more] = JSON.parse((await flotilla('-o', 'json', 'machine', 'stats', 'lean', '--once')).stdout) as object[];
+    expect(only).to.include({ name: 'lean', residentBytes: 64 << 20, exits: 0 });
+    expect(more).to.deep.equal([]);
+    const live = cloud.spawn(['-o', 'json', 'machine', 'stats', 'lean']);
+    expect(JSON.parse((await shows(live.stdout, '\n')).split('\n')[0] ?? '')).to.have.length(1);
+    expect(await end(live, 'SIGINT')).to.equal(0);
+    expect((await flotilla('machine', 'stats', 'nobody')).stderr).to.contain('machine.not_found');
+    expect((await flotilla('machine', 'delete', 'lean', '--force', '--yes')).status).to.equal(0);
     expect((await flotilla('machine', 'delete', 'cabled', '--force', '--yes')).status).to.equal(0);
     expect((await flotilla('machine', 'logs', 'web')).stdout).to.contain('Flotilla fake guest');
     expect((await flotilla('-o', 'name', 'machine', 'list')).stdout).to.equal('web\n');

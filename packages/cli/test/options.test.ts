@@ -53,6 +53,8 @@ describe('The options of the command line', () => {
     await cloud.start();
     await cloud.json('image', 'import', 'kernel', cloud.kernel, '--kind', 'kernel', '--format', 'elf', '--label', 'os=none');
     await cloud.json('image', 'import', 'initrd', join(cloud.folder, 'initrd'), '--kind', 'initrd', '--format', 'initrd');
+    const labels = ['--label', 'tier=front', '--label', 'os=none'];
+    await cloud.json(...create('plain', '--no-start', '--notes', 'old', '--protect', ...labels));
   });
   after(async () => {
     await cloud.stop();
@@ -125,6 +127,53 @@ describe('The options of the command line', () => {
       args: ['image', 'delete', 'exact'],
       status: 5,
       effect: ({ stderr }) => expect(stderr).to.contain('image.not_found'),
+    },
+  ]);
+
+  table('of set', [
+    {
+      about: '--cpus, --memory and --name change a machine that is stopped',
+      args: ['machine', 'set', 'plain', '--cpus', '2', '--memory', '96M', '--name', 'changed'],
+      effect: async ({ stdout }) => {
+        expect(stdout).to.match(/^name: +changed$/m);
+        const machine = await machineNamed('changed');
+        expect(machine.spec).to.include({ cpus: 2, memoryMiB: 96 });
+        expect(machine).to.deep.include({ notes: 'old', protected: true, labels: { tier: 'front', os: 'none' } });
+      },
+    },
+    {
+      about: '--notes, --label and --unlabel change what they name',
+      args: ['machine', 'set', 'changed', '--notes', 'new', '--label', 'tier=back', '--label', 'team=red', '--unlabel', 'os'],
+      effect: async () =>
+        expect(await machineNamed('changed')).to.deep.include({
+          notes: 'new',
+          protected: true,
+          labels: { tier: 'back', team: 'red' },
+        }),
+    },
+    {
+      about: 'create --protect keeps it from being deleted, by force too',
+      args: ['machine', 'delete', 'changed', '--force', '--yes'],
+      status: 1,
+      effect: async ({ stderr }) => {
+        expect(stderr).to.contain('machine.protected');
+        expect(await machineNamed('changed')).to.include({ name: 'changed' });
+      },
+    },
+    {
+      about: '--no-protect lets it go',
+      args: ['machine', 'set', 'changed', '--no-protect'],
+      effect: async () => {
+        expect(await machineNamed('changed')).to.include({ protected: false, notes: 'new' });
+        await cloud.flotilla('machine', 'delete', 'changed', '--yes');
+        expect((await cloud.run(['machine', 'show', 'changed'])).status).to.equal(5);
+      },
+    },
+    {
+      about: 'without an option it says what there is',
+      args: ['machine', 'set', 'plain'],
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('machine set --help'),
     },
   ]);
 
@@ -215,6 +264,26 @@ describe('The options of the command line', () => {
         expect(observed.disks.map(({ name }) => name)).to.deep.equal(['root', 'data']);
         expect(spec.disks?.[0]).to.include({ sizeMiB: 2 });
         expect(spec.disks?.[1]).to.include({ sizeMiB: 1, serial: 'S1', readOnly: true });
+      },
+    },
+    {
+      about: '--disk clone=linked makes a volume that is based on its image',
+      args: create('linked', '--disk', 'image=sent,clone=linked,size=2M'),
+      effect: async () => {
+        const { spec, observed } = await machineNamed('linked');
+        expect(spec.disks?.[0]).to.include({ clone: 'linked', sizeMiB: 2 });
+        const { stdout } = await cloud.flotilla('volume', 'show', observed.disks[0]?.volume ?? '');
+        expect(stdout)
+          .to.match(/format: +qcow2\n/)
+          .and.to.match(/backing image: +img-/);
+      },
+    },
+    {
+      about: '--disk clone=shared,attach=pmem takes the image itself, as memory',
+      args: create('shared', '--disk', 'image=sent,clone=shared,readonly,attach=pmem'),
+      effect: async () => {
+        const { spec } = await machineNamed('shared');
+        expect(spec.disks?.[0]).to.include({ clone: 'shared', readOnly: true, attach: 'pmem' });
       },
     },
     {

@@ -4,12 +4,11 @@ type Helper = typeof import('../../orchestrator/dist/test/support/postgres.js');
 
 const { Postgres } = (await import(new URL('../../../orchestrator/dist/test/support/postgres.js', import.meta.url).href)) as Helper;
 
-/** A server with one empty database. Without PostgreSQL the suite is skipped, visibly; REQUIRE_POSTGRES=1 makes that a failure. */
-export async function startPostgres(suite: Mocha.Context): Promise<{ url: string; stop: () => Promise<void> }> {
+/** The address of an empty database on a server that ends with this process. Without PostgreSQL the suite is skipped, visibly; REQUIRE_POSTGRES=1 makes that a failure. */
+export async function emptyDatabase(suite: Mocha.Context): Promise<string> {
   if (!Postgres.available()) {
     if (process.env['REQUIRE_POSTGRES'] === '1') throw new Error('PostgreSQL is required: install postgresql-15');
     suite.skip();
   }
-  const postgres = await Postgres.start();
-  return { url: postgres.createDatabase(), stop: () => postgres.stop() };
+  return (await Postgres.start()).createDatabase();
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Cloud, end } from './cloud.js';
-import { startPostgres } from './postgres.js';
+import { emptyDatabase } from './postgres.js';
 
 describe('flotilla up', () => {
   const cloud = new Cloud();
@@ -101,10 +101,10 @@ describe('flotilla up', () => {
   });
 
   it('--database-url keeps everything in PostgreSQL, and the data directory has no database', async function () {
-    const postgres = await startPostgres(this);
+    const database = await emptyDatabase(this);
     const [folder, another] = ['with-postgres', 'second-directory'].map((name) => join(cloud.folder, name)) as [string, string];
     const up = (data: string): ReturnType<Cloud['up']> =>
-      cloud.up(['--data-dir', data, '--runtime-dir', run, '--import-root', cloud.folder, '--database-url', postgres.url]);
+      cloud.up(['--data-dir', data, '--runtime-dir', run, '--import-root', cloud.folder, '--database-url', database]);
     const started = [await up(folder)];
     try {
       const kernel = ['image', 'import', 'kernel', cloud.kernel, '--kind', 'kernel', '--format', 'elf'];
@@ -120,7 +120,6 @@ describe('flotilla up', () => {
       expect([listed.stdout, listed.status]).to.deep.equal(['stored\n', 0]);
     } finally {
       for (const one of started) await end(one);
-      await postgres.stop();
     }
   });
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { MachineThrottles } from './api/machines/machine-throttles.service.js';
 import { type DynamicModule, Module, type Provider } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
 import { AuditService } from './api/audit/audit.service.js';
@@ -9,6 +10,7 @@ import { EventRepository } from './api/events/event.repository.js';
 import { EventStreams } from './api/events/event-streams.service.js';
 import { HealthService } from './api/health/health.service.js';
 import { Metrics } from './api/health/metrics.js';
+import { MachineScrape } from './api/health/machine-scrape.js';
 import { HostsService } from './api/hosts/hosts.service.js';
 import { IdempotencyStore } from './api/idempotency/idempotency.store.js';
 import { ImageDelete, ImageImport } from './api/images/image.operations.js';
@@ -23,7 +25,10 @@ import { KyselyMachineRepository } from './api/machines/kysely-machine.repositor
 import { MachineAddressHolders } from './api/machines/machine-address-holders.js';
 import { MachineActions } from './api/machines/machine-actions.service.js';
 import { MachineConsole } from './api/machines/machine-console.service.js';
+import { LiveChanges } from './api/machines/live-changes.service.js';
+import { MachineBalloons } from './api/machines/machine-balloons.service.js';
 import { MachineLinks } from './api/machines/machine-links.service.js';
+import { MachineAlarms } from './api/machines/machine-alarms.service.js';
 import { MachineOperations } from './api/machines/machine.operations.js';
 import { MachinePlanner } from './api/machines/machine-plan.service.js';
 import { MachineRepository } from './api/machines/machine.repository.js';
@@ -93,7 +98,11 @@ const SERVICES: Provider[] = [
   MachinePlanner,
   MachineActions,
   MachineConsole,
+  MachineBalloons,
   MachineLinks,
+  MachineAlarms,
+  LiveChanges,
+  MachineThrottles,
   MachineStates,
   MachineSteps,
   MachineOperations,
@@ -118,6 +127,7 @@ const SERVICES: Provider[] = [
   IdempotencyStore,
   HealthService,
   Metrics,
+  MachineScrape,
   ConsoleGateway,
   Installation,
   OrphansReconciler,

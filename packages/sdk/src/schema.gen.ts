@@ -75,6 +75,87 @@ export type AuditPage = {
     nextCursor?: string;
 };
 
+export type Balloon = {
+    /**
+     * Bytes that the guest shall give up.
+     */
+    targetBytes: number;
+    /**
+     * Bytes that it has given up, as it says.
+     */
+    actualBytes: number;
+    /**
+     * How it says it is off for memory, once it has.
+     */
+    statistics?: BalloonStatistics;
+};
+
+export type BalloonSpec = {
+    /**
+     * What the guest shall give up, in MiB; it keeps 16 MiB at least.
+     */
+    targetMiB?: number;
+    /**
+     * Whether the guest may take memory back by itself before it ends programs for want of it.
+     */
+    deflateOnOom?: boolean;
+    /**
+     * Whether the guest also gives up, unasked, what nothing in it uses. Not with `prefault`.
+     */
+    freePageReporting?: boolean;
+    /**
+     * Seconds between two times that the guest is asked how it is off for memory. 0: only when somebody wants to know.
+     */
+    statisticsSeconds?: number;
+};
+
+export type BalloonStatistics = {
+    /**
+     * Milliseconds since the guest told this.
+     */
+    ageMilliseconds: number;
+    /**
+     * Bytes that nothing uses.
+     */
+    freeBytes?: number;
+    /**
+     * Bytes that programs can have without swapping.
+     */
+    availableBytes?: number;
+    /**
+     * Bytes there are; without `deflateOnOom` less those given up.
+     */
+    totalBytes?: number;
+    /**
+     * Bytes of files kept in memory.
+     */
+    diskCacheBytes?: number;
+    /**
+     * Bytes swapped in since the guest started.
+     */
+    swapInBytes?: number;
+    /**
+     * Bytes swapped out since the guest started.
+     */
+    swapOutBytes?: number;
+    /**
+     * Page faults that waited for a disk, since the guest started.
+     */
+    majorFaults?: number;
+    /**
+     * Page faults that did not, since the guest started.
+     */
+    minorFaults?: number;
+    /**
+     * Huge pages taken from the pool of the guest, since it started.
+     */
+    hugetlbAllocations?: number;
+    /**
+     * Huge pages the pool of the guest did not have, since it started.
+     */
+    hugetlbFailures?: number;
+};
+
 export type Boot = {
     /**
      * Image of kind `kernel`: id or name.
@@ -88,6 +169,20 @@ export type Boot = {
      * Kernel command line, at most 2047 printable ASCII characters.
      */
     commandLine?: string;
+};
+
+export type ConsolePort = {
+    /**
+     * Its name, `/dev/virtio-ports/NAME` in a Linux guest with udev: 1 to 64 letters, digits, `.`, `_` or `-`, and not `hvc0`. Attach to it with `GET /v1/machines/{machine}/console?port=NAME`.
+     */
+    name: string;
+};
+
+export type ConsoleSpec = {
+    /**
+     * Byte streams; at most 15. Default: none.
+     */
+    ports?: Array<ConsolePort>;
 };
 
 export type CpuOptions = {
@@ -196,13 +291,37 @@ export type CreateMachine = {
      */
     interfaces?: Array<Interface>;
     /**
+     * Folders of the host that the guest mounts (virtio-fs); at most 4. For administrators only.
+     */
+    shares?: Array<Share>;
+    /**
      * Whether the guest gets a random number generator.
      */
     rng?: boolean;
     /**
+     * Limits of the random number generator. Default: none.
+     */
+    rngThrottle?: Throttle;
+    /**
+     * Limits that several devices share; at most 32.
+     */
+    throttleGroups?: Array<ThrottleGroup>;
+    /**
      * Sockets between guest and host (`AF_VSOCK`), at `vsock/<id of the machine>.sock` in the runtime directory of the host. Default: none.
      */
     vsock?: Vsock;
+    /**
+     * Memory that the guest is asked to give up. Default: none, and no way to ask.
+     */
+    balloon?: BalloonSpec;
+    /**
+     * A virtio console: a terminal whose size follows its writer, and byte streams between guest and host. Default: none.
+     */
+    console?: ConsoleSpec;
+    /**
+     * A watchdog for the guest. Only ACPI tells of it. Default: none.
+     */
+    watchdog?: WatchdogSpec;
     /**
      * `process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.
      */
@@ -230,6 +349,14 @@ export type CreateMachine = {
         [key: string]: string;
     };
     /**
+     * Anything worth knowing about it; empty for nothing.
+     */
+    notes?: string;
+    /**
+     * Whether it may not be deleted, not by force either.
+     */
+    protected?: boolean;
+    /**
      * Whether to start it at once.
      */
     start?: boolean;
@@ -252,9 +379,13 @@ export type Disk = {
      */
     name: string;
     /**
-     * Image of kind `disk` (id or name) that is copied to a volume of its own.
+     * Image of kind `disk` (id or name) that a volume of its own is made from.
      */
     image?: string;
+    /**
+     * How the volume is made from the image. `full`: a copy. `linked`: at once and without space; it holds only what the guest writes. `shared`: it is the image, which every machine that has it may only read (`readOnly`). An image cannot be deleted before what is linked to it or shares it.
+     */
+    clone?: 'full' | 'linked' | 'shared';
     /**
      * Existing volume (id) to use instead; no other machine may hold it.
      */
@@ -267,6 +398,10 @@ export type Disk = {
      * Whether the guest may only read it.
      */
     readOnly?: boolean;
+    /**
+     * What the guest finds it as. `pmem`: memory (virtio-pmem), which machines with a shared disk have once; there are no requests that what follows could apply to. Not for linked clones. One that the guest may write has an even sizeMiB.
+     */
+    attach?: 'block' | 'pmem';
     /**
      * Serial number the guest sees.
      */
@@ -291,6 +426,10 @@ export type Disk = {
      * What follows when the host has no space for a write. `report`: the guest is told. `pause`: the machine is paused, and the write is tried again when it is resumed.
      */
     onNoSpace?: 'report' | 'pause';
+    /**
+     * Limits of its requests and of the bytes that they read, write or make zero. Default: none.
+     */
+    throttle?: Throttle;
 };
 
 export type Event = {
@@ -301,7 +440,7 @@ export type Event = {
     /**
      * What happened.
      */
-    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.ready' | 'network.lease' | 'key.created' | 'key.deleted';
+    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.watchdog' | 'machine.disk_full' | 'machine.link_lost' | 'machine.share_lost' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.ready' | 'network.lease' | 'key.created' | 'key.deleted';
     /**
      * When.
      */
@@ -326,7 +465,7 @@ export type FieldProblem = {
     /**
      * Stable code of the fault.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * JSON path of the field, for example `disks[0].image`.
      */
@@ -339,6 +478,25 @@ export type FieldProblem = {
      * How to mend it.
      */
     remedy: string;
+};
+
+export type Forward = {
+    /**
+     * What is forwarded.
+     */
+    protocol: 'tcp' | 'udp';
+    /**
+     * IPv4 or IPv6 address of the host to listen at. Default: 127.0.0.1, which only the host itself reaches.
+     */
+    hostAddress?: string;
+    /**
+     * Port of the host. A machine forwards each port of a protocol once.
+     */
+    hostPort: number;
+    /**
+     * Port of the guest.
+     */
+    guestPort: number;
 };
 
 export type Health = {
@@ -542,9 +700,17 @@ export type Interface = {
      */
     name: string;
     /**
-     * Network: id or name.
+     * Network: id or name. Absent with `user` and `macvtap`.
      */
     network?: string;
+    /**
+     * User-mode networking in place of a network: a passt process speaks for the guest with sockets of the host, and needs no privilege. The guest reaches what the host reaches, but not its loopback. For administrators only.
+     */
+    user?: UserNetwork;
+    /**
+     * A link of the host in place of a network (macvtap): the guest is on the network behind that link, as a machine beside the host, and gets its address there. Host and guest do not reach each other by it. For administrators only.
+     */
+    macvtap?: Macvtap;
     /**
      * MAC address; made from the id of the machine when absent.
      */
@@ -569,6 +735,14 @@ export type Interface = {
      * Whether the guest may send from other MAC addresses, or take one. Otherwise such frames are dropped and counted.
      */
     allowSpoofedMac?: boolean;
+    /**
+     * Limits of what comes to the guest; not with `vhost`. Default: none.
+     */
+    receiveThrottle?: Throttle;
+    /**
+     * Limits of what the guest sends; not with `vhost`. Default: none.
+     */
+    transmitThrottle?: Throttle;
 };
 
 export type Key = {
@@ -625,6 +799,17 @@ export type Lease = {
     expiresAt?: string;
 };
 
+export type Limits = {
+    /**
+     * Bytes.
+     */
+    bytes?: Rate;
+    /**
+     * Operations, whatever their size: requests to a disk, frames of an interface.
+     */
+    operations?: Rate;
+};
+
 export type Machine = {
     /**
      * Id; sorts by time of creation.
@@ -640,6 +825,14 @@ export type Machine = {
     labels: {
         [key: string]: string;
     };
+    /**
+     * What people write about it.
+     */
+    notes: string;
+    /**
+     * Whether it may not be deleted.
+     */
+    protected: boolean;
     /**
      * Grows with each change; the ETag is `W/"<generation>"`.
      */
@@ -713,6 +906,23 @@ export type MachinePage = {
     nextCursor?: string;
 };
 
+export type MachinePartStats = {
+    /**
+     * The part: `disk:root`, `net:eth0`, `vcpu:0`, `process`.
+     */
+    name: string;
+    /**
+     * What kind of part it is.
+     */
+    component: 'vcpu' | 'process' | 'interrupts' | 'disk' | 'pmem' | 'net' | 'rng' | 'share' | 'vsock' | 'console' | 'balloon' | 'serial' | 'rtc' | 'i8042' | 'acpi-pm' | 'pvpanic' | 'reset-control' | 'watchdog' | 'vm-generation';
+    /**
+     * Its metrics by name, as docs/metrics-list.md has them: counts, bytes and nanoseconds.
+     */
+    metrics: {
+        [key: string]: number;
+    };
+};
+
 export type MachineSpec = {
     /**
      * `standard`: a PC with PCI and ACPI. `micro`: virtio devices on MMIO and neither PCI nor ACPI, for the fastest start; the kernel needs virtio-mmio.
@@ -755,13 +965,37 @@ export type MachineSpec = {
      */
     interfaces?: Array<Interface>;
     /**
+     * Folders of the host that the guest mounts (virtio-fs); at most 4. For administrators only.
+     */
+    shares?: Array<Share>;
+    /**
      * Whether the guest gets a random number generator.
      */
     rng?: boolean;
     /**
+     * Limits of the random number generator. Default: none.
+     */
+    rngThrottle?: Throttle;
+    /**
+     * Limits that several devices share; at most 32.
+     */
+    throttleGroups?: Array<ThrottleGroup>;
+    /**
      * Sockets between guest and host (`AF_VSOCK`), at `vsock/<id of the machine>.sock` in the runtime directory of the host. Default: none.
      */
     vsock?: Vsock;
+    /**
+     * Memory that the guest is asked to give up. Default: none, and no way to ask.
+     */
+    balloon?: BalloonSpec;
+    /**
+     * A virtio console: a terminal whose size follows its writer, and byte streams between guest and host. Default: none.
+     */
+    console?: ConsoleSpec;
+    /**
+     * A watchdog for the guest. Only ACPI tells of it. Default: none.
+     */
+    watchdog?: WatchdogSpec;
     /**
      * `process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.
      */
@@ -778,6 +1012,60 @@ export type MachineSpec = {
      * What happens when the machine ends without having been asked to. Default: on-failure, 5 attempts, 1 s.
      */
     restartPolicy?: RestartPolicy;
+};
+
+export type MachineStats = {
+    /**
+     * When it was asked.
+     */
+    takenAt: string;
+    /**
+     * Seconds that its CPUs ran on those of the host, added up. Absent where the host does not say.
+     */
+    cpuSeconds?: number;
+    /**
+     * Seconds that its CPUs had to wait for one of the host, added up: stolen from the guest.
+     */
+    stolenSeconds?: number;
+    /**
+     * Bytes of the memory of the host that it has now, what runs it included.
+     */
+    residentBytes?: number;
+    /**
+     * Times that its CPUs left the guest for the worker.
+     */
+    exits: number;
+    /**
+     * Bytes read from all its disks.
+     */
+    diskReadBytes: number;
+    /**
+     * Bytes written to all its disks.
+     */
+    diskWriteBytes: number;
+    /**
+     * Bytes its guest has received on all interfaces but those of vhost-net.
+     */
+    netReceiveBytes: number;
+    /**
+     * Bytes its guest has sent on all interfaces but those of vhost-net.
+     */
+    netTransmitBytes: number;
+    /**
+     * The same, and everything else, part by part.
+     */
+    parts: Array<MachinePartStats>;
+};
+
+export type Macvtap = {
+    /**
+     * Name of the link; whoever runs the host names those that guests may be on (`flotilla up --macvtap-parent`).
+     */
+    parent: string;
+    /**
+     * `bridge`: interfaces on one link reach each other. `vepa`: by the switch behind it alone. `private`: not at all.
+     */
+    mode?: 'bridge' | 'vepa' | 'private';
 };
 
 export type MemoryOptions = {
@@ -1108,7 +1396,7 @@ export type Problem = {
     /**
      * Stable code; decide by it, never by the texts.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'vhost.missing' | 'vhost.denied' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * What went wrong in this case.
      */
@@ -1131,6 +1419,17 @@ export type Problem = {
     errors?: Array<FieldProblem>;
 };
 
+export type Rate = {
+    /**
+     * Units in a second.
+     */
+    perSecond: number;
+    /**
+     * Units that may come at once after a rest. Absent: what flows in a tenth of a second. Least: what flows in a fiftieth.
+     */
+    burst?: number;
+};
+
 export type RestartPolicy = {
     /**
      * `on-failure` restarts after a crash, a lost worker and a host reboot; `always` also after a guest power-off.
@@ -1144,6 +1443,21 @@ export type RestartPolicy = {
      * Seconds before the first attempt; doubled for each further one, at most 300.
      */
     backoffSeconds?: number;
+};
+
+export type Share = {
+    /**
+     * What the guest mounts it by: `mount -t virtiofs TAG PLACE`.
+     */
+    tag: string;
+    /**
+     * Absolute path of the folder on the host, below one of those that the host lets machines share.
+     */
+    path: string;
+    /**
+     * Whether the guest may only read it.
+     */
+    readOnly?: boolean;
 };
 
 export type StateReason = {
@@ -1193,6 +1507,39 @@ export type Target = {
     name?: string;
 };
 
+export type Throttle = {
+    /**
+     * Bytes.
+     */
+    bytes?: Rate;
+    /**
+     * Operations, whatever their size: requests to a disk, frames of an interface.
+     */
+    operations?: Rate;
+    /**
+     * One of the `throttleGroups` of the machine; then there are no other limits.
+     */
+    group?: string;
+};
+
+export type ThrottleGroup = {
+    /**
+     * Name of the group within the machine.
+     */
+    name: string;
+    /**
+     * What all its devices may do together.
+     */
+    limits: Limits;
+};
+
+export type UpdateBalloon = {
+    /**
+     * What the guest shall give up, in MiB; it keeps 16 MiB at least. A guest that runs hears of it.
+     */
+    targetMiB: number;
+};
+
 export type UpdateInterface = {
     /**
      * Whether the cable is plugged in. A guest that runs hears of it.
@@ -1201,6 +1548,26 @@ export type UpdateInterface = {
 };
 
 export type UpdateMachine = {
+    /**
+     * Renames it, while it is stopped: it is also its host name on its networks.
+     */
+    name?: string;
+    /**
+     * Virtual CPUs, 1 to 64; changed while it is stopped.
+     */
+    cpus?: number;
+    /**
+     * Memory in MiB: even, at least 16; changed while it is stopped.
+     */
+    memoryMiB?: number;
+    /**
+     * Anything worth knowing about it; empty for nothing.
+     */
+    notes?: string;
+    /**
+     * Whether it may not be deleted, not by force either.
+     */
+    protected?: boolean;
     /**
      * Replaces all labels.
      */
@@ -1213,11 +1580,33 @@ export type UpdateMachine = {
     restartPolicy?: RestartPolicy;
 };
 
+export type UpdateThrottle = {
+    /**
+     * Whose limits: a disk, what an interface receives or transmits, the random number generator, or a group.
+     */
+    kind: 'disk' | 'receive' | 'transmit' | 'rng' | 'group';
+    /**
+     * Name of the disk, interface or group. Absent with `rng`.
+     */
+    name?: string;
+    /**
+     * All limits: those that are absent end.
+     */
+    limits: Limits;
+};
+
 export type UpdateVolume = {
     /**
      * Size in MiB: never smaller than it is. A guest that runs is told at once.
      */
     sizeMiB: number;
+};
+
+export type UserNetwork = {
+    /**
+     * Ports of the host that lead into the guest; at most 64. Default: none, and nobody reaches the guest.
+     */
+    forwards?: Array<Forward>;
 };
 
 export type Volume = {
@@ -1238,9 +1627,13 @@ export type Volume = {
      */
     sizeBytes: number;
     /**
-     * Format on the pool.
+     * Format on the pool. `qcow2`: a linked clone, which holds only what differs from its image. `raw` with `backingImage`: that image.
      */
-    format: 'raw';
+    format: 'raw' | 'qcow2';
+    /**
+     * Id of the image that a linked clone reads what its guest has not written, or that a shared one is. It cannot be deleted meanwhile.
+     */
+    backingImage?: string;
     /**
      * Id of the machine that holds it.
      */
@@ -1272,6 +1665,13 @@ export type Vsock = {
      * Most connections and waiting programs together.
      */
     maxConnections?: number;
+};
+
+export type WatchdogSpec = {
+    /**
+     * What follows when it does not: the machine starts again, ends, stays paused, or goes on. An event `machine.watchdog` tells of it.
+     */
+    action?: 'reset' | 'poweroff' | 'pause' | 'report';
 };
 
 export type WhoAmI = {
@@ -2330,6 +2730,7 @@ export type MachinesCreateErrors = {
     401: Problem;
     /**
      * `auth.forbidden`: The API key may not do this.
+     * `share.forbidden`: The folder is in none that machines may share.
      */
     403: Problem;
     /**
@@ -2369,8 +2770,12 @@ export type MachinesCreateErrors = {
      * `spec.cpu_feature`: A CPU feature is not known.
      * `spec.pin_invalid`: The pinning of CPUs is not valid.
      * `spec.memory_conflict`: Two options of the memory exclude each other.
+     * `spec.balloon_invalid`: The balloon is not valid.
      * `spec.numa_invalid`: The NUMA nodes are not valid.
      * `spec.mac_invalid`: The MAC address is not valid.
+     * `spec.network_conflict`: The interface cannot have this network.
+     * `spec.forward_invalid`: A forward is not valid.
+     * `spec.share_invalid`: A shared folder is not possible.
      * `spec.spoof_guard_unsupported`: This backend cannot keep spoofed addresses back.
      * `spec.command_line_invalid`: The kernel command line is not valid.
      * `spec.disk_invalid`: A disk is not valid.
@@ -2468,6 +2873,7 @@ export type MachinesRemoveErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `machine.protected`: The machine is protected against deletion.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2593,6 +2999,8 @@ export type MachinesUpdateErrors = {
      */
     404: Problem;
     /**
+     * `machine.name_taken`: A machine of this name exists.
+     * `machine.state_conflict`: The machine is in the wrong state.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2609,6 +3017,14 @@ export type MachinesUpdateErrors = {
      */
     415: Problem;
     /**
+     * `spec.cpus_out_of_range`: The number of CPUs is out of range.
+     * `spec.cpu_topology`: The CPU topology is not valid.
+     * `spec.pin_invalid`: The pinning of CPUs is not valid.
+     * `spec.memory_too_small`: The machine has too little memory.
+     * `spec.memory_too_large`: The machine asks for more memory than there is.
+     * `spec.memory_unaligned`: The memory size is not aligned.
+     * `spec.numa_invalid`: The NUMA nodes are not valid.
+     * `spec.balloon_invalid`: The balloon is not valid.
      * `request.unknown_field`: A field is not known.
      * `request.missing_field`: A field is missing.
      * `request.invalid_type`: A field has the wrong type.
@@ -2621,6 +3037,10 @@ export type MachinesUpdateErrors = {
      * `internal`: Something went wrong inside Flotilla.
      */
     500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
 };
 
 export type MachinesUpdateError = MachinesUpdateErrors[keyof MachinesUpdateErrors];
@@ -2633,6 +3053,158 @@ export type MachinesUpdateResponses = {
 };
 
 export type MachinesUpdateResponse = MachinesUpdateResponses[keyof MachinesUpdateResponses];
+
+export type MachinesBalloonData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/balloon';
+};
+
+export type MachinesBalloonErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.no_balloon`: The machine has no balloon.
+     * `machine.state_conflict`: The machine is in the wrong state.
+     */
+    409: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `worker.gone`: The worker process of the machine is gone.
+     * `worker.busy`: Another client controls the worker process.
+     */
+    503: Problem;
+};
+
+export type MachinesBalloonError = MachinesBalloonErrors[keyof MachinesBalloonErrors];
+
+export type MachinesBalloonResponses = {
+    /**
+     * The balloon; a guest that runs is asked, for a second at most.
+     */
+    200: Balloon;
+};
+
+export type MachinesBalloonResponse = MachinesBalloonResponses[keyof MachinesBalloonResponses];
+
+export type MachinesUpdateBalloonData = {
+    body: UpdateBalloon;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/balloon';
+};
+
+export type MachinesUpdateBalloonErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `machine.no_balloon`: The machine has no balloon.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `spec.balloon_invalid`: The balloon is not valid.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     * `worker.busy`: Another client controls the worker process.
+     */
+    503: Problem;
+    /**
+     * `machine.stuck`: A device of the machine hangs.
+     */
+    504: Problem;
+};
+
+export type MachinesUpdateBalloonError = MachinesUpdateBalloonErrors[keyof MachinesUpdateBalloonErrors];
+
+export type MachinesUpdateBalloonResponses = {
+    /**
+     * The machine as it is now.
+     */
+    200: Machine;
+};
+
+export type MachinesUpdateBalloonResponse = MachinesUpdateBalloonResponses[keyof MachinesUpdateBalloonResponses];
 
 export type MachinesAttachData = {
     body?: never;
@@ -2662,6 +3234,7 @@ export type MachinesAttachErrors = {
     403: Problem;
     /**
      * `machine.not_found`: There is no such machine.
+     * `console.port_not_found`: The machine has no console of that name.
      */
     404: Problem;
     /**
@@ -3360,6 +3933,57 @@ export type MachinesStartResponses = {
 
 export type MachinesStartResponse = MachinesStartResponses[keyof MachinesStartResponses];
 
+export type MachinesStatsData = {
+    body?: never;
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/stats';
+};
+
+export type MachinesStatsErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     */
+    409: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type MachinesStatsError = MachinesStatsErrors[keyof MachinesStatsErrors];
+
+export type MachinesStatsResponses = {
+    /**
+     * Sums, and the metrics of each part.
+     */
+    200: MachineStats;
+};
+
+export type MachinesStatsResponse = MachinesStatsResponses[keyof MachinesStatsResponses];
+
 export type MachinesStopData = {
     body?: StopMachine;
     headers?: {
@@ -3456,6 +4080,100 @@ export type MachinesStopResponses = {
 };
 
 export type MachinesStopResponse = MachinesStopResponses[keyof MachinesStopResponses];
+
+export type MachinesUpdateThrottleData = {
+    body: UpdateThrottle;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag the machine must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/throttle';
+};
+
+export type MachinesUpdateThrottleErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     * `throttle.unknown`: Nothing of the machine has these limits.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     * `worker.busy`: Another client controls the worker process.
+     */
+    503: Problem;
+    /**
+     * `machine.stuck`: A device of the machine hangs.
+     */
+    504: Problem;
+};
+
+export type MachinesUpdateThrottleError = MachinesUpdateThrottleErrors[keyof MachinesUpdateThrottleErrors];
+
+export type MachinesUpdateThrottleResponses = {
+    /**
+     * The machine as it is now.
+     */
+    200: Machine;
+};
+
+export type MachinesUpdateThrottleResponse = MachinesUpdateThrottleResponses[keyof MachinesUpdateThrottleResponses];
 
 export type NetworksListData = {
     body?: never;
@@ -4002,6 +4720,9 @@ export type VolumesUpdateErrors = {
      * `volume.not_found`: There is no such volume.
      * `spec.disk_invalid`: A disk is not valid.
      * `file.missing`: There is no such file.
+     * `disk.size`: The length of a disk is not usable.
+     * `image.corrupt`: The image is damaged.
+     * `image.backing`: The image needs files beside it.
      * `request.unknown_field`: A field is not known.
      * `request.missing_field`: A field is missing.
      * `request.invalid_type`: A field has the wrong type.
@@ -4016,6 +4737,7 @@ export type VolumesUpdateErrors = {
     500: Problem;
     /**
      * `worker.busy`: Another client controls the worker process.
+     * `worker.failed`: The worker process failed.
      * `host.unavailable`: The host agent does not answer.
      */
     503: Problem;

@@ -81,6 +81,75 @@ describe('The SDK, against an orchestrator', () => {
     await created.delete({ force: true });
   });
 
+  it('changes what a machine may do, at once and for the starts that follow', async () => {
+    const created = await client.machines.create(
+      machine('slow-lane', {
+        disks: [{ name: 'data', sizeMiB: 1, throttle: { group: 'shared' } }],
+        interfaces: [{ name: 'eth0', transmitThrottle: { bytes: { perSecond: 1000 } } }],
+        throttleGroups: [{ name: 'shared', limits: { operations: { perSecond: 10, burst: 20 } } }],
+      }),
+    );
+    const limits = { bytes: { perSecond: 4096 } };
+    await created.setThrottle({ kind: 'group', name: 'shared', limits });
+    await created.setThrottle({ kind: 'rng', limits });
+    const { spec } = (await created.setThrottle({ kind: 'transmit', name: 'eth0', limits: {} })).data;
+    expect(spec.throttleGroups).to.deep.equal([{ name: 'shared', limits }]);
+    expect([spec.rngThrottle, spec.interfaces?.[0]?.transmitThrottle]).to.deep.equal([limits, {}]);
+    for (const change of [{ kind: 'disk' as const, name: 'data' }, { kind: 'rng' as const, name: 'x' }, { kind: 'receive' as const }]) {
+      expect(await rejection(created.setThrottle({ ...change, limits }))).to.include({ code: 'throttle.unknown', status: 404 });
+    }
+    const zero = { kind: 'rng' as const, limits: { bytes: { perSecond: 0 } } };
+    expect(await rejection(created.setThrottle(zero))).to.include({ code: 'spec.throttle_invalid' });
+    await created.delete({ force: true });
+  });
+
+  it('refuses limits that nobody could keep to', async () => {
+    const disk = { name: 'data', sizeMiB: 1 };
+    const wrong = [
+      [{ disks: [{ ...disk, throttle: { group: 'none' } }] }, 'spec.throttle_group'],
+      [{ throttleGroups: [{ name: 'g', limits: {} }], rngThrottle: { group: 'g', bytes: { perSecond: 1 } } }, 'spec.throttle_group'],
+      [{ interfaces: [{ name: 'eth0', backend: 'vhost' as const, receiveThrottle: {} }] }, 'spec.throttle_unsupported'],
+      [{ rng: false, rngThrottle: {} }, 'spec.throttle_unsupported'],
+    ] as const;
+    for (const [part, code] of wrong) {
+      expect(await rejection(client.machines.create(machine('wrong-limits', structuredClone(part) as object)))).to.include({ code });
+    }
+  });
+
+  it('asks a guest to give memory up, and how far it is', async () => {
+    const created = await client.machines.create(machine('lean', { balloon: { targetMiB: 4 } }));
+    expect((await created.setBalloon(16)).data.spec.balloon?.targetMiB).to.equal(16);
+    expect(await created.balloon()).to.include({ targetBytes: 16 << 20, actualBytes: 16 << 20 });
+    await created.delete({ force: true });
+  });
+
+  it('tells what a machine has done, once and for as long as somebody looks', async () => {
+    const created = await client.machines.create(machine('counted', { cpus: 2 }));
+    const { parts, exits, takenAt } = await created.stats();
+    expect(parts.filter(({ component }) => component === 'vcpu').map(({ name }) => name)).to.deep.equal(['vcpu:0', 'vcpu:1']);
+    expect(exits).to.be.greaterThan(0);
+    const seen: string[] = [takenAt];
+    for await (const stats of created.watchStats({ intervalMs: 20 })) {
+      expect(stats.cpuSeconds).to.be.a('number');
+      if (seen.push(stats.takenAt) > 4) break;
+    }
+    expect(seen).to.deep.equal([...seen].sort());
+    expect(Date.parse(seen.at(-1) ?? '') - Date.parse(seen[1] ?? '')).to.be.at.least(40);
+    const stop = new AbortController();
+    const watching = rejection(
+      (async () => {
+        for await (const _stats of created.watchStats({}, { signal: stop.signal })) stop.abort();
+      })(),
+    );
+    expect(await watching).to.be.instanceOf(AbortedError);
+    await created.kill();
+    const ended = (async () => {
+      for await (const _stats of created.watchStats()) expect.fail('it has ended');
+    })();
+    expect(await rejection(ended)).to.include({ code: 'machine.state_conflict' });
+    await created.delete();
+  });
+
   it('waits for a state that the machine reaches by itself', async () => {
     const created = await client.machines.create(
       machine('brief', { boot: { kernel: 'kernel', commandLine: 'fake.poweroff_after=300' }, restartPolicy: { mode: 'never' } }),

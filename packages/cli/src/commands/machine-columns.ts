@@ -42,6 +42,8 @@ export const machineDetails: Columns<Machine> = [
         .map(([key, value]) => `${key}=${value}`)
         .join(', '),
   ],
+  ['notes', ({ notes }) => notes],
+  ['protected', (machine) => (machine.protected ? 'yes' : '')],
   ['detail', ({ observed }) => observed.reason?.detail],
   ['remedy', ({ observed }) => observed.reason?.remedy],
 ];

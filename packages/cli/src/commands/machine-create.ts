@@ -4,8 +4,11 @@ import { type Command, Option } from 'commander';
 import { contextOf } from '../context.js';
 import { showProgress } from '../output/progress.js';
 import { print, printOne } from '../output/render.js';
+import { toInterface } from './interface-options.js';
 import { collect, collectLabel, keyValues, mebibytes, oneOf, wholeNumber } from '../values.js';
 import { addHardwareOptions, type HardwareOptions, toHardware } from './machine-hardware.js';
+import { throttleKeys, toRngThrottle, toThrottle, toThrottleGroup } from './throttle-options.js';
+import { toBalloon } from './machine-balloon.js';
 import { machineColumns } from './machine-columns.js';
 
 interface CreateOptions extends HardwareOptions {
@@ -16,8 +19,17 @@ interface CreateOptions extends HardwareOptions {
   readonly memory: number;
   readonly disk?: readonly string[];
   readonly network?: readonly string[];
+  readonly share?: readonly string[];
   readonly vsock?: true | string;
+  readonly console?: boolean;
+  readonly port?: readonly string[];
+  readonly rngThrottle?: string;
+  readonly throttle?: readonly string[];
+  readonly balloon?: true | string;
+  readonly watchdog?: true | string;
   readonly label?: Record<string, string>;
+  readonly notes?: string;
+  readonly protect?: true;
   readonly profile?: CreateMachine['profile'];
   readonly acpi?: boolean;
   readonly isolation?: CreateMachine['isolation'];
@@ -36,16 +48,29 @@ export function addMachineCreateCommand(machine: Command): void {
     .option('--memory <size>', 'memory, for example 512M or 2G', mebibytes, 512)
     .option(
       '--disk <image=I|volume=V|size=S,...>',
-      'disk: image=, volume=, size=, name=, serial=, readonly, queues=, cache=, engine=, blocksize=, on-no-space= (may be repeated)',
+      'disk: image=, clone=, volume=, size=, name=, serial=, readonly, attach=, queues=, cache=, engine=, blocksize=, on-no-space=, bps=, bps-burst=, iops=, iops-burst=, throttle= (may be repeated)',
       collect,
     )
     .option(
-      '--network <name[,queues=N,backend=B,mtu=N,link=down,spoof=off]>',
-      'network for one more interface; "none" for no interface; backend tap or vhost (may be repeated)',
+      '--network <name|user|macvtap=LINK[,forward=P:[A:]N:N,queues=N,backend=B,mtu=N,link=down,spoof=off]>',
+      'network for one more interface; "none" for no interface; "user" for user-mode networking, into which forward=tcp:8080:80 leads a port of the host; "macvtap=LINK" for a link of the host, with mode=bridge, vepa or private; backend tap or vhost; rx-bps=, rx-pps=, rx-throttle=, tx-... limit it (may be repeated)',
+      collect,
+    )
+    .option(
+      '--share <tag=TAG,path=FOLDER[,readonly=true]>',
+      'a folder of the host, which the guest mounts by its tag (may be repeated)',
       collect,
     )
     .option('--vsock [cid=N,connections=N]', 'sockets between guest and host')
+    .option('--console', 'a virtio console: hvc0 in Linux, whose size follows the terminal of `machine console --port hvc0`')
+    .option('--port <name>', 'a byte stream of the virtio console, /dev/virtio-ports/NAME in Linux (may be repeated)', collect)
+    .option('--rng-throttle <bps=N,ops=N|throttle=G>', 'limits of the random number generator')
+    .option('--throttle <name=G,bps=N,ops=N>', 'limits that the devices with throttle=G share (may be repeated)', collect)
+    .option('--balloon [target=SIZE,oom=off,reporting=on,statistics=N]', 'memory that the guest is asked to give up')
+    .option('--watchdog [action=reset|poweroff|pause|report]', 'a watchdog, and what follows when the guest does not reset it in time')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
+    .option('--notes <text>', 'anything worth knowing about it')
+    .option('--protect', 'refuse to delete it')
     .addOption(
       new Option('--profile <kind>', 'standard: a PC with PCI and ACPI; micro: virtio on MMIO, the fastest start').choices([
         'standard',
@@ -67,7 +92,7 @@ export function addMachineCreateCommand(machine: Command): void {
 
 /** The request that the options mean. */
 export function toParams(name: string, options: CreateOptions): CreateMachine {
-  const { kernel, initrd, cmdline, cpus, memory, vsock, label, profile, acpi, isolation, restart, start } = options;
+  const { kernel, initrd, cmdline, cpus, memory, vsock, balloon, watchdog, label, profile, acpi, isolation, restart, start } = options;
   return {
     name,
     cpus,
@@ -77,13 +102,38 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
     disks: (options.disk ?? []).map(toDisk),
     interfaces: (options.network ?? ['default']).filter((network) => network !== 'none').map(toInterface),
     start,
+    ...(options.share === undefined ? {} : { shares: options.share.map(toShare) }),
     ...(vsock === undefined ? {} : { vsock: toVsock(vsock) }),
+    ...toConsole(options),
+    ...(balloon === undefined ? {} : { balloon: toBalloon(balloon) }),
+    ...(watchdog === undefined ? {} : { watchdog: toWatchdog(watchdog) }),
     ...(label === undefined ? {} : { labels: label }),
+    ...(options.notes === undefined ? {} : { notes: options.notes }),
+    ...(options.protect === undefined ? {} : { protected: options.protect }),
     ...(profile === undefined ? {} : { profile }),
     ...(acpi === undefined ? {} : { acpi }),
+    ...(options.rngThrottle === undefined ? {} : { rngThrottle: toRngThrottle(options.rngThrottle) }),
+    ...(options.throttle === undefined ? {} : { throttleGroups: options.throttle.map(toThrottleGroup) }),
     ...(isolation === undefined ? {} : { isolation }),
     ...(restart === undefined ? {} : { restartPolicy: { mode: restart } }),
   };
+}
+
+function toWatchdog(text: true | string): NonNullable<CreateMachine['watchdog']> {
+  if (text === true) return {};
+  const { action = '' } = keyValues(text, ['action']);
+  return { action: oneOf('action', action, ['reset', 'poweroff', 'pause', 'report']) };
+}
+
+function toShare(text: string): NonNullable<CreateMachine['shares']>[number] {
+  const { tag = '', path = '', readonly } = keyValues(text, ['tag', 'path', 'readonly']);
+  return { tag, path, ...(readonly === undefined ? {} : { readOnly: oneOf('readonly', readonly, ['true', 'false']) === 'true' }) };
+}
+
+/** Ports need a console, and one may be without ports. */
+function toConsole({ console, port = [] }: CreateOptions): Pick<CreateMachine, 'console'> {
+  if (console !== true && port.length === 0) return {};
+  return { console: port.length === 0 ? {} : { ports: port.map((name) => ({ name })) } };
 }
 
 function toVsock(text: true | string): NonNullable<CreateMachine['vsock']> {
@@ -95,47 +145,39 @@ function toVsock(text: true | string): NonNullable<CreateMachine['vsock']> {
   };
 }
 
-function toInterface(text: string, index: number): NonNullable<CreateMachine['interfaces']>[number] {
-  const [network = '', ...rest] = text.split(',');
-  const values = rest.length === 0 ? {} : keyValues(rest.join(','), ['queues', 'backend', 'mtu', 'link', 'spoof']);
-  const { backend, queues, mtu, link, spoof } = values;
-  return {
-    name: `eth${index}`,
-    network,
-    ...(backend === undefined ? {} : { backend: oneOf('backend', backend, ['tap', 'vhost']) }),
-    ...(queues === undefined ? {} : { queues: wholeNumber(queues) }),
-    ...(mtu === undefined ? {} : { mtu: wholeNumber(mtu) }),
-    ...(link === undefined ? {} : { link: oneOf('link', link, ['up', 'down']) }),
-    ...(spoof === undefined ? {} : { allowSpoofedMac: oneOf('spoof', spoof, ['on', 'off']) === 'on' }),
-  };
-}
-
 function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']>[number] {
   const values = keyValues(text, [
     'image',
+    'clone',
     'volume',
     'size',
     'name',
     'serial',
     'readonly',
+    'attach',
     'queues',
     'cache',
     'engine',
     'blocksize',
     'on-no-space',
+    ...throttleKeys('', 'iops'),
   ]);
+  const throttle = toThrottle(values, '', 'iops');
   const given = Object.fromEntries(
     ['image', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]),
   );
   return {
     name: values['name'] ?? (index === 0 ? 'root' : `disk${index}`),
     ...given,
+    ...(values['clone'] === undefined ? {} : { clone: oneOf('clone', values['clone'], ['full', 'linked', 'shared']) }),
     ...(values['size'] === undefined ? {} : { sizeMiB: mebibytes(values['size']) }),
     ...(values['readonly'] === undefined ? {} : { readOnly: oneOf('readonly', values['readonly'], ['true', 'false']) === 'true' }),
+    ...(values['attach'] === undefined ? {} : { attach: oneOf('attach', values['attach'], ['block', 'pmem']) }),
     ...(values['queues'] === undefined ? {} : { queues: wholeNumber(values['queues']) }),
     ...(values['cache'] === undefined ? {} : { cache: oneOf('cache', values['cache'], ['none', 'writeback', 'writethrough']) }),
     ...(values['engine'] === undefined ? {} : { engine: oneOf('engine', values['engine'], ['auto', 'io-uring', 'direct']) }),
     ...(values['on-no-space'] === undefined ? {} : { onNoSpace: oneOf('on-no-space', values['on-no-space'], ['report', 'pause']) }),
+    ...(throttle === undefined ? {} : { throttle }),
     ...(values['blocksize'] === undefined
       ? {}
       : { blockSize: oneOf('blocksize', values['blocksize'], ['512', '4096']) === '512' ? 512 : 4096 }),

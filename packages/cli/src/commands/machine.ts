@@ -8,16 +8,24 @@ import { UsageError } from '../failure.js';
 import { showProgress } from '../output/progress.js';
 import { print, printList, printOne, say } from '../output/render.js';
 import { collectLabel, wholeNumber } from '../values.js';
+import { addBalloonCommand } from './machine-balloon.js';
 import { machineColumns, machineDetails } from './machine-columns.js';
+import { addStatsCommand } from './machine-stats.js';
+import { toThrottleChange } from './throttle-options.js';
 import { addMachineCreateCommand } from './machine-create.js';
+import { addMachineSetCommand } from './machine-set.js';
 
 export function addMachineCommands(program: Command): void {
   const machine = program.command('machine').description('virtual machines');
   addMachineCreateCommand(machine);
   addList(machine);
   addShow(machine);
+  addMachineSetCommand(machine);
   addActions(machine);
   addLink(machine);
+  addThrottle(machine);
+  addBalloonCommand(machine);
+  addStatsCommand(machine);
   addDelete(machine);
   addConsole(machine);
   addLogs(machine);
@@ -109,6 +117,16 @@ function addLink(machine: Command): void {
     });
 }
 
+function addThrottle(machine: Command): void {
+  machine
+    .command('throttle <machine> <target> <limits>')
+    .description('change what disk:NAME, rx:NAME, tx:NAME, group:NAME or rng may do: bps=10M,bps-burst=20M,ops=100,ops-burst=200, or none')
+    .action(async (name: string, target: string, limits: string, _options: unknown, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      printOne((await client.machines.setThrottle(name, toThrottleChange(target, limits), { signal })).data, machineColumns, output);
+    });
+}
+
 function addDelete(machine: Command): void {
   machine
     .command('delete <machine...>')
@@ -141,13 +159,21 @@ async function confirm(question: string, yes: boolean): Promise<void> {
 function addConsole(machine: Command): void {
   machine
     .command('console <machine>')
-    .description('attach to the serial console until ^] or the end of the machine; a lost orchestrator is waited for')
+    .description('attach to a console until ^] or the end of the machine; a lost orchestrator is waited for')
+    .option(
+      '--port <name>',
+      'a port of the console device, hvc0 for its terminal, which follows the size of this one (default: the serial console)',
+    )
     .option('--read-only', 'watch without typing')
     .option('--from <offset>', 'begin at this byte of the output', wholeNumber)
-    .action(async (name: string, options: { readOnly?: boolean; from?: number }, command: Command) => {
+    .action(async (name: string, options: { port?: string; readOnly?: boolean; from?: number }, command: Command) => {
       const { client, signal } = contextOf(command);
       const found: MachineHandle = await client.machines.get(name, { signal });
-      await attachConsole(found, { write: options.readOnly !== true, ...(options.from === undefined ? {} : { offset: options.from }) });
+      await attachConsole(found, {
+        write: options.readOnly !== true,
+        ...(options.port === undefined ? {} : { port: options.port }),
+        ...(options.from === undefined ? {} : { offset: options.from }),
+      });
     });
 }
 

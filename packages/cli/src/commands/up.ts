@@ -10,6 +10,8 @@ interface UpOptions {
   readonly runtimeDir?: string;
   readonly databaseUrl?: string;
   readonly importRoot?: string[];
+  readonly shareRoot?: string[];
+  readonly macvtapParent?: string[];
   readonly adoptData?: boolean;
   readonly role: string;
 }
@@ -32,6 +34,12 @@ export function addUpCommand(program: Command): void {
       'only files below this directory may be imported by path, by operators too (may be repeated)',
       collectRoot,
     )
+    .option('--share-root <directory>', 'machines of administrators may share folders below this directory (may be repeated)', collectRoot)
+    .option(
+      '--macvtap-parent <link>',
+      'administrators may put guests on this link of the host, beside it (may be repeated)',
+      (value: string, before: string[] = []) => [...before, value],
+    )
     .option(
       '--adopt-data',
       'take over a data directory of another database, this once: machines that this database does not know are ended, images and volumes set aside',
@@ -45,7 +53,7 @@ export function addUpCommand(program: Command): void {
 }
 
 function collectRoot(value: string, before: string[] = []): string[] {
-  if (value.includes(':')) throw new InvalidArgumentError('The path of an import root may not hold a colon.');
+  if (value.includes(':')) throw new InvalidArgumentError('The path of a root may not hold a colon.');
   return [...before, resolve(value)];
 }
 
@@ -58,6 +66,8 @@ function runOrchestrator(options: UpOptions): Promise<number> {
     FLOTILLA_RUNTIME_DIR: options.runtimeDir,
     FLOTILLA_DATABASE_URL: options.databaseUrl,
     FLOTILLA_IMPORT_ROOTS: options.importRoot?.join(':'),
+    FLOTILLA_SHARE_ROOTS: options.shareRoot?.join(':'),
+    FLOTILLA_MACVTAP_PARENTS: options.macvtapParent?.join(','),
   };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
   const args = ['--role', options.role, ...(options.adoptData === true ? ['--adopt-data'] : [])];

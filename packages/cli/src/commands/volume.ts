@@ -10,6 +10,8 @@ const columns: Columns<Volume> = [
   ['name', ({ name }) => name],
   ['pool', ({ pool }) => pool],
   ['MiB', ({ sizeBytes }) => String(sizeBytes / 2 ** 20)],
+  ['format', ({ format }) => format],
+  ['backing image', ({ backingImage }) => backingImage ?? ''],
   ['machine', ({ machine }) => machine ?? ''],
   ['state', ({ state }) => state],
 ];

@@ -25,8 +25,14 @@ export async function attachConsole(machine: MachineHandle, options: ConsoleOpti
     if (options.write !== false && typed.length > 0) void console.write(typed);
     if (end >= 0) leave();
   };
+  const tellSize = (): void => {
+    const { columns, rows } = process.stdout;
+    if (options.write !== false && process.stdout.isTTY) void console.resize(columns, rows);
+  };
   if (terminal.isTTY) terminal.setRawMode(true);
   terminal.on('data', onInput);
+  process.stdout.on('resize', tellSize);
+  tellSize();
   // Input that ends (`echo uname | flotilla machine console m`) leaves the output running until ^C or the end of the machine.
   process.once('SIGTERM', leave);
   process.once('SIGINT', leave);
@@ -36,9 +42,11 @@ export async function attachConsole(machine: MachineHandle, options: ConsoleOpti
       const again = left.signal.aborted ? undefined : await comeBack(machine, { ...options, offset: console.offset }, left.signal);
       if (again === undefined) return;
       console = again;
+      tellSize();
     }
   } finally {
     terminal.off('data', onInput);
+    process.stdout.off('resize', tellSize);
     if (terminal.isTTY) terminal.setRawMode(false);
     terminal.pause();
     say(`\nLeft the console of ${machine.name} at offset ${console.offset}.`);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { open, readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { ApiError } from '../common/api-error.js';
 import type { ClaimCommand } from '../host-agent/host-agent.js';
-import { commitFile, PARTIAL_SUFFIX } from './files/durable.js';
+import { makeWhole } from './files/durable.js';
 
 /**
  * Which installation, that is which database, what the host keeps belongs to: the file `installation` in the host's data
@@ -44,14 +44,7 @@ export class InstallationMark {
   }
 
   private async write(installation: string): Promise<void> {
-    const temporary = `${this.path}${PARTIAL_SUFFIX}`;
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(`${installation}\n`);
-    } finally {
-      await handle.close();
-    }
-    await commitFile(temporary, this.path);
+    await makeWhole(this.path, (temporary) => writeFile(temporary, `${installation}\n`, { mode: 0o600 }));
   }
 
   private foreign(what: string): ApiError {

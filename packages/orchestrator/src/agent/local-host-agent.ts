@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { throttlingOf } from '../common/throttle.js';
+import type { BalloonFacts } from '../common/balloon.js';
 import { hardwareOf } from '../common/hardware.js';
 import { trafficOf } from '../common/interface-traffic.js';
+import { isShared, MAX_DISK_MIB } from '../common/volume-storage.js';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Readable } from 'node:stream';
+import { ApiError } from '../common/api-error.js';
 import { KeyedQueue } from '../common/async.js';
 import type { Log } from '../common/log.js';
 import { diskTuning } from '../host-agent/disk-tuning.js';
@@ -24,21 +28,25 @@ import {
   type ImportImageCommand,
   type LaunchCommand,
   type MachineCommand,
+  type SetBalloonCommand,
   type SetLinkCommand,
+  type SetThrottleCommand,
   type MachineObservation,
   type OpenConsoleCommand,
   type Ownership,
   type PoolUsage,
   type UploadImageCommand,
   type VolumeFacts,
+  type VolumeHolder,
 } from '../host-agent/host-agent.js';
 import { currentBootId } from './boot-id.js';
 import type { ConsoleArchive } from './console-archive.js';
 import { Generations } from './generations.js';
 import type { Hypervisor, HypervisorSpec } from './hypervisor/hypervisor.js';
 import type { InstallationMark } from './installation-mark.js';
+import { attachLinks, networkOf } from './network/host-links.js';
+import type { MacvtapLinks } from './network/macvtap/macvtap-links.js';
 import type { NetworkDriver } from './network/network-driver.js';
-import { tapName } from './network/tap-name.js';
 import type { DirPool } from './storage/dir/dir-pool.js';
 import { KEPT_DAYS } from './storage/dir/set-aside.js';
 import { Touched } from './touched.js';
@@ -47,6 +55,7 @@ import { Touched } from './touched.js';
 export interface HostParts {
   hypervisor: Hypervisor;
   network: NetworkDriver;
+  macvtaps: MacvtapLinks;
   pool: DirPool;
   consoles: ConsoleArchive;
   mark: InstallationMark;
@@ -108,19 +117,49 @@ export class LocalHostAgent extends HostAgent {
 
   override async growVolume(command: GrowVolumeCommand): Promise<VolumeFacts> {
     await this.adopted();
-    const { pool, hypervisor } = this.parts;
+    const { pool } = this.parts;
     const { holder } = command;
-    if (holder === undefined) return pool.growVolume(command.id, command.sizeBytes);
+    if (holder === undefined) return pool.growVolume(command);
     // In turn with the machine's own commands: one that is just made finds the new size by itself.
-    return this.queue.run(holder.machineId, async () => {
-      const facts = await pool.growVolume(command.id, command.sizeBytes);
-      const lives = async () => (await hypervisor.list()).some(({ id, state }) => id === holder.machineId && state !== 'stopped');
-      if (!(await lives())) return facts;
-      await hypervisor.refreshDisk(holder.machineId, holder.disk).catch(async (error: unknown) => {
-        if (await lives()) throw error; // a guest that has ended meanwhile finds the new size when it starts
-      });
-      return facts;
+    return this.queue.run(holder.machineId, () =>
+      command.format === 'qcow2' ? this.growImage(command, holder) : this.growFile(command, holder),
+    );
+  }
+
+  /** The length of the file is the size of the disk: anybody may change it, and the guest is told. */
+  private async growFile(command: GrowVolumeCommand, { machineId, disk }: VolumeHolder): Promise<VolumeFacts> {
+    const { pool, hypervisor } = this.parts;
+    const facts = await pool.growVolume(command);
+    if (!(await this.lives(machineId))) return facts;
+    await hypervisor.refreshDisk(machineId, disk).catch(async (error: unknown) => {
+      if (await this.lives(machineId)) throw error; // a guest that has ended meanwhile finds the new size when it starts
     });
+    return facts;
+  }
+
+  /** The image has its size in itself, and is changed by the worker that has it open or, when there is none, here. */
+  private async growImage(command: GrowVolumeCommand, { machineId, disk }: VolumeHolder): Promise<VolumeFacts> {
+    const { pool, hypervisor } = this.parts;
+    if (await this.lives(machineId)) {
+      try {
+        const sizeBytes = await hypervisor.growDisk(machineId, disk, command.sizeBytes);
+        // Its guest may have taken the worker over, and then it may say anything.
+        if (!Number.isSafeInteger(sizeBytes) || sizeBytes < command.sizeBytes || sizeBytes > MAX_DISK_MIB * 2 ** 20) {
+          throw new ApiError('worker.failed', {
+            detail: `The worker of machine ${machineId} says that its disk has ${sizeBytes} bytes after it was made ${command.sizeBytes} bytes long.`,
+            remedy: 'Look at the machine, kill it, and try again.',
+          });
+        }
+        return { sizeBytes };
+      } catch (error) {
+        if (await this.lives(machineId)) throw error;
+      }
+    }
+    return pool.growVolume(command);
+  }
+
+  private async lives(machineId: string): Promise<boolean> {
+    return (await this.parts.hypervisor.list()).some(({ id, state }) => id === machineId && state !== 'stopped');
   }
 
   override removeVolume(command: { id: string }): Promise<void> {
@@ -147,7 +186,7 @@ export class LocalHostAgent extends HostAgent {
   override prepareMachine(command: LaunchCommand): Promise<void> {
     this.touched.touch(command.id);
     return this.order(command, async () => {
-      for (const link of command.interfaces) await this.parts.network.attach(command.id, link);
+      await attachLinks(command, this.parts);
     });
   }
 
@@ -172,19 +211,25 @@ export class LocalHostAgent extends HostAgent {
       ...(command.commandLine === undefined ? {} : { commandLine: command.commandLine }),
       disks: command.disks.map((disk) => ({
         name: disk.name,
-        path: pool.volumePath(disk.volumeId),
-        readOnly: disk.readOnly,
+        ...pool.diskFiles(disk.volumeId, disk),
+        // Whatever was asked for: an image is for many.
+        readOnly: disk.readOnly || isShared(disk),
         ...(disk.serial === undefined ? {} : { serial: disk.serial }),
         ...diskTuning(disk),
       })),
       interfaces: command.interfaces.map((link) => ({
         name: link.name,
-        tap: tapName(command.id, link.name),
+        ...networkOf(command.id, link),
         mac: link.mac,
         ...trafficOf(link),
       })),
+      ...(command.shares === undefined ? {} : { shares: command.shares }),
       rng: command.rng,
+      ...throttlingOf(command),
       ...(command.vsock === undefined ? {} : { vsock: command.vsock }),
+      ...(command.balloon === undefined ? {} : { balloon: command.balloon }),
+      ...(command.console === undefined ? {} : { console: command.console }),
+      ...(command.watchdog === undefined ? {} : { watchdog: command.watchdog }),
       isolation: command.isolation,
       onReboot: command.onReboot,
       onCrash: command.onCrash,
@@ -211,6 +256,19 @@ export class LocalHostAgent extends HostAgent {
     return this.order(command, (id) => this.parts.hypervisor.setLink(id, command.name, command.link));
   }
 
+  override setThrottle(command: SetThrottleCommand): Promise<void> {
+    const { kind, name, limits } = command;
+    return this.order(command, (id) => this.parts.hypervisor.setThrottle(id, { kind, name }, limits));
+  }
+
+  override setBalloon(command: SetBalloonCommand): Promise<void> {
+    return this.order(command, (id) => this.parts.hypervisor.setBalloon(id, command.targetMiB));
+  }
+
+  override machineBalloon(command: { id: string }): Promise<BalloonFacts> {
+    return this.parts.hypervisor.balloon(command.id);
+  }
+
   override killMachine(command: MachineCommand): Promise<void> {
     return this.order(command, async (id) => {
       // First the end, then what it left: so the last words of the guest are kept too.
@@ -225,6 +283,7 @@ export class LocalHostAgent extends HostAgent {
       await this.archive(id);
       await this.parts.hypervisor.release(id);
       await this.parts.network.detach(id);
+      await this.parts.macvtaps.detach(id);
     });
   }
 
@@ -260,6 +319,7 @@ export class LocalHostAgent extends HostAgent {
       removed.push(`worker of ${found.id}`);
     }
     removed.push(...(await this.parts.network.collect({ machines, networks: keep(owned.networks) })));
+    removed.push(...(await this.parts.macvtaps.collect(machines)));
     const files = await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) });
     removed.push(...files.removed, ...(await this.parts.consoles.collect(machines)));
     if (removed.length > 0) this.parts.log.info({ removed }, 'removed what no resource owns');
@@ -278,12 +338,8 @@ export class LocalHostAgent extends HostAgent {
     return { offset: from, bytes: log.bytes.subarray(from - log.offset) };
   }
 
-  override openConsole(command: OpenConsoleCommand, signal?: AbortSignal): Promise<HostConsole> {
-    return this.parts.hypervisor.openConsole(command.id, {
-      write: command.write,
-      ...(command.offset === undefined ? {} : { offset: command.offset }),
-      ...(signal === undefined ? {} : { signal }),
-    });
+  override openConsole({ id, ...access }: OpenConsoleCommand, signal?: AbortSignal): Promise<HostConsole> {
+    return this.parts.hypervisor.openConsole(id, { ...access, ...(signal === undefined ? {} : { signal }) });
   }
 
   override watch(listener: (event: HostEvent) => void, signal: AbortSignal): void {

@@ -22,11 +22,13 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const converter = new DiskConverter(new CommandRunner(log));
   if (config.hypervisor === 'fake') {
     const { FakeHypervisor } = await import('./hypervisor/fake/fake-hypervisor.js');
+    const { FakeMacvtaps } = await import('./network/fake/fake-macvtaps.js');
     const { FakeNetwork } = await import('./network/fake/fake-network.js');
     const { NodeFileTools } = await import('./files/node-file-tools.js');
     return new LocalHostAgent({
       hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')),
       network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
+      macvtaps: new FakeMacvtaps(join(config.runtimeDirectory, 'fake', 'macvtaps'), config.macvtapParents),
       pool: new DirPool(poolDirectory, new NodeFileTools(), config.importRoots, converter),
       consoles,
       mark,
@@ -36,15 +38,22 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const { loadNative } = await import('./hypervisor/native/load.js');
   const { NativeHypervisor } = await import('./hypervisor/native/native-hypervisor.js');
   const { NativeFileTools } = await import('./hypervisor/native/native-file-tools.js');
+  const { HostMacvtaps } = await import('./network/macvtap/host-macvtaps.js');
   const { NatNetwork } = await import('./network/nat/nat-network.js');
   const native = await loadNative();
   return new LocalHostAgent({
-    hypervisor: new NativeHypervisor(native, { runtimeDirectory: config.runtimeDirectory, workerPath: config.workerPath, log }),
+    hypervisor: new NativeHypervisor(native, {
+      runtimeDirectory: config.runtimeDirectory,
+      workerPath: config.workerPath,
+      shareRoots: config.shareRoots,
+      log,
+    }),
     network: new NatNetwork(new CommandRunner(log), {
       stateDirectory: join(host, 'networks'),
       runtimeDirectory: join(config.runtimeDirectory, 'networks'),
       native,
     }),
+    macvtaps: new HostMacvtaps(new CommandRunner(log), join(host, 'networks', 'macvtaps'), config.macvtapParents),
     pool: new DirPool(poolDirectory, new NativeFileTools(native), config.importRoots, converter),
     consoles,
     mark,

@@ -85,6 +85,11 @@ export class ReconcilerRuns {
     this.guard(() => this.networksRun.trigger());
   }
 
+  /** Stores what the host has told. */
+  run(note: () => Promise<void>): void {
+    this.guard(() => runAsSystem(note));
+  }
+
   /** Runs everything again and again, for what no event told. */
   repeat(every: { reconcileMilliseconds: number; housekeepingMilliseconds: number }): void {
     this.every(every.reconcileMilliseconds, () => {

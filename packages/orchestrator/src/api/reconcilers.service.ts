@@ -4,6 +4,7 @@ import type { FlotillaEvent } from '../common/event.js';
 import { Config } from '../config/config.js';
 import { HostAgent } from '../host-agent/host-agent.js';
 import { EventHub } from './events/event-hub.js';
+import { MachineAlarms } from './machines/machine-alarms.service.js';
 import { ReconcilerRuns } from './reconciler-runs.service.js';
 import { StartUp } from './start-up.service.js';
 
@@ -17,6 +18,7 @@ export class Reconcilers {
     private readonly startUp: StartUp,
     private readonly agent: HostAgent,
     private readonly hub: EventHub,
+    private readonly alarms: MachineAlarms,
     private readonly config: Config,
   ) {}
 
@@ -26,9 +28,10 @@ export class Reconcilers {
     let claimed = false; // until then what a host tells may be about another installation's machines
     this.agent.watch((event) => {
       if (!claimed) return;
-      if (event.kind !== 'machine') runs.runLeases();
-      if (event.kind !== 'leases') runs.runMachinesOnce();
+      if (event.kind === 'leases' || event.kind === 'lost') runs.runLeases();
+      if (event.kind === 'machine' || event.kind === 'lost') runs.runMachinesOnce();
       if (event.kind === 'lost') runs.runNetworks();
+      if (event.kind === 'alarm') runs.run(() => this.alarms.note(event.id, event.alarm));
     }, this.stopped.signal);
     await runs.adoptMachines(async () => {
       const settled = await this.startUp.settleHost();

@@ -136,11 +136,11 @@ export class Coalesced {
 }
 
 /** Hands bytes of a source on, and pauses the source while more than `limit` of them have not been taken: memory stays bounded. */
-export function bounded(
+export function bounded<T extends { readonly length: number } = Uint8Array>(
   source: { pause(): unknown; resume(): unknown },
   limit: number,
-  take: (bytes: Uint8Array) => Promise<void>,
-): (bytes: Uint8Array) => Promise<void> {
+  take: (bytes: T) => Promise<void>,
+): (bytes: T) => Promise<void> {
   let waiting = 0;
   return async (bytes) => {
     waiting += bytes.length;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { WatchdogAction } from './watchdog.js';
 
 /** The resource something happens to. */
 export interface Target {
@@ -12,6 +13,14 @@ export interface EventMap {
   'machine.created': { state: string };
   'machine.updated': { generation: number };
   'machine.state': { state: string; previous: string; reason?: { code: string; detail: string; remedy: string } };
+  /** The guest did not reset its watchdog in time; `action` is what follows. */
+  'machine.watchdog': { action: WatchdogAction };
+  /** There is no room on the host for what the guest writes to this disk; its machine is paused if its owner wished so. */
+  'machine.disk_full': { disk: string };
+  /** What led on from this interface is gone; its guest sees no carrier from now on, and runs on. */
+  'machine.link_lost': { interface: string };
+  /** What served the folder with this tag is gone; its guest cannot use the folder until its next start, and runs on. */
+  'machine.share_lost': { share: string };
   'machine.deleted': Record<string, never>;
   'operation.created': { kind: string; state: string };
   'operation.updated': { kind: string; state: string; step?: string; progress?: { bytes?: number; totalBytes?: number; percent?: number } };
@@ -39,6 +48,10 @@ export const EVENT_KINDS = [
   'machine.created',
   'machine.updated',
   'machine.state',
+  'machine.watchdog',
+  'machine.disk_full',
+  'machine.link_lost',
+  'machine.share_lost',
   'machine.deleted',
   'operation.created',
   'operation.updated',

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type Throttle, throttleOf } from './throttle.js';
+
 /** Who moves the frames of an interface: the worker, or the kernel by vhost-net. */
 export const INTERFACE_BACKENDS = ['tap', 'vhost'] as const;
 /** Whether the cable of an interface is plugged in. */
@@ -16,15 +18,20 @@ export interface InterfaceTraffic {
   mtu?: number;
   link?: LinkState;
   allowSpoofedMac?: boolean;
+  receiveThrottle?: Throttle;
+  transmitThrottle?: Throttle;
 }
 
 /** Only these fields, and of them those that are there. */
-export function trafficOf({ backend, queues, mtu, link, allowSpoofedMac }: InterfaceTraffic): InterfaceTraffic {
+export function trafficOf(traffic: InterfaceTraffic): InterfaceTraffic {
+  const { backend, queues, mtu, link, allowSpoofedMac, receiveThrottle, transmitThrottle } = traffic;
   return {
     ...(backend === undefined ? {} : { backend }),
     ...(queues === undefined ? {} : { queues }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(link === undefined ? {} : { link }),
     ...(allowSpoofedMac === undefined ? {} : { allowSpoofedMac }),
+    ...(receiveThrottle === undefined ? {} : { receiveThrottle: throttleOf(receiveThrottle) }),
+    ...(transmitThrottle === undefined ? {} : { transmitThrottle: throttleOf(transmitThrottle) }),
   };
 }

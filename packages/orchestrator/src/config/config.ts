@@ -47,6 +47,10 @@ export class Config {
   memoryOvercommit: 'refuse' | 'allow';
   /** Directories below which files of the host may be imported; none: anywhere, but by administrators only. */
   importRoots: string[];
+  /** Directories below which machines may share folders; none: nowhere. */
+  shareRoots: string[];
+  /** Links of the host on which guests may be beside it. */
+  macvtapParents: string[];
 }
 
 /** A setting that cannot be used; the text says how to mend it. */
@@ -83,10 +87,12 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     keepOperations: retention(get, 'FLOTILLA_KEEP_OPERATIONS', 10_000, 30),
     keepAudit: retention(get, 'FLOTILLA_KEEP_AUDIT', 100_000, 365),
     memoryOvercommit: oneOf(get('FLOTILLA_MEMORY_OVERCOMMIT') ?? 'refuse', ['refuse', 'allow'] as const, 'FLOTILLA_MEMORY_OVERCOMMIT'),
-    importRoots: (get('FLOTILLA_IMPORT_ROOTS') ?? '')
-      .split(':')
-      .filter((path) => path !== '')
-      .map((path) => directory(path, 'FLOTILLA_IMPORT_ROOTS')),
+    importRoots: directories(get('FLOTILLA_IMPORT_ROOTS'), 'FLOTILLA_IMPORT_ROOTS'),
+    shareRoots: directories(get('FLOTILLA_SHARE_ROOTS'), 'FLOTILLA_SHARE_ROOTS'),
+    macvtapParents: (get('FLOTILLA_MACVTAP_PARENTS') ?? '')
+      .split(',')
+      .filter((name) => name !== '')
+      .map(linkName),
   };
 }
 
@@ -108,9 +114,20 @@ function defaultRuntime(environment: Environment, root: boolean): string {
   return base === undefined ? join(tmpdir(), `flotilla-${process.getuid?.() ?? 0}`) : join(base, 'flotilla');
 }
 
+function linkName(name: string): string {
+  if (/^[^\s/]{1,15}$/.test(name)) return name;
+  throw new ConfigError(`FLOTILLA_MACVTAP_PARENTS has "${name}", which is no name of a link; give names with commas between.`);
+}
+
 function directory(path: string, name: string): string {
   if (!isAbsolute(path)) throw new ConfigError(`${name} is "${path}"; give an absolute path.`);
   return resolve(path);
+}
+
+/** `a:b`, like a PATH. */
+function directories(paths: string | undefined, name: string): string[] {
+  const given = (paths ?? '').split(':').filter((path) => path !== '');
+  return given.map((path) => directory(path, name));
 }
 
 function address(text: string): { host: string; port: number } {

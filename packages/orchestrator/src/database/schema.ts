@@ -23,6 +23,8 @@ export interface LabelsTable {
 export interface MachinesTable {
   id: string;
   name: string;
+  notes: string;
+  protected: number;
   generation: number;
   spec: string;
   desired_state: string;
@@ -54,6 +56,8 @@ export interface VolumesTable {
   pool: string;
   size_bytes: number;
   format: string;
+  /** The image that a linked volume reads what its guest has not written, or that a shared one is: keeps it from being deleted. */
+  backing_image: string | null;
   machine_id: string | null;
   state: string;
   created_at: string;

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type Sqlite from 'better-sqlite3';
-import { type DatabaseConnection, type Driver, SqliteDialect, type SqliteDatabase, SqliteDriver, type SqliteStatement } from 'kysely';
+import {
+  type DatabaseConnection,
+  type DialectAdapter,
+  type Driver,
+  SqliteAdapter,
+  type SqliteDatabase,
+  SqliteDialect,
+  SqliteDriver,
+  type SqliteStatement,
+} from 'kysely';
 
 /** Statements kept compiled. Lists of ids make ever new texts, hence a bound; the oldest goes first. */
 const KEPT_STATEMENTS = 500;
@@ -13,6 +22,17 @@ export class EmbeddedDialect extends SqliteDialect {
 
   override createDriver(): Driver {
     return new TurnDriver(this.handle);
+  }
+
+  override createAdapter(): DialectAdapter {
+    return new TransactionalAdapter();
+  }
+}
+
+/** SQLite takes back changes of tables with their transaction, too: a migration that is cut short leaves nothing. Kysely does not count on it. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
   }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isAddress } from '../common/user-network.js';
 import { parseIpv4, parseSubnet } from '../common/ipv4.js';
 import type { IdPrefix } from '../common/ids.js';
 
@@ -17,6 +18,8 @@ function when(holds: (value: unknown) => boolean): Check {
 /** No value at all. */
 export const nothing = when((value) => value === undefined || value === null);
 export const bool = when((value) => typeof value === 'boolean');
+/** IPv4 or IPv6. */
+export const ipAddress = when(isAddress);
 export const ipv4 = when((value) => typeof value === 'string' && parseIpv4(value) !== undefined);
 /** An absolute path; where it may lead is decided by who opens it. */
 export const absolutePath = text(/^\/[^\0\n\r]{0,4095}$/);
@@ -80,6 +83,11 @@ export function object<T>(fields: Fields<T>): Check {
     }
     return undefined;
   };
+}
+
+/** An object with that field is of the first kind, another one of the second. */
+export function either(field: string, having: Check, lacking: Check): Check {
+  return (value, path) => (typeof value === 'object' && value !== null && Object.hasOwn(value, field) ? having : lacking)(value, path);
 }
 
 function join(path: string, key: string): string {

@@ -39,18 +39,38 @@ const launch: LaunchCommand = {
   numa: [{ cpus: [0], memoryMiB: 64, distances: [10] }],
   kernelImageId: image,
   commandLine: 'console=ttyS0',
-  disks: [{ name: 'root', volumeId: newId('vol'), readOnly: false, queues: 2, cache: 'none', engine: 'io-uring', blockSize: 4096 }],
+  disks: [
+    {
+      name: 'root',
+      volumeId: newId('vol'),
+      format: 'qcow2',
+      backingImageId: image,
+      readOnly: false,
+      attach: 'block',
+      queues: 2,
+      cache: 'none',
+      engine: 'io-uring',
+      blockSize: 4096,
+    },
+  ],
   interfaces: [{ name: 'eth0', networkId: network.id, bridge: 'flo-0', mac, ip: '10.77.0.2' }],
   rng: true,
+  shares: [{ tag: 'data', path: '/srv/data', readOnly: true }],
   vsock: { cid: 3, maxConnections: 1023 },
+  console: { ports: [{ name: 'agent' }] },
+  balloon: { targetMiB: 16, deflateOnOom: true, freePageReporting: false, statisticsSeconds: 0 },
+  watchdog: { action: 'report' },
   isolation: 'process',
   onReboot: 'restart',
   onCrash: 'stop',
 };
+const macvtapLaunch = (macvtap: unknown) => ({ ...launch, interfaces: [{ name: 'eth0', mac, macvtap, queues: 2 }] });
+const userLaunch = (forward: unknown) => ({ ...launch, interfaces: [{ name: 'eth0', mac, user: { forwards: [forward] } }] });
 const GOOD: [CommandName, unknown][] = [
   ['importImage', { id: image, path: '/srv/a b', anywhere: true, kind: 'disk', format: 'raw', sha256: 'a'.repeat(64) }],
   ['ensureVolume', { id: newId('vol'), imageId: image, sizeBytes: 2 ** 50 }],
-  ['growVolume', { id: newId('vol'), sizeBytes: 2 ** 50, holder: { machineId: newId('mac'), disk: 'root' } }],
+  ['ensureVolume', { id: newId('vol'), imageId: image, clone: 'linked' }],
+  ['growVolume', { id: newId('vol'), format: 'raw', sizeBytes: 2 ** 50, holder: { machineId: newId('mac'), disk: 'root' } }],
   ['ensureNetwork', network],
   ['createMachine', launch],
   [
@@ -67,7 +87,14 @@ const GOOD: [CommandName, unknown][] = [
       })),
     },
   ],
+  ['createMachine', userLaunch({ protocol: 'tcp', hostPort: 8080, guestPort: 80 })],
+  ['createMachine', userLaunch({ protocol: 'udp', hostAddress: '::1', hostPort: 1, guestPort: 65_535 })],
+  ['createMachine', macvtapLaunch({ parent: 'enp3s0.100', mode: 'vepa' })],
   ['setLink', { id: launch.id, generation: 3, name: 'eth0', link: 'down' }],
+  ['setThrottle', { id: launch.id, generation: 3, kind: 'rng', name: '', limits: {} }],
+  ['setThrottle', { id: launch.id, generation: 3, kind: 'disk', name: 'root', limits: { bytes: { perSecond: 1, burst: 2 } } }],
+  ['setBalloon', { id: launch.id, generation: 3, targetMiB: 0 }],
+  ['machineBalloon', { id: launch.id }],
   ['killMachine', { id: launch.id, generation: 3 }],
   ['forgetMachine', { id: launch.id }],
   ['listMachines', null],
@@ -75,8 +102,26 @@ const GOOD: [CommandName, unknown][] = [
   ['collectGarbage', { installation, epoch: 1, machines: [launch.id], volumes: [], images: [image], networks: [network.id] }],
 ];
 const BAD: [CommandName, unknown, string][] = [
+  ['createMachine', { ...launch, shares: [{ tag: 'data', path: 'srv', readOnly: true }] }, 'shares[0].path'],
+  ['createMachine', { ...launch, shares: [{ tag: '../data', path: '/srv', readOnly: true }] }, 'shares[0].tag'],
+  ['createMachine', userLaunch({ protocol: 'sctp', hostPort: 1, guestPort: 1 }), 'interfaces[0].user.forwards[0].protocol'],
+  ['createMachine', userLaunch({ protocol: 'tcp', hostPort: 0, guestPort: 1 }), 'interfaces[0].user.forwards[0].hostPort'],
+  [
+    'createMachine',
+    userLaunch({ protocol: 'tcp', hostAddress: '::1%lo/1 -t all', hostPort: 1, guestPort: 1 }),
+    'interfaces[0].user.forwards[0].hostAddress',
+  ],
+  ['createMachine', { ...launch, interfaces: [{ ...launch.interfaces[0], user: { forwards: [] } }] }, 'interfaces[0].networkId'],
+  ['createMachine', macvtapLaunch({ parent: '../eth0', mode: 'bridge' }), 'interfaces[0].macvtap.parent'],
+  ['createMachine', macvtapLaunch({ parent: '-batch', mode: 'bridge' }), 'interfaces[0].macvtap.parent'],
+  ['createMachine', macvtapLaunch({ parent: 'eth0', mode: 'passthru' }), 'interfaces[0].macvtap.mode'],
+  ['setThrottle', { id: launch.id, generation: 3, kind: 'disk', name: '../x', limits: {} }, 'name'],
+  ['setThrottle', { id: launch.id, generation: 3, kind: 'disk', name: 'x', limits: { bytes: { perSecond: 0 } } }, 'limits.bytes.perSecond'],
   ['setLink', { id: launch.id, generation: 3, name: '../eth0', link: 'down' }, 'name'],
   ['setLink', { id: launch.id, generation: 3, name: 'eth0', link: 'sideways' }, 'link'],
+  ['setBalloon', { id: launch.id, generation: 3, targetMiB: -1 }, 'targetMiB'],
+  ['setBalloon', { id: launch.id, generation: 3, targetMiB: 0.5 }, 'targetMiB'],
+  ['createMachine', { ...launch, balloon: { ...launch.balloon, statisticsSeconds: 86_401 } }, 'balloon.statisticsSeconds'],
   ['removeImage', { id: '../../../../etc/cron.d/x' }, 'id'],
   ['removeImage', { id: `${image}/..` }, 'id'],
   ['removeImage', { id: launch.id }, 'id'],
@@ -89,10 +134,16 @@ const BAD: [CommandName, unknown, string][] = [
   ['importImage', { id: image, path: 'etc/shadow', anywhere: true, kind: 'disk', format: 'raw' }, 'path'],
   ['importImage', { id: image, path: '/a\0b', anywhere: true, kind: 'disk', format: 'raw' }, 'path'],
   ['importImage', { id: image, path: '/a', anywhere: 'yes', kind: 'disk', format: 'raw' }, 'anywhere'],
-  ['growVolume', { id: '../x', sizeBytes: 1 }, 'id'],
-  ['growVolume', { id: newId('vol'), sizeBytes: 0 }, 'sizeBytes'],
-  ['growVolume', { id: newId('vol'), sizeBytes: 1, holder: { machineId: 'x', disk: 'root' } }, 'holder.machineId'],
+  ['growVolume', { id: '../x', format: 'raw', sizeBytes: 1 }, 'id'],
+  ['growVolume', { id: newId('vol'), sizeBytes: 1 }, 'format'],
+  ['growVolume', { id: newId('vol'), format: 'vmdk', sizeBytes: 1 }, 'format'],
+  ['growVolume', { id: newId('vol'), format: 'qcow2', backingImageId: '/etc/shadow', sizeBytes: 1 }, 'backingImageId'],
+  ['ensureVolume', { id: newId('vol'), imageId: image, clone: 'hard' }, 'clone'],
+  ['createMachine', { ...launch, disks: [{ ...launch.disks[0], backingImageId: '../x' }] }, 'disks[0].backingImageId'],
+  ['growVolume', { id: newId('vol'), format: 'raw', sizeBytes: 0 }, 'sizeBytes'],
+  ['growVolume', { id: newId('vol'), format: 'raw', sizeBytes: 1, holder: { machineId: 'x', disk: 'root' } }, 'holder.machineId'],
   ['createMachine', { ...launch, disks: [{ ...launch.disks[0], onNoSpace: 'stop' }] }, 'disks[0].onNoSpace'],
+  ['createMachine', { ...launch, disks: [{ ...launch.disks[0], attach: 'nvdimm' }] }, 'disks[0].attach'],
   ['ensureVolume', { id: newId('vol'), sizeBytes: -1 }, 'sizeBytes'],
   ['ensureVolume', { id: newId('vol'), sizeBytes: 1e300 }, 'sizeBytes'],
   ['ensureNetwork', { ...network, name: 'x { }\ntable inet y' }, 'name'],
@@ -150,6 +201,8 @@ describe('commands at the border of the agent', () => {
     for (const command of [{ ...upload, id: '../x' }, { ...upload, sha256: 'x' }, { ...upload, path: '/x' }, undefined])
       expect(problem(() => checkStream('upload', command))?.code).to.equal('host.invalid_command');
     expect(problem(() => checkStream('read-console', { id: '../../admin.key' }))?.code).to.equal('host.invalid_command');
+    expect(checkStream('console', { id: launch.id, port: 'agent.0', write: true })).to.have.property('port', 'agent.0');
+    expect(problem(() => checkStream('console', { id: launch.id, port: '../agent', write: true }))?.code).to.equal('host.invalid_command');
     expect(problem(() => checkStream('console', { id: launch.id, write: 1 }))?.code).to.equal('host.invalid_command');
   });
 

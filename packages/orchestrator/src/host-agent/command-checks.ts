@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import {
+  type Limits,
+  MAX_RATE,
+  MAX_THROTTLE_GROUPS,
+  type Rate,
+  type Throttle,
+  THROTTLE_KINDS,
+  type ThrottleGroup,
+} from '../common/throttle.js';
 import { INTERFACE_BACKENDS, LINK_STATES, MAX_INTERFACE_QUEUES, MTU_RANGE } from '../common/interface-traffic.js';
 import { ApiError } from '../common/api-error.js';
+import { type BalloonSettings, MAX_STATISTICS_SECONDS } from '../common/balloon.js';
 import {
   CPU_MODELS,
   type CpuOptions,
@@ -16,13 +26,21 @@ import {
   type NumaNode,
   TRANSPARENT_HUGEPAGES,
 } from '../common/hardware.js';
+import { type Macvtap, MACVTAP_MODES, PARENT_PATTERN } from '../common/macvtap.js';
+import { type ConsolePort, type ConsoleSettings, MAX_CONSOLE_PORTS, PORT_NAME_PATTERN } from '../common/console-ports.js';
+import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNetwork } from '../common/user-network.js';
+import { MAX_SHARES, type SharedFolder, TAG_PATTERN } from '../common/shared-folder.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
+import { CLONE_KINDS, VOLUME_FORMATS } from '../common/volume-storage.js';
+import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
 import {
   absolutePath,
   bool,
   type Check,
+  either,
   id,
   int,
+  ipAddress,
   ipv4,
   ipv4Range,
   list,
@@ -33,7 +51,7 @@ import {
   privateSubnet,
   text,
 } from './checks.js';
-import { BLOCK_SIZES, DISK_CACHES, DISK_ENGINES, MAX_DISK_QUEUES, SPACE_POLICIES } from './disk-tuning.js';
+import { BLOCK_SIZES, DISK_ATTACHMENTS, DISK_CACHES, DISK_ENGINES, MAX_DISK_QUEUES, SPACE_POLICIES } from './disk-tuning.js';
 import type {
   ClaimCommand,
   EnsureNetworkCommand,
@@ -43,12 +61,16 @@ import type {
   LaunchCommand,
   LaunchDisk,
   LaunchInterface,
+  LaunchMacvtap,
+  LaunchUserInterface,
   LaunchVsock,
   MachineCommand,
   OpenConsoleCommand,
   Ownership,
   Reservation,
+  SetBalloonCommand,
   SetLinkCommand,
+  SetThrottleCommand,
   UploadImageCommand,
   VolumeHolder,
 } from './host-agent.js';
@@ -63,6 +85,7 @@ const MAX_MEMORY_MIB = 64 * 1024 * 1024;
 const LOG_BYTES = 16 * 1024 * 1024;
 
 const name = text(NAME_PATTERN);
+const NAME_OR_NOTHING = new RegExp(`^$|${NAME_PATTERN.source}`);
 const mac = text(MAC_PATTERN);
 const digest = optional(text(SHA256_PATTERN));
 const kind = oneOf('kernel', 'initrd', 'disk');
@@ -72,13 +95,40 @@ const offset = optional(int(0, Number.MAX_SAFE_INTEGER));
 /** The links Flotilla makes: no command can name another's. */
 const bridge = text(/^flo-\d{1,5}$/);
 
+const rate = object<Rate>({ perSecond: int(1, MAX_RATE), burst: optional(int(1, MAX_RATE)) });
+const limits = object<Limits>({ bytes: optional(rate), operations: optional(rate) });
+const throttle = object<Throttle>({ bytes: optional(rate), operations: optional(rate), group: optional(name) });
+
+const storage = { format: oneOf(...VOLUME_FORMATS), backingImageId: optional(id('img')) };
+
 const traffic = {
   backend: optional(oneOf(...INTERFACE_BACKENDS)),
   queues: optional(int(1, MAX_INTERFACE_QUEUES)),
   mtu: optional(int(MTU_RANGE.min, MTU_RANGE.max)),
   link: optional(oneOf(...LINK_STATES)),
   allowSpoofedMac: optional(bool),
+  receiveThrottle: optional(throttle),
+  transmitThrottle: optional(throttle),
 };
+
+const port = int(PORT_RANGE.min, PORT_RANGE.max);
+const forward = object<Forward>({
+  protocol: oneOf(...FORWARD_PROTOCOLS),
+  hostAddress: optional(ipAddress),
+  hostPort: port,
+  guestPort: port,
+});
+const user = object<UserNetwork>({ forwards: list(MAX_FORWARDS, forward) });
+const macvtapLink = object<LaunchMacvtap>({
+  name,
+  mac,
+  macvtap: object<Macvtap>({ parent: text(PARENT_PATTERN), mode: oneOf(...MACVTAP_MODES) }),
+  ...traffic,
+});
+const networkLink = object<LaunchInterface>({ name, networkId: id('net'), bridge, mac, ip: ipv4, ...traffic });
+const userLink = object<LaunchUserInterface>({ name, mac, user, ...traffic });
+
+const targetMiB = int(0, MAX_MEMORY_MIB);
 
 const byId = (prefix: 'img' | 'vol' | 'net' | 'mac') => object<{ id: string }>({ id: id(prefix) });
 const machine = object<MachineCommand>({ id: id('mac'), generation });
@@ -126,18 +176,29 @@ const launch = object<LaunchCommand>({
     object<LaunchDisk>({
       name,
       volumeId: id('vol'),
+      ...storage,
       readOnly: bool,
       serial: optional(text(/^[A-Za-z0-9._-]{1,20}$/)),
+      attach: optional(oneOf(...DISK_ATTACHMENTS)),
       queues: optional(int(1, MAX_DISK_QUEUES)),
       cache: optional(oneOf(...DISK_CACHES)),
       engine: optional(oneOf(...DISK_ENGINES)),
       blockSize: optional(oneOf(...BLOCK_SIZES)),
       onNoSpace: optional(oneOf(...SPACE_POLICIES)),
+      throttle: optional(throttle),
     }),
   ),
-  interfaces: list(8, object<LaunchInterface>({ name, networkId: id('net'), bridge, mac, ip: ipv4, ...traffic })),
+  interfaces: list(8, either('user', userLink, either('macvtap', macvtapLink, networkLink))),
+  shares: optional(list(MAX_SHARES, object<SharedFolder>({ tag: text(TAG_PATTERN), path: absolutePath, readOnly: bool }))),
   rng: bool,
+  rngThrottle: optional(throttle),
+  throttleGroups: optional(list(MAX_THROTTLE_GROUPS, object<ThrottleGroup>({ name, limits }))),
   vsock: optional(object<LaunchVsock>({ cid: int(3, 0xffff_fffe), maxConnections: int(1, 3000) })),
+  balloon: optional(
+    object<BalloonSettings>({ targetMiB, deflateOnOom: bool, freePageReporting: bool, statisticsSeconds: int(0, MAX_STATISTICS_SECONDS) }),
+  ),
+  console: optional(object<ConsoleSettings>({ ports: list(MAX_CONSOLE_PORTS, object<ConsolePort>({ name: text(PORT_NAME_PATTERN) })) })),
+  watchdog: optional(object<WatchdogSettings>({ action: oneOf(...WATCHDOG_ACTIONS) })),
   isolation: oneOf('process', 'in-process'),
   onReboot: oneOf('restart', 'stop'),
   onCrash: oneOf('stop', 'restart', 'pause'),
@@ -154,9 +215,15 @@ const CALLS: Record<CommandName, Check> = {
   beginCollect: nothing,
   importImage: object<ImportImageCommand>({ id: id('img'), path: absolutePath, anywhere: bool, kind, format, sha256: digest }),
   removeImage: byId('img'),
-  ensureVolume: object<EnsureVolumeCommand>({ id: id('vol'), imageId: optional(id('img')), sizeBytes: optional(int(0, MAX_BYTES)) }),
+  ensureVolume: object<EnsureVolumeCommand>({
+    id: id('vol'),
+    imageId: optional(id('img')),
+    clone: optional(oneOf(...CLONE_KINDS)),
+    sizeBytes: optional(int(0, MAX_BYTES)),
+  }),
   growVolume: object<GrowVolumeCommand>({
     id: id('vol'),
+    ...storage,
     sizeBytes: int(1, MAX_BYTES),
     holder: optional(object<VolumeHolder>({ machineId: id('mac'), disk: name })),
   }),
@@ -178,10 +245,19 @@ const CALLS: Record<CommandName, Check> = {
   pauseMachine: machine,
   resumeMachine: machine,
   setLink: object<SetLinkCommand>({ id: id('mac'), generation, name, link: oneOf(...LINK_STATES) }),
+  setThrottle: object<SetThrottleCommand>({
+    id: id('mac'),
+    generation,
+    kind: oneOf(...THROTTLE_KINDS),
+    name: text(NAME_OR_NOTHING),
+    limits,
+  }),
+  setBalloon: object<SetBalloonCommand>({ id: id('mac'), generation, targetMiB }),
   killMachine: machine,
   releaseMachine: machine,
   forgetMachine: byId('mac'),
   machineMetrics: byId('mac'),
+  machineBalloon: byId('mac'),
   collectGarbage: object<Ownership>({
     installation: id('ins'),
     epoch: generation,
@@ -199,7 +275,7 @@ const STREAMS = {
     offset,
     tailBytes: optional(int(0, LOG_BYTES)),
   }),
-  console: object<OpenConsoleCommand>({ id: id('mac'), offset, write: bool }),
+  console: object<OpenConsoleCommand>({ id: id('mac'), port: optional(text(PORT_NAME_PATTERN)), offset, write: bool }),
 };
 
 /** A command that takes and answers JSON, looked through. */

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Limits, ThrottleKind, Throttling } from '../common/throttle.js';
+import type { BalloonFacts, BalloonSettings } from '../common/balloon.js';
+import type { ConsoleSettings, TerminalSize } from '../common/console-ports.js';
+import type { WatchdogAction, WatchdogSettings } from '../common/watchdog.js';
 import type { Hardware } from '../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../common/interface-traffic.js';
+import type { CloneKind, VolumeStorage } from '../common/volume-storage.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
+import type { SharedFolder } from '../common/shared-folder.js';
+import type { Macvtap } from '../common/macvtap.js';
+import type { UserNetwork } from '../common/user-network.js';
 import type { DiskTuning } from './disk-tuning.js';
 
 // The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
@@ -56,6 +64,8 @@ export interface ImageFacts {
 export interface EnsureVolumeCommand {
   id: string;
   imageId?: string;
+  /** How it is made from the image; absent: by a copy. */
+  clone?: CloneKind;
   sizeBytes?: number;
 }
 /** The disk of a machine that a volume is. */
@@ -63,7 +73,7 @@ export interface VolumeHolder {
   machineId: string;
   disk: string;
 }
-export interface GrowVolumeCommand {
+export interface GrowVolumeCommand extends VolumeStorage {
   id: string;
   sizeBytes: number;
   holder?: VolumeHolder;
@@ -87,12 +97,13 @@ export interface EnsureNetworkCommand {
   reservations: Reservation[];
 }
 
-export interface LaunchDisk extends DiskTuning {
+export interface LaunchDisk extends DiskTuning, VolumeStorage {
   name: string;
   volumeId: string;
   readOnly: boolean;
   serial?: string;
 }
+/** An interface on a network of ours. */
 export interface LaunchInterface extends InterfaceTraffic {
   name: string;
   networkId: string;
@@ -100,13 +111,26 @@ export interface LaunchInterface extends InterfaceTraffic {
   mac: string;
   ip: string;
 }
+/** An interface with user-mode networking. */
+export interface LaunchUserInterface extends InterfaceTraffic {
+  name: string;
+  mac: string;
+  user: UserNetwork;
+}
+/** An interface on a link of the host. */
+export interface LaunchMacvtap extends InterfaceTraffic {
+  name: string;
+  mac: string;
+  macvtap: Macvtap;
+}
+export type LaunchLink = LaunchInterface | LaunchUserInterface | LaunchMacvtap;
 /** Sockets between guest and host. */
 export interface LaunchVsock {
   cid: number;
   maxConnections: number;
 }
 /** A machine with all references resolved, as the host needs it. */
-export interface LaunchCommand extends Hardware {
+export interface LaunchCommand extends Hardware, Throttling {
   id: string;
   generation: number;
   profile: 'standard' | 'micro';
@@ -119,9 +143,13 @@ export interface LaunchCommand extends Hardware {
   initrdImageId?: string;
   commandLine?: string;
   disks: LaunchDisk[];
-  interfaces: LaunchInterface[];
+  interfaces: LaunchLink[];
+  shares?: SharedFolder[];
   rng: boolean;
   vsock?: LaunchVsock;
+  balloon?: BalloonSettings;
+  console?: ConsoleSettings;
+  watchdog?: WatchdogSettings;
   isolation: 'process' | 'in-process';
   onReboot: 'restart' | 'stop';
   onCrash: 'stop' | 'restart' | 'pause';
@@ -137,8 +165,21 @@ export interface SetLinkCommand extends MachineCommand {
   link: LinkState;
 }
 
+/** All limits of a device, by its name, or of a group. */
+export interface SetThrottleCommand extends MachineCommand {
+  kind: ThrottleKind;
+  /** Empty with `rng`. */
+  name: string;
+  limits: Limits;
+}
+
+/** What a guest shall give up of its memory. */
+export interface SetBalloonCommand extends MachineCommand {
+  targetMiB: number;
+}
+
 /** Why a machine on the host ended. */
-export type ExitReason = 'powered-off' | 'reset' | 'panic' | 'triple-fault' | 'killed' | 'error' | 'worker-exited';
+export type ExitReason = 'powered-off' | 'reset' | 'panic' | 'triple-fault' | 'watchdog' | 'killed' | 'error' | 'worker-exited';
 export interface MachineExitFacts {
   reason: ExitReason;
   detail: string;
@@ -163,8 +204,20 @@ export interface HostLease {
   expiresAt: string;
 }
 
-/** Something happened on the host without having been asked for. `leases`: look at them; `lost` = events were dropped: look at everything. */
-export type HostEvent = { kind: 'machine'; machine: MachineObservation } | { kind: 'leases' } | { kind: 'lost' };
+/**
+ * What befell a guest that may run on: it did not reset its watchdog in time; it waits for room on the host for one of its disks; the
+ * network behind an interface, or what serves a shared folder, is gone for good.
+ */
+export type MachineAlarm = { kind: 'watchdog'; action: WatchdogAction } | { kind: 'disk-full' | 'link-lost' | 'share-lost'; name: string };
+
+/**
+ * Something happened on the host without having been asked for. `leases`: look at them; `lost` = events were dropped: look at everything.
+ */
+export type HostEvent =
+  | { kind: 'machine'; machine: MachineObservation }
+  | { kind: 'alarm'; id: string; alarm: MachineAlarm }
+  | { kind: 'leases' }
+  | { kind: 'lost' };
 
 /** Takes hold of what the host keeps, in the name of a database. */
 export interface ClaimCommand {
@@ -215,10 +268,14 @@ export interface HostConsole {
   ringBytes: number;
   data: AsyncIterable<Uint8Array>;
   write(bytes: Uint8Array): Promise<void>;
+  /** Tells the guest how large the terminal of the writer is; nothing on the serial console. */
+  resize(size: TerminalSize): Promise<void>;
   close(): Promise<void>;
 }
 export interface OpenConsoleCommand {
   id: string;
+  /** Of the console device; absent: the serial console. */
+  port?: string;
   offset?: number;
   write: boolean;
 }
@@ -254,6 +311,10 @@ export interface HostCommands {
   resumeMachine(command: MachineCommand): Promise<void>;
   /** Plugs a cable in, or pulls it out; done when it is so. */
   setLink(command: SetLinkCommand): Promise<void>;
+  /** Changes what something may do; done when it holds. */
+  setThrottle(command: SetThrottleCommand): Promise<void>;
+  /** Tells the guest what it shall give up; done when it is told. */
+  setBalloon(command: SetBalloonCommand): Promise<void>;
   /** Ends the guest and its worker; done when there is none. */
   killMachine(command: MachineCommand): Promise<void>;
   /** Removes links and everything of the run directory. */
@@ -263,6 +324,7 @@ export interface HostCommands {
   /** Everything that runs, after adopting what was found. */
   listMachines(): Promise<MachineObservation[]>;
   machineMetrics(command: { id: string }): Promise<Record<string, number>>;
+  machineBalloon(command: { id: string }): Promise<BalloonFacts>;
   /** Begins a collection; answers its number. */
   beginCollect(): Promise<{ epoch: number }>;
   collectGarbage(owned: Ownership): Promise<CollectReport>;
@@ -291,11 +353,14 @@ export abstract class HostAgent implements HostCommands {
   abstract pauseMachine(command: MachineCommand): Promise<void>;
   abstract resumeMachine(command: MachineCommand): Promise<void>;
   abstract setLink(command: SetLinkCommand): Promise<void>;
+  abstract setThrottle(command: SetThrottleCommand): Promise<void>;
+  abstract setBalloon(command: SetBalloonCommand): Promise<void>;
   abstract killMachine(command: MachineCommand): Promise<void>;
   abstract releaseMachine(command: MachineCommand): Promise<void>;
   abstract forgetMachine(command: { id: string }): Promise<void>;
   abstract listMachines(): Promise<MachineObservation[]>;
   abstract machineMetrics(command: { id: string }): Promise<Record<string, number>>;
+  abstract machineBalloon(command: { id: string }): Promise<BalloonFacts>;
   abstract beginCollect(): Promise<{ epoch: number }>;
   abstract collectGarbage(owned: Ownership): Promise<CollectReport>;
   /** What the console has shown, also of a machine that is stopped. */

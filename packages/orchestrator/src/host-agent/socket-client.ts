@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError, type ProblemDocument } from '../common/api-error.js';
 import { sleep } from '../common/async.js';
+import { inputFrames, sizeFrame } from './console-frames.js';
 import {
   type CommandControl,
   type ConsoleLog,
@@ -60,6 +61,7 @@ abstract class SocketTransport extends HostAgent {
   }
 
   override openConsole(command: OpenConsoleCommand, signal?: AbortSignal): Promise<HostConsole> {
+    const named = command.port !== undefined;
     return new Promise((resolve, reject) => {
       const request = httpRequest({
         socketPath: this.path,
@@ -74,14 +76,17 @@ abstract class SocketTransport extends HostAgent {
       request.on('upgrade', (response, socket, head) => {
         const facts = JSON.parse(String(response.headers[CONSOLE_HEADER])) as { offset: number; writer: boolean; ringBytes: number };
         socket.on('error', () => socket.destroy());
+        // The signal of a request ends with its upgrade.
+        const leave = (): void => void socket.destroy();
+        signal?.addEventListener('abort', leave, { once: true });
+        socket.once('close', () => signal?.removeEventListener('abort', leave));
+        if (signal?.aborted === true) leave();
         if (head.length > 0) socket.unshift(head);
         resolve({
           ...facts,
-          data: socket,
-          write: (bytes) =>
-            new Promise((done, failed) => {
-              socket.write(bytes, (error) => (error === undefined || error === null ? done() : failed(error)));
-            }),
+          data: bytesOf(socket, signal),
+          write: (bytes) => sendAll(socket, named ? inputFrames(bytes) : bytes),
+          resize: async (size) => (named ? sendAll(socket, sizeFrame(size)) : undefined),
           close: () => {
             socket.destroy();
             return Promise.resolve();
@@ -177,5 +182,21 @@ function unavailable(cause: unknown): ApiError {
     detail: 'The host agent does not answer on its socket.',
     remedy: 'Start it: flotilla-orchestrator --role agent; check FLOTILLA_AGENT_SOCKET on both sides.',
     cause,
+  });
+}
+
+/** What comes, until the signal: who has left wants no more, and hears of no error. */
+async function* bytesOf(socket: Duplex, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of socket) yield chunk as Uint8Array;
+  } catch (error) {
+    if (signal?.aborted !== true) throw error;
+  }
+}
+
+/** Resolves when the kernel has taken them. */
+function sendAll(socket: Duplex, bytes: Uint8Array): Promise<void> {
+  return new Promise((done, failed) => {
+    socket.write(bytes, (error) => (error === undefined || error === null ? done() : failed(error)));
   });
 }

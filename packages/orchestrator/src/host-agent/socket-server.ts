@@ -7,7 +7,8 @@ import { ApiError } from '../common/api-error.js';
 import { bounded } from '../common/async.js';
 import type { Log } from '../common/log.js';
 import { checkCall, checkStream, invalidCommand } from './command-checks.js';
-import type { CommandControl, HostAgent, OpenConsoleCommand, UploadImageCommand } from './host-agent.js';
+import { FrameReader } from './console-frames.js';
+import type { CommandControl, HostAgent, HostConsole, OpenConsoleCommand, UploadImageCommand } from './host-agent.js';
 import {
   type AnswerLine,
   COMMAND_HEADER,
@@ -112,6 +113,8 @@ async function perform(agent: HostAgent, kind: string, name: string, request: In
 async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: Duplex): Promise<void> {
   socket.on('error', () => socket.destroy());
   const gone = new AbortController();
+  // Its other half would stay open: a console without output would never notice that nobody is there any more.
+  socket.on('end', () => socket.destroy());
   socket.on('close', () => gone.abort());
   try {
     const command = checkStream<OpenConsoleCommand>(
@@ -123,7 +126,7 @@ async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: 
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${CONSOLE_PROTOCOL}\r\n${CONSOLE_HEADER}: ${facts}\r\n\r\n`,
     );
-    const take = bounded(socket, MAX_INPUT_BYTES, (bytes) => console.write(bytes));
+    const take = bounded(socket, MAX_INPUT_BYTES, inputOf(console, command.port !== undefined));
     socket.on('data', (bytes: Buffer) => {
       take(bytes).catch(() => socket.destroy());
     });
@@ -144,6 +147,15 @@ async function serveConsole(agent: HostAgent, request: IncomingMessage, socket: 
       `HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     );
   }
+}
+
+/** What takes the bytes of a writer: plain input, or with a name frames. */
+function inputOf(console: HostConsole, named: boolean): (bytes: Uint8Array) => Promise<void> {
+  if (!named) return (bytes) => console.write(bytes);
+  const reader = new FrameReader();
+  return async (bytes) => {
+    await Promise.all(reader.read(bytes).map((one) => (one instanceof Uint8Array ? console.write(one) : console.resize(one))));
+  };
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

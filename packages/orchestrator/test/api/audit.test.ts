@@ -64,6 +64,14 @@ onEachDatabase('the audit log', (makeDatabase) => {
       await flotilla.change('POST', '/v1/machines', machine('unplugged', { start: false, disks: [] }));
       return ['/v1/machines/unplugged/interfaces/eth0', { link: 'down' }];
     },
+    machines_updateBalloon: async () => {
+      await flotilla.change('POST', '/v1/machines', stillMachine('lean', { balloon: {} }));
+      return ['/v1/machines/lean/balloon', { targetMiB: 0 }];
+    },
+    machines_updateThrottle: async () => {
+      await flotilla.change('POST', '/v1/machines', stillMachine('limited'));
+      return ['/v1/machines/limited/throttle', { kind: 'rng', limits: {} }];
+    },
     machines_remove: async () => [`${await running('removed')}?force=true`],
     machines_start: async () => [`${await running('started', 'kill')}/start`, {}],
     machines_stop: async () => [`${await running('stopped')}/stop`, {}],

@@ -40,11 +40,18 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
     expect(declaring.map((one) => one.id)).to.have.members([
       'machines_update',
       'machines_updateInterface',
+      'machines_updateBalloon',
+      'machines_updateThrottle',
       'machines_remove',
       ...['start', 'stop', 'restart', 'kill', 'pause', 'resume'].map((action) => `machines_${action}`),
     ]);
+    const bodies: Record<string, object> = {
+      machines_updateInterface: { link: 'down' },
+      machines_updateBalloon: { targetMiB: 1 },
+      machines_updateThrottle: { kind: 'rng', limits: {} },
+    };
     for (const { method, path, id } of declaring) {
-      await flotilla.change('POST', '/v1/machines', machine('tagged', { start: id !== 'machines_start', disks: [] }));
+      await flotilla.change('POST', '/v1/machines', machine('tagged', { start: id !== 'machines_start', disks: [], balloon: {} }));
       if (id === 'machines_resume') await flotilla.change('POST', '/v1/machines/tagged/pause', {});
       const old = (await flotilla.call('GET', '/v1/machines/tagged')).headers.get('etag') ?? '';
       await flotilla.call('PATCH', '/v1/machines/tagged', { body: { labels: { changed: 'meanwhile' } } });
@@ -56,7 +63,7 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
           method,
           `${path.replace('{machine}', 'tagged').replace('{interface}', 'eth0')}${id === 'machines_remove' ? '?force=true' : ''}`,
           {
-            ...(method === 'DELETE' ? {} : { body: id === 'machines_updateInterface' ? { link: 'down' } : {} }),
+            ...(method === 'DELETE' ? {} : { body: bodies[id] ?? {} }),
             headers: { 'if-match': ifMatch, prefer: 'wait=20' },
           },
         );

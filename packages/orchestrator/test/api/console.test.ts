@@ -25,9 +25,6 @@ describe('a console', () => {
     new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/chatty/console?${query}`, {
       headers: { authorization: `Bearer ${key}` },
     });
-  /** The close code, or 'open' once it greets. */
-  const outcome = (client: WebSocket): Promise<number | 'open'> =>
-    new Promise((resolve) => void client.once('message', () => resolve('open')).once('close', resolve));
 
   it('tells a key that may not type on it from one that is not valid', async () => {
     const body = { name: 'looker', role: 'viewer' };
@@ -102,6 +99,73 @@ describe('a console', () => {
     vanished.terminate();
   });
 });
+
+describe('a console device, behind an agent that is another process', () => {
+  let flotilla: Orchestrator;
+
+  before(async () => {
+    flotilla = await new Orchestrator(undefined, true).start();
+    await flotilla.importImages();
+    await flotilla.change('POST', '/v1/machines', machine('ported', { console: { ports: [{ name: 'agent.0' }] } }));
+  });
+  after(() => flotilla.dispose());
+
+  const open = (port: string, more = 'write=true'): WebSocket =>
+    new WebSocket(`${flotilla.url.replace('http', 'ws')}/v1/machines/ported/console?port=${port}&${more}`, {
+      headers: { authorization: `Bearer ${flotilla.key}` },
+    });
+
+  it('has a terminal whose writer tells its size, whatever is typed beside that', async () => {
+    const terminal = open('hvc0', 'write=true&offset=0');
+    let shown = '';
+    terminal.on('message', (data, binary) => {
+      if (binary) shown += (data as Buffer).toString();
+    });
+    terminal.once('open', () => {
+      terminal.send('{"columns":132,"rows":43}');
+      terminal.send(Buffer.from('{"columns":1,"rows":1}'));
+      terminal.send(Buffer.alloc(60_000, 'x'));
+    });
+    await flotilla.waitFor('size and input', async () => shown === `[43 132]{"columns":1,"rows":1}${'x'.repeat(60_000)}`);
+    terminal.terminate();
+  });
+
+  it('has a writer for each port, and no other ports', async () => {
+    await flotilla.waitFor('the place of who has left', async () => {
+      const next = open('hvc0');
+      const found = await outcome(next);
+      next.close();
+      if (found === 'open') await once(next, 'close');
+      return found === 'open';
+    });
+    const first = ['hvc0', 'agent.0'].map((port) => open(port));
+    expect(await Promise.all(first.map(outcome))).to.deep.equal(['open', 'open']);
+    const clients = ['hvc0', 'agent.0'].map((port) => open(port));
+    const outcomes = await Promise.all(clients.map(outcome));
+    expect(outcomes).to.deep.equal([4009, 4009]);
+    expect(await Promise.all(['agent', '..%2f', 'hvc1', ''].map((port) => outcome(open(port, ''))))).to.deep.equal([
+      4005, 4005, 4005, 4005,
+    ]);
+    for (const client of [...first, ...clients]) client.terminate();
+  });
+
+  it('ends a writer whose text is no size', async () => {
+    for (const bad of ['[]', '{"columns":65536,"rows":1}', 'ls\n']) {
+      let client: WebSocket | undefined;
+      await flotilla.waitFor('its place', async () => {
+        client = open('agent.0');
+        return (await outcome(client)) === 'open';
+      });
+      client?.send(bad);
+      expect((await once(client as WebSocket, 'close'))[0], bad).to.equal(1007);
+    }
+  });
+});
+
+/** The close code, or 'open' once it greets. */
+function outcome(client: WebSocket): Promise<number | 'open'> {
+  return new Promise((resolve) => void client.once('message', () => resolve('open')).once('close', resolve));
+}
 
 /** Opens a console without a key, sends 4 MiB of frames, and never closes. */
 async function flood(url: string): Promise<{ socket: Socket; ended: Promise<unknown> }> {

@@ -216,6 +216,11 @@ describe('a disk that is longer than the file system has files', () => {
     });
   }
 });
+/** What tools for files are not asked for here. */
+const noImages = {
+  createQcow2: () => Promise.reject(new Error('no image is made')),
+  growQcow2: () => Promise.reject(new Error('no image grows')),
+};
 
 describe('a disk that fills while a file is copied to it', () => {
   let root: string;
@@ -245,6 +250,7 @@ describe('a disk that fills while a file is copied to it', () => {
       const files = await make();
       let enough = true;
       const filling: FileTools = {
+        ...noImages,
         hash: (path, control) => files.hash(path, control),
         copy: (source, target, options) => {
           const { bavail, bsize } = statfsSync(data);
@@ -279,6 +285,7 @@ describe('a disk that fills while a file is copied to it', () => {
 
   it('ends the copy before what is kept back is gone', async () => {
     const slow: FileTools = {
+      ...noImages,
       hash: () => Promise.resolve(''),
       copy: async (_source, _target, { signal, onProgress }) => {
         const { bavail, bsize, blocks } = statfsSync(data);

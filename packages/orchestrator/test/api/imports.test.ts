@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { type Answer, Orchestrator } from '../support/orchestrator.js';
+import { type Answer, machine, Orchestrator } from '../support/orchestrator.js';
 
 describe('an import by path', () => {
   let flotilla: Orchestrator;
@@ -99,6 +99,37 @@ describe('an import by path', () => {
       renameSync(open, `${open}-moved`);
       symlinkSync(`${open}-moved`, open);
       expect((await load(join(open, 'disk'), operator)).body['state']).to.equal('succeeded');
+    });
+  });
+
+  describe('beside share roots', () => {
+    beforeEach(() => begin({ FLOTILLA_SHARE_ROOTS: '$OPEN' }));
+
+    it('a machine shares folders below them and no others, and keeps what it was asked for', async () => {
+      await flotilla.importImages();
+      const create = (share: object, more: object = {}) =>
+        flotilla.call('POST', '/v1/machines', {
+          body: machine('sharing', { start: false, disks: [], interfaces: [], shares: [share].flat(), ...more }),
+        });
+      for (const path of ['/etc', `${open}/../closed`, `${open}-beside`, '/']) {
+        const { status, body } = await create({ tag: 'data', path });
+        expect([status, body['code'], body['field']], path).to.deep.equal([403, 'share.forbidden', 'shares[0].path']);
+      }
+      const refused = async (share: object, more?: object) => (({ body }) => [body['code'], body['field']])(await create(share, more));
+      expect(await refused({ tag: 'a b', path: open })).to.deep.equal(['spec.share_invalid', 'shares[0].tag']);
+      expect(await refused({ tag: 'a', path: 'open' })).to.deep.equal(['spec.share_invalid', 'shares[0].path']);
+      const many = Array.from({ length: 5 }, (_, index) => ({ tag: `t${index}`, path: open }));
+      expect(await refused(many)).to.deep.equal(['spec.share_invalid', 'shares']);
+      expect(await refused([many[0], many[0]] as object)).to.deep.equal(['spec.duplicate_name', 'shares[1].tag']);
+      const merged = await refused({ tag: 'a', path: open }, { memoryOptions: { mergeable: true } });
+      expect(merged).to.deep.equal(['spec.memory_conflict', 'memoryOptions.mergeable']);
+      const shares = [
+        { tag: 'data', path: `${open}/deep`, readOnly: true },
+        { tag: 'more', path: open },
+      ];
+      expect((await create(shares)).status).to.equal(202);
+      const found = (await flotilla.call('GET', '/v1/machines/sharing')).body['spec'] as unknown as { shares: unknown };
+      expect(found.shares).to.deep.equal([shares[0], { ...shares[1], readOnly: false }]);
     });
   });
 

@@ -104,6 +104,46 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     await flotilla.change('DELETE', '/v1/machines/tagged');
   });
 
+  it('changes name and size of a machine that is stopped, and notes whenever', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('before', { notes: 'first', labels: { team: 'red' } }));
+    const change = (body: object) => flotilla.call('PATCH', '/v1/machines/before', { body });
+    const early = await change({ memoryMiB: 64 });
+    expect([early.status, early.body['code'], early.body['field']]).to.deep.equal([409, 'machine.state_conflict', 'memoryMiB']);
+    expect((await change({ notes: 'second' })).body).to.include({ name: 'before', notes: 'second' });
+    await flotilla.change('POST', '/v1/machines/before/kill', {});
+    await flotilla.change('POST', '/v1/machines', machine('taken', { start: false }));
+    expect((await change({ name: 'taken' })).body).to.include({ status: 409, code: 'machine.name_taken', field: 'name' });
+    for (const [body, code] of [
+      [{ cpus: 65 }, 'spec.cpus_out_of_range'],
+      [{ memoryMiB: 17 }, 'spec.memory_unaligned'],
+      [{ memoryMiB: (1 << 26) + 2 }, 'spec.memory_too_large'],
+      [{ name: 'Not A Name' }, 'request.invalid_name'],
+      [{ profile: 'micro' }, 'request.unknown_field'],
+    ] as const)
+      expect((await change(body)).body['code'], code).to.equal(code);
+    const changed = await change({ name: 'after', cpus: 3, memoryMiB: 96 });
+    expect(changed.status).to.equal(200);
+    expect(changed.body).to.deep.include({ name: 'after', notes: 'second', labels: { team: 'red' } });
+    const read = await flotilla.call('GET', '/v1/machines/after');
+    expect(read.body).to.deep.equal(changed.body);
+    expect(read.body['spec']).to.include({ cpus: 3, memoryMiB: 96 });
+    expect((await flotilla.call('GET', '/v1/machines/before')).status).to.equal(404);
+    await flotilla.change('POST', '/v1/machines/after/start', {});
+    expect((await flotilla.call('GET', '/v1/machines/after')).body['observed']).to.include({ state: 'running' });
+    for (const name of ['after', 'taken']) await flotilla.change('DELETE', `/v1/machines/${name}?force=true`);
+  });
+
+  it('keeps a machine that is protected, until it is no longer', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('kept', { protected: true }));
+    const refused = await flotilla.call('DELETE', '/v1/machines/kept?force=true');
+    expect([refused.status, refused.body['code']]).to.deep.equal([409, 'machine.protected']);
+    expect(refused.body['remedy']).to.contain('protected: false');
+    expect((await flotilla.call('GET', '/v1/machines/kept')).body['observed']).to.include({ state: 'running' });
+    expect((await flotilla.call('PATCH', '/v1/machines/kept', { body: { protected: false } })).body['protected']).to.equal(false);
+    await flotilla.change('DELETE', '/v1/machines/kept?force=true');
+    expect((await flotilla.call('GET', '/v1/machines/kept')).status).to.equal(404);
+  });
+
   it('makes a volume larger under a running machine, and never smaller', async () => {
     await flotilla.change('POST', '/v1/machines', machine('grower', { disks: [{ name: 'root', sizeMiB: 4 }] }));
     const volume = (await flotilla.call('GET', '/v1/machines/grower')).body['observed']?.['disks']?.[0]?.['volume'];
@@ -159,6 +199,39 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     await flotilla.change('DELETE', '/v1/machines/cable?force=true');
   });
 
+  it('asks a guest that runs to give memory up, for now and for the next start, and tells how far it is', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('lean', { balloon: { statisticsSeconds: 5 } }));
+    const { id, spec } = (await flotilla.call('GET', '/v1/machines/lean')).body;
+    const settings = { targetMiB: 0, deflateOnOom: true, freePageReporting: false, statisticsSeconds: 5 };
+    expect(spec?.['balloon']).to.deep.equal(settings);
+    const onHost = () => flotilla.guest(String(id)).spec.balloon;
+    const ask = (targetMiB: number, headers = {}) => flotilla.call('PATCH', '/v1/machines/lean/balloon', { body: { targetMiB }, headers });
+    const tag = (await flotilla.call('GET', '/v1/machines/lean')).headers.get('etag') ?? '';
+    expect((await ask(32, { 'if-match': tag })).body['spec']?.['balloon']).to.deep.equal({ ...settings, targetMiB: 32 });
+    expect((await ask(16, { 'if-match': tag })).body['code']).to.equal('precondition.failed');
+    expect(onHost()).to.deep.equal({ ...settings, targetMiB: 32 });
+    const read = await flotilla.call('GET', '/v1/machines/lean/balloon');
+    expect(read.body).to.deep.include({ targetBytes: 32 << 20, actualBytes: 32 << 20 });
+    const greedy = await ask((spec?.['memoryMiB'] as number) - 15);
+    expect([greedy.status, greedy.body['code'], greedy.body['field']]).to.deep.equal([422, 'spec.balloon_invalid', 'targetMiB']);
+    await flotilla.change('POST', '/v1/machines/lean/kill', {});
+    expect((await flotilla.call('GET', '/v1/machines/lean/balloon')).body['code']).to.equal('machine.state_conflict');
+    expect((await ask(8)).status).to.equal(200);
+    await flotilla.change('POST', '/v1/machines/lean/start', {});
+    expect(onHost()?.targetMiB).to.equal(8);
+    await flotilla.change('DELETE', '/v1/machines/lean?force=true');
+  });
+
+  it('asks nothing of a guest without a balloon', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('fat'));
+    for (const asked of [
+      await flotilla.call('GET', '/v1/machines/fat/balloon'),
+      await flotilla.call('PATCH', '/v1/machines/fat/balloon', { body: { targetMiB: 0 } }),
+    ])
+      expect([asked.status, asked.body['code']]).to.deep.equal([409, 'machine.no_balloon']);
+    await flotilla.change('DELETE', '/v1/machines/fat?force=true');
+  });
+
   it('pulls no cable while an operation is at work on the machine', async () => {
     const create = await flotilla.call('POST', '/v1/machines', {
       body: machine('busy', { boot: { kernel: 'k', commandLine: 'fake.boot_ms=2000' } }),
@@ -174,6 +247,77 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     const refused = await flotilla.call('POST', '/v1/machines', { body: machine('spoof', { interfaces }) });
     expect(refused.status).to.equal(422);
     expect(refused.body).to.include({ code: 'spec.spoof_guard_unsupported', field: 'interfaces[0].allowSpoofedMac' });
+  });
+
+  it('gives an interface user-mode networking in place of a network, and refuses what no such network can be', async () => {
+    const forward = { protocol: 'tcp', hostPort: 8080, guestPort: 80 };
+    const interfaces = [{ name: 'eth0', user: { forwards: [forward] } }, { name: 'eth1' }];
+    await flotilla.change('POST', '/v1/machines', machine('alone', { interfaces }));
+    const { body } = await flotilla.call('GET', '/v1/machines/alone');
+    const spec = body['spec'] as { interfaces: Record<string, unknown>[] };
+    expect(spec.interfaces[0])
+      .to.deep.include({ user: { forwards: [forward] } })
+      .and.not.to.have.property('network');
+    const { addresses: held } = body['observed'] as { addresses: { interface: string }[] };
+    const addresses = held.map((one) => one.interface);
+    expect(addresses, 'networks keep addresses only for their own').to.deep.equal(['eth1']);
+    await flotilla.change('DELETE', '/v1/machines/alone?force=true');
+
+    const refused = async (link: object) => {
+      const { status, body } = await flotilla.call('POST', '/v1/machines', {
+        body: machine('no', { interfaces: [{ name: 'e', ...link }] }),
+      });
+      return [status, body['code'], body['field']];
+    };
+    const at = 'interfaces[0]';
+    const forwards = (...list: object[]) => ({ user: { forwards: list } });
+    expect(await refused({ user: {}, network: 'default' })).to.deep.equal([422, 'spec.network_conflict', `${at}.user`]);
+    expect(await refused({ user: {}, backend: 'vhost' })).to.deep.equal([422, 'spec.network_conflict', `${at}.backend`]);
+    expect(await refused({ user: {}, queues: 2 })).to.deep.equal([422, 'spec.network_conflict', `${at}.queues`]);
+    const invalid = async (link: object) => (await refused(link)).slice(1);
+    expect(await invalid(forwards(forward, forward))).to.deep.equal(['spec.forward_invalid', `${at}.user.forwards[1].hostPort`]);
+    expect(await invalid(forwards({ ...forward, hostPort: 0 }))).to.deep.equal(['spec.forward_invalid', `${at}.user.forwards[0].hostPort`]);
+    expect(await invalid(forwards({ ...forward, hostAddress: 'fe80::1%eth0' }))).to.deep.equal([
+      'spec.forward_invalid',
+      `${at}.user.forwards[0].hostAddress`,
+    ]);
+    const many = Array.from({ length: 65 }, (_, index) => ({ ...forward, hostPort: index + 1 }));
+    expect(await invalid(forwards(...many))).to.deep.equal(['spec.forward_invalid', `${at}.user.forwards`]);
+  });
+
+  it('puts an interface on a link of the host that was named for it, and leaves nothing when it is refused or killed', async () => {
+    const on = (parent: string, more: object = {}) => ({ interfaces: [{ name: 'eth0', macvtap: { parent, ...more } }] });
+    await flotilla.stop();
+    await flotilla.start({ FLOTILLA_MACVTAP_PARENTS: 'up0,up1' });
+    await flotilla.change('POST', '/v1/machines', machine('beside', on('up1')));
+    const { body } = await flotilla.call('GET', '/v1/machines/beside');
+    const spec = body['spec'] as { interfaces: Record<string, unknown>[] };
+    expect(spec.interfaces[0])
+      .to.deep.include({ macvtap: { parent: 'up1', mode: 'bridge' } })
+      .and.not.to.have.property('network');
+    expect(flotilla.guest(String(body['id'])).spec.interfaces[0]?.tap).to.match(/^flom-/);
+    const links = () => flotilla.leftovers().filter((name) => name.startsWith('macvtaps/'));
+    expect(links()).to.have.length(1);
+
+    const refused = await flotilla.call('POST', '/v1/machines', { body: machine('elsewhere', on('eth0')), headers: { prefer: 'wait=60' } });
+    expect(refused.body['error']).to.include({ code: 'macvtap.parent_refused', field: 'interfaces[0].macvtap.parent' });
+    expect((refused.body['error'] as { detail: string }).detail).to.contain('up0, up1');
+    for (const [link, field] of [
+      [{ macvtap: { parent: 'up0' }, network: 'default' }, 'macvtap'],
+      [{ macvtap: { parent: 'up0' }, user: {} }, 'macvtap'],
+      [{ macvtap: { parent: '../x' } }, 'macvtap.parent'],
+      [{ macvtap: { parent: 'up0', mode: 'passthru' } }, 'macvtap.mode'],
+    ] as const) {
+      const { status, body: answer } = await flotilla.call('POST', '/v1/machines', {
+        body: machine('no', { interfaces: [{ name: 'e', ...link }] }),
+      });
+      expect([status, answer['field']]).to.deep.equal([422, `interfaces[0].${field}`]);
+    }
+    expect(links()).to.have.length(1);
+    await flotilla.killHard();
+    await flotilla.start({ FLOTILLA_MACVTAP_PARENTS: 'up0' });
+    await flotilla.change('DELETE', '/v1/machines/beside?force=true');
+    expect(links()).to.deep.equal([]);
   });
 
   it('locks a volume for the machine that holds it', async () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,7 @@ import { expect } from 'chai';
 import { type Body, Orchestrator } from '../support/orchestrator.js';
 
 const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), '../../../../..');
+const MEBIBYTE = 2 ** 20;
 const NATIVE = { FLOTILLA_HYPERVISOR: 'native' };
 
 /** Real workers with bare-metal guests, which run on any /dev/kvm. */
@@ -47,14 +48,14 @@ describe('What a machine leaves, with real workers', function () {
     await flotilla.dispose();
   });
 
-  const boot = (kernel: string, isolation = 'process') =>
+  const boot = (kernel: string, isolation = 'process', disks: unknown[] = []) =>
     flotilla.change('POST', '/v1/machines', {
       name: 'm',
       isolation,
       cpus: 1,
       memoryMiB: 16,
       boot: { kernel },
-      disks: [],
+      disks,
       interfaces: [],
       restartPolicy: { mode: 'never' },
     });
@@ -101,6 +102,45 @@ describe('What a machine leaves, with real workers', function () {
     await ready();
     await flotilla.change('POST', '/v1/machines/m/kill');
     expect(await logs(), 'killed').to.equal('ready\n');
+  });
+
+  it('is a sound linked disk, which grew under a guest and without one, and an image that can be deleted after it', async () => {
+    const source = join(guests, 'disk');
+    writeFileSync(source, Buffer.alloc(3 * MEBIBYTE, 'from the image '));
+    await flotilla.change('POST', '/v1/images', { name: 'base', kind: 'disk', format: 'raw', source: { path: source } });
+    const disks = [1, 2].map((number) => ({ name: `d${number}`, image: 'base', clone: 'linked', engine: 'direct' }));
+    await boot('button', 'process', disks);
+    await ready();
+    const image = (await flotilla.call('GET', '/v1/images/base')).body;
+    const [first, second] = [...((await observed())?.['disks'] ?? [])].map((disk) => String(disk['volume'])) as [string, string];
+    const pool = join(flotilla.directory, 'data/host/pools/default');
+    const resize = (volume: string, sizeMiB: number) => flotilla.call('PATCH', `/v1/volumes/${volume}`, { body: { sizeMiB } });
+    expect((await resize(first, 8)).body['sizeBytes']).to.equal(8 * MEBIBYTE);
+    await flotilla.killHard();
+    await flotilla.start(NATIVE);
+    expect((await resize(first, 9)).body['sizeBytes'], 'by the worker that was adopted').to.equal(9 * MEBIBYTE);
+    const refused = (await flotilla.call('DELETE', '/v1/images/base')).body;
+    expect([refused['code'], String(refused['detail']).includes(first)]).to.deep.equal(['image.in_use', true]);
+    await flotilla.change('POST', '/v1/machines/m/stop', { timeoutSeconds: 20, thenKill: false });
+    expect((await resize(second, 5)).body['sizeBytes']).to.equal(5 * MEBIBYTE);
+    await flotilla.change('POST', '/v1/machines/m/start', {});
+    await ready();
+    await flotilla.change('POST', '/v1/machines/m/stop', { timeoutSeconds: 20, thenKill: false });
+    for (const [volume, size] of [
+      [first, 9],
+      [second, 5],
+    ] as const) {
+      const path = join(pool, 'volumes', volume);
+      const whole = Buffer.alloc(size * MEBIBYTE);
+      readFileSync(source).copy(whole);
+      writeFileSync(join(guests, 'whole'), whole);
+      execFileSync('qemu-img', ['check', '-q', '-f', 'qcow2', path]);
+      execFileSync('qemu-img', ['compare', '-q', '-f', 'qcow2', '-F', 'raw', path, join(guests, 'whole')]);
+    }
+    expect(readFileSync(join(pool, 'images', String(image['id']))).equals(readFileSync(source))).to.equal(true);
+    await flotilla.change('DELETE', '/v1/machines/m');
+    await flotilla.change('DELETE', '/v1/images/base');
+    expect(readdirSync(join(pool, 'volumes'))).to.deep.equal([]);
   });
 
   it('is the cause and the registers of a triple fault', async () => {

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import WebSocket from 'ws';
 import { onEachDatabase } from '../support/databases.js';
 import { documentedOperations } from '../support/api-document.js';
+import { follow } from '../support/follow.js';
 import { type Body, machine, Orchestrator } from '../support/orchestrator.js';
 
 onEachDatabase('protocol', (makeDatabase) => {
@@ -170,6 +171,30 @@ onEachDatabase('protocol', (makeDatabase) => {
     expect((await flotilla.call('POST', '/v1/machines', { body })).status).to.equal(202);
   });
 
+  it('lets a guest use the network of the host for administrators only', async () => {
+    const operator = String((await flotilla.call('POST', '/v1/keys', { body: { name: 'networker', role: 'operator' } })).body['secret']);
+    const body = machine('networked', { start: false, disks: [], interfaces: [{ name: 'eth0', user: {} }] });
+    const denied = await flotilla.call('POST', '/v1/machines', { body, key: operator });
+    expect([denied.status, denied.body['code'], denied.body['field']]).to.deep.equal([403, 'auth.forbidden', 'interfaces[0].user']);
+    expect(denied.body['detail']).to.contain('machines:user-network');
+    expect((await flotilla.call('POST', '/v1/machines', { body })).status).to.equal(202);
+    const onLink = machine('beside', { start: false, disks: [], interfaces: [{ name: 'eth0', macvtap: { parent: 'eth1' } }] });
+    const refused = await flotilla.call('POST', '/v1/machines', { body: onLink, key: operator });
+    expect([refused.status, refused.body['field']]).to.deep.equal([403, 'interfaces[0].macvtap']);
+    expect(refused.body['detail']).to.contain('machines:host-link');
+  });
+
+  it('lets a guest have a folder of the host for administrators only', async () => {
+    const operator = String((await flotilla.call('POST', '/v1/keys', { body: { name: 'sharer', role: 'operator' } })).body['secret']);
+    const body = machine('sharing', { start: false, disks: [], interfaces: [], shares: [{ tag: 'data', path: '/srv' }] });
+    const denied = await flotilla.call('POST', '/v1/machines', { body, key: operator });
+    expect([denied.status, denied.body['code'], denied.body['field']]).to.deep.equal([403, 'auth.forbidden', 'shares']);
+    expect(denied.body['detail']).to.contain('machines:shares');
+    const nowhere = await flotilla.call('POST', '/v1/machines', { body });
+    expect([nowhere.status, nowhere.body['code'], nowhere.body['field']]).to.deep.equal([403, 'share.forbidden', 'shares[0].path']);
+    expect(nowhere.body['remedy']).to.contain('--share-root').and.contain('FLOTILLA_SHARE_ROOTS');
+  });
+
   it('ends consoles and event streams with the key they were opened by, and no others', async () => {
     await flotilla.change('POST', '/v1/machines', machine('held'));
     const secret = String((await flotilla.call('POST', '/v1/keys', { body: { name: 'leaving', role: 'operator' } })).body['secret']);
@@ -271,32 +296,3 @@ onEachDatabase('protocol', (makeDatabase) => {
     await flotilla.change('DELETE', '/v1/images/up');
   });
 });
-
-/** Reads events until enough came; calls back when the stream has told where it begins. */
-async function follow(
-  flotilla: Orchestrator,
-  path: string,
-  enough: (events: Body[]) => boolean,
-  headers: Record<string, string> = {},
-  opened: () => void = () => undefined,
-): Promise<Body[]> {
-  const stop = AbortSignal.timeout(20_000);
-  const response = await fetch(`${flotilla.url}${path}`, {
-    headers: { authorization: `Bearer ${flotilla.key}`, ...headers },
-    signal: stop,
-  });
-  const events: Body[] = [];
-  let text = '';
-  for await (const chunk of response.body ?? []) {
-    text += Buffer.from(chunk as Uint8Array).toString();
-    opened();
-    const parts = text.split('\n\n');
-    text = parts.pop() ?? '';
-    for (const part of parts) {
-      const data = /^data: (.*)$/m.exec(part)?.[1];
-      if (data !== undefined) events.push(JSON.parse(data) as Body);
-    }
-    if (enough(events)) break;
-  }
-  return events;
-}

@@ -90,6 +90,17 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
       expect(await volumes().ids()).to.deep.equal([]);
     });
 
+    it('that are based on an image say so, and which they are', async () => {
+      const linked = [1, 2].map((number) => make(`linked-${number}`, { format: 'qcow2', backingImage: 'img-1' }));
+      for (const volume of [...linked, make('other')]) await database.write((tx) => volumes().insert(volume, tx.db));
+      for (const volume of linked) expect(await volumes().find(volume.id)).to.deep.equal(volume);
+      const found = await new KyselyImageRepository(database).linkedVolumes('img-1');
+      expect(found).to.deep.equal(linked.map(({ id, name }) => ({ id, name })));
+      expect(await new KyselyImageRepository(database).linkedVolumes('img-2')).to.deep.equal([]);
+      const all = await volumes().ids();
+      await database.write((tx) => volumes().remove(all, tx.db));
+    });
+
     it('are held by one machine at a time, and given back by that one only', async () => {
       const volume = make('wanted', { state: 'ready' });
       const unmade = make('unmade');

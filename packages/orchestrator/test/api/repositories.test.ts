@@ -105,6 +105,8 @@ function sample(name: string, labels: Record<string, string> = {}): Machine {
     id: newId('mac'),
     name,
     labels,
+    notes: '',
+    protected: false,
     generation: 1,
     createdAt: now,
     updatedAt: now,

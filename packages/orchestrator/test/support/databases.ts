@@ -29,11 +29,8 @@ export function onEachDatabase(title: string, suite: Suite, over: 'socket' | 'tc
   });
 }
 
+/** One for all suites of a process, until it ends: mocha runs files in several processes, and each of them many files. */
 function sharedPostgres(): Promise<Postgres> {
   postgres ??= Postgres.start();
   return postgres;
 }
-
-after(async () => {
-  await (await postgres)?.stop();
-});

@@ -171,7 +171,7 @@ export class Orchestrator {
     const images = list(join(host, 'pools/default/images')).filter((name) => name.includes('.'));
     return [
       ...images,
-      ...['machines', 'taps', 'networks'].flatMap((name) => list(join(fake, name)).map((one) => `${name}/${one}`)),
+      ...['machines', 'taps', 'macvtaps', 'networks'].flatMap((name) => list(join(fake, name)).map((one) => `${name}/${one}`)),
       ...list(join(host, 'pools/default/volumes')),
       ...list(join(host, 'consoles')),
       ...this.setAside(),

@@ -42,7 +42,7 @@ describe('Console', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    console = await Console.open(new Transport({ baseUrl: `http://127.0.0.1:${port}` }), '/', undefined);
+    console = await Console.open(new Transport({ baseUrl: `http://127.0.0.1:${port}` }), '/', {});
   });
   afterEach(() => {
     console.close();

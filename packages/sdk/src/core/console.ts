@@ -4,7 +4,7 @@ import { ByteQueue } from '../internal/byte-queue.js';
 import { closeError } from '../internal/close-codes.js';
 import { Collected } from '../internal/collected.js';
 import { openSocket } from '../internal/open-socket.js';
-import type { SocketEvents } from '../internal/socket.js';
+import type { Socket, SocketEvents } from '../internal/socket.js';
 import type { Transport } from '../internal/transport.js';
 
 /** `expect` holds what it searches, and searches it anew with each chunk. */
@@ -12,6 +12,8 @@ const maxSearchedBytes = 8 * 1024 * 1024;
 
 /** How to attach to a console. */
 export interface ConsoleOptions {
+  /** A port of the machine's console device, `hvc0` for its terminal. Default: the serial console. */
+  readonly port?: string;
   /** Byte offset to start from; earlier bytes that the ring still holds are sent first. Default: the oldest byte held. */
   readonly offset?: number;
   /** Also type. One writer at a time: a second is refused with `console.writer_taken`. Default true. */
@@ -20,7 +22,7 @@ export interface ConsoleOptions {
 }
 
 /**
- * A serial console. Iterate it for output, `write` to type:
+ * A console: the serial one, or that of a port. Iterate it for output, `write` to type:
  *
  * ```ts
  * await using console = await machine.console();
@@ -35,19 +37,19 @@ export interface ConsoleOptions {
 export class Console implements AsyncIterable<Uint8Array> {
   /** Offset of the next byte that iteration gives: pass it to attach again without a gap. */
   offset: number;
-  readonly #send: (bytes: Uint8Array) => void;
-  readonly #close: () => void;
+  readonly #socket: Pick<Socket, 'send' | 'sendText' | 'close'>;
+  readonly #port: string | undefined;
   readonly #queue: ByteQueue;
 
-  private constructor(offset: number, send: (bytes: Uint8Array) => void, close: () => void, queue: ByteQueue) {
+  private constructor(offset: number, socket: Socket, port: string | undefined, queue: ByteQueue) {
     this.offset = offset;
-    this.#send = send;
-    this.#close = close;
+    this.#socket = socket;
+    this.#port = port;
     this.#queue = queue;
   }
 
   /** Attaches; used by `machine.console()`. */
-  static async open(transport: Transport, path: string, signal: AbortSignal | undefined): Promise<Console> {
+  static async open(transport: Transport, path: string, { signal, port }: Pick<ConsoleOptions, 'signal' | 'port'>): Promise<Console> {
     const queue = new ByteQueue();
     let greet: (offset: number) => void = () => undefined;
     let refuse: (error: Error) => void = () => undefined;
@@ -69,22 +71,29 @@ export class Console implements AsyncIterable<Uint8Array> {
     const onAbort = (): void => socket.close();
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted === true) onAbort();
-    return new Console(
-      await greeting,
-      (bytes) => socket.send(bytes),
-      () => socket.close(),
-      queue,
-    );
+    return new Console(await greeting, socket, port, queue);
   }
 
   /** Types. Text is sent as UTF-8. */
   async write(input: string | Uint8Array): Promise<void> {
-    this.#send(typeof input === 'string' ? new TextEncoder().encode(input) : input);
+    this.#socket.send(typeof input === 'string' ? new TextEncoder().encode(input) : input);
+  }
+
+  /**
+   * Tells the guest how large the terminal is that its writer looks at, each 0 to 65535. Only the terminal of a console device (port
+   * `hvc0`) has a size; elsewhere this does nothing.
+   */
+  async resize(columns: number, rows: number): Promise<void> {
+    for (const length of [columns, rows]) {
+      if (!Number.isInteger(length) || length < 0 || length > 0xffff)
+        throw new RangeError(`${length} is no size of a terminal: give 0 to 65535`);
+    }
+    if (this.#port !== undefined) this.#socket.sendText(JSON.stringify({ columns, rows }));
   }
 
   /** Leaves the console; iteration ends. The machine does not notice. */
   close(): void {
-    this.#close();
+    this.#socket.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

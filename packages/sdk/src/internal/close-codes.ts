@@ -21,6 +21,12 @@ export const refusals: Readonly<Record<number, Problem>> = {
     detail: 'There is no such machine',
     remedy: 'List the machines with client.machines.list()',
   },
+  4005: {
+    status: 404,
+    code: 'console.port_not_found',
+    detail: 'The machine has no console of this name',
+    remedy: 'Name a port of its console device, or hvc0 for its terminal; leave port out for the serial console',
+  },
   4009: {
     status: 409,
     code: 'console.writer_taken',

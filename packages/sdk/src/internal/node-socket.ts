@@ -72,6 +72,7 @@ function attach(socket: NetSocket, head: Uint8Array, events: SocketEvents): Sock
   socket.on('close', () => finish(1006, 'connection closed'));
   if (head.length > 0) queueMicrotask(() => take(head));
   return {
+    sendText: (text) => void socket.write(encodeFrame(Opcode.Text, new TextEncoder().encode(text))),
     send: (bytes) => void socket.write(encodeFrame(Opcode.Binary, bytes)),
     close: () => {
       if (closed) return;

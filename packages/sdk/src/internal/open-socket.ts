@@ -36,6 +36,7 @@ export function openBrowserSocket(transport: Transport, path: string, events: So
     socket.onopen = () => {
       opened = true;
       resolve({
+        sendText: (text) => socket.send(text),
         send: (bytes) => socket.send(bytes as Uint8Array<ArrayBuffer>),
         close: () => socket.close(1000),
         pause,

@@ -12,5 +12,6 @@ export interface SocketEvents {
 /** A WebSocket, as far as a console needs one. A paused one brings no bytes; a browser's cannot be paused and closes instead. */
 export interface Socket extends Source {
   send(bytes: Uint8Array): void;
+  sendText(text: string): void;
   close(): void;
 }

@@ -55,7 +55,7 @@ export class Images {
     );
   }
 
-  /** Deletes an image. Refused with `image.in_use` while a machine boots from it. */
+  /** Deletes an image. Refused with `image.in_use` while a machine is made from it, or a linked volume is based on it. */
   delete(image: string, options: OperationOptions = {}): Pending<void> {
     const accepted = this.#transport.json<Operation>({ method: 'DELETE', path: `/v1/images/${encodeURIComponent(image)}` }, options);
     return new Pending(this.#transport, accepted, async () => undefined, options);

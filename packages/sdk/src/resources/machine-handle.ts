@@ -4,9 +4,21 @@ import { FlotillaError } from '../core/errors.js';
 import { EventStream } from '../core/event-stream.js';
 import type { RequestOptions } from '../core/options.js';
 import type { OperationOptions, Pending } from '../core/pending.js';
+import { poll } from '../core/poll.js';
 import { query } from '../internal/query.js';
 import type { Transport } from '../internal/transport.js';
-import type { AddressLease, Event, Machine, MachineMetrics, StopMachine, UpdateInterface, UpdateMachine } from '../schema.gen.js';
+import type {
+  AddressLease,
+  Balloon,
+  Event,
+  Machine,
+  MachineMetrics,
+  MachineStats,
+  StopMachine,
+  UpdateInterface,
+  UpdateMachine,
+  UpdateThrottle,
+} from '../schema.gen.js';
 import type { Machines } from './machines.js';
 
 /** A state a machine can be seen in. */
@@ -66,6 +78,22 @@ export class MachineHandle {
     return this.#machines.setLink(this.id, name, link, options);
   }
 
+  /** Changes what a device may do, or a group of them: all limits at once, those that are absent end. */
+  setThrottle(change: UpdateThrottle, options: RequestOptions = {}): Promise<MachineHandle> {
+    return this.#machines.setThrottle(this.id, change, options);
+  }
+
+  /** Asks the guest to give up so many MiB of its memory. `balloon()` tells how far it is. */
+  setBalloon(targetMiB: number, options: RequestOptions = {}): Promise<MachineHandle> {
+    return this.#machines.setBalloon(this.id, targetMiB, options);
+  }
+
+  /** What the guest has given up of its memory, and how it says it is off. */
+  balloon(options: RequestOptions = {}): Promise<Balloon> {
+    const path = `/v1/machines/${encodeURIComponent(this.id)}/balloon`;
+    return this.#transport.json<Balloon>({ method: 'GET', path }, options);
+  }
+
   start(options: OperationOptions = {}): Pending<MachineHandle> {
     return this.#machines.start(this.id, options);
   }
@@ -94,10 +122,10 @@ export class MachineHandle {
     return this.#machines.delete(this.id, params, options);
   }
 
-  /** Attaches to the serial console. */
+  /** Attaches to the serial console, or with `port` to one of the console device. */
   console(options: ConsoleOptions = {}): Promise<Console> {
-    const path = `/v1/machines/${encodeURIComponent(this.id)}/console${query({ offset: options.offset ?? 0, write: options.write ?? true })}`;
-    return Console.open(this.#transport, path, options.signal);
+    const path = `/v1/machines/${encodeURIComponent(this.id)}/console${query({ port: options.port, offset: options.offset ?? 0, write: options.write ?? true })}`;
+    return Console.open(this.#transport, path, options);
   }
 
   /** What the console showed lately, also of a stopped machine. */
@@ -105,6 +133,20 @@ export class MachineHandle {
     const path = `/v1/machines/${encodeURIComponent(this.id)}/logs${query(filter)}`;
     const response = await this.#transport.send({ method: 'GET', path, headers: { accept: 'text/plain' } }, options);
     return response.text();
+  }
+
+  /** What it has done since its worker began: sums, and the metrics of each device and CPU. Two of them tell what it does in a second. */
+  stats(options: RequestOptions = {}): Promise<MachineStats> {
+    const path = `/v1/machines/${encodeURIComponent(this.id)}/stats`;
+    return this.#transport.json<MachineStats>({ method: 'GET', path }, options);
+  }
+
+  /**
+   * The same at once and then every `intervalMs` (default 1000), for as long as the loop goes on. It fails with
+   * `machine.state_conflict` when the machine has ended, and with `AbortedError` when the signal fires.
+   */
+  watchStats(params: { readonly intervalMs?: number } = {}, options: RequestOptions = {}): AsyncIterable<MachineStats> {
+    return poll(() => this.stats(options), params.intervalMs ?? 1000, options.signal);
   }
 
   /** Counters of its devices and CPUs since its worker started. */

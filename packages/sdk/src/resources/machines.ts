@@ -4,7 +4,7 @@ import type { RequestOptions } from '../core/options.js';
 import { type OperationOptions, Pending } from '../core/pending.js';
 import { type QueryValue, query } from '../internal/query.js';
 import type { Call, Transport } from '../internal/transport.js';
-import type { CreateMachine, Machine, Operation, StopMachine, UpdateInterface, UpdateMachine } from '../schema.gen.js';
+import type { CreateMachine, Machine, Operation, StopMachine, UpdateInterface, UpdateMachine, UpdateThrottle } from '../schema.gen.js';
 import { MachineHandle } from './machine-handle.js';
 
 /** Which machines to list. */
@@ -44,7 +44,7 @@ export class Machines {
     });
   }
 
-  /** Changes labels or the restart policy. */
+  /** Changes what is given of name, size, notes, labels, protection and restart policy. Name and size: while it is stopped. */
   async update(machine: string, params: UpdateMachine, options: RequestOptions = {}): Promise<MachineHandle> {
     const call: Call = { method: 'PATCH', path: pathOf(machine), json: params };
     return new MachineHandle(this, this.#transport, await this.#transport.json<Machine>(call, options));
@@ -53,6 +53,20 @@ export class Machines {
   /** Plugs the cable of an interface in (`up`) or pulls it out (`down`): at once where a guest runs, and for every start that follows. */
   async setLink(machine: string, name: string, link: UpdateInterface['link'], options: RequestOptions = {}): Promise<MachineHandle> {
     const call: Call = { method: 'PATCH', path: `${pathOf(machine)}/interfaces/${encodeURIComponent(name)}`, json: { link } };
+    return new MachineHandle(this, this.#transport, await this.#transport.json<Machine>(call, options));
+  }
+
+  /**
+   * Changes what a device may do, or a group of them: all limits at once, those that are absent end. At once where a guest runs, and for
+   * every start that follows.
+   */
+  async setThrottle(machine: string, change: UpdateThrottle, options: RequestOptions = {}): Promise<MachineHandle> {
+    const call: Call = { method: 'PATCH', path: `${pathOf(machine)}/throttle`, json: change };
+    return new MachineHandle(this, this.#transport, await this.#transport.json<Machine>(call, options));
+  }
+  /** Asks the guest to give up so many MiB of its memory: at once where one runs, and at every start that follows. */
+  async setBalloon(machine: string, targetMiB: number, options: RequestOptions = {}): Promise<MachineHandle> {
+    const call: Call = { method: 'PATCH', path: `${pathOf(machine)}/balloon`, json: { targetMiB } };
     return new MachineHandle(this, this.#transport, await this.#transport.json<Machine>(call, options));
   }
 

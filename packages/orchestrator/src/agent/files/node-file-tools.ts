@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rm, stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import type { CommandControl } from '../../host-agent/host-agent.js';
-import { commitFile, PARTIAL_SUFFIX } from './durable.js';
-import { FileTools } from './file-tools.js';
+import { makeWhole } from './durable.js';
+import { FileTools, type NamedBacking } from './file-tools.js';
+import { enlargeQcow2, writeQcow2 } from './qcow2-file.js';
 
 const CHUNK = 1024 * 1024;
 
 /** File work with nothing but Node: leaves holes where the source has zeroes. */
 export class NodeFileTools extends FileTools {
   override async copy(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void> {
-    const temporary = `${target}${PARTIAL_SUFFIX}`;
-    try {
-      await copySparse(source, temporary, options);
-      await commitFile(temporary, target);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    }
+    await makeWhole(target, (temporary) => copySparse(source, temporary, options));
+  }
+
+  override async createQcow2(target: string, { sizeBytes, backing }: { sizeBytes: number; backing: NamedBacking }): Promise<void> {
+    await makeWhole(target, (temporary) => writeQcow2(temporary, sizeBytes, backing));
+  }
+
+  override growQcow2(path: string, { sizeBytes }: { sizeBytes: number }): Promise<number> {
+    return enlargeQcow2(path, sizeBytes);
   }
 
   override async hash(path: string, control: CommandControl): Promise<string> {

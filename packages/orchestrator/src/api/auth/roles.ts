@@ -4,7 +4,16 @@ import { PERMISSIONS, type Permission } from '../../common/route.js';
 export const ROLES = ['admin', 'operator', 'viewer'] as const;
 export type Role = (typeof ROLES)[number];
 
-const ADMIN_ONLY: readonly Permission[] = ['keys:read', 'keys:write', 'audit:read', 'images:import', 'machines:in-process'];
+const ADMIN_ONLY: readonly Permission[] = [
+  'keys:read',
+  'keys:write',
+  'audit:read',
+  'images:import',
+  'machines:in-process',
+  'machines:user-network',
+  'machines:shares',
+  'machines:host-link',
+];
 const OPERATOR_WRITES: readonly Permission[] = ['machines:write', 'images:write', 'operations:write'];
 
 /** Whether a role has a permission. */

@@ -6,6 +6,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { ApiError } from '../../common/api-error.js';
 import { bounded } from '../../common/async.js';
 import { CLOSE, closeFor } from '../../common/console-close.js';
+import { isTerminalSize, PORT_NAME_PATTERN, type TerminalSize } from '../../common/console-ports.js';
 import type { Principal } from '../../common/context.js';
 import { type ErrorCode, statusOf } from '../../common/error-codes.js';
 import { LOG, type Log } from '../../common/log.js';
@@ -92,7 +93,12 @@ export class ConsoleGateway {
     });
   }
 
-  private async serve(client: WebSocket, { url, machine, write }: Wanted, principal: Principal): Promise<void> {
+  private async serve(client: WebSocket, wanted: Wanted, principal: Principal): Promise<void> {
+    const { machine, write } = wanted;
+    if (wanted.port !== undefined && !PORT_NAME_PATTERN.test(wanted.port)) {
+      refuse(client, 'console.port_not_found', 'that is the name of no port');
+      return;
+    }
     const place = write ? undefined : this.places.take(principal.id, machine);
     if (!write && place === undefined) {
       refuse(client, 'console.full', `the API key reads ${READERS_OF_A_KEY} consoles of this machine, or as many as it may in all`);
@@ -109,13 +115,20 @@ export class ConsoleGateway {
       }),
     );
     if (gone.signal.aborted) return;
-    const opening = this.open(client, url, machine, { write, principal }, gone.signal);
-    const take = bounded(client, MAX_INPUT_BYTES, async (bytes) => {
+    const opening = this.open(client, wanted, principal, gone.signal);
+    const take = bounded<Said>(client, MAX_INPUT_BYTES, async ({ bytes, isText }) => {
       const console = await opening; // what is typed meanwhile waits for it
-      if (console?.writer === true && !gone.signal.aborted) await console.write(bytes);
+      if (console?.writer !== true || gone.signal.aborted) return;
+      if (!isText || wanted.port === undefined) return console.write(bytes);
+      const size = sizeOf(bytes);
+      if (size === undefined) client.close(CLOSE.malformed.status, 'a text frame is {"columns": N, "rows": N}');
+      else await console.resize(size);
     });
     if (write)
-      client.on('message', (data) => void take(toBuffer(data)).catch(() => client.close(CLOSE.stopped.status, 'the machine stopped')));
+      client.on(
+        'message',
+        (data, isBinary) => void take(said(data, !isBinary)).catch(() => client.close(CLOSE.stopped.status, 'the machine stopped')),
+      );
     const console = await opening;
     if (console === undefined) return;
     client.send(JSON.stringify({ offset: console.offset, writer: console.writer, size: console.ringBytes }));
@@ -124,9 +137,8 @@ export class ConsoleGateway {
 
   private async open(
     client: WebSocket,
-    url: URL,
-    machine: string,
-    { write, principal }: { write: boolean; principal: Principal },
+    { url, machine, port, write }: Wanted,
+    principal: Principal,
     signal: AbortSignal,
   ): Promise<HostConsole | undefined> {
     const offset = url.searchParams.get('offset');
@@ -135,6 +147,7 @@ export class ConsoleGateway {
       console = await this.console.open(machine, {
         write,
         signal,
+        ...(port === undefined ? {} : { port }),
         ...(offset !== null && /^\d{1,15}$/.test(offset) ? { offset: Number(offset) } : {}),
       });
       if (write) await this.audit.recordConsole(url.pathname, principal, SWITCHING_PROTOCOLS); // before anything can be typed
@@ -171,7 +184,16 @@ export class ConsoleGateway {
 interface Wanted {
   url: URL;
   machine: string;
+  /** Absent: the serial console. */
+  port?: string;
   write: boolean;
+}
+
+/** A frame of a writer. */
+interface Said {
+  length: number;
+  bytes: Buffer;
+  isText: boolean;
 }
 
 /** Reads a request; undefined when it is for no console. It comes from anybody: no key has been looked at yet. */
@@ -179,7 +201,9 @@ function consoleOf({ method, url: target = '/', headers }: IncomingMessage): Wan
   if (method !== 'GET' || headers.upgrade?.toLowerCase() !== 'websocket' || !URL.canParse(target, 'http://localhost')) return undefined;
   const url = new URL(target, 'http://localhost');
   const machine = PATH.exec(url.pathname)?.[1];
-  return machine === undefined ? undefined : { url, machine, write: url.searchParams.get('write') === 'true' };
+  if (machine === undefined) return undefined;
+  const port = url.searchParams.get('port');
+  return { url, machine, ...(port === null ? {} : { port }), write: url.searchParams.get('write') === 'true' };
 }
 
 /** Closes a console that is refused. A client that does not close as well is given no time: each holds memory and a descriptor. */
@@ -191,6 +215,21 @@ function refuse(client: WebSocket, code: ErrorCode, reason: string): void {
 
 function tokenOf(request: IncomingMessage, url: URL): string | undefined {
   return /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? url.searchParams.get('access_token') ?? undefined;
+}
+
+/** An empty frame costs something, too. */
+function said(data: RawData, isText: boolean): Said {
+  const bytes = toBuffer(data);
+  return { length: bytes.length + 64, bytes, isText };
+}
+
+function sizeOf(bytes: Buffer): TerminalSize | undefined {
+  try {
+    const size: unknown = JSON.parse(bytes.toString());
+    return isTerminalSize(size) ? size : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function toBuffer(data: RawData): Buffer {

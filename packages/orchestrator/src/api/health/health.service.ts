@@ -32,17 +32,18 @@ export class HealthService {
     return { status: 'ok' };
   }
 
-  /** Metrics for the loopback address, or for anyone with a key. */
+  /** For anyone with a key; those of the orchestrator alone, which name no machine, also for the loopback address. */
   async sendMetrics(request: Request, response: Response): Promise<void> {
     const local = ['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(request.socket.remoteAddress ?? '');
     const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (!local && (token === undefined || (await this.keys.authenticate(token)) === undefined)) {
+    const known = token !== undefined && (await this.keys.authenticate(token)) !== undefined;
+    if (!known && (!local || token !== undefined)) {
       throw new ApiError('auth.missing', {
-        detail: 'Metrics are shown without a key on the loopback address only.',
+        detail: token === undefined ? 'Metrics are shown without a key on the loopback address only.' : 'There is no such key.',
         remedy: 'Send the header Authorization: Bearer <key>.',
       });
     }
-    const { type, text } = await this.metrics.render();
+    const { type, text } = await this.metrics.render({ machines: known });
     response.status(200).set('Content-Type', type).send(text);
   }
 

@@ -4,6 +4,11 @@ import { Database } from '../../database/database.js';
 import { EventStreams } from '../events/event-streams.service.js';
 import { MachineRepository } from '../machines/machine.repository.js';
 import { UnseenMachines } from '../machines/unseen-machines.js';
+import { renderMachines } from './machine-samples.js';
+import { MachineScrape } from './machine-scrape.js';
+
+const SILENT =
+  '# HELP flotilla_machines_silent Live machines whose worker did not answer in time.\n# TYPE flotilla_machines_silent gauge\nflotilla_machines_silent';
 
 /** Prometheus metrics; the library is loaded at the first question, not at start. */
 @Injectable()
@@ -15,12 +20,20 @@ export class Metrics {
     private readonly streams: EventStreams,
     private readonly database: Database,
     private readonly unseen: UnseenMachines,
+    private readonly scrape: MachineScrape,
   ) {}
 
-  async render(): Promise<{ type: string; text: string }> {
+  /** Of the orchestrator; with `machines`, which asks every worker, of these as well. */
+  async render({ machines }: { machines: boolean }): Promise<{ type: string; text: string }> {
     this.registry ??= this.build();
     const registry = await this.registry;
-    return { type: registry.contentType, text: await registry.metrics() };
+    const own = await registry.metrics();
+    return { type: registry.contentType, text: machines ? `${own}\n${await this.ofMachines()}` : own };
+  }
+
+  private async ofMachines(): Promise<string> {
+    const { answers, silent } = await this.scrape.run();
+    return `${SILENT} ${silent}\n${renderMachines(answers)}`;
   }
 
   private async build(): Promise<{ contentType: string; metrics(): Promise<string> }> {

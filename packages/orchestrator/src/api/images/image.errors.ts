@@ -55,6 +55,20 @@ export class ImageInUse extends ApiError {
   }
 }
 
+/** So many volumes are named; there may be thousands. */
+const NAMED_VOLUMES = 3;
+
+export class ImageIsBackingFile extends ApiError {
+  constructor(name: string, volumes: readonly { id: string; name: string }[]) {
+    const named = volumes.slice(0, NAMED_VOLUMES).map((volume) => `"${volume.name}" (${volume.id})`);
+    const more = volumes.length - named.length;
+    super('image.in_use', {
+      detail: `Image "${name}" is what linked or shared volumes are based on: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}.`,
+      remedy: 'Delete the machines of these volumes first.',
+    });
+  }
+}
+
 export class ImageNotReady extends ApiError {
   constructor(name: string, field?: string) {
     super('image.not_ready', {

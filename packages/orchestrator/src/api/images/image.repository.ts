@@ -18,6 +18,8 @@ export abstract class ImageRepository {
   abstract ids(): Promise<string[]>;
   /** A machine that boots from it, if any. */
   abstract user(id: string, db?: Executor): Promise<string | undefined>;
+  /** Volumes that are based on it, in the order in which they were made. */
+  abstract linkedVolumes(id: string, db?: Executor): Promise<{ id: string; name: string }[]>;
 }
 
 @Injectable()
@@ -81,6 +83,10 @@ export class KyselyImageRepository extends ImageRepository {
       .where('image_id', '=', id)
       .executeTakeFirst();
     return row?.name;
+  }
+
+  override linkedVolumes(id: string, db: Executor = this.database.db): Promise<{ id: string; name: string }[]> {
+    return db.selectFrom('volumes').select(['id', 'name']).where('backing_image', '=', id).orderBy('id').execute();
   }
 
   private async withLabels(rows: Selectable<ImagesTable>[], db: Executor): Promise<Image[]> {

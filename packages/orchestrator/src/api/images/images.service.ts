@@ -12,7 +12,15 @@ import type { Operation } from '../operations/operation.js';
 import { OperationsService } from '../operations/operations.service.js';
 import { type ImageDto, type ImportImage, toImageDto } from './dto/image.dto.js';
 import { formatFits, keptFormat, type Image, type ImageKind } from './image.js';
-import { ImageFormatDoesNotFit, ImageInUse, ImageNameTaken, ImageNotFound, ImageNotReady, ImageWrongKind } from './image.errors.js';
+import {
+  ImageFormatDoesNotFit,
+  ImageInUse,
+  ImageIsBackingFile,
+  ImageNameTaken,
+  ImageNotFound,
+  ImageNotReady,
+  ImageWrongKind,
+} from './image.errors.js';
 import { ImageRepository } from './image.repository.js';
 import { OpenUploads } from './open-uploads.js';
 
@@ -60,6 +68,8 @@ export class ImagesService {
     const operation = await this.operations.submit({ kind: 'image.delete', target }, async (tx) => {
       const { state, source } = await this.load(image.id, tx.db);
       if (state === 'importing' && source.upload !== true) throw new ImageNotReady(image.name);
+      const linked = await this.repository.linkedVolumes(image.id, tx.db);
+      if (linked.length > 0) throw new ImageIsBackingFile(image.name, linked);
       const user = await this.repository.user(image.id, tx.db);
       if (user !== undefined) throw new ImageInUse(image.name, user);
       await this.repository.remove(image.id, tx.db);

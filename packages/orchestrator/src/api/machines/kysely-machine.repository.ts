@@ -21,7 +21,7 @@ export class KyselyMachineRepository extends MachineRepository {
   override async insert(machine: Machine, imageIds: string[], db: Executor): Promise<void> {
     await db
       .insertInto('machines')
-      .values({ id: machine.id, name: machine.name, created_at: machine.createdAt, ...columns(machine) })
+      .values({ id: machine.id, created_at: machine.createdAt, ...columns(machine) })
       .execute();
     await replaceLabels(db, 'machine', machine.id, machine.labels);
     const images = [...new Set(imageIds)].map((image) => ({ machine_id: machine.id, image_id: image }));
@@ -141,6 +141,9 @@ type StoredSpec = Omit<MachineSpec, keyof typeof BEFORE_PROFILES> & Partial<Mach
 
 function columns(machine: Machine) {
   return {
+    name: machine.name,
+    notes: machine.notes,
+    protected: Number(machine.protected),
     generation: machine.generation,
     spec: JSON.stringify(machine.spec),
     desired_state: machine.desired.state,
@@ -156,6 +159,8 @@ function fromRow(row: Selectable<MachinesTable>, labels: Labels): Machine {
     id: row.id,
     name: row.name,
     labels,
+    notes: row.notes,
+    protected: row.protected === 1,
     generation: row.generation,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -7,6 +7,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import type { StopMachine } from './dto/machine-requests.dto.js';
 import { type DesiredState, type Machine, type MachineAction, type MachineState, mayAct } from './machine.js';
 import { MachineBusy, MachineNotFound, MachineStateConflict } from './machine.errors.js';
+import { requireUnprotected } from './machine-change.js';
 import { MachineMemory } from './machine-memory.service.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, targetOf } from './machine-states.service.js';
@@ -86,6 +87,7 @@ export class MachineActions {
     const machine = await this.repository.load(idOrName);
     checkGeneration(machine, ifMatch);
     requirePowerButton(machine, wish);
+    requireMayGo(machine, wish);
     const cleared = await this.clearTheWay(machine, wish);
     if (wish.action === 'start') await this.memory.prepare();
     const kind: OperationKind = `machine.${wish.action}`;
@@ -99,6 +101,7 @@ export class MachineActions {
           throw new MachineNotFound(idOrName);
         }
         checkGeneration(current, ifMatch);
+        requireMayGo(current, wish);
         const shown = this.unseen.shown(current);
         if (!mayAct(wish.action, shown.observed, wish.force ?? false))
           throw new MachineStateConflict(shown, wish.action, REMEDIES[wish.action]);
@@ -128,6 +131,11 @@ export class MachineActions {
     if (ended.endedAt === undefined) throw new MachineBusy(machine, open);
     return open.kind;
   }
+}
+
+/** A delete that was asked for before a machine was protected goes on. */
+function requireMayGo(machine: Machine, { action, byPolicy = false }: Wish): void {
+  if (action === 'delete' && !byPolicy) requireUnprotected(machine);
 }
 
 /** A guest without ACPI cannot be asked to power off: whoever does not want it killed has to do that in the guest. */

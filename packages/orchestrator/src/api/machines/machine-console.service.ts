@@ -2,10 +2,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import { ApiError } from '../../common/api-error.js';
-import { HostAgent, type HostConsole } from '../../host-agent/host-agent.js';
+import { HostAgent, type HostConsole, type OpenConsoleCommand } from '../../host-agent/host-agent.js';
 import type { LogsQuery } from './dto/machine-requests.dto.js';
 import type { MachineMetrics } from './dto/machine.dto.js';
+import type { MachineStats } from './dto/machine-stats.dto.js';
+import { isLive } from './live-changes.service.js';
 import { MachineRepository } from './machine.repository.js';
+import { toMachineStats } from './machine-stats.js';
 
 /** What the host tells of a machine beside its state: its console and its counters. */
 @Injectable()
@@ -28,24 +31,31 @@ export class MachineConsole {
     response.end(Buffer.from(log.bytes));
   }
 
-  /** Attaches to a live console; fails with machine.not_found, worker.gone or console.writer_taken. */
-  async open(idOrName: string, options: { offset?: number; write: boolean; signal: AbortSignal }): Promise<HostConsole> {
+  /** Attaches to a live console; fails with machine.not_found, console.port_not_found, worker.gone or console.writer_taken. */
+  async open(idOrName: string, { signal, ...access }: Omit<OpenConsoleCommand, 'id'> & { signal: AbortSignal }): Promise<HostConsole> {
     const machine = await this.repository.load(idOrName);
-    return this.agent.openConsole(
-      { id: machine.id, write: options.write, ...(options.offset === undefined ? {} : { offset: options.offset }) },
-      options.signal,
-    );
+    return this.agent.openConsole({ id: machine.id, ...access }, signal);
   }
 
   async metrics(idOrName: string): Promise<MachineMetrics> {
+    return { counters: await this.values(idOrName) };
+  }
+
+  /** The same, added up and by part. */
+  async stats(idOrName: string): Promise<MachineStats> {
+    const values = await this.values(idOrName);
+    return toMachineStats(values, new Date());
+  }
+
+  private async values(idOrName: string): Promise<Record<string, number>> {
     const machine = await this.repository.load(idOrName);
-    if (machine.observed.state !== 'running' && machine.observed.state !== 'paused') {
+    if (!isLive(machine)) {
       throw new ApiError('machine.state_conflict', {
         detail: `Machine "${machine.name}" is ${machine.observed.state}; only a running one counts.`,
         remedy: 'Start the machine.',
       });
     }
-    return { counters: await this.agent.machineMetrics({ id: machine.id }) };
+    return this.agent.machineMetrics({ id: machine.id });
   }
 
   refuseWithoutUpgrade(): void {

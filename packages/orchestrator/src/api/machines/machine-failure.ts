@@ -35,6 +35,11 @@ export function reasonOf(exit: MachineExitFacts | undefined): { failed: boolean;
         failed: true,
         reason: { code: 'guest.triple_fault', detail, remedy: 'Read the console log; check that kernel and machine fit.', ...registers },
       };
+    case 'watchdog':
+      return {
+        failed: true,
+        reason: { code: 'guest.watchdog', detail, remedy: 'Read the console log for why the guest hung: GET /v1/machines/{machine}/logs.' },
+      };
     case 'error':
       return {
         failed: true,

@@ -6,6 +6,7 @@ import type { Database } from '../../database/database.js';
 import type { HostAgent, SetLinkCommand } from '../../host-agent/host-agent.js';
 import type { OperationRepository } from '../operations/operation.repository.js';
 import type { Machine } from './machine.js';
+import { LiveChanges } from './live-changes.service.js';
 import { MachineLinks } from './machine-links.service.js';
 import type { MachineRepository } from './machine.repository.js';
 import { UnseenMachines } from './unseen-machines.js';
@@ -23,6 +24,8 @@ describe('A cable', () => {
       id: 'mac-1',
       name: 'web',
       labels: {},
+      notes: '',
+      protected: false,
       generation: 1,
       createdAt: '',
       updatedAt: '',
@@ -51,7 +54,7 @@ describe('A cable', () => {
         guest = command.link;
       },
     } as unknown as HostAgent;
-    links = new MachineLinks(repository, operations, new UnseenMachines(repository), database, agent);
+    links = new MachineLinks(new LiveChanges(repository, operations, new UnseenMachines(repository), database), agent);
   });
 
   it('is in the end where the last request wants it, however long the first one takes', async () => {

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import { planThrottling } from './throttle-checks.js';
 import { trafficOf } from '../../common/interface-traffic.js';
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
+import { TERMINAL_PORT } from '../../common/console-ports.js';
 import { currentContext } from '../../common/context.js';
 import { hardwareOf } from '../../common/hardware.js';
 import { macFor, newId } from '../../common/ids.js';
 import { isUnicastMac } from '../../common/names.js';
+import type { Permission } from '../../common/route.js';
+import { macvtapOf } from '../../common/macvtap.js';
+import { userNetworkOf } from '../../common/user-network.js';
+import { linkedSize } from '../../common/volume-storage.js';
 import { diskTuning } from '../../host-agent/disk-tuning.js';
+import { Config } from '../../config/config.js';
 import { roleAllows } from '../auth/roles.js';
 import { HostsService } from '../hosts/hosts.service.js';
 import type { ImageKind } from '../images/image.js';
@@ -14,12 +21,17 @@ import { ImagesService } from '../images/images.service.js';
 import type { Network } from '../networks/network.js';
 import { DEFAULT_NETWORK, NetworksService } from '../networks/networks.service.js';
 import { DEFAULT_POOL } from '../pools/pools.service.js';
-import type { Volume } from '../volumes/volume.js';
+import { storageOf, type Volume } from '../volumes/volume.js';
 import type { CreateMachine } from './dto/machine-requests.dto.js';
-import type { DiskDto, RestartPolicyDto } from './dto/machine-spec.dto.js';
+import type { DiskDto, InterfaceDto } from './dto/machine-spec.dto.js';
+import { checkClone, requireServable, requireWhole } from './disk-checks.js';
+import { planBalloon } from './machine-balloon.js';
 import { checkHardware } from './machine-hardware.js';
 import { MachineMemory } from './machine-memory.service.js';
-import type { DiskSpec, InterfaceSpec, MachineDisk, MachineSpec, RestartPolicy } from './machine.js';
+import { planShares } from './share-checks.js';
+import { checkMacvtaps } from './macvtap-checks.js';
+import { checkUserNetworks } from './user-network-checks.js';
+import { type DiskSpec, type InterfaceSpec, type MachineDisk, type MachineSpec, toPolicy } from './machine.js';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -35,7 +47,7 @@ export interface MachinePlan {
   id: string;
   spec: MachineSpec;
   images: PlannedImage[];
-  /** Volumes to make, each with the image it is copied from. */
+  /** Volumes to make. */
   newVolumes: Volume[];
   disks: MachineDisk[];
   networks: Map<string, Network>;
@@ -49,22 +61,20 @@ export class MachinePlanner {
     private readonly networks: NetworksService,
     private readonly hosts: HostsService,
     private readonly memory: MachineMemory,
+    private readonly config: Config,
   ) {}
 
   async plan(body: CreateMachine): Promise<MachinePlan> {
-    requireInProcessRight(body);
+    requireRights(body);
     const id = newId('mac');
-    const hostMemory = await this.hosts.memoryMiB();
-    if (body.memoryMiB > hostMemory && !this.memory.overcommit) {
-      throw new ApiError('spec.memory_too_large', {
-        detail: `The machine asks for ${body.memoryMiB} MiB; the host has ${hostMemory} MiB.`,
-        remedy: `Give at most ${hostMemory} MiB.`,
-        field: 'memoryMiB',
-      });
-    }
+    await this.checkHost(body);
     checkHardware(body);
     refuseDuplicates('disks', body.disks ?? []);
     refuseDuplicates('interfaces', body.interfaces ?? []);
+    refuseDuplicates('throttleGroups', body.throttleGroups ?? []);
+    checkMacvtaps(body);
+    checkPorts(body.console?.ports ?? []);
+    checkUserNetworks(body);
     const kernel = await this.images.resolve(body.boot.kernel, 'kernel', 'boot.kernel');
     const initrd = body.boot.initrd === undefined ? undefined : await this.images.resolve(body.boot.initrd, 'initrd', 'boot.initrd');
     const plan: MachinePlan = {
@@ -88,8 +98,13 @@ export class MachinePlanner {
       ...hardwareOf(body),
       disks,
       interfaces,
+      ...planShares(body, this.config.shareRoots),
       rng: body.rng ?? true,
+      ...planThrottling(body),
       ...(body.vsock === undefined ? {} : { vsock: { cid: body.vsock.cid ?? 3, maxConnections: body.vsock.maxConnections ?? 1023 } }),
+      ...planBalloon(body),
+      ...(body.console === undefined ? {} : { console: { ports: (body.console.ports ?? []).map(({ name }) => ({ name })) } }),
+      ...(body.watchdog === undefined ? {} : { watchdog: { action: body.watchdog.action ?? 'reset' } }),
       isolation: body.isolation ?? 'process',
       onReboot: body.onReboot ?? 'restart',
       onCrash: body.onCrash ?? 'stop',
@@ -103,11 +118,23 @@ export class MachinePlanner {
     return plan;
   }
 
+  /** Refuses what this host does not have. */
+  async checkHost({ memoryMiB = 0 }: { memoryMiB?: number }): Promise<void> {
+    const hostMemory = await this.hosts.memoryMiB();
+    if (memoryMiB <= hostMemory || this.memory.overcommit) return;
+    throw new ApiError('spec.memory_too_large', {
+      detail: `The machine asks for ${memoryMiB} MiB; the host has ${hostMemory} MiB.`,
+      remedy: `Give at most ${hostMemory} MiB.`,
+      field: 'memoryMiB',
+    });
+  }
+
   private async planDisk(plan: MachinePlan, machineName: string, disk: DiskDto, field: string): Promise<DiskSpec> {
     const extras = {
       readOnly: disk.readOnly ?? false,
       ...(disk.serial === undefined ? {} : { serial: disk.serial }),
       ...(disk.sizeMiB === undefined ? {} : { sizeMiB: disk.sizeMiB }),
+      ...(disk.clone === undefined ? {} : { clone: disk.clone }),
       ...diskTuning(disk),
     };
     if (
@@ -120,15 +147,19 @@ export class MachinePlanner {
         field,
       });
     }
+    checkClone(disk, field);
+    const linked = disk.clone === 'linked';
     if (disk.volume !== undefined) {
       plan.disks.push({ name: disk.name, volume: disk.volume });
       return { name: disk.name, volume: disk.volume, ...extras };
     }
     const image = disk.image === undefined ? undefined : await this.images.resolve(disk.image, 'disk', `${field}.image`);
-    const sizeBytes = Math.max(image?.sizeBytes ?? 0, (disk.sizeMiB ?? 0) * MEBIBYTE);
-    if (disk.sizeMiB !== undefined && disk.sizeMiB * MEBIBYTE < (image?.sizeBytes ?? 0)) {
+    const wanted = (disk.sizeMiB ?? 0) * MEBIBYTE;
+    const imageBytes = image?.sizeBytes ?? 0;
+    const sizeBytes = linked ? linkedSize(imageBytes, wanted) : Math.max(imageBytes, wanted);
+    if (disk.sizeMiB !== undefined && wanted < imageBytes) {
       throw new ApiError('spec.disk_invalid', {
-        detail: `The image has ${image?.sizeBytes} bytes; a disk cannot be smaller.`,
+        detail: `The image has ${imageBytes} bytes; a disk cannot be smaller.`,
         remedy: 'Give a larger sizeMiB, or leave it out.',
         field: `${field}.sizeMiB`,
       });
@@ -138,11 +169,14 @@ export class MachinePlanner {
       name: `${machineName}-${disk.name}`,
       pool: DEFAULT_POOL,
       sizeBytes,
-      format: 'raw',
+      format: linked ? 'qcow2' : 'raw',
+      ...((disk.clone ?? 'full') !== 'full' && image !== undefined ? { backingImage: image.id } : {}),
       machine: plan.id,
       state: 'creating',
       createdAt: new Date().toISOString(),
     };
+    requireServable(storageOf(volume), extras, field);
+    requireWhole(sizeBytes, extras, field);
     plan.newVolumes.push(volume);
     plan.disks.push({ name: disk.name, volume: volume.id });
     if (image !== undefined) plan.images.push({ id: image.id, kind: 'disk', field: `${field}.image` });
@@ -160,8 +194,6 @@ export class MachinePlanner {
           field: `${field}.mac`,
         });
       }
-      const network = await this.networks.load(link.network ?? DEFAULT_NETWORK, `${field}.network`);
-      plan.networks.set(network.id, network);
       if (link.backend === 'vhost' && link.allowSpoofedMac === false) {
         throw new ApiError('spec.spoof_guard_unsupported', {
           detail: 'The backend vhost looks at no address, so that it cannot keep spoofed ones back.',
@@ -170,25 +202,66 @@ export class MachinePlanner {
         });
       }
       const mac = (link.mac ?? macFor(plan.id, link.name)).toLowerCase();
-      specs.push({ name: link.name, network: network.id, mac, ...trafficOf(link) });
+      specs.push({ name: link.name, ...(await this.planNetwork(plan, link, field)), mac, ...trafficOf(link) });
     }
     return specs;
   }
+
+  private async planNetwork(
+    plan: MachinePlan,
+    link: InterfaceDto,
+    field: string,
+  ): Promise<Pick<InterfaceSpec, 'network' | 'user' | 'macvtap'>> {
+    if (link.macvtap !== undefined) return { macvtap: macvtapOf(link.macvtap) };
+    if (link.user !== undefined) return { user: userNetworkOf(link.user) };
+    const network = await this.networks.load(link.network ?? DEFAULT_NETWORK, `${field}.network`);
+    plan.networks.set(network.id, network);
+    return { network: network.id };
+  }
 }
 
-/** Such a guest shares the address space of the host agent, often root's, and no sandbox holds it. */
-function requireInProcessRight(body: CreateMachine): void {
+/** What only some may ask for. */
+function requireRights(body: CreateMachine): void {
+  if (body.isolation === 'in-process') {
+    requireRight('machines:in-process', 'isolation', {
+      because: 'such a guest runs inside the host agent, outside of any sandbox',
+      instead: 'Leave isolation out (a worker process of its own)',
+    });
+  }
+  const index = (body.interfaces ?? []).findIndex((link) => link.user !== undefined);
+  if (index >= 0) {
+    requireRight('machines:user-network', `interfaces[${index}].user`, {
+      because: 'such a guest reaches what the host reaches, and takes ports of the host',
+      instead: 'Put the interface on a network',
+    });
+  }
+  if ((body.shares ?? []).length > 0) {
+    requireRight('machines:shares', 'shares', {
+      because: 'such a guest reads and writes files of the host, in the place of its root user',
+      instead: 'Leave shares out, and give the machine a disk',
+    });
+  }
+  const onLink = (body.interfaces ?? []).findIndex((link) => link.macvtap !== undefined);
+  if (onLink >= 0) {
+    requireRight('machines:host-link', `interfaces[${onLink}].macvtap`, {
+      because: 'such a guest is on the network that the host is on, without any rule in between',
+      instead: 'Put the interface on a network',
+    });
+  }
+}
+
+function requireRight(right: Permission, field: string, { because, instead }: { because: string; instead: string }): void {
   const principal = currentContext()?.principal;
-  if (body.isolation !== 'in-process' || principal === undefined || roleAllows(principal.role, 'machines:in-process')) return;
+  if (principal === undefined || roleAllows(principal.role, right)) return;
   throw new ApiError('auth.forbidden', {
-    detail: `The key "${principal.name}" has the role ${principal.role}, which lacks the permission machines:in-process: such a guest runs inside the host agent, outside of any sandbox.`,
-    remedy: 'Leave isolation out (a worker process of its own), or use an admin key.',
-    field: 'isolation',
+    detail: `The key "${principal.name}" has the role ${principal.role}, which lacks the permission ${right}: ${because}.`,
+    remedy: `${instead}, or use an admin key.`,
+    field,
   });
 }
 
 /** What a profile brings along, and what it does without. */
-function planProfile({ profile = 'standard', acpi, numa = [] }: CreateMachine): Pick<MachineSpec, 'profile' | 'acpi'> {
+function planProfile({ profile = 'standard', acpi, numa = [], watchdog }: CreateMachine): Pick<MachineSpec, 'profile' | 'acpi'> {
   if (profile === 'standard' && acpi === false) {
     throw new ApiError('spec.profile_conflict', {
       detail: 'A machine of the profile standard is described by ACPI tables.',
@@ -204,12 +277,25 @@ function planProfile({ profile = 'standard', acpi, numa = [] }: CreateMachine): 
       field: 'numa',
     });
   }
+  if (watchdog !== undefined && !described) {
+    throw new ApiError('spec.profile_conflict', {
+      detail: 'Only an ACPI table tells a guest of its watchdog, and this machine has none.',
+      remedy: 'Give acpi: true, or leave watchdog out.',
+      field: 'watchdog',
+    });
+  }
   return { profile, acpi: described };
 }
 
-/** Fills in the defaults of a restart policy. */
-export function toPolicy(policy: RestartPolicyDto | undefined): RestartPolicy {
-  return { mode: policy?.mode ?? 'on-failure', maxRetries: policy?.maxRetries ?? 5, backoffSeconds: policy?.backoffSeconds ?? 1 };
+function checkPorts(ports: { name: string }[]): void {
+  refuseDuplicates('console.ports', ports);
+  const index = ports.findIndex(({ name }) => name === TERMINAL_PORT);
+  if (index < 0) return;
+  throw new ApiError('spec.duplicate_name', {
+    detail: `The name "${TERMINAL_PORT}" is that of the terminal of the console.`,
+    remedy: 'Give the port another name.',
+    field: `console.ports[${index}].name`,
+  });
 }
 
 function refuseDuplicates(field: string, list: { name: string }[]): void {

@@ -7,6 +7,8 @@ import type { ImageKind } from '../images/image.js';
 import { KyselyImageRepository } from '../images/image.repository.js';
 import { ImagesService } from '../images/images.service.js';
 import type { OperationRequest } from '../operations/operations.service.js';
+import { KyselyVolumeRepository } from '../volumes/volume.repository.js';
+import type { DiskDto } from './dto/machine-spec.dto.js';
 import { MachinePlanner } from './machine-plan.service.js';
 import { MachineStores } from './machine-stores.service.js';
 
@@ -33,7 +35,9 @@ describe('the plan of a machine', () => {
     const repository = new KyselyImageRepository(database);
     const images = new ImagesService(repository, operations, unused, { abort: () => undefined } as never);
     const memory = { overcommit: false, requireRoom: () => Promise.resolve() } as never;
-    const planner = new MachinePlanner(images, unused, { memoryMiB: () => Promise.resolve(1024) } as never, memory);
+    const planner = new MachinePlanner(images, unused, { memoryMiB: () => Promise.resolve(1024) } as never, memory, {
+      shareRoots: [],
+    } as never);
     const volumes = { insert: () => Promise.resolve() } as never;
     return { repository, images, planner, stores: new MachineStores(images, unused, volumes, unused, memory) };
   }
@@ -79,6 +83,136 @@ describe('the plan of a machine', () => {
       expect(failure).to.be.instanceOf(ApiError).and.to.include({ code: 'image.not_found', status: 422, field });
     });
   }
+
+  it('has, for a linked disk, a qcow2 volume on its image, in whole sectors or larger', async () => {
+    const { planner, repository } = services();
+    const image = await repository.find('disk');
+    await database.write((tx) => repository.markReady(image?.id ?? '', { sizeBytes: 1000, sha256: '' }, tx.db));
+    const volumes = async (disk: Partial<DiskDto>) => (await planner.plan({ ...body, disks: [{ name: 'root', ...disk }] })).newVolumes;
+    const linked = { image: 'disk', clone: 'linked' } as const;
+    expect((await volumes(linked))[0]).to.include({ format: 'qcow2', backingImage: image?.id, sizeBytes: 1024 });
+    expect((await volumes({ ...linked, sizeMiB: 3 }))[0]).to.include({ format: 'qcow2', sizeBytes: 3 << 20 });
+    for (const clone of [{}, { clone: 'full' }] as const)
+      expect((await volumes({ image: 'disk', ...clone }))[0])
+        .to.include({ format: 'raw', sizeBytes: 1000 })
+        .and.not.have.property('backingImage');
+  });
+
+  it('has no linked disk without an image, nor past the cache of the host', async () => {
+    const { planner } = services();
+    for (const [disk, field] of [
+      [{ sizeMiB: 1, clone: 'linked' }, 'disks[0].clone'],
+      [{ volume: 'vol-1', clone: 'linked' }, 'disks[0].clone'],
+      [{ image: 'disk', clone: 'linked', cache: 'none' }, 'disks[0].cache'],
+    ] as const)
+      expect(await failureOf(planner.plan({ ...body, disks: [{ name: 'root', ...disk }] }))).to.include({
+        code: 'spec.disk_invalid',
+        field,
+      });
+    await planner.plan({ ...body, disks: [{ name: 'root', image: 'disk', clone: 'full', cache: 'none' }] });
+  });
+
+  it('has, for a shared disk, a volume that is its image, and nothing of its own', async () => {
+    const { planner, repository } = services();
+    const image = await repository.find('disk');
+    await database.write((tx) => repository.markReady(image?.id ?? '', { sizeBytes: 1000, sha256: '' }, tx.db));
+    const plan = await planner.plan({
+      ...body,
+      disks: [{ name: 'root', image: 'disk', clone: 'shared', readOnly: true, attach: 'pmem' }],
+    });
+    expect(plan.newVolumes[0]).to.include({ format: 'raw', backingImage: image?.id, sizeBytes: 1000 });
+    expect(plan.spec.disks[0]).to.include({ clone: 'shared', readOnly: true, attach: 'pmem' });
+  });
+
+  it('has no shared disk that could be written or is larger than its image, and nothing about requests in memory', async () => {
+    const { planner, repository } = services();
+    const image = await repository.find('disk');
+    await database.write((tx) => repository.markReady(image?.id ?? '', { sizeBytes: 3 << 20, sha256: '' }, tx.db));
+    const shared = { image: 'disk', clone: 'shared', readOnly: true } as const;
+    const pmem = { image: 'disk', readOnly: true, attach: 'pmem' } as const;
+    for (const [disk, field] of [
+      [{ ...shared, readOnly: false }, 'readOnly'],
+      [{ ...shared, sizeMiB: 9 }, 'sizeMiB'],
+      [{ clone: 'shared', sizeMiB: 9, readOnly: true }, 'clone'],
+      [{ ...pmem, clone: 'linked' }, 'attach'],
+      [{ ...pmem, serial: 'one' }, 'serial'],
+      [{ ...pmem, queues: 1 }, 'queues'],
+      [{ ...pmem, cache: 'none' }, 'cache'],
+      [{ ...pmem, engine: 'direct' }, 'engine'],
+      [{ ...pmem, blockSize: 512 }, 'blockSize'],
+      [{ ...pmem, onNoSpace: 'pause' }, 'onNoSpace'],
+      [{ ...pmem, throttle: { bytes: { perSecond: 1 } } }, 'throttle'],
+      [{ ...pmem, readOnly: false }, 'sizeMiB'],
+      [{ sizeMiB: 5, attach: 'pmem' }, 'sizeMiB'],
+    ] as const)
+      expect(await failureOf(planner.plan({ ...body, disks: [{ name: 'root', ...disk }] })), field).to.include({
+        code: 'spec.disk_invalid',
+        field: `disks[0].${field}`,
+      });
+    await planner.plan({
+      ...body,
+      disks: [
+        { name: 'root', ...pmem, readOnly: false, sizeMiB: 4, cache: 'writeback', engine: 'auto', onNoSpace: 'report' },
+        { name: 'data', sizeMiB: 6, attach: 'pmem' },
+        { name: 'read', ...pmem },
+      ],
+    });
+  });
+
+  it('takes a volume that is there for memory only if it is raw and whole, and a shared one only to read', async () => {
+    const { images, planner } = services();
+    const reserve = async (volume: object, disk: Partial<DiskDto>) => {
+      const volumes = { claim: () => Promise.resolve({ sizeBytes: 2 << 20, ...volume }) } as never;
+      const stores = new MachineStores(images, volumes, unused, unused, { requireRoom: () => Promise.resolve() } as never);
+      const plan = await planner.plan({ ...body, disks: [{ name: 'root', volume: 'vol-1', ...disk }] });
+      const failure = await failureOf(database.write((tx) => stores.reserve(plan, true, tx)));
+      return failure instanceof ApiError ? failure.field : failure;
+    };
+    const pmem = { attach: 'pmem' } as const;
+    expect(await reserve({ format: 'raw' }, pmem)).to.equal('none');
+    expect(await reserve({ format: 'qcow2' }, pmem)).to.equal('disks[0].attach');
+    expect(await reserve({ format: 'raw', sizeBytes: 3 << 20 }, pmem)).to.equal('disks[0].sizeMiB');
+    expect(await reserve({ format: 'raw', backingImage: 'img-1' }, {})).to.equal('disks[0].readOnly');
+    expect(await reserve({ format: 'raw', backingImage: 'img-1' }, { ...pmem, readOnly: true })).to.equal('none');
+  });
+
+  it('takes a qcow2 volume that is there, but not past the cache of the host', async () => {
+    const { images, planner } = services();
+    const volumes = { claim: () => Promise.resolve({ format: 'qcow2' }) } as never;
+    const stores = new MachineStores(images, volumes, unused, unused, { requireRoom: () => Promise.resolve() } as never);
+    const reserve = async (cache: 'none' | 'writeback') => {
+      const plan = await planner.plan({ ...body, disks: [{ name: 'root', volume: 'vol-1', cache }] });
+      return failureOf(database.write((tx) => stores.reserve(plan, true, tx)));
+    };
+    expect(await reserve('none')).to.include({ code: 'spec.disk_invalid', field: 'disks[0].cache' });
+    expect(await reserve('writeback')).to.equal('none');
+  });
+
+  it('of a linked disk and the delete of its image: only one of the two comes to pass', async () => {
+    const { planner, images, repository } = services();
+    const stores = new MachineStores(images, unused, new KyselyVolumeRepository(database), unused, {
+      requireRoom: () => Promise.resolve(),
+    } as never);
+    type Attempt = () => Promise<unknown>;
+    const orders: Record<string, (create: Attempt, remove: Attempt) => Promise<unknown[]>> = {
+      'create first': async (create, remove) => [await create(), await remove()],
+      'delete first': async (create, remove) => [await remove(), await create()].reverse(),
+      'at once': (create, remove) => Promise.all([create(), remove()]),
+    };
+    for (const [order, inOrder] of Object.entries(orders)) {
+      if ((await repository.find('disk')) === undefined) await store('disk', 'disk', 'raw');
+      const plan = await planner.plan({ ...body, disks: [{ name: 'root', image: 'disk', clone: 'linked' }] });
+      const create = () => failureOf(database.write((tx) => stores.reserve(plan, true, tx)));
+      const remove = () => failureOf(images.remove('disk'));
+      const [created, removed] = await inOrder(create, remove);
+      const made = created === 'none';
+      if (order !== 'at once') expect(made, order).to.equal(order === 'create first');
+      if (made) expect(removed, order).to.include({ code: 'image.in_use', status: 409 });
+      else expect([(created as ApiError).code, removed], order).to.deep.equal(['image.not_found', 'none']);
+      expect(await database.db.selectFrom('volumes').select('id').execute(), order).to.have.length(made ? 1 : 0);
+      await database.db.deleteFrom('volumes').execute();
+    }
+  });
 
   it('of a delete: an image is deleted once', async () => {
     const { images } = services();

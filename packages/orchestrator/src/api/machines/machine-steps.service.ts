@@ -1,16 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
+import { throttlingOf } from '../../common/throttle.js';
 import { trafficOf } from '../../common/interface-traffic.js';
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { sleep } from '../../common/async.js';
 import { hardwareOf } from '../../common/hardware.js';
+import { macvtapOf } from '../../common/macvtap.js';
+import { userNetworkOf } from '../../common/user-network.js';
 import { diskTuning } from '../../host-agent/disk-tuning.js';
-import { HostAgent, type LaunchCommand, type MachineCommand, type MachineObservation } from '../../host-agent/host-agent.js';
+import {
+  HostAgent,
+  type LaunchCommand,
+  type LaunchDisk,
+  type LaunchLink,
+  type MachineCommand,
+  type MachineObservation,
+} from '../../host-agent/host-agent.js';
 import { NetworksService } from '../networks/networks.service.js';
 import type { Operation } from '../operations/operation.js';
 import type { Step } from '../operations/operation-definition.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
-import type { Machine } from './machine.js';
+import { storageOf } from '../volumes/volume.js';
+import type { DiskSpec, Machine } from './machine.js';
 import { failureChange, powerOffChange, reasonOf } from './machine-failure.js';
 import { MachineMemory } from './machine-memory.service.js';
 import { MachineRepository } from './machine.repository.js';
@@ -47,13 +58,14 @@ export class MachineSteps {
           const command = {
             id: volume,
             ...(disk.image === undefined ? {} : { imageId: disk.image }),
+            ...(disk.clone === undefined ? {} : { clone: disk.clone }),
             ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
           };
           const make = () => this.agent.ensureVolume(command, { signal, onProgress: progress });
           const length = `disks[${index}].sizeMiB`;
           const facts = await (disk.image === undefined
             ? needingSpace(length, make)
-            : needingSpace(`disks[${index}].image`, () => copying(make), length));
+            : needingSpace(`disks[${index}].image`, (disk.clone ?? 'full') === 'full' ? () => copying(make) : make, length));
           also((tx) => this.volumes.markReady(volume, facts.sizeBytes, tx.db));
         }
       },
@@ -69,7 +81,8 @@ export class MachineSteps {
         barrier: afterStop,
         run: async ({ operation }) => {
           const machine = await this.load(operation);
-          for (const network of new Set(machine.spec.interfaces.map((link) => link.network))) await this.networks.ensureOnHost(network);
+          const networks = machine.spec.interfaces.flatMap(({ network }) => (network === undefined ? [] : [network]));
+          for (const network of new Set(networks)) await this.networks.ensureOnHost(network);
         },
       },
       { name: 'taps', run: async ({ operation }) => this.agent.prepareMachine(await this.launch(operation)), undo: () => this.release(id) },
@@ -140,12 +153,20 @@ export class MachineSteps {
   private async launch(operation: Operation): Promise<LaunchCommand> {
     const machine = await this.load(operation);
     const { id, spec } = machine;
-    const interfaces = [];
+    const interfaces: LaunchLink[] = [];
     for (const link of spec.interfaces) {
+      const common = { name: link.name, mac: link.mac, ...trafficOf(link) };
+      if (link.macvtap !== undefined) {
+        interfaces.push({ ...common, macvtap: macvtapOf(link.macvtap) });
+        continue;
+      }
+      if (link.network === undefined) {
+        interfaces.push({ ...common, user: userNetworkOf(link.user ?? {}) });
+        continue;
+      }
       const network = await this.networks.load(link.network);
       const reserved = machine.observed.addresses.find((one) => one.interface === link.name)?.address;
-      const place = { networkId: network.id, bridge: network.bridge, mac: link.mac, ip: reserved ?? '' };
-      interfaces.push({ name: link.name, ...place, ...trafficOf(link) });
+      interfaces.push({ ...common, networkId: network.id, bridge: network.bridge, ip: reserved ?? '' });
     }
     return {
       id,
@@ -160,18 +181,30 @@ export class MachineSteps {
       interfaces,
       ...(spec.boot.initrd === undefined ? {} : { initrdImageId: spec.boot.initrd }),
       ...(spec.boot.commandLine === undefined ? {} : { commandLine: spec.boot.commandLine }),
-      disks: spec.disks.map((disk) => ({
-        name: disk.name,
-        volumeId: volumeOf(machine, disk.name),
-        readOnly: disk.readOnly,
-        ...(disk.serial === undefined ? {} : { serial: disk.serial }),
-        ...diskTuning(disk),
-      })),
+      disks: await Promise.all(spec.disks.map((disk) => this.launchDisk(disk, volumeOf(machine, disk.name)))),
+      ...(spec.shares === undefined ? {} : { shares: spec.shares }),
       rng: spec.rng,
+      ...throttlingOf(spec),
       ...(spec.vsock === undefined ? {} : { vsock: spec.vsock }),
+      ...(spec.balloon === undefined ? {} : { balloon: spec.balloon }),
+      ...(spec.console === undefined ? {} : { console: spec.console }),
+      ...(spec.watchdog === undefined ? {} : { watchdog: spec.watchdog }),
       isolation: spec.isolation,
       onReboot: spec.onReboot,
       onCrash: spec.onCrash,
+    };
+  }
+
+  private async launchDisk(disk: DiskSpec, volumeId: string): Promise<LaunchDisk> {
+    const volume = await this.volumes.find(volumeId);
+    if (volume === undefined) throw new Error(`Volume ${volumeId} of disk ${disk.name} is not stored.`);
+    return {
+      name: disk.name,
+      volumeId,
+      ...storageOf(volume),
+      readOnly: disk.readOnly,
+      ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+      ...diskTuning(disk),
     };
   }
 

@@ -5,6 +5,8 @@ import { ImagesService } from '../images/images.service.js';
 import { NetworksService } from '../networks/networks.service.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import { VolumesService } from '../volumes/volumes.service.js';
+import { storageOf } from '../volumes/volume.js';
+import { requireServable, requireWhole } from './disk-checks.js';
 import type { MachineAddress } from './machine.js';
 import { MachineMemory } from './machine-memory.service.js';
 import type { MachinePlan } from './machine-plan.service.js';
@@ -29,11 +31,14 @@ export class MachineStores {
     for (const { id, kind, field } of plan.images) await this.images.resolve(id, kind, field, tx.db);
     for (const volume of plan.newVolumes) await this.volumeRepository.insert(volume, tx.db);
     for (const [index, disk] of plan.spec.disks.entries()) {
-      if (disk.volume !== undefined) await this.volumes.claim(disk.volume, plan.id, `disks[${index}].volume`, tx.db);
+      if (disk.volume === undefined) continue;
+      const volume = await this.volumes.claim(disk.volume, plan.id, `disks[${index}].volume`, tx.db);
+      requireServable(storageOf(volume), disk, `disks[${index}]`);
+      requireWhole(volume.sizeBytes, disk, `disks[${index}]`);
     }
     const addresses: MachineAddress[] = [];
     for (const [index, link] of plan.spec.interfaces.entries()) {
-      const network = plan.networks.get(link.network);
+      const network = link.network === undefined ? undefined : plan.networks.get(link.network);
       if (network === undefined) continue;
       const reserved = await this.networks.reserve(
         network,

@@ -27,9 +27,14 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
   'spec.cpu_feature',
   'spec.pin_invalid',
   'spec.memory_conflict',
+  'spec.balloon_invalid',
   'spec.numa_invalid',
   'host.memory_overcommitted',
   'spec.mac_invalid',
+  'spec.network_conflict',
+  'spec.forward_invalid',
+  'spec.share_invalid',
+  'share.forbidden',
   'spec.spoof_guard_unsupported',
   'spec.command_line_invalid',
   'spec.disk_invalid',
@@ -39,6 +44,23 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
   'host.kvm_unsupported',
   'host.unavailable',
   'pool.full',
+];
+
+/** Codes that a change of a machine may answer. */
+export const CHANGE_ERRORS: readonly ErrorCode[] = [
+  'machine.not_found',
+  'machine.name_taken',
+  'machine.state_conflict',
+  'precondition.failed',
+  'spec.cpus_out_of_range',
+  'spec.cpu_topology',
+  'spec.pin_invalid',
+  'spec.memory_too_small',
+  'spec.memory_too_large',
+  'spec.memory_unaligned',
+  'spec.numa_invalid',
+  'spec.balloon_invalid',
+  'host.unavailable',
 ];
 
 /** Codes that actions on a machine may answer at once. */
@@ -69,8 +91,21 @@ export class MachineNameTaken extends ApiError {
 }
 
 export class MachineStateConflict extends ApiError {
-  constructor(machine: Machine, action: MachineAction, remedy: string) {
-    super('machine.state_conflict', { detail: `Machine "${machine.name}" is ${machine.observed.state}; it cannot ${action} now.`, remedy });
+  constructor(machine: Machine, action: MachineAction | `change ${string}`, remedy: string, field?: string) {
+    super('machine.state_conflict', {
+      detail: `Machine "${machine.name}" is ${machine.observed.state}; it cannot ${action} now.`,
+      remedy,
+      ...(field === undefined ? {} : { field }),
+    });
+  }
+}
+
+export class MachineProtected extends ApiError {
+  constructor(machine: Machine) {
+    super('machine.protected', {
+      detail: `Machine "${machine.name}" is protected against deletion.`,
+      remedy: 'If it may go, change the machine with `protected: false` first.',
+    });
   }
 }
 
@@ -88,6 +123,15 @@ export class InterfaceNotFound extends ApiError {
     super('interface.not_found', {
       detail: `Machine "${machine.name}" has no interface "${name}".`,
       remedy: 'Read the machine: spec.interfaces names those it has.',
+    });
+  }
+}
+
+export class NoBalloon extends ApiError {
+  constructor(machine: Machine) {
+    super('machine.no_balloon', {
+      detail: `Machine "${machine.name}" has no balloon.`,
+      remedy: 'Create it with `balloon: {}`.',
     });
   }
 }

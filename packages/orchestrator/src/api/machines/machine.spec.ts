@@ -73,6 +73,8 @@ describe('a machine', () => {
       code: 'guest.panic',
       registers: { rip: '0x1' },
     });
+    expect(reasonOf({ reason: 'watchdog', detail: 'x' })).to.deep.include({ failed: true });
+    expect(reasonOf({ reason: 'watchdog', detail: 'x' }).reason.code).to.equal('guest.watchdog');
     expect(reasonOf(undefined).reason.code).to.equal('worker.gone');
   });
 });

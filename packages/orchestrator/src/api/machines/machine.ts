@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ConsoleSettings } from '../../common/console-ports.js';
+import type { Throttling } from '../../common/throttle.js';
+import type { BalloonSettings } from '../../common/balloon.js';
 import type { InterfaceTraffic } from '../../common/interface-traffic.js';
 import type { ErrorCode } from '../../common/error-codes.js';
+import type { WatchdogSettings } from '../../common/watchdog.js';
 import type { Hardware } from '../../common/hardware.js';
 import type { Labels } from '../../common/names.js';
+import type { SharedFolder } from '../../common/shared-folder.js';
+import type { Macvtap } from '../../common/macvtap.js';
+import type { UserNetwork } from '../../common/user-network.js';
+import type { CloneKind } from '../../common/volume-storage.js';
 import type { DiskTuning } from '../../host-agent/disk-tuning.js';
 
 export const DESIRED_STATES = ['running', 'stopped', 'paused'] as const;
@@ -38,6 +46,11 @@ export interface RestartPolicy {
   backoffSeconds: number;
 }
 
+/** Fills in the defaults of a restart policy. */
+export function toPolicy(policy: Partial<RestartPolicy> | undefined): RestartPolicy {
+  return { mode: policy?.mode ?? 'on-failure', maxRetries: policy?.maxRetries ?? 5, backoffSeconds: policy?.backoffSeconds ?? 1 };
+}
+
 export interface BootSpec {
   kernel: string;
   initrd?: string;
@@ -46,6 +59,7 @@ export interface BootSpec {
 export interface DiskSpec extends DiskTuning {
   name: string;
   image?: string;
+  clone?: CloneKind;
   volume?: string;
   sizeMiB?: number;
   readOnly: boolean;
@@ -53,7 +67,11 @@ export interface DiskSpec extends DiskTuning {
 }
 export interface InterfaceSpec extends InterfaceTraffic {
   name: string;
-  network: string;
+  /** Absent with user-mode networking, and on a link of the host. */
+  network?: string;
+  user?: UserNetwork;
+  /** A link of the host in place of a network. */
+  macvtap?: Macvtap;
   mac: string;
 }
 
@@ -63,7 +81,7 @@ export interface VsockSpec {
 }
 
 /** What was asked for; all references are ids, all defaults are filled in. */
-export interface MachineSpec extends Hardware {
+export interface MachineSpec extends Hardware, Throttling {
   profile: (typeof PROFILES)[number];
   /** Whether ACPI tables describe the machine; without them it has no power button. */
   acpi: boolean;
@@ -72,8 +90,12 @@ export interface MachineSpec extends Hardware {
   boot: BootSpec;
   disks: DiskSpec[];
   interfaces: InterfaceSpec[];
+  shares?: SharedFolder[];
   rng: boolean;
   vsock?: VsockSpec;
+  balloon?: BalloonSettings;
+  console?: ConsoleSettings;
+  watchdog?: WatchdogSettings;
   isolation: (typeof ISOLATIONS)[number];
   onReboot: (typeof REBOOT_ACTIONS)[number];
   onCrash: (typeof CRASH_ACTIONS)[number];
@@ -134,6 +156,10 @@ export interface Machine {
   id: string;
   name: string;
   labels: Labels;
+  /** What people write about it; empty unless somebody did. */
+  notes: string;
+  /** Whether it may not be deleted, not by force either. */
+  protected: boolean;
   /** Grows with each change of what was asked for; the ETag. */
   generation: number;
   createdAt: string;

@@ -7,8 +7,10 @@ import type { Page } from '../../common/paging.js';
 import { Route, type RouteDeclaration } from '../../common/route.js';
 import type { Operation } from '../operations/operation.js';
 import { OperationDto } from '../operations/dto/operation.dto.js';
-import { ACTION_ERRORS, CREATE_ERRORS, INTERFACE_PARAM, MACHINE_PARAM } from './machine.errors.js';
+import { ACTION_ERRORS, CHANGE_ERRORS, CREATE_ERRORS, INTERFACE_PARAM, MACHINE_PARAM } from './machine.errors.js';
+import { BalloonDto, UpdateBalloon } from './dto/balloon.dto.js';
 import { MachineDto, MachineMetrics } from './dto/machine.dto.js';
+import { MachineStats } from './dto/machine-stats.dto.js';
 import {
   CreateMachine,
   DeleteMachineQuery,
@@ -19,8 +21,11 @@ import {
   UpdateMachine,
 } from './dto/machine-requests.dto.js';
 import { MachineActions } from './machine-actions.service.js';
+import { MachineBalloons } from './machine-balloons.service.js';
 import { MachineConsole } from './machine-console.service.js';
 import { MachineLinks } from './machine-links.service.js';
+import { MachineThrottles } from './machine-throttles.service.js';
+import { UpdateThrottle } from './dto/throttle.dto.js';
 import { MachinesService } from './machines.service.js';
 
 const ACCEPTED = {
@@ -47,6 +52,8 @@ export class MachinesController {
     private readonly actions: MachineActions,
     private readonly console: MachineConsole,
     private readonly links: MachineLinks,
+    private readonly throttles: MachineThrottles,
+    private readonly balloons: MachineBalloons,
   ) {}
 
   @Post()
@@ -90,13 +97,13 @@ export class MachinesController {
 
   @Patch(':machine')
   @Route({
-    summary: 'Change labels or restart policy',
+    summary: 'Change name, size, notes, labels, protection or restart policy',
     permission: 'machines:write',
     params: MACHINE_PARAM,
     etag: 'checks',
     body: UpdateMachine,
     answers: { 200: { type: MachineDto, description: 'The machine as it is now.' } },
-    errors: ['machine.not_found', 'precondition.failed'],
+    errors: CHANGE_ERRORS,
   })
   update(@Param('machine') machine: string, @Body() body: UpdateMachine, @Req() request: Request): Promise<MachineDto> {
     return this.machines.update(machine, body, request.headers['if-match']);
@@ -121,9 +128,48 @@ export class MachinesController {
     return this.links.set(machine, name, body.link, request.headers['if-match']);
   }
 
+  @Patch(':machine/throttle')
+  @Route({
+    summary: 'Change what a device, or a group of them, may do',
+    permission: 'machines:write',
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: UpdateThrottle,
+    answers: { 200: { type: MachineDto, description: 'The machine as it is now.' } },
+    errors: [...ACTION_ERRORS, 'throttle.unknown', 'worker.busy', 'machine.stuck'],
+  })
+  updateThrottle(@Param('machine') machine: string, @Body() body: UpdateThrottle, @Req() request: Request): Promise<MachineDto> {
+    return this.throttles.set(machine, body, request.headers['if-match']);
+  }
+  @Patch(':machine/balloon')
+  @Route({
+    summary: 'Set what the guest shall give up of its memory',
+    permission: 'machines:write',
+    params: MACHINE_PARAM,
+    etag: 'checks',
+    body: UpdateBalloon,
+    answers: { 200: { type: MachineDto, description: 'The machine as it is now.' } },
+    errors: [...ACTION_ERRORS, 'machine.no_balloon', 'spec.balloon_invalid', 'worker.busy', 'machine.stuck'],
+  })
+  updateBalloon(@Param('machine') machine: string, @Body() body: UpdateBalloon, @Req() request: Request): Promise<MachineDto> {
+    return this.balloons.set(machine, body.targetMiB, request.headers['if-match']);
+  }
+
+  @Get(':machine/balloon')
+  @Route({
+    summary: 'Read what the guest has given up, and how it is off for memory',
+    permission: 'machines:read',
+    params: MACHINE_PARAM,
+    answers: { 200: { type: BalloonDto, description: 'The balloon; a guest that runs is asked, for a second at most.' } },
+    errors: ['machine.not_found', 'machine.no_balloon', 'machine.state_conflict', 'worker.gone', 'worker.busy'],
+  })
+  balloon(@Param('machine') machine: string): Promise<BalloonDto> {
+    return this.balloons.read(machine);
+  }
+
   @Delete(':machine')
   @HttpCode(202)
-  @Route(action('Delete a machine and its disks', { query: DeleteMachineQuery }))
+  @Route(action('Delete a machine and its disks', { query: DeleteMachineQuery, errors: ['machine.protected'] }))
   remove(@Param('machine') machine: string, @Query() query: DeleteMachineQuery, @Req() request: Request): Promise<Operation> {
     return this.actions.remove(machine, query.force ?? false, request.headers['if-match']);
   }
@@ -201,6 +247,18 @@ export class MachinesController {
     return this.console.metrics(machine);
   }
 
+  @Get(':machine/stats')
+  @Route({
+    summary: 'Read what a running machine has done, added up and by device and CPU',
+    permission: 'machines:read',
+    params: MACHINE_PARAM,
+    answers: { 200: { type: MachineStats, description: 'Sums, and the metrics of each part.' } },
+    errors: ['machine.not_found', 'machine.state_conflict'],
+  })
+  stats(@Param('machine') machine: string): Promise<MachineStats> {
+    return this.console.stats(machine);
+  }
+
   @Get(':machine/console')
   @Route({
     summary: 'Attach to the console by WebSocket',
@@ -211,11 +269,12 @@ export class MachinesController {
         media: 'application/octet-stream',
         description:
           'WebSocket. First frame: JSON text {"offset", "writer", "size"}; then binary frames both ways. Query: `offset`, `write`, ' +
-          `\`access_token\`. Answer pings. ${closeCodesText()}`,
+          '`port` (a port of the console device, `hvc0` its terminal; without it the serial console), `access_token`. The writer of a ' +
+          `port tells how large its terminal is by JSON text {"columns", "rows"}. Answer pings. ${closeCodesText()}`,
         extensions: { 'x-close-codes': closeCodesExtension() },
       },
     },
-    errors: ['request.malformed', 'machine.not_found'],
+    errors: ['request.malformed', 'machine.not_found', 'console.port_not_found'],
   })
   attach(): void {
     this.console.refuseWithoutUpgrade();

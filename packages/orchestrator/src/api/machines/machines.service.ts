@@ -9,7 +9,8 @@ import { type MachineDto, toMachineDto } from './dto/machine.dto.js';
 import type { CreateMachine, UpdateMachine } from './dto/machine-requests.dto.js';
 import type { Machine } from './machine.js';
 import { MachineNameTaken, PreconditionFailed } from './machine.errors.js';
-import { MachinePlanner, type MachinePlan, toPolicy } from './machine-plan.service.js';
+import { changeMachine } from './machine-change.js';
+import { MachinePlanner, type MachinePlan } from './machine-plan.service.js';
 import { MachineRepository } from './machine.repository.js';
 import { targetOf } from './machine-states.service.js';
 import { MachineStores } from './machine-stores.service.js';
@@ -61,16 +62,19 @@ export class MachinesService {
   }
 
   async update(idOrName: string, body: UpdateMachine, ifMatch: string | undefined): Promise<MachineDto> {
-    return this.database.write(async (tx) => {
+    await this.planner.checkHost(body);
+    const changed = this.database.write(async (tx) => {
       const machine = await this.repository.load(idOrName, tx.db);
       checkGeneration(machine, ifMatch);
-      if (body.labels !== undefined) machine.labels = body.labels;
-      if (body.restartPolicy !== undefined) machine.spec.restartPolicy = toPolicy(body.restartPolicy);
+      changeMachine(machine, body);
       machine.generation += 1;
       machine.updatedAt = new Date().toISOString();
       await this.repository.save(machine, tx.db);
       tx.emit({ kind: 'machine.updated', target: targetOf(machine), data: { generation: machine.generation } });
       return this.toDto(machine);
+    });
+    return changed.catch((error: unknown) => {
+      throw isUniqueViolation(error) ? new MachineNameTaken(body.name ?? idOrName) : error;
     });
   }
 
@@ -92,6 +96,8 @@ function newMachine(plan: MachinePlan, body: CreateMachine): Machine {
     id: plan.id,
     name: body.name,
     labels: body.labels ?? {},
+    notes: body.notes ?? '',
+    protected: body.protected ?? false,
     generation: 1,
     createdAt: now,
     updatedAt: now,

@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Selectable } from 'kysely';
 import type { NamedPage } from '../../common/paging.js';
+import type { VolumeFormat } from '../../common/volume-storage.js';
 import { Database, type Executor } from '../../database/database.js';
 import type { VolumesTable } from '../../database/schema.js';
 import type { Volume, VolumeState } from './volume.js';
@@ -35,6 +36,7 @@ export class KyselyVolumeRepository extends VolumeRepository {
         pool: volume.pool,
         size_bytes: volume.sizeBytes,
         format: volume.format,
+        backing_image: volume.backingImage ?? null,
         machine_id: volume.machine ?? null,
         state: volume.state,
         created_at: volume.createdAt,
@@ -97,9 +99,10 @@ function fromRow(row: Selectable<VolumesTable>): Volume {
     name: row.name,
     pool: row.pool,
     sizeBytes: row.size_bytes,
-    format: 'raw',
+    format: row.format as VolumeFormat,
     state: row.state as VolumeState,
     createdAt: row.created_at,
+    ...(row.backing_image === null ? {} : { backingImage: row.backing_image }),
     ...(row.machine_id === null ? {} : { machine: row.machine_id }),
   };
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { VolumeFormat, VolumeStorage } from '../../common/volume-storage.js';
+
 export const VOLUME_STATES = ['creating', 'ready', 'deleting'] as const;
 export type VolumeState = (typeof VOLUME_STATES)[number];
 
@@ -8,8 +10,15 @@ export interface Volume {
   name: string;
   pool: string;
   sizeBytes: number;
-  format: 'raw';
+  format: VolumeFormat;
+  /** Id of the image that a linked volume reads what its guest has not written, or that a shared one is. */
+  backingImage?: string;
   machine?: string;
   state: VolumeState;
   createdAt: string;
+}
+
+/** How the host keeps a volume. */
+export function storageOf({ format, backingImage }: Volume): VolumeStorage {
+  return { format, ...(backingImage === undefined ? {} : { backingImageId: backingImage }) };
 }

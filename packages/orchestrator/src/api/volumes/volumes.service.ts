@@ -3,11 +3,12 @@ import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { KeyedQueue } from '../../common/async.js';
 import type { NamedQuery } from '../../common/dto/list.dto.js';
+import { isShared } from '../../common/volume-storage.js';
 import { namedPage, type Page, toPage } from '../../common/paging.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
 import type { Executor } from '../../database/database.js';
 import type { VolumeDto } from './dto/volume.dto.js';
-import type { Volume } from './volume.js';
+import { storageOf, type Volume } from './volume.js';
 import { VolumeHolders } from './volume-holders.js';
 import { VolumeRepository } from './volume.repository.js';
 
@@ -49,6 +50,13 @@ export class VolumesService {
         remedy: 'Wait until it is ready.',
       });
     }
+    if (isShared(storageOf(volume))) {
+      throw new ApiError('spec.disk_invalid', {
+        detail: `Volume ${id} is an image that others may share, and stays as it is.`,
+        remedy: 'Make a machine whose disk is a full or linked clone of the image.',
+        field: 'sizeMiB',
+      });
+    }
     if (sizeBytes < volume.sizeBytes) {
       throw new ApiError('spec.disk_invalid', {
         detail: `Volume ${id} has ${volume.sizeBytes} bytes, and a volume is never made smaller: its guest may use all of it.`,
@@ -66,7 +74,7 @@ export class VolumesService {
   private async growOnHost(volume: Volume, sizeBytes: number): Promise<number> {
     const { id } = volume;
     const holder = await this.holders.holderOf(volume);
-    const command = { id, sizeBytes, ...(holder === undefined ? {} : { holder }) };
+    const command = { id, sizeBytes, ...storageOf(volume), ...(holder === undefined ? {} : { holder }) };
     try {
       return (await needingSpace('sizeMiB', () => this.agent.growVolume(command))).sizeBytes;
     } catch (error) {
@@ -76,9 +84,9 @@ export class VolumesService {
   }
 
   /** Gives an existing volume to a machine, in the transaction that makes the machine. */
-  async claim(id: string, machineId: string, field: string, db: Executor): Promise<void> {
-    await this.load(id, field, db);
-    if (await this.repository.claim(id, machineId, db)) return;
+  async claim(id: string, machineId: string, field: string, db: Executor): Promise<Volume> {
+    const volume = await this.load(id, field, db);
+    if (await this.repository.claim(id, machineId, db)) return volume;
     throw new ApiError('volume.locked', {
       detail: `Volume ${id} is in use by another machine.`,
       remedy: 'Delete that machine first, or give another volume.',

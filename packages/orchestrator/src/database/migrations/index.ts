@@ -3,6 +3,8 @@ import type { Kysely } from 'kysely';
 import type { DialectName } from '../dialect.js';
 import * as first from './0001-first.js';
 import * as addresses from './0002-addresses.js';
+import * as linkedVolumes from './0003-linked-volumes.js';
+import * as machineNotes from './0004-machine-notes.js';
 
 /** One change of the schema. Never edit one that was released; add the next. */
 export interface NamedMigration {
@@ -13,4 +15,6 @@ export interface NamedMigration {
 export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0001-first', up: first.up },
   { name: '0002-addresses', up: addresses.up },
+  { name: '0003-linked-volumes', up: linkedVolumes.up },
+  { name: '0004-machine-notes', up: machineNotes.up },
 ];

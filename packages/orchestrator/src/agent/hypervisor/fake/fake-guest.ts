@@ -2,7 +2,9 @@
 import type { MachineExitFacts, MachineObservation } from '../../../host-agent/host-agent.js';
 import { CONSOLE_KEEP_BYTES } from '../../console-archive.js';
 import type { HypervisorSpec } from '../hypervisor.js';
+import { TERMINAL_PORT } from '../../../common/console-ports.js';
 import { ConsoleRing } from './console-ring.js';
+import { FakePort } from './fake-port.js';
 import { type GuestScript, parseScript } from './script.js';
 
 /** A machine that only pretends: it prints, echoes, takes a few commands, and ends as its script says. */
@@ -13,6 +15,8 @@ export class FakeGuest {
   state: MachineObservation['state'] = 'configured';
   exit: MachineExitFacts | undefined;
   writerTaken = false;
+  /** The consoles of its ports. */
+  readonly ports: ReadonlyMap<string, FakePort>;
   private line = '';
   private startedAt = 0;
   private readonly timers = new Set<NodeJS.Timeout>();
@@ -21,8 +25,11 @@ export class FakeGuest {
     readonly spec: HypervisorSpec,
     pid: number,
     private readonly onEnd: (guest: FakeGuest) => void,
+    private readonly onWatchdog: (guest: FakeGuest) => void,
   ) {
     this.pid = pid;
+    const names = spec.console === undefined ? [] : [TERMINAL_PORT, ...spec.console.ports.map(({ name }) => name)];
+    this.ports = new Map(names.map((name) => [name, new FakePort()]));
     this.script = parseScript(spec.commandLine ?? '');
   }
 
@@ -36,6 +43,7 @@ export class FakeGuest {
     this.after(this.script.crashAfterMs, () =>
       this.end({ reason: 'worker-exited', detail: 'The fake worker was ended by signal SIGKILL.' }),
     );
+    this.after(this.script.watchdogAfterMs, () => this.onWatchdog(this));
     this.after(this.script.poweroffAfterMs, () => this.end({ reason: 'powered-off', detail: 'The guest powered itself off.' }));
   }
 
@@ -50,7 +58,7 @@ export class FakeGuest {
     this.timers.clear();
     this.state = 'stopped';
     this.exit = exit;
-    this.ring.finish();
+    for (const { ring } of [this, ...this.ports.values()]) ring.finish();
     this.onEnd(this);
   }
 
@@ -71,7 +79,18 @@ export class FakeGuest {
   }
 
   metrics(): Record<string, number> {
-    return { uptime_ms: this.state === 'running' ? Date.now() - this.startedAt : 0, console_bytes: this.ring.end, vcpu_exits: 0 };
+    const ran = this.state === 'running' ? (Date.now() - this.startedAt) * 1e6 : 0;
+    const vcpus = Array.from({ length: this.spec.cpus }, (_, vcpu) =>
+      Object.entries({ exits_port_out: this.ring.end, run_ns: ran, wait_ns: 0 }).map(([name, value]) => [`vcpu:${vcpu}.${name}`, value]),
+    );
+    const disks = this.spec.disks.flatMap(({ name }) =>
+      [`disk:${name}.read_bytes`, `disk:${name}.pci_resets`].map((counter) => [counter, 512]),
+    );
+    return {
+      ...Object.fromEntries([...vcpus.flat(), ...disks]),
+      'process.resident_bytes': this.spec.memoryMiB * 2 ** 20,
+      'serial0.bytes_sent': this.ring.end,
+    };
   }
 
   print(text: string): void {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { holderOfLimits, type Limits } from '../../../common/throttle.js';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
+import type { BalloonFacts } from '../../../common/balloon.js';
 import type { LinkState } from '../../../common/interface-traffic.js';
 import { sleep } from '../../../common/async.js';
 import {
@@ -12,7 +14,8 @@ import {
   type HostReport,
   type MachineObservation,
 } from '../../../host-agent/host-agent.js';
-import { Hypervisor, type HypervisorSpec } from '../hypervisor.js';
+import { type ConsoleAccess, Hypervisor, type HypervisorSpec, portNotFound, type ThrottleTarget } from '../hypervisor.js';
+import { enlargeQcow2 } from '../../files/qcow2-file.js';
 import { FakeGuest } from './fake-guest.js';
 
 interface StoredGuest {
@@ -73,7 +76,7 @@ export class FakeHypervisor extends Hypervisor {
         remedy: 'Remove fake.fail from the command line.',
       });
     }
-    for (const path of [spec.kernelPath, ...spec.disks.map((disk) => disk.path)]) {
+    for (const path of [spec.kernelPath, ...spec.disks.flatMap((disk) => [disk.path, ...disk.backing.map((file) => file.path)])]) {
       if (!existsSync(path))
         throw new ApiError('file.missing', { detail: `The file ${path} is missing.`, remedy: 'Import the image again.' });
     }
@@ -123,6 +126,29 @@ export class FakeHypervisor extends Hypervisor {
     await this.save(guest);
   }
 
+  override async setThrottle(id: string, target: ThrottleTarget, limits: Limits): Promise<void> {
+    const guest = this.live(id);
+    const holder = holderOfLimits(guest.spec, target.kind, target.name);
+    if (holder === undefined)
+      throw new ApiError('throttle.unknown', { detail: `Machine ${id} has no such limits.`, remedy: 'Name what has limits of its own.' });
+    holder.set(limits);
+    await this.save(guest);
+  }
+
+  override async setBalloon(id: string, targetMiB: number): Promise<void> {
+    const guest = this.live(id);
+    if (guest.spec.balloon === undefined) throw noBalloon(id);
+    guest.spec.balloon.targetMiB = targetMiB;
+    await this.save(guest);
+  }
+
+  override async balloon(id: string): Promise<BalloonFacts> {
+    const { spec } = this.live(id);
+    if (spec.balloon === undefined) throw noBalloon(id);
+    const targetBytes = spec.balloon.targetMiB * 1024 * 1024;
+    return { targetBytes, actualBytes: targetBytes, statistics: { ageMilliseconds: 0, totalBytes: spec.memoryMiB * 1024 * 1024 } };
+  }
+
   override kill(id: string): Promise<void> {
     this.guests.get(id)?.end({ reason: 'killed', detail: 'The machine was killed.' });
     return Promise.resolve();
@@ -144,43 +170,51 @@ export class FakeHypervisor extends Hypervisor {
   }
 
   override async refreshDisk(id: string, disk: string): Promise<void> {
-    const guest = this.live(id);
-    const found = guest.spec.disks.find(({ name }) => name === disk);
-    if (found === undefined)
-      throw new ApiError('worker.failed', { detail: `There is no disk ${disk}.`, remedy: 'Name one that there is.' });
-    guest.noteDisk(disk, (await stat(found.path)).size);
+    const { guest, path } = this.liveDisk(id, disk);
+    guest.noteDisk(disk, (await stat(path)).size);
+  }
+
+  override async growDisk(id: string, disk: string, sizeBytes: number): Promise<number> {
+    const { guest, path } = this.liveDisk(id, disk);
+    const grown = await enlargeQcow2(path, sizeBytes);
+    guest.noteDisk(disk, grown);
+    return grown;
   }
 
   override metrics(id: string): Promise<Record<string, number>> {
     return Promise.resolve(this.live(id).metrics());
   }
 
-  override openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole> {
+  override async openConsole(id: string, options: ConsoleAccess): Promise<HostConsole> {
     const guest = this.guests.get(id) ?? this.live(id); // what a stopped guest has shown can be read until it is released
-    if (options.write && guest.writerTaken) {
+    const port = options.port === undefined ? undefined : guest.ports.get(options.port);
+    if (options.port !== undefined && port === undefined) throw portNotFound(options.port);
+    const end = port ?? guest;
+    if (options.write && end.writerTaken) {
       throw new ApiError(CONSOLE_WRITER_TAKEN, {
         detail: 'Another client writes to this console.',
         remedy: 'Attach for reading only, or end the other client.',
         field: 'write',
       });
     }
-    if (options.write) guest.writerTaken = true;
+    if (options.write) end.writerTaken = true;
     const closed = new AbortController();
     const close = () => {
-      if (!closed.signal.aborted && options.write) guest.writerTaken = false;
+      if (!closed.signal.aborted && options.write) end.writerTaken = false;
       closed.abort();
       return Promise.resolve();
     };
     options.signal?.addEventListener('abort', () => void close(), { once: true });
-    const offset = guest.ring.clamp(options.offset);
-    return Promise.resolve({
+    const offset = end.ring.clamp(options.offset);
+    return {
       offset,
       writer: options.write,
-      ringBytes: guest.ring.capacity,
-      data: guest.ring.read(offset, closed.signal),
+      ringBytes: end.ring.capacity,
+      data: end.ring.read(offset, closed.signal),
       close,
-      write: (bytes: Uint8Array) => Promise.resolve(guest.type(bytes)),
-    });
+      write: (bytes) => Promise.resolve(end.type(bytes)),
+      resize: (size) => Promise.resolve(port?.resize(size)),
+    };
   }
 
   override close(): Promise<void> {
@@ -189,12 +223,24 @@ export class FakeHypervisor extends Hypervisor {
   }
 
   private makeGuest(spec: HypervisorSpec, pid: number): FakeGuest {
-    const guest = new FakeGuest(spec, pid, (ended) => {
+    const onEnd = (ended: FakeGuest) => {
       rmSync(this.path(ended.spec.id), { force: true }); // before anybody is told: who ended must not run again in the next process
       this.tell({ kind: 'machine', machine: observe(ended) });
-    });
+    };
+    const guest = new FakeGuest(spec, pid, onEnd, (hung) => this.bite(hung));
     this.guests.set(spec.id, guest);
     return guest;
+  }
+
+  /** A guest did not reset its watchdog in time. A fake one that starts again does so without a sign. */
+  private bite(guest: FakeGuest): void {
+    const { id, watchdog } = guest.spec;
+    if (watchdog === undefined || guest.state !== 'running') return;
+    this.tell({ kind: 'alarm', id, alarm: { kind: 'watchdog', action: watchdog.action } });
+    if (watchdog.action === 'poweroff') guest.end({ reason: 'watchdog', detail: 'The fake guest did not reset its watchdog in time.' });
+    if (watchdog.action !== 'pause') return;
+    guest.state = 'paused';
+    this.tell({ kind: 'machine', machine: observe(guest) });
   }
 
   private live(id: string): FakeGuest {
@@ -203,6 +249,13 @@ export class FakeHypervisor extends Hypervisor {
       throw new ApiError('worker.gone', { detail: `Machine ${id} has no worker.`, remedy: 'Start the machine.' });
     }
     return guest;
+  }
+
+  private liveDisk(id: string, disk: string): { guest: FakeGuest; path: string } {
+    const guest = this.live(id);
+    const found = guest.spec.disks.find(({ name }) => name === disk);
+    if (found !== undefined) return { guest, path: found.path };
+    throw new ApiError('worker.failed', { detail: `There is no disk ${disk}.`, remedy: 'Name one that there is.' });
   }
 
   private async save(guest: FakeGuest): Promise<void> {
@@ -231,4 +284,8 @@ function observe(guest: FakeGuest): MachineObservation {
     ...(guest.state === 'stopped' ? {} : { pid: guest.pid }),
     ...(guest.exit === undefined ? {} : { exit: guest.exit }),
   };
+}
+
+function noBalloon(id: string): ApiError {
+  return new ApiError('machine.no_balloon', { detail: `Machine ${id} has no balloon.`, remedy: 'Create it with one.' });
 }

@@ -13,6 +13,8 @@ export interface GuestScript {
   crashAfterMs: number | undefined;
   /** The guest powers itself off after this time. */
   poweroffAfterMs: number | undefined;
+  /** The guest does not reset its watchdog in time; it has to have one. */
+  watchdogAfterMs: number | undefined;
   /** The guest ignores the power button. */
   deaf: boolean;
 }
@@ -35,6 +37,7 @@ export function parseScript(commandLine: string): GuestScript {
     panicAfterMs: time('panic_after'),
     crashAfterMs: time('crash_after'),
     poweroffAfterMs: time('poweroff_after'),
+    watchdogAfterMs: time('watchdog_after'),
     deaf: words.has('deaf'),
   };
 }

@@ -65,6 +65,9 @@ function apiField(path: string | undefined): string | undefined {
     .replace(/^((?:disks|interfaces)\[\d+\])\.id$/, '$1.name')
     .replace(/^(disks\[\d+\]|boot\.\w+)\.(?:source|path|format)(?:\..*)?$/, '$1')
     .replace(/^(interfaces\[\d+\])\.tap(?:\..*)?$/, '$1')
+    .replace(/^(shares\[\d+\])\.source(?:\.path)?$/, '$1.path')
+    .replace(/^balloon\.target$/, 'balloon.targetMiB')
+    .replace(/^balloon\.statisticsInterval$/, 'balloon.statisticsSeconds')
     .replace(/^vsock\.socket(?:\..*)?$/, 'vsock');
   return field === '' ? undefined : field;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CommandControl } from '../../../host-agent/host-agent.js';
-import { FileTools } from '../../files/file-tools.js';
+import { type BackingFile, FileTools, type NamedBacking } from '../../files/file-tools.js';
 import { native } from './native-errors.js';
 import type { NativeModule } from './native-module.js';
 
@@ -12,6 +12,14 @@ export class NativeFileTools extends FileTools {
 
   override async copy(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void> {
     await native(() => this.core.copyFile({ source, target, ...options }));
+  }
+
+  override async createQcow2(target: string, options: { sizeBytes: number; backing: NamedBacking }): Promise<void> {
+    await native(() => this.core.createQcow2({ target, ...options }));
+  }
+
+  override growQcow2(path: string, options: { sizeBytes: number; backing: BackingFile[] }): Promise<number> {
+    return native(() => this.core.growQcow2({ path, ...options }));
   }
 
   override hash(path: string, control: CommandControl): Promise<string> {

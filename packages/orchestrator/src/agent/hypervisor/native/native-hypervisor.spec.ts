@@ -12,6 +12,7 @@ import { ConsoleArchive } from '../../console-archive.js';
 import { InstallationMark } from '../../installation-mark.js';
 import { LocalHostAgent } from '../../local-host-agent.js';
 import { FakeHypervisor } from '../fake/fake-hypervisor.js';
+import { FakeMacvtaps } from '../../network/fake/fake-macvtaps.js';
 import { NativeHypervisor } from './native-hypervisor.js';
 import type { NativeEvent, NativeExit, NativeMachine, NativeModule, NativeWorker } from './native-module.js';
 
@@ -46,6 +47,8 @@ class Core {
   lastWords = '';
   /** What was asked of cables. */
   links: string[][] = [];
+  limits: unknown[][] = [];
+  readonly balloons: number[] = [];
   adopt: () => Promise<void> = () => Promise.resolve();
 
   private machine(): NativeMachine {
@@ -66,10 +69,20 @@ class Core {
       resume: done,
       powerButton: done,
       refreshDisk: () => Promise.resolve(0),
+      growDisk: (_disk, sizeBytes) => Promise.resolve(sizeBytes),
+      setThrottle: (...asked) => {
+        this.limits.push(asked);
+        return Promise.resolve();
+      },
       setLink: (...asked) => {
         this.links.push(asked);
         return Promise.resolve();
       },
+      setBalloon: (target) => {
+        this.balloons.push(target);
+        return Promise.resolve();
+      },
+      balloon: () => Promise.resolve({ target: 4096, actual: 0, statistics: { ageMs: 5, freeMemory: 6, majorFaults: 7 } }),
       close: done,
       end,
       kill: async () => {
@@ -131,12 +144,14 @@ describe('Machines by the native core', () => {
     const hypervisor = new NativeHypervisor(core.module, {
       runtimeDirectory: directory,
       workerPath: undefined,
+      shareRoots: [],
       log: quiet,
       reachMilliseconds: 0,
     });
     return new LocalHostAgent({
       hypervisor,
       network,
+      macvtaps: new FakeMacvtaps(join(directory, 'macvtaps'), []),
       pool: { imagePath: (id: string) => id } as unknown as DirPool,
       consoles: new ConsoleArchive(join(directory, 'consoles')),
       mark: new InstallationMark(directory),
@@ -184,10 +199,32 @@ describe('Machines by the native core', () => {
     expect(core.worker).to.equal(undefined);
   });
 
+  it('hear of limits by the names of their devices', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    await agent().setThrottle({ ...command, kind: 'disk', name: 'root', limits: { bytes: { perSecond: 5 } } });
+    await agent().setThrottle({ ...command, kind: 'rng', name: '', limits: {} });
+    expect(core.limits).to.deep.equal([
+      [{ kind: 'disk', id: 'root' }, { bytes: { perSecond: 5 } }],
+      [{ kind: 'rng' }, {}],
+    ]);
+  });
+
   it('hear of a cable by the name of its interface', async () => {
     core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
     await agent().setLink({ ...command, name: 'eth1', link: 'down' });
     expect(core.links).to.deep.equal([['eth1', 'down']]);
+  });
+
+  it('are asked for memory in bytes, and tell how they are off in the words of the API', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    const host = agent();
+    await host.setBalloon({ ...command, targetMiB: 3 });
+    expect(core.balloons).to.deep.equal([3 << 20]);
+    expect(await host.machineBalloon({ id: 'm' })).to.deep.equal({
+      targetBytes: 4096,
+      actualBytes: 0,
+      statistics: { ageMilliseconds: 5, freeBytes: 6, majorFaults: 7 },
+    });
   });
 
   it('whose worker ends while it is adopted are taken for ended', async () => {
@@ -255,7 +292,7 @@ describe('Machines by the native core', () => {
 
   it('let go of who listens no more', () => {
     const hypervisors = [
-      new NativeHypervisor(core.module, { runtimeDirectory: directory, workerPath: undefined, log: quiet }),
+      new NativeHypervisor(core.module, { runtimeDirectory: directory, workerPath: undefined, shareRoots: [], log: quiet }),
       new FakeHypervisor(join(directory, 'fake')),
     ];
     for (const hypervisor of hypervisors) {
@@ -267,6 +304,31 @@ describe('Machines by the native core', () => {
       hypervisor.watch(() => undefined, leaving.signal);
       expect(listeners.size).to.equal(0);
     }
+  });
+
+  it('tell of what befell guests that run on, in the words they know', async () => {
+    core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
+    core.events = [
+      { kind: 'watchdog', action: 'pause' },
+      { kind: 'watchdog', action: 'bark' },
+      { kind: 'disk-full', disk: 'root' },
+      { kind: 'link-lost', interface: 'eth0' },
+      { kind: 'share-lost', share: 'data' },
+      { kind: 'tap-danced' },
+      { kind: 'stopped', reason: 'watchdog' },
+    ];
+    const host = agent();
+    const told: HostEvent[] = [];
+    host.watch((event) => told.push(event), new AbortController().signal);
+    await host.listMachines();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(told.filter(({ kind }) => kind === 'alarm')).to.deep.equal([
+      { kind: 'alarm', id: 'm', alarm: { kind: 'watchdog', action: 'pause' } },
+      { kind: 'alarm', id: 'm', alarm: { kind: 'disk-full', name: 'root' } },
+      { kind: 'alarm', id: 'm', alarm: { kind: 'link-lost', name: 'eth0' } },
+      { kind: 'alarm', id: 'm', alarm: { kind: 'share-lost', name: 'data' } },
+    ]);
+    expect((await exit(host))?.reason).to.equal('watchdog');
   });
 
   it('whose end no event told have it from what the worker left', async () => {

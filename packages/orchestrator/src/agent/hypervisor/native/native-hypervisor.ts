@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Limits } from '../../../common/throttle.js';
 import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
+import type { BalloonFacts } from '../../../common/balloon.js';
 import type { LinkState } from '../../../common/interface-traffic.js';
 import type { Log } from '../../../common/log.js';
 import {
@@ -13,16 +15,18 @@ import {
   type MachineExitFacts,
   type MachineObservation,
 } from '../../../host-agent/host-agent.js';
-import { Hypervisor, type HypervisorSpec } from '../hypervisor.js';
+import { type ConsoleAccess, Hypervisor, type HypervisorSpec, portNotFound, type ThrottleTarget } from '../hypervisor.js';
 import { Adoption } from './adoption.js';
 import { type ConnectedMachine, type HeldMachine, observe, type UnreachedMachine } from './held.js';
 import { codeOf, fromNative, native } from './native-errors.js';
-import { toExit, toNativeSpec, toWorkerExit } from './native-mapper.js';
+import { toAlarm, toBalloon, toExit, toNativeSpec, toWorkerExit } from './native-mapper.js';
 import type { NativeEvent, NativeModule } from './native-module.js';
 
 export interface NativeOptions {
   runtimeDirectory: string;
   workerPath: string | undefined;
+  /** Folders that machines may share, with what is in them. */
+  shareRoots: readonly string[];
   log: Log;
   /** A worker that could not be adopted is tried again at most so often; 2000 when left out. */
   reachMilliseconds?: number;
@@ -64,13 +68,14 @@ export class NativeHypervisor extends Hypervisor {
     if (known?.kind === 'unreached') throw unreached(spec.id);
     if (known !== undefined && known.state !== 'stopped') return pidOf(known);
     if (known !== undefined) await this.release(spec.id);
-    const { runtimeDirectory, workerPath } = this.options;
+    const { runtimeDirectory, workerPath, shareRoots } = this.options;
     try {
       const machine = await this.core.Machine.create({
         id: spec.id,
         spec: toNativeSpec(spec, this.socketPath(spec.id)),
         runtimeDirectory,
         isolation: spec.isolation,
+        shareRoots,
         ...(workerPath === undefined ? {} : { workerPath }),
       });
       const held: ConnectedMachine = { kind: 'connected', id: machine.id, machine, state: 'configured', listening: new AbortController() };
@@ -108,6 +113,18 @@ export class NativeHypervisor extends Hypervisor {
 
   override setLink(id: string, name: string, link: LinkState): Promise<void> {
     return native(() => this.live(id).machine.setLink(name, link));
+  }
+
+  override setThrottle(id: string, { kind, name }: ThrottleTarget, limits: Limits): Promise<void> {
+    return native(() => this.live(id).machine.setThrottle(kind === 'rng' ? { kind } : { kind, id: name }, limits));
+  }
+
+  override setBalloon(id: string, targetMiB: number): Promise<void> {
+    return native(() => this.live(id).machine.setBalloon(targetMiB * 1024 * 1024));
+  }
+
+  override async balloon(id: string): Promise<BalloonFacts> {
+    return toBalloon(await native(() => this.live(id).machine.balloon()));
   }
 
   override async kill(id: string): Promise<void> {
@@ -152,6 +169,10 @@ export class NativeHypervisor extends Hypervisor {
     return Promise.resolve([...this.held.values()].map(observe));
   }
 
+  override growDisk(id: string, disk: string, sizeBytes: number): Promise<number> {
+    return native(() => this.live(id).machine.growDisk(disk, sizeBytes));
+  }
+
   override async refreshDisk(id: string, disk: string): Promise<void> {
     await native(() => this.live(id).machine.refreshDisk(disk));
   }
@@ -160,7 +181,7 @@ export class NativeHypervisor extends Hypervisor {
     return native(() => this.live(id).machine.metrics());
   }
 
-  override async openConsole(id: string, options: { offset?: number; write: boolean; signal?: AbortSignal }): Promise<HostConsole> {
+  override async openConsole(id: string, options: ConsoleAccess): Promise<HostConsole> {
     const held = this.held.get(id);
     if (held?.kind === 'unreached') throw unreached(id);
     if (held?.kind !== 'connected') throw gone(id);
@@ -173,6 +194,9 @@ export class NativeHypervisor extends Hypervisor {
         data: connection.data,
         write: async (bytes) => {
           await connection.write(bytes);
+        },
+        resize: async ({ columns, rows }) => {
+          await connection.resize(columns, rows);
         },
         close: async () => {
           await connection.close();
@@ -187,6 +211,7 @@ export class NativeHypervisor extends Hypervisor {
           cause: error,
         });
       }
+      if (codeOf(error) === 'console.no_port') throw portNotFound(options.port, error);
       if (codeOf(error) === 'console.full') {
         throw new ApiError('console.full', {
           detail: 'As many clients read this console as may.',
@@ -261,6 +286,10 @@ export class NativeHypervisor extends Hypervisor {
       held.state = event.state;
       this.tell({ kind: 'machine', machine: observe(held) });
     } else if (event.kind === 'lost') this.tell({ kind: 'lost' });
+    else {
+      const alarm = toAlarm(event);
+      if (alarm !== undefined) this.tell({ kind: 'alarm', id: held.id, alarm });
+    }
   }
 
   private ended(held: ConnectedMachine, exit: MachineExitFacts): void {

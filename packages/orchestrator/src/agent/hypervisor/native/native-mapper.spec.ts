@@ -28,12 +28,17 @@ describe('The end of a machine', () => {
 });
 
 describe('The specification of a machine', () => {
-  it('says how frames move, and what was not asked for not at all', () => {
+  it('says how frames move and what the balloon holds, and what was not asked for not at all', () => {
     const traffic = { backend: 'vhost', queues: 4, mtu: 9000, link: 'down', allowSpoofedMac: true } as const;
+    const user = {
+      name: 'eth2',
+      user: { forwards: [{ protocol: 'tcp' as const, hostPort: 8080, guestPort: 80 }] },
+      mac: '52:54:00:00:00:03',
+    };
     const [plain, asked] = [
       { name: 'eth0', tap: 't0', mac: '52:54:00:00:00:01' },
       { name: 'eth1', tap: 't1', mac: '52:54:00:00:00:02', ...traffic },
-    ];
+    ] as const;
     const spec: HypervisorSpec = {
       id: 'm',
       profile: 'standard',
@@ -43,15 +48,43 @@ describe('The specification of a machine', () => {
       memoryOvercommit: false,
       kernelPath: '/k',
       disks: [],
-      interfaces: [plain, asked],
+      interfaces: [plain, asked, user],
       rng: true,
+      balloon: { targetMiB: 2, deflateOnOom: false, freePageReporting: true, statisticsSeconds: 5 },
       isolation: 'process',
       onReboot: 'restart',
       onCrash: 'stop',
     };
+    expect(toNativeSpec(spec, '/s').balloon).to.deep.equal({
+      target: 2 << 20,
+      deflateOnOom: false,
+      freePageReporting: true,
+      statisticsInterval: 5,
+    });
     expect(toNativeSpec(spec, '/s').interfaces).to.deep.equal([
       { id: 'eth0', tap: { name: 't0' }, mac: plain.mac },
       { id: 'eth1', tap: { name: 't1' }, mac: asked.mac, ...traffic },
+      { id: 'eth2', user: user.user, mac: user.mac },
+    ]);
+  });
+});
+
+describe('The disks of a machine', () => {
+  it('are what the pool keeps them as, with what they are based on', () => {
+    const backing = [{ path: '/p/images/i', format: 'raw', name: '../images/i' }] as const;
+    const disks: HypervisorSpec['disks'] = [
+      { name: 'a', path: '/p/a', format: 'raw', backing: [], readOnly: false },
+      { name: 'b', path: '/p/b', format: 'qcow2', backing: [...backing], readOnly: true },
+    ];
+    expect(toNativeSpec({ disks, interfaces: [] } as unknown as HypervisorSpec, '/s').disks).to.deep.equal([
+      { id: 'a', source: { path: '/p/a' }, format: 'raw', readOnly: false },
+      {
+        id: 'b',
+        source: { path: '/p/b' },
+        format: 'qcow2',
+        backing: [{ source: { path: '/p/images/i' }, format: 'raw', name: '../images/i' }],
+        readOnly: true,
+      },
     ]);
   });
 });

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { constants } from 'node:os';
+import type { BalloonFacts, BalloonSettings } from '../../../common/balloon.js';
 import { trafficOf } from '../../../common/interface-traffic.js';
 import { diskTuning } from '../../../host-agent/disk-tuning.js';
-import type { ExitReason, MachineExitFacts } from '../../../host-agent/host-agent.js';
+import { isWatchdogAction } from '../../../common/watchdog.js';
+import type { ExitReason, MachineAlarm, MachineExitFacts } from '../../../host-agent/host-agent.js';
 import type { HypervisorSpec } from '../hypervisor.js';
-import type { NativeEvent, NativeExit, NativeSpec } from './native-module.js';
+import type { NativeBalloon, NativeEvent, NativeExit, NativeSpec } from './native-module.js';
 
 const MEBIBYTE = 1024 * 1024;
 const REASONS: readonly string[] = [
@@ -12,6 +14,7 @@ const REASONS: readonly string[] = [
   'reset',
   'panic',
   'triple-fault',
+  'watchdog',
   'killed',
   'error',
   'worker-exited',
@@ -22,6 +25,7 @@ const DETAILS: Record<ExitReason, string> = {
   reset: 'The guest asked for a reset.',
   panic: 'The guest kernel panicked.',
   'triple-fault': 'A CPU of the guest shut down by a triple fault.',
+  watchdog: 'The guest did not reset its watchdog in time.',
   killed: 'The machine was killed.',
   error: 'The worker met an error it could not go on from.',
   'worker-exited': 'The worker process ended.',
@@ -38,8 +42,13 @@ export function toNativeSpec(spec: HypervisorSpec, socketPath: string): NativeSp
     memory: spec.memoryMiB * MEBIBYTE,
     ...toNativeHardware(spec),
     serial: 'console',
+    ...(spec.shares === undefined ? {} : { shares: spec.shares.map(({ tag, path, readOnly }) => ({ tag, source: { path }, readOnly })) }),
     rng: spec.rng,
+    ...toNativeThrottling(spec),
     ...(spec.vsock === undefined ? {} : { vsock: { socket: { path: socketPath }, ...spec.vsock } }),
+    ...(spec.balloon === undefined ? {} : { balloon: toNativeBalloon(spec.balloon) }),
+    ...(spec.console === undefined ? {} : { console: spec.console }),
+    ...(spec.watchdog === undefined ? {} : { watchdog: spec.watchdog }),
     onReboot: spec.onReboot,
     onPanic: spec.onCrash,
     onTripleFault: spec.onCrash,
@@ -51,13 +60,25 @@ export function toNativeSpec(spec: HypervisorSpec, socketPath: string): NativeSp
     disks: spec.disks.map((disk) => ({
       id: disk.name,
       source: { path: disk.path },
-      format: 'raw' as const,
+      format: disk.format,
+      ...(disk.backing.length === 0 ? {} : { backing: disk.backing.map(({ path, format, name }) => ({ source: { path }, format, name })) }),
       readOnly: disk.readOnly,
       ...(disk.serial === undefined ? {} : { serial: disk.serial }),
       ...diskTuning(disk),
     })),
-    interfaces: spec.interfaces.map((link) => ({ id: link.name, tap: { name: link.tap }, mac: link.mac, ...trafficOf(link) })),
+    interfaces: spec.interfaces.map((link) => ({
+      id: link.name,
+      ...(link.tap === undefined ? {} : { tap: { name: link.tap } }),
+      ...(link.user === undefined ? {} : { user: link.user }),
+      mac: link.mac,
+      ...trafficOf(link),
+    })),
   };
+}
+
+function toNativeThrottling({ rngThrottle, throttleGroups = [] }: HypervisorSpec): Pick<NativeSpec, 'rngThrottle' | 'throttleGroups'> {
+  const groups = throttleGroups.map(({ name, limits }) => ({ id: name, limits }));
+  return { ...(rngThrottle === undefined ? {} : { rngThrottle }), ...(groups.length === 0 ? {} : { throttleGroups: groups }) };
 }
 
 /** Over-commit is the rule of the host: a machine that commits its memory at once takes what there is, and never more. */
@@ -69,6 +90,30 @@ function toNativeHardware(spec: HypervisorSpec): Pick<NativeSpec, 'cpu' | 'memor
     ...(cpu === undefined ? {} : { cpu }),
     ...(Object.keys(memoryOptions).length === 0 ? {} : { memoryOptions }),
     ...(numa.length === 0 ? {} : { numa: numa.map(({ memoryMiB, ...node }) => ({ ...node, memory: memoryMiB * MEBIBYTE })) }),
+  };
+}
+
+function toNativeBalloon({ targetMiB, statisticsSeconds, ...balloon }: BalloonSettings): NonNullable<NativeSpec['balloon']> {
+  return { target: targetMiB * MEBIBYTE, statisticsInterval: statisticsSeconds, ...balloon };
+}
+
+/** A balloon in the words of the API. */
+export function toBalloon({ target, actual, statistics }: NativeBalloon): BalloonFacts {
+  const facts = { targetBytes: target, actualBytes: actual };
+  if (statistics === undefined) return facts;
+  const { ageMs, freeMemory, availableMemory, totalMemory, diskCaches, swapIn, swapOut, ...counts } = statistics;
+  return {
+    ...facts,
+    statistics: {
+      ageMilliseconds: ageMs,
+      ...(freeMemory === undefined ? {} : { freeBytes: freeMemory }),
+      ...(availableMemory === undefined ? {} : { availableBytes: availableMemory }),
+      ...(totalMemory === undefined ? {} : { totalBytes: totalMemory }),
+      ...(diskCaches === undefined ? {} : { diskCacheBytes: diskCaches }),
+      ...(swapIn === undefined ? {} : { swapInBytes: swapIn }),
+      ...(swapOut === undefined ? {} : { swapOutBytes: swapOut }),
+      ...counts,
+    },
   };
 }
 
@@ -126,4 +171,13 @@ function flatRegisters(registers: unknown): Record<string, string> | undefined {
       .filter(([, value]) => ['string', 'number', 'bigint'].includes(typeof value))
       .map(([name, value]) => [name, typeof value === 'string' ? value : `0x${BigInt(value as number | bigint).toString(16)}`]),
   );
+}
+
+/** What a worker tells of a guest that may run on, if we know it. */
+export function toAlarm({ kind, action, disk, interface: link, share }: NativeEvent): MachineAlarm | undefined {
+  if (kind === 'watchdog' && isWatchdogAction(action)) return { kind, action };
+  if (kind === 'disk-full' && disk !== undefined) return { kind, name: disk };
+  if (kind === 'link-lost' && link !== undefined) return { kind, name: link };
+  if (kind === 'share-lost' && share !== undefined) return { kind, name: share };
+  return undefined;
 }

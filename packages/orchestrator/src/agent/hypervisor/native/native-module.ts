@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of @flotilla/native that the host agent uses. The package is loaded when the native hypervisor is configured.
+import type { ConsoleSettings } from '../../../common/console-ports.js';
 import type { CpuOptions, MemoryOptions, NumaNode } from '../../../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../../../common/interface-traffic.js';
+import type { UserNetwork } from '../../../common/user-network.js';
+import type { Limits, Throttle, ThrottleKind } from '../../../common/throttle.js';
+import type { VolumeFormat } from '../../../common/volume-storage.js';
+import type { WatchdogSettings } from '../../../common/watchdog.js';
 import type { DiskTuning } from '../../../host-agent/disk-tuning.js';
 import type { ByteProgress, HostReport } from '../../../host-agent/host-agent.js';
+import type { BackingFile, NamedBacking } from '../../files/file-tools.js';
 
 export interface NativeSpec {
   profile?: 'standard' | 'micro';
@@ -15,19 +21,54 @@ export interface NativeSpec {
   memoryOptions?: MemoryOptions & { overcommit?: boolean };
   numa?: (Omit<NumaNode, 'memoryMiB'> & { memory: number })[];
   boot: { kernel: { path: string }; initrd?: { path: string }; commandLine?: string };
-  disks: ({ id: string; source: { path: string }; format: 'raw'; readOnly?: boolean; serial?: string } & DiskTuning)[];
-  interfaces: ({ id: string; tap: { name: string }; mac?: string } & InterfaceTraffic)[];
+  disks: ({
+    id: string;
+    source: { path: string };
+    format: VolumeFormat;
+    backing?: { source: { path: string }; format: VolumeFormat; name: string }[];
+    readOnly?: boolean;
+    serial?: string;
+  } & DiskTuning)[];
+  interfaces: ({ id: string; tap?: { name: string }; user?: UserNetwork; mac?: string } & InterfaceTraffic)[];
+  shares?: { tag: string; source: { path: string }; readOnly?: boolean }[];
   serial?: 'console';
+  console?: ConsoleSettings;
   rng?: boolean;
+  rngThrottle?: Throttle;
+  throttleGroups?: { id: string; limits: Limits }[];
+  balloon?: { target: number; deflateOnOom: boolean; freePageReporting: boolean; statisticsInterval: number };
   vsock?: { socket: { path: string }; cid?: number; maxConnections?: number };
+  watchdog?: WatchdogSettings;
   onReboot?: 'restart' | 'stop';
   onPanic?: 'stop' | 'restart' | 'pause';
   onTripleFault?: 'stop' | 'restart' | 'pause';
 }
 
+export interface NativeBalloon {
+  target: number;
+  actual: number;
+  statistics?: {
+    ageMs: number;
+    freeMemory?: number;
+    availableMemory?: number;
+    totalMemory?: number;
+    diskCaches?: number;
+    swapIn?: number;
+    swapOut?: number;
+    majorFaults?: number;
+    minorFaults?: number;
+    hugetlbAllocations?: number;
+    hugetlbFailures?: number;
+  };
+}
+
 export interface NativeEvent {
   kind: string;
   state?: string;
+  action?: string;
+  disk?: string;
+  interface?: string;
+  share?: string;
   reason?: string;
   registers?: unknown;
   message?: string;
@@ -48,6 +89,8 @@ export interface NativeWorker {
   alive: boolean;
 }
 
+export type NativeThrottleTarget = { kind: 'rng' } | { kind: Exclude<ThrottleKind, 'rng'>; id: string };
+
 export interface NativeMachine {
   readonly id: string;
   readonly pid: number | null;
@@ -57,6 +100,10 @@ export interface NativeMachine {
   resume(): Promise<void>;
   powerButton(): Promise<void>;
   setLink(id: string, link: LinkState): Promise<void>;
+  setThrottle(target: NativeThrottleTarget, limits: Limits): Promise<void>;
+  /** Bytes. */
+  setBalloon(target: number): Promise<void>;
+  balloon(): Promise<NativeBalloon>;
   /** Ends machine and worker; the run directory stays. */
   end(): Promise<void>;
   kill(): Promise<void>;
@@ -64,6 +111,8 @@ export interface NativeMachine {
   metrics(): Promise<Record<string, number>>;
   /** The size in bytes. */
   refreshDisk(disk: string): Promise<number>;
+  /** Makes a qcow2 disk larger. The size in bytes. */
+  growDisk(disk: string, sizeBytes: number): Promise<number>;
   events(options?: { signal?: AbortSignal }): AsyncIterable<NativeEvent>;
   close(): Promise<void>;
 }
@@ -73,6 +122,7 @@ export interface NativeConsole {
   ringBytes: number;
   data: AsyncIterable<Uint8Array>;
   write(bytes: Uint8Array): Promise<void> | void;
+  resize(columns: number, rows: number): Promise<void> | void;
   close(): Promise<void> | void;
 }
 
@@ -84,10 +134,11 @@ export interface NativeModule {
       runtimeDirectory: string;
       isolation?: 'process' | 'in-process';
       workerPath?: string;
+      shareRoots?: readonly string[];
     }): Promise<NativeMachine>;
     adopt(options: { id: string; runtimeDirectory: string }): Promise<NativeMachine>;
   };
-  openConsole(options: { path: string; offset?: number; write?: boolean; signal?: AbortSignal }): Promise<NativeConsole>;
+  openConsole(options: { path: string; port?: string; offset?: number; write?: boolean; signal?: AbortSignal }): Promise<NativeConsole>;
   /** Live or not; undefined when there is nothing. */
   readConsole(options: { id: string; runtimeDirectory: string }): Promise<{ offset: number; bytes: Uint8Array } | undefined>;
   /** What a worker has left; undefined when a signal ended it. */
@@ -106,5 +157,8 @@ export interface NativeModule {
     onProgress?: (progress: ByteProgress) => void;
     signal?: AbortSignal;
   }): Promise<unknown>;
+  createQcow2(options: { target: string; sizeBytes: number; backing?: NamedBacking }): Promise<void>;
+  /** The size in bytes. */
+  growQcow2(options: { path: string; sizeBytes: number; backing?: BackingFile[] }): Promise<number>;
   hashFile(options: { path: string; onProgress?: (progress: ByteProgress) => void; signal?: AbortSignal }): Promise<string>;
 }

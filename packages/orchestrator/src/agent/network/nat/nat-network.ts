@@ -6,6 +6,7 @@ import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
 import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
+import { isThere, linkLabel } from '../host-link.js';
 import { NetworkDriver } from '../network-driver.js';
 import { tapName } from '../tap-name.js';
 import { leasesOf } from '../leases/host-leases.js';
@@ -95,7 +96,7 @@ export class NatNetwork extends NetworkDriver {
       this.watcher.remove(id);
       await this.dnsmasq.remove(id);
       const link = await this.link(network.bridge);
-      if (link !== undefined && (link.ifalias ?? label(id)) === label(id))
+      if (link !== undefined && (link.ifalias ?? linkLabel(id)) === linkLabel(id))
         await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
       await this.runner.run('nft', ['-f', '-'], { input: `table inet ${tableName(network)}\ndelete table inet ${tableName(network)}\n` });
       this.applied.delete(id);
@@ -107,10 +108,10 @@ export class NatNetwork extends NetworkDriver {
   override async attach(machineId: string, link: LaunchInterface): Promise<string> {
     const name = tapName(machineId, link.name);
     const found = await this.link(name);
-    if (found?.ifalias === label(machineId) && found.master === link.bridge) return name;
+    if (found?.ifalias === linkLabel(machineId) && found.master === link.bridge) return name;
     await note(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
     if (found === undefined) await this.options.native.createTap({ name, ...((link.queues ?? 1) > 1 ? { multiQueue: true } : {}) });
-    await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', label(machineId), 'master', link.bridge, 'up']);
+    await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', linkLabel(machineId), 'master', link.bridge, 'up']);
     return name;
   }
 
@@ -161,7 +162,7 @@ export class NatNetwork extends NetworkDriver {
     const { bridge, gateway } = command;
     const found = await this.link(bridge);
     // A crash between the two first lines below leaves a bridge without a label: it has our name, so it is ours.
-    if (found?.ifalias !== undefined && found.ifalias !== label(command.id)) {
+    if (found?.ifalias !== undefined && found.ifalias !== linkLabel(command.id)) {
       throw new ApiError('host.command_failed', {
         detail: `The link ${bridge} is there already and is not ours (label "${found.ifalias}").`,
         remedy: `If nothing uses it, remove it: ip link delete dev ${bridge}.`,
@@ -172,7 +173,7 @@ export class NatNetwork extends NetworkDriver {
     const prefix = command.subnet.split('/')[1] ?? '24';
     const lines = [
       ...(found === undefined ? [`link add name ${bridge} type bridge stp_state 0 forward_delay 0`] : []),
-      `link set dev ${bridge} alias ${label(command.id)}`,
+      `link set dev ${bridge} alias ${linkLabel(command.id)}`,
       `address replace ${gateway}/${prefix} dev ${bridge}`,
       ...(await this.presentTaps(command.id)).map((tap) => `link set dev ${tap} master ${bridge} up`),
       `link set dev ${bridge} up`,
@@ -207,6 +208,7 @@ export class NatNetwork extends NetworkDriver {
   }
 
   private async link(name: string): Promise<Link | undefined> {
+    if (!isThere(name)) return undefined;
     const { status, stdout } = await this.runner.run('ip', ['-j', 'address', 'show', 'dev', name], { accept: [1] });
     if (status !== 0) return undefined;
     return (JSON.parse(stdout) as Link[]).find((link) => link.ifname === name);
@@ -218,9 +220,4 @@ export class NatNetwork extends NetworkDriver {
     this.owners.forget(name);
     this.watcher.soon();
   }
-}
-
-/** Alias that every link of ours carries. */
-function label(id: string): string {
-  return `flotilla:${id}`;
 }

@@ -5,17 +5,21 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../../../common/api-error.js';
+import { isShared, linkedSize, type VolumeStorage } from '../../../common/volume-storage.js';
 import type {
   CommandControl,
   EnsureVolumeCommand,
+  GrowVolumeCommand,
   ImageFacts,
   ImportImageCommand,
   PoolUsage,
   UploadImageCommand,
   VolumeFacts,
 } from '../../../host-agent/host-agent.js';
-import { commitFile, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
-import type { FileTools } from '../../files/file-tools.js';
+import { commitFile, makeWhole, PARTIAL_SUFFIX } from '../../files/durable.js';
+import type { BackingFile, FileTools, NamedBacking } from '../../files/file-tools.js';
+import { qcow2Size } from '../../files/qcow2-file.js';
+import type { DiskFiles } from '../../hypervisor/hypervisor.js';
 import { type DiskConverter, isConverted } from './disk-converter.js';
 import { checkFormat } from './inspect.js';
 import { PoolSpace } from './pool-space.js';
@@ -25,6 +29,8 @@ import { SetAside } from './set-aside.js';
 
 /** What becomes of a disk that is converted, until it is whole. */
 const CONVERTED_SUFFIX = '.raw.import';
+/** Bytes that the tables of a new linked volume take at most. */
+const LINK_BYTES = 2 ** 21;
 /** Endings of files that are not complete. */
 const HALF_MADE = [PARTIAL_SUFFIX, '.import'];
 
@@ -63,6 +69,15 @@ export class DirPool {
 
   volumePath(id: string): string {
     return join(this.volumes, id);
+  }
+
+  /** The files of a volume, as whoever opens it names them. */
+  diskFiles(id: string, storage: VolumeStorage): DiskFiles {
+    const { format, backingImageId } = storage;
+    if (isShared(storage)) return { path: this.imagePath(backingImageId ?? ''), format, backing: [] };
+    const backing: BackingFile[] =
+      backingImageId === undefined ? [] : [{ path: this.imagePath(backingImageId), ...recordedImage(backingImageId) }];
+    return { path: this.volumePath(id), format, backing };
   }
 
   /** Copies a file of the host into the pool, checks it, and makes it durable under its id. */
@@ -106,18 +121,14 @@ export class DirPool {
   /** Makes a volume from an image, or an empty one. Done when it is there. */
   async ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
     const target = this.volumePath(command.id);
-    const known = await stat(target).catch(() => undefined);
-    if (known !== undefined) return { sizeBytes: known.size };
+    if (command.clone === 'shared') return { sizeBytes: (await stat(await this.source(command.imageId ?? ''))).size };
+    const sizeOf = async () => ({ sizeBytes: command.clone === 'linked' ? await qcow2Size(target) : (await stat(target)).size });
+    if (await isThere(target)) return sizeOf();
     return this.guarded(command.id, async () => {
       if (command.imageId === undefined) await this.makeEmpty(target, command.sizeBytes ?? 0);
+      else if (command.clone === 'linked') await this.link(command.imageId, target, command.sizeBytes ?? 0);
       else {
-        const source = this.imagePath(command.imageId);
-        if ((await stat(source).catch(() => undefined)) === undefined) {
-          throw new ApiError('file.missing', {
-            detail: `The pool has lost the file of image ${command.imageId}.`,
-            remedy: 'Delete the image and import it again.',
-          });
-        }
+        const source = await this.source(command.imageId);
         const { sizeBytes } = command;
         if (sizeBytes !== undefined) await this.requireLength(target, sizeBytes);
         await this.space.require(await occupied(source));
@@ -125,12 +136,22 @@ export class DirPool {
           this.files.copy(source, target, { ...bounded, ...(sizeBytes === undefined ? {} : { sizeBytes }) }),
         );
       }
-      return { sizeBytes: (await stat(target)).size };
+      return sizeOf();
     });
   }
 
-  /** Makes a volume larger; one that is as large or larger stays as it is. What is new is a hole. */
-  async growVolume(id: string, sizeBytes: number): Promise<VolumeFacts> {
+  /** Makes a volume larger that no worker has open; one that is as large or larger stays as it is. What is new is a hole. */
+  async growVolume({ id, sizeBytes, ...storage }: Omit<GrowVolumeCommand, 'holder'>): Promise<VolumeFacts> {
+    if (isShared(storage)) throw sharedVolume(id);
+    if (storage.format === 'raw') return this.growRaw(id, sizeBytes);
+    const { path, backing } = this.diskFiles(id, storage);
+    if (!(await isThere(path))) throw lostVolume(id);
+    if (storage.backingImageId !== undefined)
+      await this.source(storage.backingImageId, 'Bring the file back from a backup: the volume is of no use without it.');
+    return { sizeBytes: await this.files.growQcow2(path, { sizeBytes, backing }) };
+  }
+
+  private async growRaw(id: string, sizeBytes: number): Promise<VolumeFacts> {
     const handle = await open(this.volumePath(id), 'r+').catch((error: unknown) => {
       throw isMissing(error) ? lostVolume(id, error) : error;
     });
@@ -231,11 +252,22 @@ export class DirPool {
     return converted;
   }
 
+  /** Makes a volume that holds nothing yet and shows what the image holds. */
+  private async link(imageId: string, target: string, sizeBytes: number): Promise<void> {
+    const { size } = await stat(await this.source(imageId));
+    await this.space.require(LINK_BYTES);
+    await this.files.createQcow2(target, { sizeBytes: linkedSize(size, sizeBytes), backing: recordedImage(imageId) });
+  }
+
+  /** The file of an image that a volume is made from. */
+  private async source(imageId: string, remedy = 'Delete the image and import it again.'): Promise<string> {
+    const path = this.imagePath(imageId);
+    if (await isThere(path)) return path;
+    throw new ApiError('file.missing', { detail: `The pool has lost the file of image ${imageId}.`, remedy });
+  }
+
   private async makeEmpty(target: string, sizeBytes: number): Promise<void> {
-    const temporary = `${target}${PARTIAL_SUFFIX}`;
-    await makeHole(temporary, sizeBytes);
-    await commitFile(temporary, target);
-    await syncDirectory(this.volumes);
+    await makeWhole(target, (temporary) => makeHole(temporary, sizeBytes));
   }
 
   /** Fails unless a file may be so long here: better before the copy than after it. */
@@ -268,11 +300,28 @@ async function makeHole(path: string, sizeBytes: number): Promise<void> {
   }
 }
 
+/** What an image at the head of a chain records of the image below: a path within the pool, so that the pool can be moved. */
+function recordedImage(imageId: string): NamedBacking {
+  return { name: `../images/${imageId}`, format: 'raw' };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+function sharedVolume(id: string): ApiError {
+  return new ApiError('spec.disk_invalid', {
+    detail: `Volume ${id} is its image, which does not grow.`,
+    remedy: 'Make a machine whose disk is a full or linked clone.',
+    field: 'sizeMiB',
+  });
+}
+
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
-function lostVolume(id: string, cause: unknown): ApiError {
+function lostVolume(id: string, cause?: unknown): ApiError {
   return new ApiError('file.missing', {
     detail: `The pool has lost the file of volume ${id}.`,
     remedy: 'Bring the file back from a backup, or delete the machine of the volume and make another one.',

@@ -9,19 +9,37 @@ import {
   ObjectField,
   QueryBoolField,
   QueryIntField,
+  StringField,
 } from '../../../common/dto/fields.js';
 import { LINK_STATES, type LinkState } from '../../../common/interface-traffic.js';
-import { MachineSpecDto, RestartPolicyDto } from './machine-spec.dto.js';
+import { CpusField, MachineSpecDto, MemoryField, RestartPolicyDto } from './machine-spec.dto.js';
+
+/** What people write about a machine. */
+function NotesField(): PropertyDecorator {
+  return StringField({ description: 'Anything worth knowing about it; empty for nothing.', optional: true, maxLength: 4096 });
+}
+
+/** Whether a machine may be deleted. */
+function ProtectedField(): PropertyDecorator {
+  return BoolField({ description: 'Whether it may not be deleted, not by force either.', optional: true });
+}
 
 /** Body of `POST /v1/machines`. */
 export class CreateMachine extends MachineSpecDto {
   @NameField({ description: 'Name of the machine, unique; also its host name on its networks.' }) name: string;
   @LabelsField({ optional: true }) labels?: Record<string, string>;
+  @NotesField() notes?: string;
+  @ProtectedField() protected?: boolean;
   @BoolField({ description: 'Whether to start it at once.', optional: true, default: true }) start?: boolean;
 }
 
 /** Body of `PATCH /v1/machines/{machine}`. */
 export class UpdateMachine {
+  @NameField({ description: 'Renames it, while it is stopped: it is also its host name on its networks.', optional: true }) name?: string;
+  @CpusField({ description: 'Virtual CPUs, 1 to 64; changed while it is stopped.', optional: true }) cpus?: number;
+  @MemoryField({ description: 'Memory in MiB: even, at least 16; changed while it is stopped.', optional: true }) memoryMiB?: number;
+  @NotesField() notes?: string;
+  @ProtectedField() protected?: boolean;
   @LabelsField({ description: 'Replaces all labels.', optional: true }) labels?: Record<string, string>;
   @ObjectField(() => RestartPolicyDto, { description: 'Replaces the restart policy.', optional: true }) restartPolicy?: RestartPolicyDto;
 }

@@ -5,13 +5,24 @@ import { MAC_PATTERN } from '../../../common/names.js';
 import { MAX_CPUS, MAX_NUMA_NODES } from '../../../common/hardware.js';
 import {
   BLOCK_SIZES,
+  DISK_ATTACHMENTS,
   DISK_CACHES,
   DISK_ENGINES,
   type DiskTuning,
   MAX_DISK_QUEUES,
   SPACE_POLICIES,
 } from '../../../host-agent/disk-tuning.js';
+import { CLONE_KINDS, type CloneKind, MAX_DISK_MIB } from '../../../common/volume-storage.js';
 import { CRASH_ACTIONS, ISOLATIONS, PROFILES, REBOOT_ACTIONS, RESTART_MODES } from '../machine.js';
+import { MAX_THROTTLE_GROUPS } from '../../../common/throttle.js';
+import { ThrottleDto, ThrottleGroupDto } from './throttle.dto.js';
+import { BalloonSpecDto } from './balloon.dto.js';
+import { ConsoleSpecDto } from './console.dto.js';
+import { WatchdogSpecDto } from './watchdog.dto.js';
+import { MAX_SHARES } from '../../../common/shared-folder.js';
+import { ShareDto } from './share.dto.js';
+import { MacvtapDto } from './macvtap.dto.js';
+import { UserNetworkDto } from './user-network.dto.js';
 import { CpuOptionsDto, MemoryOptionsDto, NumaNodeDto } from './hardware.dto.js';
 
 /** Highest memory size that is worth reading as a number: 64 TiB. */
@@ -36,12 +47,22 @@ export class BootDto {
 export class DiskDto {
   @NameField({ description: 'Name of the disk within the machine.' }) name: string;
   @StringField({
-    description: 'Image of kind `disk` (id or name) that is copied to a volume of its own.',
+    description: 'Image of kind `disk` (id or name) that a volume of its own is made from.',
     optional: true,
     minLength: 1,
     maxLength: 128,
   })
   image?: string;
+  @EnumField({
+    description:
+      'How the volume is made from the image. `full`: a copy. `linked`: at once and without space; it holds only what the guest ' +
+      'writes. `shared`: it is the image, which every machine that has it may only read (`readOnly`). An image cannot be deleted ' +
+      'before what is linked to it or shares it.',
+    optional: true,
+    values: CLONE_KINDS,
+    default: 'full',
+  })
+  clone?: CloneKind;
   @StringField({
     description: 'Existing volume (id) to use instead; no other machine may hold it.',
     optional: true,
@@ -53,11 +74,20 @@ export class DiskDto {
     description: 'Size of the volume in MiB. Never smaller than the image.',
     optional: true,
     min: 1,
-    max: 64 * 1024 * 1024,
+    max: MAX_DISK_MIB,
     code: 'spec.disk_invalid',
   })
   sizeMiB?: number;
   @BoolField({ description: 'Whether the guest may only read it.', optional: true, default: false }) readOnly?: boolean;
+  @EnumField({
+    description:
+      'What the guest finds it as. `pmem`: memory (virtio-pmem), which machines with a shared disk have once; there are no ' +
+      'requests that what follows could apply to. Not for linked clones. One that the guest may write has an even sizeMiB.',
+    optional: true,
+    values: DISK_ATTACHMENTS,
+    default: 'block',
+  })
+  attach?: NonNullable<DiskTuning['attach']>;
   @StringField({
     description: 'Serial number the guest sees.',
     optional: true,
@@ -107,12 +137,38 @@ export class DiskDto {
     default: 'report',
   })
   onNoSpace?: NonNullable<DiskTuning['onNoSpace']>;
+  @ObjectField(() => ThrottleDto, {
+    description: 'Limits of its requests and of the bytes that they read, write or make zero. Default: none.',
+    optional: true,
+  })
+  throttle?: ThrottleDto;
 }
 
 /** A network interface. */
 export class InterfaceDto {
   @NameField({ description: 'Name of the interface within the machine.' }) name: string;
-  @StringField({ description: 'Network: id or name.', default: 'default', optional: true, minLength: 1, maxLength: 128 }) network?: string;
+  @StringField({
+    description: 'Network: id or name. Absent with `user` and `macvtap`.',
+    default: 'default',
+    optional: true,
+    minLength: 1,
+    maxLength: 128,
+  })
+  network?: string;
+  @ObjectField(() => UserNetworkDto, {
+    description:
+      'User-mode networking in place of a network: a passt process speaks for the guest with sockets of the host, and needs no privilege. ' +
+      'The guest reaches what the host reaches, but not its loopback. For administrators only.',
+    optional: true,
+  })
+  user?: UserNetworkDto;
+  @ObjectField(() => MacvtapDto, {
+    description:
+      'A link of the host in place of a network (macvtap): the guest is on the network behind that link, as a machine beside the host, and ' +
+      'gets its address there. Host and guest do not reach each other by it. For administrators only.',
+    optional: true,
+  })
+  macvtap?: MacvtapDto;
   @StringField({
     description: 'MAC address; made from the id of the machine when absent.',
     optional: true,
@@ -145,6 +201,10 @@ export class InterfaceDto {
     default: true,
   })
   allowSpoofedMac?: boolean;
+  @ObjectField(() => ThrottleDto, { description: 'Limits of what comes to the guest; not with `vhost`. Default: none.', optional: true })
+  receiveThrottle?: ThrottleDto;
+  @ObjectField(() => ThrottleDto, { description: 'Limits of what the guest sends; not with `vhost`. Default: none.', optional: true })
+  transmitThrottle?: ThrottleDto;
 }
 
 /** Sockets between programs of the guest and programs of the host. */
@@ -186,6 +246,18 @@ export class RestartPolicyDto {
   backoffSeconds?: number;
 }
 
+/** How many CPUs a machine may have. */
+export function CpusField(options: { description: string; optional?: boolean }): PropertyDecorator {
+  const codes = { low: 'spec.cpus_out_of_range', high: 'spec.cpus_out_of_range' } as const;
+  return IntField({ ...options, min: 1, max: MAX_CPUS, codes });
+}
+
+/** How much memory a machine may have, in MiB. */
+export function MemoryField(options: { description: string; optional?: boolean }): PropertyDecorator {
+  const codes = { low: 'spec.memory_too_small', high: 'spec.memory_too_large', step: 'spec.memory_unaligned' } as const;
+  return IntField({ ...options, min: 16, max: MEMORY_LIMIT_MIB, multipleOf: 2, codes });
+}
+
 /** What a machine is made of. */
 export class MachineSpecDto {
   @EnumField({
@@ -202,21 +274,8 @@ export class MachineSpecDto {
     optional: true,
   })
   acpi?: boolean;
-  @IntField({
-    description: 'Virtual CPUs, 1 to 64.',
-    min: 1,
-    max: MAX_CPUS,
-    codes: { low: 'spec.cpus_out_of_range', high: 'spec.cpus_out_of_range' },
-  })
-  cpus: number;
-  @IntField({
-    description: 'Memory in MiB: even, at least 16, at most what the host has unless it allows more.',
-    min: 16,
-    max: MEMORY_LIMIT_MIB,
-    multipleOf: 2,
-    codes: { low: 'spec.memory_too_small', high: 'spec.memory_too_large', step: 'spec.memory_unaligned' },
-  })
-  memoryMiB: number;
+  @CpusField({ description: 'Virtual CPUs, 1 to 64.' }) cpus: number;
+  @MemoryField({ description: 'Memory in MiB: even, at least 16, at most what the host has unless it allows more.' }) memoryMiB: number;
   @ObjectField(() => CpuOptionsDto, { description: 'What the CPUs are like, and where they run.', optional: true }) cpu?: CpuOptionsDto;
   @ObjectField(() => MemoryOptionsDto, { description: 'What stands behind the memory.', optional: true }) memoryOptions?: MemoryOptionsDto;
   @ListField(() => NumaNodeDto, { description: 'NUMA nodes of the guest; at most 16.', optional: true, max: MAX_NUMA_NODES })
@@ -225,13 +284,43 @@ export class MachineSpecDto {
   @ListField(() => DiskDto, { description: 'Disks, in the order the guest sees them; at most 16.', optional: true, max: 16 })
   disks?: DiskDto[];
   @ListField(() => InterfaceDto, { description: 'Network interfaces; at most 8.', optional: true, max: 8 }) interfaces?: InterfaceDto[];
+  @ListField(() => ShareDto, {
+    description: 'Folders of the host that the guest mounts (virtio-fs); at most 4. For administrators only.',
+    optional: true,
+    max: MAX_SHARES,
+    code: 'spec.share_invalid',
+  })
+  shares?: ShareDto[];
   @BoolField({ description: 'Whether the guest gets a random number generator.', optional: true, default: true }) rng?: boolean;
+  @ObjectField(() => ThrottleDto, { description: 'Limits of the random number generator. Default: none.', optional: true })
+  rngThrottle?: ThrottleDto;
+  @ListField(() => ThrottleGroupDto, {
+    description: 'Limits that several devices share; at most 32.',
+    optional: true,
+    max: MAX_THROTTLE_GROUPS,
+  })
+  throttleGroups?: ThrottleGroupDto[];
   @ObjectField(() => VsockDto, {
     description:
       'Sockets between guest and host (`AF_VSOCK`), at `vsock/<id of the machine>.sock` in the runtime directory of the host. Default: none.',
     optional: true,
   })
   vsock?: VsockDto;
+  @ObjectField(() => BalloonSpecDto, {
+    description: 'Memory that the guest is asked to give up. Default: none, and no way to ask.',
+    optional: true,
+  })
+  balloon?: BalloonSpecDto;
+  @ObjectField(() => ConsoleSpecDto, {
+    description: 'A virtio console: a terminal whose size follows its writer, and byte streams between guest and host. Default: none.',
+    optional: true,
+  })
+  console?: ConsoleSpecDto;
+  @ObjectField(() => WatchdogSpecDto, {
+    description: 'A watchdog for the guest. Only ACPI tells of it. Default: none.',
+    optional: true,
+  })
+  watchdog?: WatchdogSpecDto;
   @EnumField({
     description:
       '`process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.',

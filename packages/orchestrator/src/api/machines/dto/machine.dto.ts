@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
+  BoolField,
   CustomField,
   EnumField,
   IntField,
@@ -83,6 +84,8 @@ export class MachineDto {
   @StringField({ description: 'Id; sorts by time of creation.' }) id: string;
   @StringField({ description: 'Unique name.' }) name: string;
   @LabelsField({}) labels: Record<string, string>;
+  @StringField({ description: 'What people write about it.' }) notes: string;
+  @BoolField({ description: 'Whether it may not be deleted.' }) protected: boolean;
   @IntField({ description: 'Grows with each change; the ETag is `W/"<generation>"`.' }) generation: number;
   @TimeField({ description: 'When it was created.' }) createdAt: string;
   @TimeField({ description: 'When it last changed.' }) updatedAt: string;

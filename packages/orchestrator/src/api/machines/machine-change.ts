@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { UpdateMachine } from './dto/machine-requests.dto.js';
+import { planBalloon } from './machine-balloon.js';
+import { checkHardware } from './machine-hardware.js';
+import { type Machine, type MachineSpec, toPolicy } from './machine.js';
+import { MachineProtected, MachineStateConflict } from './machine.errors.js';
+
+/** What a guest that runs has been told, or its network knows it by: changed while there is none. */
+const WHILE_STOPPED = ['name', 'cpus', 'memoryMiB'] as const;
+
+/** Makes a machine what is asked for; refuses what cannot be, with the field at fault. What depends on the host is looked at before. */
+export function changeMachine(machine: Machine, body: UpdateMachine): void {
+  const deep = WHILE_STOPPED.find((field) => body[field] !== undefined);
+  if (deep !== undefined) requireStopped(machine, deep);
+  if (body.cpus !== undefined || body.memoryMiB !== undefined) machine.spec = resized(machine.spec, body);
+  if (body.restartPolicy !== undefined) machine.spec.restartPolicy = toPolicy(body.restartPolicy);
+  machine.name = body.name ?? machine.name;
+  machine.notes = body.notes ?? machine.notes;
+  machine.protected = body.protected ?? machine.protected;
+  machine.labels = body.labels ?? machine.labels;
+}
+
+/** Refuses to delete a machine that somebody wants to keep, however it is asked. */
+export function requireUnprotected(machine: Machine): void {
+  if (machine.protected) throw new MachineProtected(machine);
+}
+
+function resized(spec: MachineSpec, { cpus = spec.cpus, memoryMiB = spec.memoryMiB }: UpdateMachine): MachineSpec {
+  const changed = { ...spec, cpus, memoryMiB };
+  checkHardware(changed);
+  planBalloon(changed);
+  return changed;
+}
+
+function requireStopped(machine: Machine, field: string): void {
+  const { state, nextDeleteAt } = machine.observed;
+  if (nextDeleteAt === undefined && (state === 'stopped' || state === 'failed')) return;
+  throw new MachineStateConflict(machine, `change its ${field}`, 'Stop the machine first.', field);
+}
