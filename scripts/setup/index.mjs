@@ -44,14 +44,16 @@ export function describePlan(plan) {
 /**
  * @param {Plan} plan
  * @param {import('../lib/steps.mjs').Steps} steps
+ * @param {{ packagesAreThere?: () => void }} [hooks] called when there is all that Debian's packages give
  */
-export async function carryOut(plan, steps) {
+export async function carryOut(plan, steps, { packagesAreThere } = {}) {
   giveTracesOfNpm();
   if (plan.dependencies || plan.build) requireOwn(builtPaths());
   if (plan.missing.length > 0) {
     if (!plan.host.root) throw new Failure('Debian packages are missing', installCommand(plan.missing));
     await installPackages(steps, plan.missing);
   }
+  packagesAreThere?.();
   if (plan.go) await installTools(steps, plan.tools);
   if (plan.dependencies) await installDependencies(steps);
   if (plan.build) await build(steps);

@@ -55,7 +55,7 @@ export async function build(steps) {
 
 /** What builds write, as far down as an earlier run may have made it for another user. */
 export function builtPaths() {
-  const folders = readdirSync(join(ROOT, 'packages')).map((name) => join(ROOT, 'packages', name));
+  const folders = foldersIn('packages');
   return [
     ...['node_modules', 'target', 'target/release'].map((name) => join(ROOT, name)),
     ...folders.flatMap((folder) => ['dist', 'dist/src', 'dist/tsconfig.tsbuildinfo', 'node_modules'].map((name) => join(folder, name))),
@@ -66,7 +66,7 @@ export function builtPaths() {
 
 /** The binary modules belong to one Node version. */
 function dependenciesKey() {
-  const manifests = readdirSync(join(ROOT, 'packages')).map((name) => join(ROOT, 'packages', name, 'package.json'));
+  const manifests = foldersIn('packages').map((folder) => join(folder, 'package.json'));
   const paths = [join(ROOT, 'package.json'), join(ROOT, 'package-lock.json'), ...manifests];
   return contentKey([process.versions.modules], paths.filter(existsSync));
 }
@@ -75,9 +75,15 @@ function buildKey() {
   const tops = ['Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml', 'package.json', 'tsconfig.base.json', 'openapi'];
   const paths = tops.map((name) => join(ROOT, name));
   for (const folder of ['crates', 'packages']) {
-    for (const name of readdirSync(join(ROOT, folder)).sort()) paths.push(...inputsBelow(join(ROOT, folder, name)));
+    for (const path of foldersIn(folder)) paths.push(...inputsBelow(path));
   }
   return contentKey([dependenciesKey()], paths.filter(existsSync));
+}
+
+/** The crates, or the packages, in order: beside them napi keeps files of its own for a moment. */
+function foldersIn(name) {
+  const entries = readdirSync(join(ROOT, name), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return entries.map((entry) => join(ROOT, name, entry.name)).sort();
 }
 
 /** Sources of one crate or package; what a build writes beside them does not count. */

@@ -4,6 +4,7 @@ import type { Guest } from './lib/guest.js';
 import { eventually } from './lib/host.js';
 import { useCloud } from './lib/suite.js';
 import { inEachProvenance, onEachTransport } from './lib/variants.js';
+import { waitLimitMs } from './lib/limits.js';
 
 describe('A machine', () => {
   const cloud = useCloud();
@@ -66,7 +67,7 @@ describe('A machine', () => {
         });
 
         it('is shown to have taken its address, for as long as its DHCP client was told', async () => {
-          await eventually('the lease is shown', 20_000, async () => (await guest.machine.refresh()).lease !== undefined);
+          await eventually('the lease is shown', waitLimitMs, async () => (await guest.machine.refresh()).lease !== undefined);
           const machine = await guest.machine.refresh();
           expect(machine.lease?.ip).to.equal(machine.address);
           expect(Date.parse(machine.lease?.expiresAt ?? '')).to.be.within(Date.now(), Date.now() + 3_700_000);

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { expect } from 'chai';
 import { builtImages } from './lib/images.js';
+import { bootLimitMs } from './lib/limits.js';
 
 interface CoreTests {
   readonly linux: string;
@@ -13,7 +14,6 @@ interface CoreTests {
   readonly hostile: string;
 }
 
-const limitMs = 140_000;
 /** What takes long has a test of its own here, so that each has its own time. */
 const boots = ['linux_boots_by_pvh', 'linux_boots_from_an_elf_by_its_own_protocol', 'linux_boots_from_a_bzimage'];
 const hostile = [
@@ -45,7 +45,7 @@ function run(program: keyof CoreTests, args: readonly string[]): string {
   const done = spawnSync(coreTests()[program], args, {
     encoding: 'utf8',
     env,
-    timeout: limitMs,
+    timeout: bootLimitMs,
     killSignal: 'SIGKILL',
     maxBuffer: 1 << 26,
   });

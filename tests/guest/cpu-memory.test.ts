@@ -3,8 +3,10 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { expect } from 'chai';
 import { eventually, type HostState, hostState } from './lib/host.js';
+import { mapped } from './lib/memory.js';
 import { Run } from './lib/run.js';
 import { expectNothingLeft } from './lib/suite.js';
+import { waitLimitMs } from './lib/limits.js';
 
 const ksm = '/sys/kernel/mm/ksm';
 const pool = '/sys/kernel/mm/hugepages/hugepages-2048kB';
@@ -45,7 +47,7 @@ describe('CPU and memory options, with a real Linux', () => {
 
     expect(allowed(guest.pid, 'vcpu0')).to.equal('0');
     expect(allowed(guest.pid, 'vcpu3')).to.equal(last);
-    expect(mapped(guest.pid, 'Rss')).to.equal(memoryKiB);
+    expect(mapped(guest.pid, memoryKiB, 'Rss')).to.equal(memoryKiB);
     guest.type('poweroff -f\n');
     expect((await guest.end()).status).to.equal(0);
   });
@@ -72,7 +74,7 @@ describe('CPU and memory options, with a real Linux', () => {
     expect(number(`${pool}/nr_hugepages`)).to.equal(70);
     const guest = Run.start('', flags);
     await guest.shows(ready);
-    expect(mapped(guest.pid, 'KernelPageSize')).to.equal(2048);
+    expect(mapped(guest.pid, memoryKiB, 'KernelPageSize')).to.equal(2048);
     // All 64 are the machine's, taken or promised.
     expect(number(`${pool}/free_hugepages`) - number(`${pool}/resv_hugepages`)).to.equal(6);
     guest.type('poweroff -f\n');
@@ -87,7 +89,7 @@ describe('CPU and memory options, with a real Linux', () => {
     for (const guest of guests) await guest.shows(ready);
     const before = number(`${ksm}/pages_sharing`);
     writeFileSync(`${ksm}/run`, '1');
-    await eventually('the host merges pages', 60_000, () => number(`${ksm}/pages_sharing`) > before + 500);
+    await eventually('the host merges pages', waitLimitMs, () => number(`${ksm}/pages_sharing`) > before + 500);
     for (const guest of guests) {
       guest.type('poweroff -f\n');
       expect((await guest.end()).status).to.equal(0);
@@ -99,11 +101,4 @@ describe('CPU and memory options, with a real Linux', () => {
 function allowed(pid: number, name: string): string | undefined {
   const tasks = readdirSync(`/proc/${pid}/task`).map((task) => readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8'));
   return /^Cpus_allowed_list:\s*(\S+)/m.exec(tasks.find((text) => text.startsWith(`Name:\t${name}\n`)) ?? '')?.[1];
-}
-
-/** A line of smaps on the memory of the guest, in KiB. */
-function mapped(pid: number, field: string): number | undefined {
-  const mappings = readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
-  const memory = mappings.find((text) => new RegExp(`^Size:\\s+${memoryKiB} kB`, 'm').test(text)) ?? '';
-  return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(memory)?.[1]);
 }

@@ -13,7 +13,7 @@ const request = smallMachine('fault', 'flotilla.then=idle', {
 });
 
 describe('The death of the orchestrator between any two steps', function () {
-  this.timeout(1_800_000);
+  this.timeout(1_500_000);
   let held: HostState;
   let images: string[];
   let places: Places;

@@ -6,6 +6,7 @@ import { Guest } from './lib/guest.js';
 import { eventually, hostState, run } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
 import { expectNothingLeft } from './lib/suite.js';
+import { waitLimitMs } from './lib/limits.js';
 
 describe('After the host went down and came up', () => {
   it('machines run again whose policy says so, and the others are stopped or failed', async () => {
@@ -21,7 +22,7 @@ describe('After the host went down and came up', () => {
 
     const second = await Cloud.start(first.places);
     // Until the host was looked at, the API tells what was so before.
-    await eventually('it runs in another worker', 60_000, async () => {
+    await eventually('it runs in another worker', waitLimitMs, async () => {
       const { observed } = (await second.machine('service')).data;
       return observed.state === 'running' && observed.workerPid !== undefined && observed.workerPid !== pid;
     });
@@ -29,7 +30,7 @@ describe('After the host went down and came up', () => {
     const { ipv4 } = await second.client.networks.get('default');
     expect(await service.sh('ip -4 addr show eth0')).to.contain(`inet ${service.machine.address}/`);
     await service.sh(`ping -c 1 -W 5 ${ipv4.gateway}`);
-    await eventually('the other one is known not to run', 10_000, async () =>
+    await eventually('the other one is known not to run', waitLimitMs, async () =>
       ['failed', 'stopped'].includes((await second.machine('once')).state),
     );
     await second.destroy();

@@ -28,7 +28,7 @@ describe('The life of a machine', () => {
       const machine = await cloud().client.machines.create(
         smallMachine('poweroff', 'flotilla.then=poweroff', { isolation, restartPolicy: { mode: 'never' } }),
       );
-      const stopped = await machine.waitFor('stopped', { timeoutMs: 120_000 });
+      const stopped = await machine.waitFor('stopped', { timeoutMs: 300_000 });
       expect(stopped.data.observed.reason?.code).to.be.oneOf([undefined, 'guest.powered_off']);
     });
 
@@ -49,12 +49,16 @@ describe('The life of a machine', () => {
       expect(failed.data.observed.reason?.registers).to.have.property('rip');
     });
 
-    it('keeps its disk through stop and start', async () => {
+    it('keeps its disk through stop and start, and is as large as it was made in between', async () => {
       const guest = await cloud().boot('keeper', { isolation, disks: [{ name: 'data', sizeMiB: 16 }] });
       await guest.sh("echo 'still here' | dd of=/dev/vda conv=fsync 2>/dev/null");
       await guest.machine.stop({ timeoutSeconds: 60 });
-      const again = await Guest.attach(await guest.machine.start());
+      const changed = await guest.machine.update({ name: 'changed', cpus: 2, memoryMiB: 192 });
+      const again = await Guest.attach(await changed.start());
       expect(await again.sh('head -c 10 /dev/vda')).to.equal('still here');
+      expect(await again.sh('nproc')).to.equal('2');
+      const megabytes = Number(await again.sh("awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo"));
+      expect(megabytes, 'of 192, less what the kernel takes').to.be.within(140, 192);
     });
 
     it('does not run while it is paused, and goes on where it was', async () => {
@@ -77,7 +81,7 @@ describe('The life of a machine', () => {
 
 async function waitForFailure(machine: Guest['machine']): Promise<Guest['machine']> {
   try {
-    await machine.waitFor('failed', { timeoutMs: 120_000 });
+    await machine.waitFor('failed', { timeoutMs: 300_000 });
   } catch {
     // waitFor rejects for a machine that fails, which is what is wanted here.
   }

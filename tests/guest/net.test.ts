@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { createSocket } from 'node:dgram';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { expect } from 'chai';
-import { type HostState, hostState, run } from './lib/host.js';
+import { Cloud, newPlaces } from './lib/cloud.js';
+import { eventually, type HostState, hostState, run } from './lib/host.js';
+import { importSmallGuest } from './lib/images.js';
 import { Run } from './lib/run.js';
 import { expectNothingLeft } from './lib/suite.js';
+import { addUplink, passtOf, removeUplink, saidAt, uplink } from './lib/uplink.js';
 
 const tap = 'net-test0';
 const [hostAddress, guestAddress, mac] = ['192.0.2.1', '192.0.2.2', '52:54:00:12:34:56'];
@@ -116,6 +121,28 @@ describe('virtio-net, with a real Linux', () => {
     });
   }
 
+  it('does not exceed its limits, each way', async () => {
+    const rate = 64 << 10;
+    const bytes = Math.round(rate * 4.1);
+    const counter = (name: string) => Number(readFileSync(`/sys/class/net/${tap}/statistics/${name}`, 'utf8'));
+    const limits = `rx-bps=${rate},tx-bps=${rate}`;
+    const guest = Run.start(`flotilla.net=${guestAddress}/24,${hostAddress}`, ['--net', `tap=${tap},mac=${mac},${limits}`]);
+    await guest.shows(/flotilla-init ready[\s\S]*# /);
+    /** Bytes in a second that the host counts while the guest runs a command that takes four. */
+    const rateOf = async (name: string, command: string, word: string) => {
+      const [before, begin] = [counter(name), performance.now()];
+      guest.type(`${command}; echo ${word.slice(0, 2)}""${word.slice(2)}\n`);
+      await guest.shows(new RegExp(word));
+      return (counter(name) - before - rate / 10) / ((performance.now() - begin) / 1000);
+    };
+    const sent = await rateOf('rx_bytes', `head -c ${bytes} /dev/zero | nc ${hostAddress} ${takingPort}`, 'sent-all');
+    expect(sent / rate, 'what the guest sent').to.be.within(0.01, 1.05);
+    const come = await rateOf('tx_bytes', `nc ${hostAddress} ${givingPort} < /dev/null | head -c ${bytes} > /dev/null`, 'has-come');
+    expect(come / rate, 'what came to the guest').to.be.within(0.01, 1.05);
+    guest.type('poweroff -f\n');
+    expect((await guest.end()).status).to.equal(0);
+  });
+
   it('has no carrier where the cable is out', async () => {
     const guest = Run.start('flotilla.net=192.0.2.2/24', ['--net', `tap=${tap},link=down`]);
     await guest.shows(/flotilla-init ready[\s\S]*# /);
@@ -133,6 +160,138 @@ describe('virtio-net, with a real Linux', () => {
     );
     expect(said).to.contain('multi_queue').and.to.contain('$.interfaces[0].tap');
     expect(status).to.be.greaterThan(0);
+  });
+});
+
+describe('A link of the host (macvtap), with a real Linux', () => {
+  /** A cable: guests are on one end beside the host, and the other stands for the network behind it. */
+  const [parent, network] = ['mvt-up', 'mvt-net'];
+  const [there, here] = ['203.0.113.1', '203.0.113.2'];
+  const env = { FLOTILLA_MACVTAP_PARENTS: parent };
+  let held: HostState;
+
+  before(() => {
+    held = hostState();
+    run('ip', ['link', 'add', parent, 'type', 'veth', 'peer', 'name', network]);
+    run('ip', ['address', 'add', `${there}/24`, 'dev', network]);
+    for (const name of [parent, network]) run('ip', ['link', 'set', name, 'up']);
+  });
+  after(() => {
+    run('ip', ['link', 'delete', parent]);
+    expectNothingLeft(held);
+  });
+
+  it('puts the guest on the network behind it, also while there is no orchestrator; the next one takes the link away', async () => {
+    const links = () => hostState().links.filter((name) => name.startsWith('flom-'));
+    let cloud = await Cloud.start(newPlaces(), env);
+    try {
+      await importSmallGuest(cloud.client);
+      const refused: unknown = await cloud
+        .boot('elsewhere', { interfaces: [{ name: 'eth0', macvtap: { parent: network } }] })
+        .catch((error: unknown) => error);
+      expect(String(refused)).to.contain(parent);
+      const guest = await cloud.boot('beside', {
+        commandLine: `flotilla.net=${here}/24`,
+        interfaces: [{ name: 'eth0', macvtap: { parent, mode: 'private' }, queues: 2 }],
+        cpus: 2,
+      });
+      expect(links()).to.have.length(1);
+      expect(await guest.sh(`ping -c 2 -W 10 ${there} | grep -c "bytes from"`)).to.equal('2');
+      const { interfaces } = (await guest.machine.refresh()).data.spec;
+      expect(run('ip', ['neighbour', 'show', here, 'dev', network])).to.contain(interfaces?.[0]?.mac ?? 'no address');
+      guest.close();
+      await cloud.kill();
+      run('ping', ['-c', '2', '-W', '10', here]);
+      cloud = await Cloud.start(cloud.places, env);
+      await cloud.machine('beside').then((machine) => machine.waitFor('running'));
+      expect(links()).to.have.length(1);
+      run('ping', ['-c', '1', '-W', '10', here]);
+      await cloud.clear();
+      expect(links()).to.deep.equal([]);
+    } finally {
+      await cloud.destroy();
+    }
+  });
+});
+
+describe('User-mode networking, with a real Linux', () => {
+  const [forwarded, secret] = [7003, 7004];
+  const forward = `127.0.0.1/${forwarded}:80`;
+  const flags = ['--net', `user,forward=tcp:${forwarded}:80,forward=udp:${forwarded}:81`];
+  let held: HostState;
+  // Without offloads each packet is a frame of its own, and frames are slow in the lab.
+  const little = blob.subarray(0, 64 << 10);
+  const servers: Server[] = [];
+  const secretSeen: string[] = [];
+
+  before(async () => {
+    held = hostState();
+    addUplink();
+    run('ip', ['address', 'add', `${hostAddress}/32`, 'dev', 'lo']);
+    const giving = createHttpServer((_request, response) => response.setHeader('connection', 'close').end(little));
+    const trusting = createServer((socket) => {
+      secretSeen.push(String(socket.remoteAddress));
+      socket.on('error', () => undefined).end('trusted');
+    });
+    servers.push(giving, trusting);
+    await new Promise<void>((resolve) => giving.listen(givingPort, hostAddress, resolve));
+    await new Promise<void>((resolve) => trusting.listen(secret, '127.0.0.1', resolve));
+  });
+  after(async () => {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    run('ip', ['address', 'del', `${hostAddress}/32`, 'dev', 'lo']);
+    removeUplink();
+    expectNothingLeft(held);
+  });
+
+  it('gives the guest an address and what the host reaches, lets in what is forwarded, and loses its carrier with passt', async () => {
+    const guest = Run.start('flotilla.net=dhcp', flags);
+    await guest.shows(/flotilla-init ready[\s\S]*# /);
+    const features = await guest.sh('cat /sys/class/net/eth0/device/features');
+    expect([csum, hostTso4, queues].map((bit) => features[bit])).to.deep.equal(['0', '0', '0']);
+    expect(await guest.sh('ip -4 address show eth0; ip route'))
+      .to.contain(uplink.address)
+      .and.to.contain(`via ${uplink.gateway}`);
+    expect(await guest.sh(`wget -q -O - http://${hostAddress}:${givingPort}/ | md5sum`)).to.contain(md5(little));
+
+    // Neither the gateway nor the loopback of the host itself, which a guest that wants to can send frames to.
+    const toLoopback =
+      'echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet; ip route del local 127.0.0.0/8 dev lo table local; ' +
+      `ip route del local 127.0.0.1 dev lo table local; ip route add 127.0.0.0/8 via ${uplink.gateway}`;
+    await guest.sh(toLoopback);
+    for (const address of [uplink.gateway, '127.0.0.1'])
+      expect(await guest.sh(`nc -w 3 ${address} ${secret} < /dev/null`), address).not.to.contain('trusted');
+    expect(secretSeen).to.deep.equal([]);
+
+    guest.type('while :; do echo said by the guest | nc -l -p 80; done &\n');
+    expect(await saidAt(forwarded)).to.contain('said by the guest');
+    // Nobody in the guest takes datagrams, which its kernel counts (`NoPorts`).
+    const refused = async (): Promise<number> => Number(/^Udp: \d+ (\d+)/m.exec(await guest.sh('cat /proc/net/snmp'))?.[1]);
+    expect(await refused()).to.equal(0);
+    const sender = createSocket('udp4');
+    await eventually('a datagram comes', 60_000, async () => {
+      sender.send('a datagram', forwarded, '127.0.0.1');
+      return (await refused()) > 0;
+    });
+    sender.close();
+
+    process.kill(passtOf(forward) ?? Number.NaN, 'SIGKILL');
+    await eventually('the carrier is gone', 60_000, async () => (await guest.sh('cat /sys/class/net/eth0/carrier')) === '0');
+    guest.type('poweroff -f\n');
+    const { status, said } = await guest.end();
+    expect(said).to.contain('the network of an interface is gone');
+    expect(status).to.equal(0);
+  });
+
+  it('ends with a machine that is killed, and refuses a port that somebody has', async () => {
+    const guest = Run.start('', flags);
+    await guest.shows(/flotilla-init ready/);
+    const refused = await Run.start('', flags).end();
+    expect(refused.said).to.contain('forward.port_busy at $.interfaces[0].user.forwards[0].hostPort');
+    expect(refused.status).to.equal(2);
+    guest.signal('SIGKILL');
+    await guest.end();
+    await eventually('passt is gone', 20_000, () => passtOf(forward) === undefined);
   });
 });
 

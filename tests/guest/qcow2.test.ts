@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { Guest } from './lib/guest.js';
 import { type HostState, hostState, run } from './lib/host.js';
 import { Run } from './lib/run.js';
-import { expectNothingLeft } from './lib/suite.js';
+import { expectNothingLeft, useCloud } from './lib/suite.js';
 
 const mebibyte = 1024 * 1024;
 
@@ -61,5 +63,62 @@ describe('A Linux guest on a qcow2 image', () => {
     const { status, said } = await Run.start('flotilla.then=poweroff', ['--disk', `path=${file('top.qcow2')},format=qcow2`]).end();
     expect(said).to.contain('disk.backing').and.to.contain('middle.qcow2');
     expect(status).not.to.equal(0);
+  });
+});
+
+describe('Two machines linked to one image, with a real Linux', () => {
+  const cloud = useCloud();
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'flotilla-linked-'));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('each keep what they wrote, across a restart and as a disk grows; the image stays as it was, and as long as they do', async () => {
+    const { client, places } = cloud();
+    const pool = join(places.dataDir, 'host/pools/default');
+    const content = Buffer.alloc(16 * mebibyte, 'from the image ');
+    writeFileSync(join(folder, 'base'), content);
+    const image = await client.images.import({ name: 'base', kind: 'disk', format: 'raw', source: { path: join(folder, 'base') } });
+    const disks = [{ name: 'data', image: 'base', clone: 'linked' as const, sizeMiB: 24 }];
+    const guests = await Promise.all(['one', 'two'].map((name) => cloud().boot(name, { disks })));
+    const volumes: string[] = [];
+    for (const [at, guest] of guests.entries()) {
+      expect(await guest.sh('head -c 14 /dev/vda')).to.equal('from the image');
+      await guest.sh(`yes "guest ${at}" | head -c 262144 > /tmp/own; dd if=/tmp/own of=/dev/vda bs=4k seek=100 conv=fsync 2>/dev/null`);
+      volumes.push((await guest.machine.refresh()).data.observed.disks[0]?.volume ?? '');
+    }
+    await client.volumes.resize(volumes[0] ?? '', { sizeMiB: 32 });
+    await guests[0]?.sh('until [ "$(cat /sys/block/vda/size)" = 65536 ]; do sleep 0.1; done');
+    await guests[0]?.sh('echo "the end" | dd of=/dev/vda bs=512 seek=65535 conv=fsync 2>/dev/null');
+    const refused: unknown = await client.images.delete('base').then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(refused).to.include({ code: 'image.in_use' });
+    for (const [at, guest] of guests.entries()) {
+      await guest.machine.stop({ timeoutSeconds: 60, thenKill: false });
+      const again = await Guest.attach(await guest.machine.start());
+      const own = 'dd if=/dev/vda bs=4k skip=100 count=64 2>/dev/null | head -c 8; head -c 14 /dev/vda';
+      expect(await again.sh(own)).to.equal(`guest ${at}\nfrom the image`);
+      await again.machine.stop({ timeoutSeconds: 60, thenKill: false });
+    }
+    // Not before both are off: for qemu-img an image that is held by another machine is in use.
+    for (const [at, volume] of volumes.entries()) {
+      const expected = Buffer.alloc((at === 0 ? 32 : 24) * mebibyte);
+      content.copy(expected);
+      Buffer.from(`guest ${at}\n`.repeat(40_000)).copy(expected, 100 * 4096, 0, 262144);
+      if (at === 0) expected.write('the end\n', expected.length - 512);
+      writeFileSync(join(folder, 'expected'), expected);
+      const path = join(pool, 'volumes', volume);
+      run('qemu-img', ['check', '-f', 'qcow2', path]);
+      run('qemu-img', ['compare', '-f', 'qcow2', '-F', 'raw', path, join(folder, 'expected')]);
+    }
+    const left = createHash('sha256')
+      .update(readFileSync(join(pool, 'images', image.id)))
+      .digest('hex');
+    expect(left).to.equal(image.sha256);
+    for (const { machine } of guests) await machine.delete();
+    await client.images.delete('base');
   });
 });

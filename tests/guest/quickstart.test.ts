@@ -23,7 +23,7 @@ const steps = [
 ];
 
 describe('The quickstart', function () {
-  this.timeout(400_000);
+  this.timeout(900_000);
   let held: HostState;
   let shown: string;
   let told: string;

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { Guest } from './lib/guest.js';
 import { eventually, hostState, withinMs } from './lib/host.js';
 import { machineTraces, useCloud } from './lib/suite.js';
+import { waitLimitMs } from './lib/limits.js';
 
 describe('A machine whose worker is killed', () => {
   const cloud = useCloud();
@@ -36,13 +37,13 @@ describe('A machine whose worker is killed', () => {
     for (let round = 1; round <= 2; round++) {
       const pid = (await guest.machine.refresh()).data.observed.workerPid ?? 0;
       process.kill(pid, 'SIGKILL');
-      await eventually('it says when it is tried again', 10_000, async () => {
+      await eventually('it says when it is tried again', waitLimitMs, async () => {
         const { observed, updatedAt } = (await guest.machine.refresh()).data;
         if (observed.nextRestartAt === undefined) return false;
         waits.push(Date.parse(observed.nextRestartAt) - Date.parse(updatedAt));
         return true;
       });
-      await eventually('it runs in another worker', 60_000, async () => {
+      await eventually('it runs in another worker', waitLimitMs, async () => {
         const { observed } = (await guest.machine.refresh()).data;
         return observed.state === 'running' && observed.workerPid !== pid;
       });

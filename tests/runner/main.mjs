@@ -2,9 +2,10 @@
 // The program behind `npm test`: reads its arguments, runs tiers, ends with their totals.
 import { parseArgs } from 'node:util';
 
+import { beginGuestImages } from './guest-images.mjs';
 import { prepare } from './prepare.mjs';
 import { runTier } from './run-tier.mjs';
-import { formatTable, formatTotals, sum } from './totals.mjs';
+import { formatFailures, formatTable, formatTotals, secondsSince, sum } from './totals.mjs';
 
 /**
  * Gives the exit status: 0 all is well, 1 something failed, 2 wrong use.
@@ -28,17 +29,12 @@ export async function main(tiers, args) {
     return 2;
   }
   const started = performance.now();
-  if (!values['no-setup']) await prepare();
+  const chosen = tiers.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+  if (!values['no-setup']) await prepare({ packagesAreThere: () => chosen.some((tier) => tier.name === 'guest') && beginGuestImages() });
   const setUpSeconds = secondsSince(started);
   const results = [];
-  for (const tier of tiers.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
-    results.push(await runTier(tier));
-  }
+  for (const tier of chosen) results.push(await runTier(tier));
   return conclude(results, { setUpSeconds, totalSeconds: secondsSince(started) });
-}
-
-function secondsSince(start) {
-  return (performance.now() - start) / 1000;
 }
 
 function help(tiers) {
@@ -47,8 +43,10 @@ function help(tiers) {
   return 0;
 }
 
-/** Prints the totals, the line that machines read last. */
+/** Prints what failed and the totals, the line that machines read last. */
 function conclude(results, times) {
+  const failures = formatFailures(results);
+  if (failures !== '') console.log(`\n${failures}`);
   console.log(`\n${formatTable(results, times)}\n`);
   const totals = sum(results);
   const empty = results.filter((result) => result.passed + result.failed === 0);

@@ -45,6 +45,13 @@ describe('The runner of the tests', function () {
     assert.equal(run(passed, { status: 1 }).status, 1);
   });
 
+  it('names what failed after all other output, just before the table', () => {
+    const failed = run({ passed: 1, failed: 1, skipped: 0, failures: ['a guest boots: no prompt'] }, { status: 1 });
+    assert.match(failed.output, /\nFailed:\n {2}stub: a guest boots: no prompt\n\ntier /);
+    assert.match(run(passed, { status: 1 }).output, /\nFailed:\n {2}stub: .* ended with status 1 before its tests did: see .*\n\ntier /);
+    assert.doesNotMatch(run(passed).output, /Failed:/);
+  });
+
   it('ends with 1 when a tier ran no test where KVM is required, skips only included, and says so elsewhere too', () => {
     for (const counted of [undefined, { passed: 0, failed: 0, skipped: 3 }]) {
       assert.equal(run(counted, { strict: true }).status, 1);

@@ -4,9 +4,12 @@ import { Steps } from '../../scripts/lib/steps.mjs';
 import { carryOut, describePlan, planSetup } from '../../scripts/setup/index.mjs';
 import { PURPOSES } from '../../scripts/setup/system-packages.mjs';
 
-/** Installs and builds what is missing; quick when nothing is. */
-export async function prepare() {
+/**
+ * Installs and builds what is missing; quick when nothing is.
+ * @param {{ packagesAreThere?: () => void }} [hooks]
+ */
+export async function prepare(hooks) {
   const plan = planSetup(PURPOSES);
   for (const line of describePlan(plan)) console.log(`Will ${line}`);
-  await carryOut(plan, new Steps('setup'));
+  await carryOut(plan, new Steps('setup'), hooks);
 }

@@ -5,7 +5,8 @@ import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { countCargo, countMocha, sum } from './totals.mjs';
+import { logDirectory } from '../../scripts/lib/cache.mjs';
+import { countCargo, countMocha, formatTotals, inSeconds, secondsSince, sum } from './totals.mjs';
 
 /** Lines of cargo's output that say something; the log file has them all. */
 const telling =
@@ -32,7 +33,9 @@ export async function runTier(tier) {
     note = error.message;
     console.error(note);
   }
-  return { name: tier.name, ...sum(counts), broken, note, seconds: (performance.now() - started) / 1000 };
+  const failures = counts.flatMap((count) => count.failures);
+  if (note !== undefined) failures.push(note);
+  return { name: tier.name, ...sum(counts), failures, broken, note, seconds: secondsSince(started) };
 }
 
 /** As many at once as there are processors; the results in the order of the commands. */
@@ -54,13 +57,16 @@ async function runCommand(tierName, command) {
     const argv = typeof command.argv === 'function' ? command.argv(folder) : command.argv;
     console.log(`-- ${argv.join(' ')}   (whole output: ${log})`);
     const env = { ...process.env, ...command.env, FLOTILLA_TEST_TOTALS: totals };
+    const started = performance.now();
     const status = await stream({ ...command, argv }, env, join(folder, 'output'), log);
     const counted = command.counts === 'cargo' ? countCargo(readFileSync(join(folder, 'output'), 'utf8')) : countMocha(totals);
     for (const why of counted.skips) console.log(`SKIPPED: ${why}`);
     // A command that fails without a failed test did not get as far as its tests.
     const broken = status !== 0 && counted.failed === 0;
-    if (broken) console.error(`${argv[0]} ended with status ${status} before its tests did: see ${log}.`);
-    return { ...counted, broken };
+    const failures = counted.failures.map((failure) => (command.besides === undefined ? failure : `[${command.besides}] ${failure}`));
+    if (broken) failures.push(`${command.besides ?? argv.join(' ')} ended with status ${status} before its tests did: see ${log}.`);
+    if (command.besides !== undefined) console.log(`[${command.besides}] ${formatTotals(counted)} in ${inSeconds(secondsSince(started))}`);
+    return { ...counted, failures, broken };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -95,7 +101,7 @@ function stream(command, env, outputFile, logFile) {
 }
 
 function logFolder() {
-  const folder = join(process.env.XDG_CACHE_HOME ?? join(process.env.HOME ?? '/tmp', '.cache'), 'flotilla', 'logs');
+  const folder = logDirectory();
   mkdirSync(folder, { recursive: true });
   return folder;
 }

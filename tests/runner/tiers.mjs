@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tiers, in the order they run: cheap and telling first.
+import { availableParallelism } from 'node:os';
+
 import { guestTier } from './guest-tier.mjs';
+import { MOCHA } from './mocha.mjs';
 
 /**
  * @typedef {object} Command
@@ -20,22 +23,27 @@ export const tiers = [
   {
     name: 'style',
     what: 'formatting, lints, layering, generated files, links in docs',
-    commands: () => [mocha(['tests/style/*.spec.mjs'], { timeout: 900_000 })],
+    commands: () => [mocha(['tests/style/*.spec.mjs'], { timeout: 900_000, parallel: true })],
   },
   {
     name: 'unit',
     what: 'Rust and TypeScript, beside the source',
     commands: () => [
-      { argv: ['cargo', 'test', '--workspace', '--locked', '--no-fail-fast', '--', '--show-output'], counts: 'cargo' },
-      mocha(packages.map((name) => `packages/${name}/dist/src/**/*.spec.js`)),
-      mocha(['tests/runner/*.spec.mjs', 'lab/*.spec.mjs', 'guest/*.spec.mjs', 'bench/**/*.spec.mjs', 'scripts/**/*.spec.mjs']),
-      mocha(['fuzz/*.spec.mjs']),
+      { argv: ['cargo', 'test', '--workspace', '--locked', '--no-fail-fast', '--', '--show-output'], counts: 'cargo', besides: 'rust' },
+      mocha(
+        packages.map((name) => `packages/${name}/dist/src/**/*.spec.js`),
+        { besides: 'typescript' },
+      ),
+      mocha(['tests/runner/*.spec.mjs', 'lab/*.spec.mjs', 'guest/*.spec.mjs', 'bench/**/*.spec.mjs', 'scripts/**/*.spec.mjs'], {
+        besides: 'scripts',
+      }),
+      mocha(['fuzz/*.spec.mjs'], { besides: 'fuzz' }),
     ],
   },
   {
     name: 'native',
     what: 'the addon with bare-metal guests on any /dev/kvm',
-    commands: () => [mocha(['packages/native/dist/test/**/*.test.js'], { timeout: 120_000 })],
+    commands: () => [mocha(['packages/native/dist/test/**/*.test.js'], { timeout: 120_000, parallel: true })],
   },
   {
     name: 'api',
@@ -43,7 +51,7 @@ export const tiers = [
     commands: () => [
       mocha(
         packages.map((name) => `packages/${name}/dist/test/**/*.test.js`),
-        { timeout: 180_000 },
+        { timeout: 180_000, parallel: true },
       ),
     ],
   },
@@ -60,12 +68,15 @@ export const tiers = [
 ];
 
 /**
- * A mocha run whose totals the reporter beside this file writes.
+ * A mocha run whose totals the reporter beside this file writes. In parallel each file runs in one of several processes, one more than there
+ * are processors: these tests wait for half of their time.
  * @param {string[]} patterns  each an argument of its own: mocha expands `*`, no shell does
  */
-function mocha(patterns, { timeout = 60_000 } = {}) {
+function mocha(patterns, { timeout = 60_000, parallel = false, besides = undefined } = {}) {
+  const jobs = parallel ? ['--parallel', '--jobs', String(availableParallelism() + 1)] : [];
   return {
-    argv: ['npx', '--no-install', 'mocha', '--reporter', 'tests/runner/mocha-reporter.cjs', '--timeout', String(timeout), ...patterns],
+    argv: [...MOCHA, '--timeout', String(timeout), ...jobs, ...patterns],
     counts: 'mocha',
+    besides,
   };
 }

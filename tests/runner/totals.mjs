@@ -20,7 +20,8 @@ export function countCargo(output) {
   const results = [...output.matchAll(/^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;/gm)];
   const counted = sum(results.map(([, passed, failed, ignored]) => ({ passed: +passed, failed: +failed, skipped: +ignored })));
   const skips = skippedTests(output);
-  return { passed: counted.passed - skips.length, failed: counted.failed, skipped: counted.skipped + skips.length, skips };
+  const failures = [...output.matchAll(/^test (.+) \.\.\. FAILED$/gm)].map(([, name]) => name);
+  return { passed: counted.passed - skips.length, failed: counted.failed, skipped: counted.skipped + skips.length, skips, failures };
 }
 
 /**
@@ -45,14 +46,26 @@ function skippedTests(output) {
 
 /** Counts that the mocha reporter wrote, one JSON line for each run. */
 export function countMocha(file) {
-  if (!existsSync(file)) return { ...none, skips: [] };
+  if (!existsSync(file)) return { ...none, skips: [], failures: [] };
   const lines = readFileSync(file, 'utf8').trim().split('\n').filter(Boolean);
-  return { ...sum(lines.map((line) => JSON.parse(line))), skips: [] };
+  const runs = lines.map((line) => JSON.parse(line));
+  return { ...sum(runs), skips: [], failures: runs.flatMap(({ failures }) => failures ?? []) };
 }
 
 /** A line that machines read: `N passed, N failed, N skipped`. */
 export function formatTotals({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** What failed, by tier: nobody should have to look for it in the output of an hour. Long messages are cut; the log has them whole. */
+export function formatFailures(results) {
+  const lines = results.flatMap(({ name, failures }) => failures.map((failure) => `  ${name}: ${shorten(failure)}`));
+  return lines.length === 0 ? '' : `Failed:\n${lines.join('\n')}`;
+}
+
+function shorten(failure, limit = 600) {
+  const line = failure.replace(/\s+/g, ' ');
+  return line.length <= limit ? line : `${line.slice(0, limit)}…`;
 }
 
 /** One row for each tier, then the times of the set-up and of the whole run. */
@@ -73,6 +86,11 @@ export function formatTable(results, { setUpSeconds, totalSeconds }) {
     .join('\n');
 }
 
-function inSeconds(seconds) {
+/** @param {number} start  of performance.now() */
+export function secondsSince(start) {
+  return (performance.now() - start) / 1000;
+}
+
+export function inSeconds(seconds) {
   return `${seconds.toFixed(0)} s`;
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { countCargo, countMocha, formatTable, formatTotals, sum } from './totals.mjs';
+import { countCargo, countMocha, formatFailures, formatTable, formatTotals, sum } from './totals.mjs';
 
 const cargo = `
 running 3 tests
@@ -39,7 +39,13 @@ test result: ok. 1 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; fini
 
 describe('The totals of a test run', () => {
   it('count a cargo test that says SKIPPED once as skipped, never as passed, and a failed one as failed', () => {
-    assert.deepEqual(countCargo(cargo), { passed: 1, failed: 1, skipped: 3, skips: ['no usable /dev/kvm', 'the guest is interpreted'] });
+    assert.deepEqual(countCargo(cargo), {
+      passed: 1,
+      failed: 1,
+      skipped: 3,
+      skips: ['no usable /dev/kvm', 'the guest is interpreted'],
+      failures: ['c'],
+    });
   });
 
   it('come with the seconds of each tier, of the set-up and of all', () => {
@@ -55,6 +61,18 @@ describe('The totals of a test run', () => {
         ['total', '162 s'],
       ],
     );
+  });
+
+  it('name what failed on a line each, however long its message', () => {
+    const results = [
+      { name: 'unit', failures: ['a'] },
+      { name: 'guest', failures: [] },
+      { name: 'api', failures: [`b:\n  ${'x'.repeat(2000)}`] },
+    ];
+    const [head, ...lines] = formatFailures(results).split('\n');
+    assert.deepEqual([head, lines[0], lines.length], ['Failed:', '  unit: a', 2]);
+    assert.match(lines[1], /^ {2}api: b: x{597}…$/);
+    assert.equal(formatFailures([results[1]]), '');
   });
 
   it('add up the lines of all mocha runs, and are none where none ran', () => {

@@ -19,6 +19,7 @@ export const workflowLines = {
   'npm run setup -- build check': plan,
   'npm run check -- --no-setup': { plus: '--help', status: 0, says: /Tiers:/ },
   'bash .ci/run': { plus: '--help', status: 0, says: /Tiers:/ },
+  'npm run fuzz -- --seconds 60': { plus: '--target nothing', status: 1, says: /There is no target nothing/ },
   'npm run fuzz -- --seconds 600': { plus: '--target nothing', status: 1, says: /There is no target nothing/ },
   'npm run bench -- --output bench.md': { plus: '--runs 4', status: 1, says: /--runs 4 is too few/ },
   'npm run pack -- --output packed': { test: 'tests/package/pack.spec.mjs', text: "'pack', '--', '--output'" },

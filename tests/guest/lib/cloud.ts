@@ -39,7 +39,7 @@ export class Cloud {
     this.url = url;
     this.startMs = startMs;
     this.apiKey = readFileSync(join(places.dataDir, 'admin.key'), 'utf8').trim();
-    this.client = new Flotilla({ baseUrl: url, apiKey: this.apiKey, timeoutMs: 120_000 });
+    this.client = new Flotilla({ baseUrl: url, apiKey: this.apiKey, timeoutMs: 300_000 });
   }
 
   static async start(places: Places = newPlaces(), env: Record<string, string> = {}): Promise<Cloud> {

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import type { MachineHandle } from '@flotilla/sdk';
 import type { Guest } from './guest.js';
+import { waitLimitMs } from './limits.js';
 
 /** A guest that numbers the lines it prints, and all it has printed so far: a byte lost, doubled or moved breaks the row. */
 export class Counter {
@@ -16,7 +17,7 @@ export class Counter {
   static async start(guest: Guest): Promise<Counter> {
     const counter = new Counter(guest);
     await guest.type(`n=0; printf '<%s<\\n' count; while :; do n=$((n+1)); echo "n$n;"; read -t 0.1 _; done`);
-    const seen = await guest.console.expect('<count<\r\n', { timeoutMs: 60_000 });
+    const seen = await guest.console.expect('<count<\r\n', { timeoutMs: waitLimitMs });
     counter.#text = seen.slice(seen.indexOf('<count<\r\n') + '<count<\r\n'.length);
     return counter;
   }
@@ -34,7 +35,7 @@ export class Counter {
 
   /** Reads at least `lines` more lines; all lines so far must be one row of numbers, without gap or repeat. */
   async read(lines: number): Promise<void> {
-    this.#text += await this.#guest.console.expect(new RegExp(`(?:[^\\n]*\\n){${lines}}`), { timeoutMs: 60_000 });
+    this.#text += await this.#guest.console.expect(new RegExp(`(?:[^\\n]*\\n){${lines}}`), { timeoutMs: waitLimitMs });
     const row = Array.from({ length: this.last }, (_, index) => `n${index + 1};\r\n`).join('');
     expect(this.#text.slice(0, this.#text.lastIndexOf('\n') + 1)).to.equal(row);
   }

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Console, MachineHandle } from '@flotilla/sdk';
 import { expect } from 'chai';
+import { bootLimitMs, waitLimitMs } from './limits.js';
 
-/** Everything is 25 times slower in the lab. Shorter than the limit of a test, whose error does not say what the console showed. */
-const bootTimeoutMs = 120_000;
-const commandTimeoutMs = 60_000;
 let marks = 0;
 
 /** What one needs to know of a guest to use it. */
@@ -59,11 +57,11 @@ export class Guest {
 
   /** Waits for a shell prompt. What follows on its line may be a message of the kernel. */
   async prompt(prompt: RegExp = this.#kind.prompt): Promise<void> {
-    await this.console.expect(prompt, { timeoutMs: bootTimeoutMs });
+    await this.console.expect(prompt, { timeoutMs: bootLimitMs });
   }
 
   /** Runs a command and gives what it printed; a status other than 0 is an error. */
-  async sh(command: string, timeoutMs: number = commandTimeoutMs): Promise<string> {
+  async sh(command: string, timeoutMs: number = waitLimitMs): Promise<string> {
     marks += 1;
     const mark = `mark${marks}`;
     // Split in the text that is typed, so that its echo is not taken for its output.

@@ -7,6 +7,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 export interface HostState {
   readonly workers: readonly string[];
   readonly dnsmasq: readonly string[];
+  /** Networks of interfaces without a tap. */
+  readonly passt: readonly string[];
+  /** What serves shared folders. */
+  readonly virtiofsd: readonly string[];
   readonly links: readonly string[];
   /** `link address/prefix`. */
   readonly addresses: readonly string[];
@@ -23,6 +27,8 @@ export function hostState(): HostState {
   return {
     workers: processes((command) => command.includes('flotilla-vmm')),
     dnsmasq: processes((command) => command.includes('dnsmasq')),
+    passt: processes((command) => command.startsWith('passt')),
+    virtiofsd: processes((command) => command.includes('virtiofsd')),
     links: readdirSync('/sys/class/net').sort(),
     addresses: addresses(),
     routes: [...routes('-4'), ...routes('-6')].sort(),
@@ -60,21 +66,29 @@ function routes(family: '-4' | '-6'): string[] {
     .filter((line) => line !== '' && !linkLocal.test(line) && !linkThatWent.test(line));
 }
 
-/** Command lines of live processes; a zombie counts, because nobody has collected it. */
 function processes(wanted: (command: string) => boolean): string[] {
+  return liveProcesses()
+    .map(({ command }) => command)
+    .filter(wanted)
+    .sort();
+}
+
+/** Live processes with their command lines; a zombie counts by its name, because nobody has collected it. */
+export function liveProcesses(): { pid: number; command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-        const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-        return command === '' ? name : command;
-      } catch {
-        return '';
-      }
-    })
-    .filter((command) => command !== '' && wanted(command))
-    .sort();
+    .map((pid) => ({ pid: Number(pid), command: commandOf(pid) }))
+    .filter(({ command }) => command !== '');
+}
+
+function commandOf(pid: string): string {
+  try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    return command === '' ? name : command;
+  } catch {
+    return ''; // it has ended meanwhile
+  }
 }
 
 /**

@@ -5,8 +5,7 @@ import { once } from 'node:events';
 import { resolveWorkerPath } from '@flotilla/native';
 import { eventually } from './host.js';
 import { builtImages } from './images.js';
-
-const limitMs = 120_000;
+import { bootLimitMs } from './limits.js';
 
 /** How it ended. */
 export interface RunEnd {
@@ -54,7 +53,7 @@ export class Run {
 
   /** Waits until the guest has written `pattern`. */
   async shows(pattern: RegExp): Promise<void> {
-    await eventually(`the guest writes ${pattern.source}`, limitMs, () => {
+    await eventually(`the guest writes ${pattern.source}`, bootLimitMs, () => {
       if (pattern.test(this.#output)) return true;
       if (this.#process.exitCode !== null) throw new Error(`It ended before: ${this.#output}${this.#said}`);
       return false;
@@ -87,7 +86,7 @@ export class Run {
 
   /** Waits for its end; it is killed when it takes too long, and then has no status. */
   async end(): Promise<RunEnd> {
-    const late = setTimeout(() => this.#process.kill('SIGKILL'), limitMs);
+    const late = setTimeout(() => this.#process.kill('SIGKILL'), bootLimitMs);
     const [status] = (await once(this.#process, 'close')) as [number | null];
     clearTimeout(late);
     return { status: status ?? undefined, output: this.#output, said: this.#said };
