@@ -105,7 +105,10 @@ fn clusters_that_are_given_up_are_used_again_and_never_twice() {
     let before = std::fs::metadata(&path).unwrap().len();
     churn(0, &disk);
     let after = std::fs::metadata(&path).unwrap().len();
-    assert!(after <= before + (256 << 10), "freed clusters are not used again: {before} bytes became {after}");
+    assert!(
+        after <= before + (256 << 10),
+        "freed clusters are not used again: {before} bytes became {after}"
+    );
     drop(Arc::into_inner(disk).unwrap());
     assert_eq!(oracle::check(&path), Verdict::Clean);
 }
