@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flotilla_device_model::console::{PortHost, TerminalSize, Wake};
@@ -13,6 +14,10 @@ use flotilla_device_model::console::{PortHost, TerminalSize, Wake};
 pub const RING_LEN: usize = 1 << 20;
 /// Bytes of input kept until the guest takes them.
 pub const INPUT_LEN: usize = 64 << 10;
+
+/// How long a reader that was waiting leaves the guest to write more: a serial port writes byte by byte, and a reader that is woken for
+/// each, and wakes the next one, takes more time than the guest. Shorter than anybody sees.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// Takes console input into the machine.
 pub trait InputSink: Send + Sync {
@@ -48,6 +53,8 @@ struct Output {
     writer: Option<u64>,
     /// The guest has output for which there was no room.
     starved: bool,
+    /// Readers that wait for output.
+    waiting: usize,
 }
 
 #[derive(Default)]
@@ -142,8 +149,12 @@ impl Console {
         if let Some(log) = &self.log {
             log.append(bytes);
         }
+        let waited_for = output.waiting > 0;
         drop(output);
-        self.grown.notify_all();
+        // Waking is a system call, and a serial port writes byte by byte.
+        if waited_for {
+            self.grown.notify_all();
+        }
     }
 
     /// Tells readers that no more output will come.
@@ -169,16 +180,25 @@ impl Console {
     }
 
     /// Reads output from `offset` on, or from the oldest byte kept if that is later. With nothing to read it waits
-    /// up to `wait` and then gives a chunk of length 0.
+    /// up to `wait` and then gives a chunk of length 0. Who waited gets what the guest writes within [`GATHERING`].
     pub fn read_from(&self, offset: u64, buffer: &mut [u8], wait: Duration) -> Chunk {
         let deadline = Instant::now().checked_add(wait);
         let mut output = lock(&self.output);
+        let mut gather = false;
         while output.end <= offset && !output.closed {
             let left = deadline.map_or(wait, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 break;
             }
+            output.waiting += 1;
             output = self.grown.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+            output.waiting -= 1;
+            gather = output.end > offset && !output.closed;
+        }
+        if gather {
+            drop(output);
+            thread::sleep(GATHERING);
+            output = lock(&self.output);
         }
         output.copy(offset, buffer)
     }
