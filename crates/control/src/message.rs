@@ -102,7 +102,7 @@ impl Configure {
     /// message.
     fn parse(params: Value) -> Result<Self, Failure> {
         let RawConfigure { id, spec, console, black_box } = parameters(params)?;
-        Ok(Self { id, spec: MachineSpec::from_value(spec)?, console, black_box })
+        Ok(Self { id, spec: MachineSpec::from_value(&spec)?, console, black_box })
     }
 }
 

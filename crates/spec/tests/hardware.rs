@@ -11,7 +11,7 @@ const GIB: u64 = 1 << 30;
 fn check(fields: &Value) -> Vec<(ErrorCode, String)> {
     let mut spec = json!({ "cpus": 4, "memory": GIB, "boot": { "kernel": { "path": "/k" } } });
     spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-    let checked = MachineSpec::from_value(spec).unwrap().validate(&HOST).map(drop);
+    let checked = MachineSpec::from_value(&spec).unwrap().validate(&HOST).map(drop);
     checked.err().unwrap_or_default().into_iter().map(|fault| (fault.code, fault.path)).collect()
 }
 

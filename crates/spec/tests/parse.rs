@@ -51,7 +51,16 @@ fn a_good_specification_is_valid_and_survives_the_round_trip() {
     let again = MachineSpec::from_json(serde_json::to_vec(&spec).unwrap()).unwrap();
     assert_eq!(spec, again);
     assert_eq!(spec.clone().validate(&HOST).unwrap().memory, MemorySize::from_mib(256));
-    assert_eq!(spec, MachineSpec::from_value(good()).unwrap());
+    assert_eq!(spec, MachineSpec::from_value(&good()).unwrap());
+}
+
+#[test]
+fn what_is_wrong_with_a_value_names_no_place_in_a_text() {
+    let mut spec = good();
+    spec["cpus"] = json!("two");
+    let fault = MachineSpec::from_value(&spec).unwrap_err();
+    assert_eq!((fault.code, fault.path.as_str()), (SpecInvalidType, "$.cpus"));
+    assert_eq!(fault.message, "invalid type: string \"two\", expected u32");
 }
 
 #[test]

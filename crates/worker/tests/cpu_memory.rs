@@ -34,7 +34,7 @@ fn configure(fields: &Value) -> (Worker, Result<(), ClientError>) {
     let client = Client::connect(&path, &ClientOptions::default()).unwrap();
     let mut spec = json!({ "cpus": 2, "memory": MEMORY, "boot": { "kernel": { "path": "k" } } });
     spec.as_object_mut().unwrap().append(&mut fields.as_object().unwrap().clone());
-    let spec = MachineSpec::from_value(spec).unwrap();
+    let spec = MachineSpec::from_value(&spec).unwrap();
     let kernel = guest(directory.path(), "counters");
     let kvm = File::options().read(true).write(true).open("/dev/kvm").unwrap();
     let descriptors = vec![kvm.into(), File::open(kernel).unwrap().into()];
