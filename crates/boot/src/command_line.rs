@@ -10,10 +10,14 @@ use crate::piece::Piece;
 /// The longest command line of a kernel that does not state its own limit (x86 `COMMAND_LINE_SIZE`, less the end).
 pub(crate) const DEFAULT_MAX: u64 = 2047;
 
-/// The command line of a kernel that learns of virtio-mmio devices by it (Linux, `drivers/virtio/virtio_mmio.c`). They come
-/// first: what follows ` -- ` is not for the kernel.
-pub(crate) fn announcing(devices: &[MmioSlot], command_line: &str) -> String {
-    let mut line = String::new();
+/// What a machine without ACPI and PCI does not have. Linux would look for all of it, for hundreds of exits, and complain
+/// (`Documentation/admin-guide/kernel-parameters.txt`). The keyboard controller is there, for its reset line.
+const ABSENT: &str = "acpi=off pci=off i8042.nokbd i8042.noaux ";
+
+/// The command line of a kernel that learns of virtio-mmio devices by it (Linux, `drivers/virtio/virtio_mmio.c`), and of what is not there.
+/// All this comes first: of two words about one thing the later counts, and what follows ` -- ` is not for the kernel.
+pub(crate) fn of_a_bare_machine(devices: &[MmioSlot], command_line: &str) -> String {
+    let mut line = ABSENT.to_owned();
     for MmioSlot { address, line: interrupt } in devices {
         // Writing to a string cannot fail.
         let _ = write!(line, "virtio_mmio.device=4K@{address:#x}:{interrupt} ");

@@ -89,7 +89,7 @@ pub fn plan(
     let rsdp = options.kind.has_acpi().then_some(ACPI.start);
     let map = e820::map(memory);
     let loaded = kernel.load(memory, options.protocol)?;
-    let command_line = &command_line::announcing(&devices_to_announce(options)?, command_line);
+    let command_line = &describing(options.kind, command_line)?;
     pieces.push(command_line::place(command_line, loaded.command_line_max)?);
     let initrd = sources
         .initrd
@@ -149,10 +149,13 @@ fn tables(options: &PlanOptions<'_>) -> Result<Vec<Piece>, BootError> {
 }
 
 /// The virtio-mmio devices that no table tells of.
-fn devices_to_announce(options: &PlanOptions) -> Result<Vec<MmioSlot>, BootError> {
-    match options.kind {
-        MachineKind::Micro { virtio_devices, acpi: false } => slots(virtio_devices),
-        MachineKind::Micro { .. } | MachineKind::Standard { .. } => Ok(Vec::new()),
+/// The command line of a kernel that learns by it what no table tells.
+fn describing(kind: MachineKind, command_line: &str) -> Result<String, BootError> {
+    match kind {
+        MachineKind::Micro { virtio_devices, acpi: false } => {
+            Ok(command_line::of_a_bare_machine(&slots(virtio_devices)?, command_line))
+        }
+        MachineKind::Micro { .. } | MachineKind::Standard { .. } => Ok(command_line.to_owned()),
     }
 }
 
@@ -166,8 +169,19 @@ impl BootPlan {
     /// was made from.
     pub fn apply(&self, sources: &Sources<'_>, memory: &GuestMemory) -> Result<(), BootError> {
         for piece in &self.pieces {
+            if let Piece::Zero { address, len } = *piece {
+                clear(memory, address, len)?;
+            }
+        }
+        self.apply_to_new(sources, memory)
+    }
+
+    /// The same for memory that nobody has written to yet. Nothing is cleared there: that would break up the huge pages which
+    /// the end of the kernel shares with its zeros.
+    pub fn apply_to_new(&self, sources: &Sources<'_>, memory: &GuestMemory) -> Result<(), BootError> {
+        for piece in &self.pieces {
             match *piece {
-                Piece::Zero { address, len } => clear(memory, address, len)?,
+                Piece::Zero { .. } => {}
                 Piece::Bytes { address, ref data, .. } => write(memory, address, data)?,
                 Piece::File { file, offset, address, len } => {
                     let image = match file {

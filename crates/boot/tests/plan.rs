@@ -247,6 +247,39 @@ fn micro(
 }
 
 #[test]
+fn memory_that_nobody_has_written_to_is_not_cleared_and_ends_the_same() {
+    let kernel = elf(&Elf { pvh: Some(0x100_0010), ..Elf::default() });
+    let sources = Sources { kernel: &kernel, initrd: None };
+    let kind = MachineKind::Micro { virtio_devices: 0, acpi: false };
+    let protocol = Protocol::Auto;
+    let options = PlanOptions { protocol, processors: &ONE_CPU, nodes: &[], kind, watchdog: false };
+    let (new, used) = (memory(), memory());
+    let plan = plan(&sources, "quiet", &new, &options).unwrap();
+    let zeros = plan.pieces.iter().filter_map(|piece| match *piece {
+        Piece::Zero { address, len } if len > 0 => Some((address, len)),
+        _ => None,
+    });
+    let zeros: Vec<_> = zeros.collect();
+    assert!(!zeros.is_empty());
+    for &(address, _) in &zeros {
+        used.write_slice(&[7], GuestAddress(address)).unwrap();
+    }
+    plan.apply_to_new(&sources, &new).unwrap();
+    plan.apply(&sources, &used).unwrap();
+    let all = |memory: &GuestMemory| {
+        let mut bytes = vec![0; usize::try_from(RAM).unwrap()];
+        memory.read_slice(&mut bytes, GuestAddress(0)).unwrap();
+        bytes
+    };
+    assert!(all(&new) == all(&used));
+    // It is for this that the two differ.
+    plan.apply(&sources, &used).unwrap();
+    used.write_slice(&[7], GuestAddress(zeros[0].0)).unwrap();
+    plan.apply_to_new(&sources, &used).unwrap();
+    assert_eq!(read::<u8>(&used, zeros[0].0), 7);
+}
+
+#[test]
 fn only_acpi_tells_of_a_watchdog() {
     let memory = memory();
     let kernel = elf(&Elf { pvh: Some(0x100_0010), ..Elf::default() });
@@ -299,7 +332,7 @@ fn a_machine_without_acpi_is_told_by_an_mp_table_and_the_command_line() {
     assert!(!plan.pieces.iter().any(|piece| matches!(piece, Piece::Bytes { what: "RSDP" | "DSDT", .. })));
     assert_eq!(text(&memory, 0xf_0000, 4), "_MP_");
     assert_eq!(text(&memory, 0xf_0010, 4), "PCMP");
-    let line = "virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6 \
+    let line = "acpi=off pci=off i8042.nokbd i8042.noaux virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6 \
                 virtio_mmio.device=4K@0xd0002000:7 quiet -- init\0";
     assert_eq!(text(&memory, COMMAND_LINE.start, line.len()), line);
 }

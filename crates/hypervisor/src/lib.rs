@@ -4,7 +4,7 @@
 //! ```text
 //!   Kvm ──create_vm──▶ Vm ──create_vcpu──▶ Vcpu ──run──▶ Exit
 //!                      │                    └─ kicker ──▶ VcpuKicker (other threads)
-//!                      ├─ map_memory, create_interrupt_controllers
+//!                      ├─ map_memory, create_interrupt_controllers, create_interval_timer
 //!                      └─ interrupt_line, msi_vectors, doorbells ──▶ devices
 //! ```
 //!

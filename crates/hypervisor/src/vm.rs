@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One virtual machine: memory slots, interrupt controllers, and the handles devices get.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flotilla_device_model::interrupt::{InterruptLine, MsiVectors};
@@ -37,6 +38,7 @@ pub(crate) struct VmInner {
     pub(crate) fd: VmFd,
     pub(crate) kvm: Kvm,
     pub(crate) routes: Mutex<Routes>,
+    pub(crate) interval_timer: AtomicBool,
     /// Interrupts that KVM refused to take.
     pub(crate) interrupt_errors: Counter,
     /// Keeps mapped what the memory slots point to.
@@ -52,6 +54,7 @@ impl Vm {
             fd,
             kvm: kvm.clone(),
             routes: Mutex::default(),
+            interval_timer: AtomicBool::default(),
             interrupt_errors: Counter::default(),
             memory: Mutex::default(),
             files: Mutex::default(),
@@ -106,17 +109,24 @@ impl Vm {
         result.map_err(refused("map a file"))
     }
 
-    /// Creates PIC, I/O APIC, local APICs and the interval timer in the kernel. Before the first vCPU.
+    /// Creates PIC, I/O APIC and local APICs in the kernel. Before the first vCPU.
     pub fn create_interrupt_controllers(&self) -> Result<(), HypervisorError> {
         let fd = &self.inner.fd;
         fd.set_tss_address(TSS_ADDRESS).map_err(refused("place its task state segment"))?;
         fd.set_identity_map_address(IDENTITY_MAP_ADDRESS).map_err(refused("place its identity map"))?;
         fd.create_irq_chip().map_err(refused("create the interrupt controllers"))?;
-        // Without the dummy speaker each access of port 0x61 would leave the kernel.
-        let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
-        fd.create_pit2(pit).map_err(refused("create the interval timer"))?;
         let routes = self.inner.routes.lock().unwrap_or_else(PoisonError::into_inner);
         routes.install(fd).map_err(refused("route the interrupt lines"))
+    }
+
+    /// Creates the interval timer (8254) in the kernel, after the interrupt controllers. It has a thread in the kernel, for whose end the
+    /// machine's waits.
+    pub fn create_interval_timer(&self) -> Result<(), HypervisorError> {
+        // Without the dummy speaker each access of port 0x61 would leave the kernel.
+        let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
+        self.inner.fd.create_pit2(pit).map_err(refused("create the interval timer"))?;
+        self.inner.interval_timer.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Drives an interrupt line of the I/O APIC and PIC.

@@ -221,6 +221,21 @@ fn a_saved_guest_goes_on_in_another_machine() {
 }
 
 #[test]
+fn a_machine_without_an_interval_timer_keeps_its_state_apart_from_one_with_it() {
+    let Some(kvm) = kvm() else { return };
+    let with = Guest::new(&kvm, &user_mode(), LOOP).vm;
+    let without = kvm.create_vm().unwrap();
+    without.create_interrupt_controllers().unwrap();
+    let (with_state, state) = (with.save().unwrap(), without.save().unwrap());
+    without.restore(&state).unwrap();
+    without.reset(&state).unwrap();
+    for (vm, other) in [(&with, &state), (&without, &with_state)] {
+        let error = vm.restore(other).unwrap_err();
+        assert!(error.to_string().contains("other timers"), "{error}");
+    }
+}
+
+#[test]
 fn a_damaged_state_is_refused() {
     let Some(kvm) = kvm() else { return };
     let guest = Guest::new(&kvm, &user_mode(), LOOP);

@@ -92,6 +92,7 @@ fn machine(kvm: &Kvm) -> Machine {
     let vm = kvm.create_vm().unwrap();
     vm.map_memory(&memory).unwrap();
     vm.create_interrupt_controllers().unwrap();
+    vm.create_interval_timer().unwrap();
     Machine { vm, memory }
 }
 

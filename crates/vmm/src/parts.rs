@@ -50,11 +50,14 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Puts everything the guest finds into its memory.
-    pub fn load(&self, memory: &GuestMemory) -> Result<(), BootError> {
-        let initrd = self.initrd.as_ref().map(|file| -> &dyn Image { file });
-        let sources = Sources { kernel: &self.kernel, initrd };
-        self.plan.apply(&sources, memory)?;
+    /// Puts everything the guest finds into memory that nobody has written to yet.
+    pub fn load_new(&self, memory: &GuestMemory) -> Result<(), BootError> {
+        self.plan.apply_to_new(&self.sources(), memory)
+    }
+
+    /// Puts everything the guest finds into its memory, where it has been before.
+    pub fn load_again(&self, memory: &GuestMemory) -> Result<(), BootError> {
+        self.plan.apply(&self.sources(), memory)?;
         // Clearing gives pages back.
         for piece in self.plan.pieces.iter().filter(|_| self.committed) {
             if let Piece::Zero { address, len } = *piece {
@@ -62,6 +65,11 @@ impl Guest {
             }
         }
         Ok(())
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        let initrd = self.initrd.as_ref().map(|file| -> &dyn Image { file });
+        Sources { kernel: &self.kernel, initrd }
     }
 }
 
@@ -166,7 +174,7 @@ impl Parts {
     /// Puts the guest into memory and the vCPUs into their first state. They must be paused.
     pub fn load_guest(&mut self) -> Result<(), MachineError> {
         if !std::mem::take(&mut self.guest_in_place) {
-            self.guest.load(&self.memory).map_err(MachineError::Boot)?;
+            self.guest.load_again(&self.memory).map_err(MachineError::Boot)?;
         }
         let entry = self.guest.plan.entry;
         for (index, vcpu) in self.vcpus.iter().enumerate() {

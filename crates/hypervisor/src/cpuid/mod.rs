@@ -57,6 +57,8 @@ const VENDOR_AMD: u32 = 0x444d_4163;
 const VENDOR_HYGON: u32 = 0x656e_6975;
 /// First leaf of the hypervisor's own range: its name, and its highest leaf in EAX.
 const HYPERVISOR_BASE: u32 = 0x4000_0000;
+/// What KVM offers to guests that know it.
+const KVM_FEATURES: u32 = 0x4000_0001;
 /// Frequencies of TSC and local APIC bus in kHz, a convention that another vendor began.
 const HYPERVISOR_TIMING: u32 = 0x4000_0010;
 /// The frequency of KVM's local APIC bus in kHz.
@@ -72,6 +74,15 @@ impl Cpuid {
     pub fn physical_address_bits(&self) -> u8 {
         let leaf = self.leaf(0x8000_0008, 0).map_or(36, |leaf| leaf.eax);
         guest_physical_bits(leaf)
+    }
+
+    /// Whether the processor alone gives a guest the time and its ticks: KVM's clock with the TSC's frequency, and a local APIC whose timer
+    /// goes by the TSC. Without all of these Linux needs an interval timer (`apic_needs_pit` in arch/x86/kernel/apic/apic.c).
+    pub fn has_timers_of_its_own(&self) -> bool {
+        let clock = [0, 3].iter().any(|&bit| self.has(KVM_FEATURES, 0, CpuidRegister::Eax, bit));
+        let deadline = self.has(0x1, 0, CpuidRegister::Ecx, 24);
+        let always = self.has(0x6, 0, CpuidRegister::Eax, 2);
+        clock && deadline && always
     }
 
     /// Makes of what KVM supports what any guest has. `deadline` tells whether KVM has the TSC deadline timer.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The state of the machine's parts in the kernel: interrupt controllers, interval timer, clock.
 
+use std::sync::atomic::Ordering;
+
 use kvm_bindings::{
     KVM_CLOCK_REALTIME, KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, kvm_clock_data,
     kvm_irqchip, kvm_pit_state2,
@@ -12,7 +14,7 @@ use crate::Vm;
 use crate::error::{HypervisorError, refused};
 
 const KIND: &str = "kvm-vm";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Saved state of a machine's interrupt controllers, interval timer and clock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,7 +22,8 @@ const VERSION: u32 = 1;
 pub struct VmState {
     /// What this is.
     pub header: Header,
-    pit: kvm_pit_state2,
+    /// Of a machine that has an interval timer.
+    pit: Option<kvm_pit_state2>,
     clock: kvm_clock_data,
     pic_master: kvm_irqchip,
     pic_slave: kvm_irqchip,
@@ -66,7 +69,7 @@ impl Vm {
         let fd = &self.inner.fd;
         Ok(VmState {
             header: Header::new(KIND, VERSION),
-            pit: fd.get_pit2().map_err(refused("read the interval timer"))?,
+            pit: self.interval_timer()?,
             clock: fd.get_clock().map_err(refused("read the clock"))?,
             pic_master: self.irqchip(KVM_IRQCHIP_PIC_MASTER)?,
             pic_slave: self.irqchip(KVM_IRQCHIP_PIC_SLAVE)?,
@@ -117,7 +120,12 @@ impl Vm {
 
     fn set_controllers(&self, state: &VmState) -> Result<(), HypervisorError> {
         let fd = &self.inner.fd;
-        fd.set_pit2(&state.pit).map_err(refused("set the interval timer"))?;
+        if state.pit.is_some() != self.has_interval_timer() {
+            return Err(HypervisorError::State { reason: "it is of a machine with other timers" });
+        }
+        if let Some(pit) = &state.pit {
+            fd.set_pit2(pit).map_err(refused("set the interval timer"))?;
+        }
         let chips = [
             (KVM_IRQCHIP_PIC_MASTER, &state.pic_master),
             (KVM_IRQCHIP_PIC_SLAVE, &state.pic_slave),
@@ -130,6 +138,15 @@ impl Vm {
             fd.set_irqchip(chip).map_err(refused("set an interrupt controller"))?;
         }
         Ok(())
+    }
+
+    fn has_interval_timer(&self) -> bool {
+        self.inner.interval_timer.load(Ordering::Relaxed)
+    }
+
+    fn interval_timer(&self) -> Result<Option<kvm_pit_state2>, HypervisorError> {
+        let read = || self.inner.fd.get_pit2().map_err(refused("read the interval timer"));
+        self.has_interval_timer().then(read).transpose()
     }
 
     fn irqchip(&self, chip_id: u32) -> Result<kvm_irqchip, HypervisorError> {

@@ -49,6 +49,7 @@ impl Guest {
         let vm = kvm.create_vm().unwrap();
         vm.map_memory(&memory).unwrap();
         vm.create_interrupt_controllers().unwrap();
+        vm.create_interval_timer().unwrap();
         write_page_tables(&memory);
         memory.write_slice(code, GuestAddress(CODE)).unwrap();
         let mut vcpu = vm.create_vcpu(0).unwrap();

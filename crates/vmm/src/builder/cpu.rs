@@ -7,7 +7,7 @@ use flotilla_boot::acpi::Processor;
 use flotilla_hypervisor::{CpuTopology, Cpuid, CpuidRegister, Kvm};
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::cpu::{self, DEPENDENCIES, Feature, GOVERNED, KEPT, Register};
-use flotilla_spec::{CpuSpec, MachineSpec, Violation};
+use flotilla_spec::{CpuSpec, MachineSpec, Profile, Violation};
 
 use super::hypervisor;
 use crate::error::BuildError;
@@ -130,6 +130,11 @@ fn in_cpuid(register: Register) -> CpuidRegister {
         Register::Ecx => CpuidRegister::Ecx,
         Register::Edx => CpuidRegister::Edx,
     }
+}
+
+/// A micro machine leaves out the interval timer, for whose end its own would wait, unless its guest had no other.
+pub fn needs_interval_timer(profile: Profile, cpuid: &Cpuid) -> bool {
+    profile == Profile::Standard || !cpuid.has_timers_of_its_own()
 }
 
 #[cfg(test)]
@@ -257,6 +262,20 @@ mod tests {
                 prop_assert!(DEPENDENCIES.iter().all(|(one, needed)| !shown.contains(one) || shown.contains(needed)));
                 prop_assert!(nested || !cpuid.has_virtualization());
             }
+        }
+    }
+
+    #[test]
+    fn only_a_micro_machine_whose_processor_has_timers_goes_without_the_interval_timer() {
+        let leaf = |function, eax, ecx| CpuidEntry { function, eax, ecx, ..CpuidEntry::default() };
+        let timers = [leaf(0x4000_0001, 1 << 3, 0), leaf(1, 0, 1 << 24), leaf(6, 1 << 2, 0)];
+        let whole = Cpuid { entries: timers.to_vec() };
+        assert!(!needs_interval_timer(Profile::Micro, &whole));
+        assert!(needs_interval_timer(Profile::Standard, &whole));
+        for absent in 0..timers.len() {
+            let mut less = whole.clone();
+            less.entries.remove(absent);
+            assert!(needs_interval_timer(Profile::Micro, &less), "without {:#x}", timers[absent].function);
         }
     }
 }

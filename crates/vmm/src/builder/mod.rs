@@ -88,10 +88,13 @@ pub fn build(
         let guest = kernel::plan(spec, kernel, initrd, &memory, &plan)?;
         // After the plan: what is wrong with the kernel itself is the more useful thing to hear.
         kernel::refuse_without_hardware(&kvm, &guest.kernel, options.allow_software_kvm)?;
-        guest.load(&memory).map_err(BuildError::Boot)?;
+        guest.load_new(&memory).map_err(BuildError::Boot)?;
         Ok((memory, guest))
     })?;
     furnish_vm(&vm, &memory)?;
+    if cpu::needs_interval_timer(spec.profile, &cpuid) {
+        vm.create_interval_timer().map_err(hypervisor("create the interval timer"))?;
+    }
     let mut frame = Frame {
         vm: vm.clone(),
         memory: Arc::clone(&memory),
@@ -178,6 +181,8 @@ fn beside_a_new_vm<T>(
         let created = named("vm-creation")
             .spawn_scoped(scope, || kvm.create_vm())
             .map_err(|source| BuildError::Host { step: "start a thread", source })?;
+        // Where there is one processor: the sooner that thread sleeps, the sooner it is done.
+        thread::yield_now();
         let prepared = prepare();
         let vm = created.join().unwrap_or_else(|panic| resume_unwind(panic));
         let (memory, prepared) = prepared?;
