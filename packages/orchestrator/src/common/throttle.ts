@@ -58,7 +58,7 @@ function rateOf({ perSecond, burst }: Rate): Rate {
 
 /** A machine as far as limits go. */
 interface Limited extends Throttling {
-  disks: { name: string; throttle?: Throttle }[];
+  disks: { name: string; attach?: string; throttle?: Throttle }[];
   interfaces: { name: string; backend?: string; receiveThrottle?: Throttle; transmitThrottle?: Throttle }[];
   rng: boolean;
 }
@@ -66,7 +66,9 @@ interface Limited extends Throttling {
 /** What has these limits: a device with limits of its own, or a group; undefined when nothing has. The name is empty with `rng`. */
 export function holderOfLimits(machine: Limited, kind: ThrottleKind, name: string): { set(limits: Limits): void } | undefined {
   if (kind === 'group') return holder(named(machine.throttleGroups ?? [], name), 'limits');
-  if (kind === 'disk') return holder(named(machine.disks, name), 'throttle');
+  // A disk that is memory has no requests. One that was given limits would not start any more.
+  const disks = machine.disks.filter((disk) => disk.attach !== 'pmem');
+  if (kind === 'disk') return holder(named(disks, name), 'throttle');
   if (kind === 'rng') return machine.rng && name === '' ? holder(machine, 'rngThrottle') : undefined;
   const links = machine.interfaces.filter((link) => link.backend !== 'vhost');
   return holder(named(links, name), kind === 'receive' ? 'receiveThrottle' : 'transmitThrottle');

@@ -36,6 +36,12 @@ onEachDatabase('a shared disk', (makeDatabase) => {
       expect(volume).to.include({ format: 'raw', backingImage: image, sizeBytes: 64 * 1024, state: 'ready' });
       const grown = await flotilla.call('PATCH', `/v1/volumes/${volume['id']}`, { body: { sizeMiB: 9 } });
       expect([grown.status, grown.body['code'], grown.body['field']]).to.deep.equal([422, 'spec.disk_invalid', 'sizeMiB']);
+      const limits = { kind: 'disk', name: 'root', limits: { bytes: { perSecond: 1000 } } };
+      const limited = await flotilla.call('PATCH', `/v1/machines/${name}/throttle`, { body: limits });
+      expect([limited.status, limited.body['code']]).to.deep.equal(attach === 'pmem' ? [404, 'throttle.unknown'] : [200, undefined]);
+      expect((await flotilla.call('GET', `/v1/machines/${name}`)).body['spec']?.['disks']?.[0]?.['throttle'], name).to.deep.equal(
+        attach === 'pmem' ? undefined : limits.limits,
+      );
     }
     expect(readdirSync(join(pool, 'volumes'))).to.deep.equal([]);
     const refused = (await flotilla.call('DELETE', '/v1/images/d')).body;

@@ -37,7 +37,8 @@ class NoLimits extends ApiError {
   constructor(machine: Machine, { kind, name }: UpdateThrottle) {
     super('throttle.unknown', {
       detail: `Machine "${machine.name}" has nothing of the kind ${kind}${name === undefined ? '' : ` named "${name}"`} that has limits of its own.`,
-      remedy: 'Name a disk or an interface that is in no group and not on vhost, or a group of spec.throttleGroups; rng has no name.',
+      remedy:
+        'Name a disk or an interface that is in no group, not memory (pmem) and not on vhost, or a group of spec.throttleGroups; rng has no name.',
       field: 'name',
     });
   }
