@@ -57,6 +57,27 @@ onEachDatabase('a shared disk', (makeDatabase) => {
   });
 });
 
+onEachDatabase('a disk of its own that is memory', (makeDatabase) => {
+  let flotilla: Orchestrator;
+
+  before(async () => {
+    flotilla = await new Orchestrator(await makeDatabase()).start();
+    await flotilla.importImages();
+  });
+  after(() => flotilla.dispose());
+
+  it('grows by whole huge pages, without which it could not be mapped at the next start', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('mapped', { disks: [{ name: 'root', sizeMiB: 4, attach: 'pmem' }] }));
+    const id = (await flotilla.call('GET', '/v1/machines/mapped')).body['observed']?.['disks']?.[0]?.['volume'];
+    const resize = async (sizeMiB: number) => {
+      const { status, body } = await flotilla.call('PATCH', `/v1/volumes/${id}`, { body: { sizeMiB } });
+      return [status, body['code'], body['field'], body['sizeBytes']];
+    };
+    expect(await resize(5)).to.deep.equal([422, 'spec.disk_invalid', 'sizeMiB', undefined]);
+    expect(await resize(6)).to.deep.equal([200, undefined, undefined, 6 * MEBIBYTE]);
+  });
+});
+
 onEachDatabase('a linked disk', (makeDatabase) => {
   let flotilla: Orchestrator;
 

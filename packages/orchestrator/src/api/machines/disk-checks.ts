@@ -86,6 +86,6 @@ export function requireWhole(sizeBytes: number, { attach, readOnly }: Served, fi
   throw new ApiError('spec.disk_invalid', {
     detail: `A disk that is memory which the guest may write has a multiple of 2 MiB, and not ${sizeBytes} bytes.`,
     remedy: 'Give sizeMiB an even number, or readOnly: true.',
-    field: `${field}.sizeMiB`,
+    field,
   });
 }

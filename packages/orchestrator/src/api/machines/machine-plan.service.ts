@@ -176,7 +176,7 @@ export class MachinePlanner {
       createdAt: new Date().toISOString(),
     };
     requireServable(storageOf(volume), extras, field);
-    requireWhole(sizeBytes, extras, field);
+    requireWhole(sizeBytes, extras, `${field}.sizeMiB`);
     plan.newVolumes.push(volume);
     plan.disks.push({ name: disk.name, volume: volume.id });
     if (image !== undefined) plan.images.push({ id: image.id, kind: 'disk', field: `${field}.image` });

@@ -34,7 +34,7 @@ export class MachineStores {
       if (disk.volume === undefined) continue;
       const volume = await this.volumes.claim(disk.volume, plan.id, `disks[${index}].volume`, tx.db);
       requireServable(storageOf(volume), disk, `disks[${index}]`);
-      requireWhole(volume.sizeBytes, disk, `disks[${index}]`);
+      requireWhole(volume.sizeBytes, disk, `disks[${index}].sizeMiB`);
     }
     const addresses: MachineAddress[] = [];
     for (const [index, link] of plan.spec.interfaces.entries()) {

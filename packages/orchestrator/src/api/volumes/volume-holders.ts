@@ -5,4 +5,6 @@ import type { Volume } from './volume.js';
 /** Knows which disk of which machine a volume is. */
 export abstract class VolumeHolders {
   abstract holderOf(volume: Volume): Promise<VolumeHolder | undefined>;
+  /** Refuses a size with which that machine would not start any more. */
+  abstract requireSize(volume: Volume, sizeBytes: number): Promise<void>;
 }

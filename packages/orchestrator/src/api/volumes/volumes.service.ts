@@ -64,6 +64,7 @@ export class VolumesService {
         field: 'sizeMiB',
       });
     }
+    await this.holders.requireSize(volume, sizeBytes);
     const grown = await this.growOnHost(volume, sizeBytes);
     await this.repository.resize(id, grown);
     const now = await this.load(id);
