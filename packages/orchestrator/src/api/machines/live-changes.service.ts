@@ -51,7 +51,7 @@ export class LiveChanges {
     const { id } = await this.repository.load(idOrName);
     // One after another: the guest has in the end what was kept last.
     return this.queue.run(id, async () => {
-      const machine = await this.database.write((tx) => this.keep(tx, { idOrName, ifMatch, change }));
+      const machine = await this.database.write((tx) => this.keep(tx, { id, ifMatch, change }));
       if (isLive(machine)) await this.carryOut(machine, change);
       return machine;
     });
@@ -72,9 +72,10 @@ export class LiveChanges {
 
   private async keep(
     tx: WriteTransaction,
-    { idOrName, ifMatch, change }: { idOrName: string; ifMatch: string | undefined; change: LiveChange },
+    { id, ifMatch, change }: { id: string; ifMatch: string | undefined; change: LiveChange },
   ): Promise<Machine> {
-    const machine = await this.repository.load(idOrName, tx.db);
+    // By its id: meanwhile the name may be that of another machine.
+    const machine = await this.repository.load(id, tx.db);
     checkGeneration(machine, ifMatch);
     // An operation may have handed the host the old wish already.
     const open = await this.operations.openFor(machine.id, tx.db);
