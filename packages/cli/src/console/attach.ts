@@ -27,7 +27,8 @@ export async function attachConsole(machine: MachineHandle, options: ConsoleOpti
   };
   const tellSize = (): void => {
     const { columns, rows } = process.stdout;
-    if (options.write !== false && process.stdout.isTTY) void console.resize(columns, rows);
+    // A terminal that does not know how large it is tells nothing, or 0.
+    if (options.write !== false && process.stdout.isTTY && columns > 0 && rows > 0) void console.resize(columns, rows);
   };
   if (terminal.isTTY) terminal.setRawMode(true);
   terminal.on('data', onInput);
