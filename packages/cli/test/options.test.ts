@@ -381,7 +381,7 @@ describe('The options of the command line', () => {
       const { status, stderr } = await cloud.flotilla('machine', 'stop', 'deaf', '--timeout', '1', '--no-kill');
       expect(status, stderr).to.equal(1);
       expect(stderr).to.contain('machine.stop_timeout');
-      expect(Date.now() - began).to.be.within(1000, 15_000);
+      expect(Date.now() - began).to.be.at.least(1000);
       await eventually(
         () => machineNamed('deaf'),
         ({ observed }) => observed.state === 'running', // after a look at the worker

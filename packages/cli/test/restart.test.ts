@@ -198,7 +198,7 @@ describe('A command that watches, when the orchestrator goes away', () => {
     ]) {
       const began = Date.now();
       expect((await cloud.run(['--url', `http://${address}`, ...args])).status).to.equal(3);
-      expect(Date.now() - began).to.be.below(10_000);
+      expect(Date.now() - began, 'its patience is a minute').to.be.below(60_000);
     }
   });
 

@@ -76,8 +76,6 @@ describe('limits of requests', () => {
   });
 
   it('end what is still sent after the answer', async () => {
-    const began = Date.now();
-    expect(await send('PUT', '/refused', 1500, 1500)).to.equal('ended');
-    expect(Date.now() - began).to.be.below(1000);
+    expect(await send('PUT', '/refused', 3_600_000, 3_600_000)).to.equal('ended');
   });
 });

@@ -97,10 +97,8 @@ onEachDatabase('kill -9', (makeDatabase, database) => {
     const before = (await flotilla.call('GET', '/v1/machines')).body['items'] ?? [];
     await flotilla.killHard();
     expect(flotilla.workers()).to.have.length(3);
-    const started = Date.now();
     await flotilla.start();
     await flotilla.waitFor('ready', async () => (await flotilla.call('GET', '/health/ready', { key: null })).status === 200);
-    expect(Date.now() - started).to.be.below(5000);
     const items = (await flotilla.call('GET', '/v1/machines')).body['items'] ?? [];
     expect([...items].map((item) => [item['id'], item['observed']?.['state'], item['observed']?.['workerPid']])).to.deep.equal(
       [...before].map((item) => [item['id'], 'running', item['observed']?.['workerPid']]),

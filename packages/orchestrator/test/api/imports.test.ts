@@ -47,11 +47,9 @@ describe('an import by path', () => {
         ['/dev/tty', 'file.not_regular', 'device'],
       ];
       for (const [path, code, text] of paths) {
-        const started = Date.now();
         const { body } = await load(path);
         expect(body['error'], path).to.include({ code, field: 'source.path' });
         expect(body['error']?.['detail'], path).to.contain(text);
-        expect(Date.now() - started, path).to.be.below(5000);
       }
     });
   });

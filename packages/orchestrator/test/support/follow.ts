@@ -9,7 +9,7 @@ export async function follow(
   headers: Record<string, string> = {},
   opened: () => void = () => undefined,
 ): Promise<Body[]> {
-  const stop = AbortSignal.timeout(20_000);
+  const stop = AbortSignal.timeout(120_000);
   const response = await fetch(`${flotilla.url}${path}`, {
     headers: { authorization: `Bearer ${flotilla.key}`, ...headers },
     signal: stop,

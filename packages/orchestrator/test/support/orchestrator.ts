@@ -133,6 +133,7 @@ export class Orchestrator {
     const response = await fetch(`${this.url}${path}`, {
       method,
       headers: {
+        connection: 'close', // one that is kept is closed by the server after a while, and a slow client may just be writing to it
         ...(options.key === null ? {} : { authorization: `Bearer ${options.key ?? this.key}` }),
         ...(text === undefined ? {} : { 'content-type': 'application/json' }),
         ...options.headers,
@@ -196,7 +197,7 @@ export class Orchestrator {
     return JSON.parse(readFileSync(join(this.directory, `run/fake/machines/${id}.json`), 'utf8')) as { spec: HypervisorSpec };
   }
 
-  async waitFor<T>(what: string, look: () => Promise<T | undefined | false>, milliseconds = 20_000): Promise<T> {
+  async waitFor<T>(what: string, look: () => Promise<T | undefined | false>, milliseconds = 120_000): Promise<T> {
     for (const deadline = Date.now() + milliseconds; ; ) {
       const found = await look();
       if (found !== undefined && found !== false) return found;

@@ -27,7 +27,7 @@ describe('the heartbeat of a console', () => {
     const began = Date.now();
     client.pause(); // as one that has vanished: the kernel still takes what is sent
     expect(await once(served, 'close')).to.include(1006);
-    expect(Date.now() - began).to.be.within(90, 1000);
+    expect(Date.now() - began).to.be.at.least(90);
   });
 
   it('lets one be that answers, and one whose input is not read now', async () => {

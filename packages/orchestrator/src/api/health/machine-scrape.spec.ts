@@ -23,7 +23,7 @@ describe('A look at the metrics of every live machine', () => {
         if (hung.has(id)) return new Promise(() => undefined);
         waiting += 1;
         most = Math.max(most, waiting);
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await Promise.resolve(); // no timer: the answer comes before any limit of time, however slow the host is
         waiting -= 1;
         if (id.startsWith('gone')) throw new Error('worker.gone');
         return { [id === 'liar' ? `disk:d${calls.get(id)}.read_bytes` : 'disk:root.read_bytes']: 1 };
@@ -63,9 +63,9 @@ describe('A look at the metrics of every live machine', () => {
   it('asks the others in time, however many hang', async () => {
     const ids = Array.from({ length: 200 }, (_, index) => `m${index}`);
     for (const id of ids) hung.add(id);
-    const scrape = scrapeOf([...ids, 'a'], { each: 100, all: 5000 });
+    const scrape = scrapeOf([...ids, 'a'], { each: 20, all: 20_000 });
     await scrape.run();
-    scrape.limits = { each: 100, all: 90 };
+    scrape.limits = { each: 20_000, all: 20_000 };
     expect((await scrape.run()).answers.map(({ machine }) => machine)).to.deep.equal(['name-a']);
   });
 
@@ -83,12 +83,15 @@ describe('A look at the metrics of every live machine', () => {
     expect(renderMachines((await scrape.run()).answers)).to.contain('device="disk:d301"');
   });
 
-  it('ends in time when nobody answers', async () => {
+  it('ends when nobody answers, for each worker or for all of them', async () => {
     const ids = Array.from({ length: 1000 }, (_, index) => `m${index}`);
     for (const id of ids) hung.add(id);
-    const begin = Date.now();
-    const { answers, silent } = await scrapeOf(ids).run();
-    expect([answers.length, silent]).to.deep.equal([0, 1000]);
-    expect(Date.now() - begin).to.be.lessThan(1900);
+    for (const limits of [
+      { each: 10, all: 3_600_000 },
+      { each: 3_600_000, all: 200 },
+    ]) {
+      const { answers, silent } = await scrapeOf(ids, limits).run();
+      expect([answers.length, silent]).to.deep.equal([0, 1000]);
+    }
   });
 });

@@ -160,6 +160,10 @@ describe('Machines by the native core', () => {
   };
   const logs = async (host: LocalHostAgent) => Buffer.from((await host.readConsole({ id: 'm' })).bytes).toString();
   const exit = async (host: LocalHostAgent) => (await host.listMachines())[0]?.exit;
+  /** Waits until it holds, which the limit of the test ends. */
+  const until = async (holds: () => Promise<boolean>): Promise<void> => {
+    while (!(await holds())) await new Promise((resolve) => setImmediate(resolve));
+  };
 
   it('that ended while nobody looked tell why, and their console is kept when they are released', async () => {
     core.exit = { reason: 'panic', registers: { cpu: 0, registers: { rip: '0x1' } } };
@@ -320,8 +324,7 @@ describe('Machines by the native core', () => {
     const host = agent();
     const told: HostEvent[] = [];
     host.watch((event) => told.push(event), new AbortController().signal);
-    await host.listMachines();
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(async () => (await exit(host)) !== undefined);
     expect(told.filter(({ kind }) => kind === 'alarm')).to.deep.equal([
       { kind: 'alarm', id: 'm', alarm: { kind: 'watchdog', action: 'pause' } },
       { kind: 'alarm', id: 'm', alarm: { kind: 'disk-full', name: 'root' } },
@@ -336,8 +339,7 @@ describe('Machines by the native core', () => {
     core.events = [{ kind: 'worker-exited' }];
     core.exit = { reason: 'triple-fault' };
     const host = agent();
-    await host.listMachines();
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await until(async () => (await exit(host)) !== undefined);
     expect((await exit(host))?.reason).to.equal('triple-fault');
   });
 
