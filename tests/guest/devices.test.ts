@@ -147,7 +147,7 @@ describe('Shared folders', () => {
     guest.type('poweroff -f\n');
     const { status, said } = await guest.end();
     expect({ status, said }).to.deep.equal({ status: 0, said: '' });
-    await eventually('virtiofsd is gone', 20_000, () => virtiofsd().length === 0);
+    await eventually('virtiofsd is gone', waitLimitMs, () => virtiofsd().length === 0);
     rmSync(join(folders.data, 'new'), { recursive: true });
   }
 
@@ -155,7 +155,7 @@ describe('Shared folders', () => {
     const guest = await mounted([]);
     expect(virtiofsd()).to.have.length(4);
     for (const pid of virtiofsd()) process.kill(pid, 'SIGKILL');
-    await eventually('they are gone', 20_000, () => virtiofsd().length === 0);
+    await eventually('they are gone', waitLimitMs, () => virtiofsd().length === 0);
     expect(await guest.sh('echo still "here"')).to.equal('still here');
     guest.signal('SIGKILL');
     expect((await guest.end()).said.match(/the process that serves a shared folder is gone/g)).to.have.length(2);
@@ -163,7 +163,7 @@ describe('Shared folders', () => {
     const other = await mounted([]);
     other.signal('SIGKILL');
     await other.end();
-    await eventually('virtiofsd is gone', 20_000, () => virtiofsd().length === 0);
+    await eventually('virtiofsd is gone', waitLimitMs, () => virtiofsd().length === 0);
   });
 
   it('must be folders', async () => {
@@ -435,10 +435,10 @@ describe('Metrics', () => {
 
       const moved = new MovedMetrics();
       await machine.setBalloon(32 * MEBIBYTE);
-      await eventually('the guest gives memory up', 60_000, async () => (await machine.balloon()).actual === 32 * MEBIBYTE);
+      await eventually('the guest gives memory up', waitLimitMs, async () => (await machine.balloon()).actual === 32 * MEBIBYTE);
       moved.look(await machine.metrics());
       await machine.setBalloon(0);
-      await eventually('the guest has its memory back', 60_000, async () => (await machine.balloon()).actual === 0);
+      await eventually('the guest has its memory back', waitLimitMs, async () => (await machine.balloon()).actual === 0);
       await machine.pause();
       await machine.resume();
       const last = await machine.metrics();

@@ -8,6 +8,7 @@ import { expect } from 'chai';
 import { Cloud, newPlaces } from './lib/cloud.js';
 import { eventually, type HostState, hostState, run } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
+import { waitLimitMs } from './lib/limits.js';
 import { Run } from './lib/run.js';
 import { expectNothingLeft } from './lib/suite.js';
 import { addUplink, passtOf, removeUplink, saidAt, uplink } from './lib/uplink.js';
@@ -269,14 +270,14 @@ describe('User-mode networking, with a real Linux', () => {
     const refused = async (): Promise<number> => Number(/^Udp: \d+ (\d+)/m.exec(await guest.sh('cat /proc/net/snmp'))?.[1]);
     expect(await refused()).to.equal(0);
     const sender = createSocket('udp4');
-    await eventually('a datagram comes', 60_000, async () => {
+    await eventually('a datagram comes', waitLimitMs, async () => {
       sender.send('a datagram', forwarded, '127.0.0.1');
       return (await refused()) > 0;
     });
     sender.close();
 
     process.kill(passtOf(forward) ?? Number.NaN, 'SIGKILL');
-    await eventually('the carrier is gone', 60_000, async () => (await guest.sh('cat /sys/class/net/eth0/carrier')) === '0');
+    await eventually('the carrier is gone', waitLimitMs, async () => (await guest.sh('cat /sys/class/net/eth0/carrier')) === '0');
     guest.type('poweroff -f\n');
     const { status, said } = await guest.end();
     expect(said).to.contain('the network of an interface is gone');
@@ -291,7 +292,7 @@ describe('User-mode networking, with a real Linux', () => {
     expect(refused.status).to.equal(2);
     guest.signal('SIGKILL');
     await guest.end();
-    await eventually('passt is gone', 20_000, () => passtOf(forward) === undefined);
+    await eventually('passt is gone', waitLimitMs, () => passtOf(forward) === undefined);
   });
 });
 

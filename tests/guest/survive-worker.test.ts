@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import { Guest } from './lib/guest.js';
-import { eventually, hostState, withinMs } from './lib/host.js';
+import { eventually, hostState } from './lib/host.js';
 import { machineTraces, useCloud } from './lib/suite.js';
 import { waitLimitMs } from './lib/limits.js';
 
@@ -18,7 +18,7 @@ describe('A machine whose worker is killed', () => {
     await guest.sh("echo 'still here' | dd of=/dev/vda conv=fsync 2>/dev/null");
     const pid = (await guest.machine.refresh()).data.observed.workerPid ?? 0;
     process.kill(pid, 'SIGKILL');
-    await eventually('the machine is failed', withinMs(1_000), async () => (await guest.machine.refresh()).state === 'failed');
+    await eventually('the machine is failed', waitLimitMs, async () => (await guest.machine.refresh()).state === 'failed');
     const failed = await guest.machine.refresh();
     expect(failed.data.observed.reason?.code).to.equal('worker.gone');
     expect(failed.data.observed.reason?.remedy).to.be.a('string').and.not.equal('');

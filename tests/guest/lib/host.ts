@@ -91,14 +91,6 @@ function commandOf(pid: string): string {
   }
 }
 
-/**
- * A limit for a processor, in the lab for one that is emulated and about 25 times slower. The limits themselves are proved
- * outside the lab, with real workers and bare-metal guests (packages/orchestrator/test/api/native.test.ts).
- */
-export function withinMs(milliseconds: number): number {
-  return process.env['FLOTILLA_LAB'] === '1' ? 25 * milliseconds : milliseconds;
-}
-
 /** Runs a program of the host and gives what it printed. */
 export function run(program: string, args: readonly string[]): string {
   const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };

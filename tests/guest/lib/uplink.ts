@@ -2,6 +2,7 @@
 // A link of the host with a default route, as passt wants one: from it come the address and the gateway of its guests.
 import { connect } from 'node:net';
 import { eventually, liveProcesses, run } from './host.js';
+import { waitLimitMs } from './limits.js';
 
 const link = 'world0';
 /** From TEST-NET-2 (RFC 5737), which no network has. */
@@ -26,7 +27,7 @@ export function passtOf(forward: string): number | undefined {
 /** What is said at a port of this host's loopback; tried again until somebody says something. */
 export async function saidAt(port: number): Promise<string> {
   let said = '';
-  await eventually(`somebody speaks at port ${port}`, 60_000, async () => {
+  await eventually(`somebody speaks at port ${port}`, waitLimitMs, async () => {
     said = await read(port);
     return said !== '';
   });
