@@ -2,7 +2,8 @@
 //! Opens the folder that shall be shared.
 //!
 //! Where only some folders may be shared, the way from such a root to the folder is walked once and never leaves the root: the
-//! guest of another machine may hold the same root, and put a symbolic link where a folder was a moment ago.
+//! guest of another machine may hold the same root, and put a symbolic link where a folder was a moment ago. Where one root lies
+//! in another, that holds for the inner one as well, so the way begins at the outermost.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -39,10 +40,9 @@ fn below(path: &Path, roots: &[PathBuf]) -> Result<OwnedFd, ShareError> {
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(ShareError::Forbidden);
     }
-    // The nearest root, where one lies in another: they may be of different file systems.
-    let nearest =
-        roots.iter().filter(|root| path.starts_with(root)).max_by_key(|root| root.components().count());
-    let root = nearest.ok_or(ShareError::Forbidden)?;
+    let outermost =
+        roots.iter().filter(|root| path.starts_with(root)).min_by_key(|root| root.components().count());
+    let root = outermost.ok_or(ShareError::Forbidden)?;
     let rest = path.strip_prefix(root).map_err(|_| ShareError::Forbidden)?;
     let root = rustix::fs::open(root, FOLDER, Mode::empty()).map_err(refusal)?;
     if rest.as_os_str().is_empty() {
@@ -112,5 +112,21 @@ mod tests {
         let opened = open(&root.join("within"), &allowed).unwrap();
         let found = fs::File::from(opened).metadata().unwrap().ino();
         assert_eq!(found, fs::metadata(root.join("in/deep")).unwrap().ino());
+    }
+
+    #[test]
+    fn a_root_in_another_is_only_as_good_as_the_way_to_it() {
+        let top = tempfile::tempdir().unwrap();
+        let (root, inner) = (top.path().join("root"), top.path().join("root/inner"));
+        fs::create_dir_all(inner.join("deep")).unwrap();
+        fs::create_dir_all(top.path().join("outside/deep")).unwrap();
+        let allowed = Folders::Below(vec![inner.clone(), root]);
+        assert!(open(&inner.join("deep"), &allowed).is_ok());
+        // As a guest that holds the outer one can.
+        fs::rename(&inner, top.path().join("root/away")).unwrap();
+        symlink(top.path().join("outside"), &inner).unwrap();
+        for path in [inner.join("deep"), inner] {
+            assert_eq!(code(&path, &allowed), "share.forbidden", "{path:?}");
+        }
     }
 }
