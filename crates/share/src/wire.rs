@@ -5,12 +5,12 @@
 //! The program at the other end is not trusted with this process: what it answers has one length and one type, and a limit of
 //! time.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 /// Version 1 of the protocol, and the mark of an answer.
 const VERSION: u32 = 1;
@@ -90,9 +90,7 @@ pub(crate) fn send(
 
 /// Receives the answer, which has so many bytes of payload.
 pub(crate) fn answer<const LEN: usize>(socket: &UnixStream, request: Request) -> io::Result<[u8; LEN]> {
-    let mut stream = socket;
-    let mut header = [0; HEADER];
-    stream.read_exact(&mut header)?;
+    let header = receive::<HEADER>(socket)?;
     let [asked, flags, len] = numbers(&header);
     if asked != request.number()
         || flags & (ANSWER | 3) != ANSWER | VERSION
@@ -100,9 +98,20 @@ pub(crate) fn answer<const LEN: usize>(socket: &UnixStream, request: Request) ->
     {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "answer is not one to what was asked"));
     }
-    let mut payload = [0; LEN];
-    stream.read_exact(&mut payload)?;
-    Ok(payload)
+    receive(socket)
+}
+
+/// Receives so many bytes. The limit of time of the socket holds for all of them together: reads that have it each would let the
+/// other end keep us with a byte now and then.
+fn receive<const LEN: usize>(socket: &UnixStream) -> io::Result<[u8; LEN]> {
+    let mut bytes = [0; LEN];
+    let (len, _) = loop {
+        match rustix::net::recv(socket, &mut bytes[..], RecvFlags::WAITALL) {
+            Err(rustix::io::Errno::INTR) => {}
+            received => break received?,
+        }
+    };
+    if len == LEN { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// So many numbers of 32 bits.
