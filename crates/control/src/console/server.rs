@@ -273,8 +273,9 @@ impl Visit {
     fn stream_both(&self, offset: u64) -> io::Result<()> {
         let (oldest, end) = self.endpoint.bounds();
         let offset = if offset == LIVE { end } else { offset.clamp(oldest, end) };
-        if self.turn.is_some() {
-            self.endpoint.enter_writer(offset);
+        // One whose client went before this may have been followed already, and then nobody would say that it left.
+        if let Some(turn) = &self.turn {
+            turn.during(|| self.endpoint.enter_writer(offset));
         }
         let both = self.greet(offset).and_then(|()| {
             let visit = self.clone();
