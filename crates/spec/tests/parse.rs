@@ -513,9 +513,15 @@ fn shared_folders_have_tags_of_their_own_absolute_paths_and_one_descriptor_each(
     full.shares.extend(["b", "c"].map(|tag| serde_json::from_value(share(tag, "/f")).unwrap()));
     full.vsock = Some(serde_json::from_value(json!({ "socket": { "path": "/v" } })).unwrap());
     assert!(full.clone().validate(&HOST).is_ok(), "30 devices");
+    let crowd = |add: fn(&mut MachineSpec)| {
+        let mut crowded = full.clone();
+        add(&mut crowded);
+        let found = crowded.validate(&HOST).unwrap_err();
+        assert_eq!((found[0].code, found[0].path.as_str()), (SpecShareInvalid, "$.shares"));
+    };
+    crowd(|spec| spec.balloon = Some(serde_json::from_value(json!({})).unwrap()));
+    crowd(|spec| spec.console = Some(serde_json::from_value(json!({})).unwrap()));
     full.balloon = Some(serde_json::from_value(json!({})).unwrap());
-    let found = full.clone().validate(&HOST).unwrap_err();
-    assert_eq!((found[0].code, found[0].path.as_str()), (SpecShareInvalid, "$.shares"));
     full.profile = flotilla_spec::Profile::Micro;
     assert!(full.validate(&HOST).is_ok());
     let before = MachineSpec::from_json(with("/rng", json!(true))).unwrap().to_descriptors().1;

@@ -15,7 +15,7 @@ pub const MAX_SHARES: usize = 4;
 const PLACES: usize = 30;
 
 pub(super) fn check_shares(faults: &mut Faults, spec: &MachineSpec) {
-    let singles = [spec.rng, spec.vsock.is_some(), spec.balloon.is_some()];
+    let singles = [spec.rng, spec.vsock.is_some(), spec.balloon.is_some(), spec.console.is_some()];
     let singles = singles.into_iter().filter(|there| *there).count();
     let devices = spec.disks.len() + spec.interfaces.len() + spec.shares.len() + singles;
     if !spec.shares.is_empty() && spec.profile == Profile::Standard && devices > PLACES {
