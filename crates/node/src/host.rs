@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::cancel::CancelToken;
 use crate::job;
+use crate::numbers::{from_js, to_js};
 
 /// How far a long call is.
 #[napi(object)]
@@ -47,7 +48,7 @@ pub fn check_host(env: &Env, options: CheckHostOptions) -> napi::Result<PromiseR
     let defaults = doctor::Wanted::default();
     let wanted = doctor::Wanted {
         data_directory: options.data_directory.map_or(defaults.data_directory, PathBuf::from),
-        free_bytes: options.free_bytes.map_or(defaults.free_bytes, bytes),
+        free_bytes: options.free_bytes.map_or(defaults.free_bytes, from_js),
         programs: options.programs.unwrap_or(defaults.programs),
     };
     job::run(env, move || to_json(&doctor::check(&wanted)), |report| report)
@@ -118,9 +119,9 @@ pub fn copy_file<'env>(
     let work = move || {
         let (source, target) = (PathBuf::from(source), PathBuf::from(target));
         let tell = |done, total| tell(&on_progress, done, total);
-        Ok(copy::copy(&source, &target, size_bytes.map(bytes), &tell, &cancel)?)
+        Ok(copy::copy(&source, &target, size_bytes.map(from_js), &tell, &cancel)?)
     };
-    job::run(env, work, |copied| CopyResult { size_bytes: number(copied.size), reflinked: copied.reflinked })
+    job::run(env, work, |copied| CopyResult { size_bytes: to_js(copied.size), reflinked: copied.reflinked })
 }
 
 /// The SHA-256 of a file in hexadecimal.
@@ -181,7 +182,7 @@ pub fn create_qcow2(
 ) -> napi::Result<PromiseRaw<'_, ()>> {
     let work = move || {
         let backing = backing.as_ref().map(BackingImage::recorded).transpose()?;
-        Ok(qcow2::create(&PathBuf::from(target), bytes(size_bytes), backing)?)
+        Ok(qcow2::create(&PathBuf::from(target), from_js(size_bytes), backing)?)
     };
     job::run(env, work, |()| ())
 }
@@ -196,31 +197,16 @@ pub fn grow_qcow2(
 ) -> napi::Result<PromiseRaw<'_, f64>> {
     let work = move || {
         let backing = backing.into_iter().map(BackingImage::opened).collect::<Result<Vec<_>, _>>()?;
-        Ok(qcow2::grow(&PathBuf::from(path), bytes(size_bytes), &backing)?)
+        Ok(qcow2::grow(&PathBuf::from(path), from_js(size_bytes), &backing)?)
     };
-    job::run(env, work, number)
+    job::run(env, work, to_js)
 }
 
 fn tell(listener: &OnProgress, done: u64, total: u64) {
-    let progress = Progress { bytes: number(done), total_bytes: number(total) };
+    let progress = Progress { bytes: to_js(done), total_bytes: to_js(total) };
     let _ = listener.call(progress, ThreadsafeFunctionCallMode::NonBlocking);
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| Failure::new(ErrorCode::Io, error.to_string()))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no file has 2^53 bytes")]
-fn number(bytes: u64) -> f64 {
-    bytes as f64
-}
-
-/// A number of bytes from JavaScript.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked before it crosses; `as` saturates"
-)]
-pub fn bytes(number: f64) -> u64 {
-    number as u64
 }

@@ -21,6 +21,7 @@ mod failure;
 mod host;
 mod job;
 mod machine;
+mod numbers;
 mod panic;
 mod provoke;
 mod workers;

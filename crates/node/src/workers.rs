@@ -13,6 +13,7 @@ use napi_derive::napi;
 use serde_json::Value;
 
 use crate::job;
+use crate::numbers::to_js;
 
 /// Every run directory below `runtimeDirectory`, with who runs the machine and whether that process lives.
 #[napi(catch_unwind, ts_return_type = "Promise<unknown>")]
@@ -62,7 +63,7 @@ pub fn last_console(
 ) -> napi::Result<PromiseRaw<'_, Option<ConsoleRecord>>> {
     let work = move || Ok(run_directory(&runtime_directory, &id)?.last_console()?);
     job::run(env, work, |found| {
-        found.map(|found| ConsoleRecord { offset: number(found.offset), bytes: found.bytes.into() })
+        found.map(|found| ConsoleRecord { offset: to_js(found.offset), bytes: found.bytes.into() })
     })
 }
 
@@ -78,11 +79,6 @@ pub fn last_exit(env: &Env, runtime_directory: String, id: String) -> napi::Resu
 
 fn run_directory(runtime_directory: &str, id: &str) -> Result<RunDirectory, Failure> {
     Ok(RunDirectory::of(Path::new(runtime_directory), &machine_id(id)?))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "checked to be below 2^53 when it was read")]
-fn number(offset: u64) -> f64 {
-    offset as f64
 }
 
 /// A machine id, or why the text is none.

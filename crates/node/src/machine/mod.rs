@@ -20,9 +20,10 @@ use serde_json::Value;
 
 use crate::cancel::CancelToken;
 use crate::job;
+use crate::numbers::{from_js, to_js};
 use backend::{Backend, Verb};
 use events::OnEvent;
-use options::{AdoptOptions, CreateOptions, number};
+use options::{AdoptOptions, CreateOptions};
 
 /// A machine. It stays until it is closed or collected.
 #[napi]
@@ -133,7 +134,7 @@ impl NativeMachine {
     /// Sets the bytes that the guest shall give up.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn set_balloon<'env>(&self, env: &'env Env, target: f64) -> napi::Result<PromiseRaw<'env, ()>> {
-        self.on_pool(env, move |backend| backend.set_balloon(number(target)), |()| ())
+        self.on_pool(env, move |backend| backend.set_balloon(from_js(target)), |()| ())
     }
 
     /// The balloon, and how the guest is off for memory.
@@ -175,7 +176,7 @@ impl NativeMachine {
     /// Looks how large a disk is now and tells the guest. The size in bytes.
     #[napi(catch_unwind, ts_return_type = "Promise<number>")]
     pub fn refresh_disk<'env>(&self, env: &'env Env, disk: String) -> napi::Result<PromiseRaw<'env, f64>> {
-        self.on_pool(env, move |backend| backend.refresh_disk(&disk), in_number)
+        self.on_pool(env, move |backend| backend.refresh_disk(&disk), to_js)
     }
 
     /// Makes a disk larger whose image keeps its size itself, and tells the guest. The size in bytes.
@@ -186,8 +187,8 @@ impl NativeMachine {
         disk: String,
         size_bytes: f64,
     ) -> napi::Result<PromiseRaw<'env, f64>> {
-        let size = crate::host::bytes(size_bytes);
-        self.on_pool(env, move |backend| backend.grow_disk(&disk, size), in_number)
+        let size = from_js(size_bytes);
+        self.on_pool(env, move |backend| backend.grow_disk(&disk, size), to_js)
     }
 
     fn perform<'env>(&self, env: &'env Env, verb: Verb) -> napi::Result<PromiseRaw<'env, ()>> {
@@ -205,11 +206,6 @@ impl NativeMachine {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a counter beyond 2^53 may lose its last digits")]
-fn in_number(value: u64) -> f64 {
-    value as f64
-}
-
 fn in_numbers(metrics: BTreeMap<String, u64>) -> BTreeMap<String, f64> {
-    metrics.into_iter().map(|(name, value)| (name, in_number(value))).collect()
+    metrics.into_iter().map(|(name, value)| (name, to_js(value))).collect()
 }

@@ -50,13 +50,3 @@ impl CreateOptions {
         spec.validate(&limits()).map_err(Failure::invalid_spec)
     }
 }
-
-/// A number of JavaScript as one of ours.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked before it crosses; `as` saturates"
-)]
-pub fn number(value: f64) -> u64 {
-    value as u64
-}

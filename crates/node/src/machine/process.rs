@@ -22,7 +22,8 @@ use serde_json::{Map, Value};
 use super::backend::{Backend, Verb};
 use super::events::{EventSource, OnEvent, Pump, event};
 use super::life::Life;
-use super::options::{AdoptOptions, CreateOptions, number};
+use super::options::{AdoptOptions, CreateOptions};
+use crate::numbers::from_js;
 use crate::workers::machine_id;
 
 /// How long a worker may take to end by itself before it is killed.
@@ -126,7 +127,7 @@ pub fn adopt(
         Failure::new(ErrorCode::WorkerGone, format!("Machine {id} has no live worker"))
             .with_remedy("Remove what is left of it, then create the machine again")
     })?;
-    let events_after = options.events_after.map(number);
+    let events_after = options.events_after.map(from_js);
     let client = connect(&directory, events_after, cancel)?;
     if client.welcome().machine.as_ref() != Some(&id) {
         let message = format!("The worker in the run directory of {id} runs another machine");
