@@ -14,7 +14,7 @@ use flotilla_spec::code::ErrorCode;
 use flotilla_spec::report::MachineEvent;
 use proptest::prelude::*;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use support::{HELLO, Lab, framed, open_descriptors, read_frame, talk};
+use support::{HELLO, LIMIT, Lab, framed, open_descriptors, read_frame, talk};
 
 fn still_serves(lab: &Lab) {
     lab.client(None).boot().unwrap();
@@ -60,11 +60,11 @@ fn huge_and_empty_lengths_are_refused_at_the_header() {
 #[test]
 fn half_frames_and_silent_peers_are_cut_off_in_time() {
     let lab = Lab::new();
-    let start = Instant::now();
     for bytes in [&b""[..], b"\x10", b"\x10\0\0\0", b"\x10\0\0\0{\"json"] {
+        let start = Instant::now();
         talk(lab.raw(), bytes);
+        assert!(start.elapsed() < LIMIT, "{bytes:?}");
     }
-    assert!(start.elapsed() < Duration::from_secs(4));
     still_serves(&lab);
 }
 
@@ -72,14 +72,12 @@ fn half_frames_and_silent_peers_are_cut_off_in_time() {
 fn bytes_that_drip_in_do_not_extend_the_time() {
     let lab = Lab::new();
     let mut stream = lab.raw();
-    let start = Instant::now();
-    for byte in framed(HELLO) {
-        if stream.write_all(&[byte]).is_err() {
-            break;
-        }
+    let mut bytes = framed(HELLO).into_iter();
+    let cut_off = bytes.any(|byte| {
         std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(start.elapsed() < Duration::from_secs(2), "a frame may take 300 ms");
+        stream.write_all(&[byte]).is_err()
+    });
+    assert!(cut_off, "a frame may take 300 ms");
     still_serves(&lab);
 }
 
@@ -143,11 +141,11 @@ fn a_client_that_never_reads_is_cut_off_and_stops_nobody() {
     for _ in 0..20_000 {
         lab.events.push(&MachineEvent::GuestReset);
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "an event never waits for a reader");
+    assert!(start.elapsed() < LIMIT, "an event never waits for a reader");
     let metrics = framed("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"metrics\"}");
-    stream.set_write_timeout(Some(Duration::from_secs(3))).unwrap();
-    while start.elapsed() < Duration::from_secs(20) && stream.write_all(&metrics).is_ok() {}
-    assert!(start.elapsed() < Duration::from_secs(20), "the worker must have closed the connection");
+    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    while start.elapsed() < LIMIT && stream.write_all(&metrics).is_ok() {}
+    assert!(start.elapsed() < LIMIT, "the worker must have closed the connection");
     still_serves(&lab);
 }
 

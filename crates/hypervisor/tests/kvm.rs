@@ -168,7 +168,7 @@ fn no_kick_is_lost() {
         kicker.kick();
         let start = Instant::now();
         while seen.load(Ordering::SeqCst) < kick {
-            assert!(start.elapsed() < Duration::from_secs(10), "kick {kick} was lost");
+            assert!(start.elapsed() < Duration::from_mins(1), "kick {kick} was lost");
             std::thread::yield_now();
         }
     }
@@ -317,7 +317,7 @@ fn a_message_reaches_the_local_apic_only_while_unmasked() {
     vector.unmask().unwrap();
     let start = Instant::now();
     while !guest.vcpu.interrupt_requested(VECTOR).unwrap() {
-        assert!(start.elapsed() < Duration::from_secs(5), "the message did not arrive");
+        assert!(start.elapsed() < Duration::from_mins(1), "the message did not arrive");
         std::thread::yield_now();
     }
 }
@@ -340,8 +340,8 @@ fn a_rising_edge_reaches_the_interrupt_controllers_and_a_falling_one_is_none() {
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(waiting(&vm) & 1, 0);
     line.set_level(true);
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while waiting(&vm) & 1 == 0 {
-        assert!(Instant::now() < deadline, "no interrupt within five seconds");
+        assert!(Instant::now() < deadline, "no interrupt within a minute");
     }
 }

@@ -22,7 +22,7 @@ struct Cable {
 impl Cable {
     fn new() -> Self {
         let (ours, peer) = UnixStream::pair().unwrap();
-        peer.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        peer.set_read_timeout(Some(std::time::Duration::from_mins(1))).unwrap();
         let net = StreamNet::from_descriptor(ours.into()).unwrap();
         let queue = net.open(0).unwrap();
         let memory = allocate(&[(GuestAddress(0), 1 << 20)], Backing::Anonymous).unwrap();

@@ -14,6 +14,8 @@ use crate::{Tap, TapError, tap};
 
 /// An `EtherType` for experiments (IEEE Std 802), so that no other frame on the link is taken for ours.
 const EXPERIMENT: [u8; 2] = [0x88, 0xb5];
+/// How long a test waits for what comes at once, unless the host has much to do.
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Runs a test in a network namespace of its own, or says that it cannot.
 fn in_namespace(test: impl FnOnce() + Send) {
@@ -77,7 +79,7 @@ impl Host {
 
     /// Sends a frame; tried again until the kernel has noticed that the link is up.
     fn send(&self, frame: &[u8]) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + LIMIT;
         while Instant::now() < deadline {
             // SAFETY: reads `frame.len()` bytes of the frame.
             let sent = unsafe { libc::send(self.0.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0) };
@@ -86,12 +88,12 @@ impl Host {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        panic!("cannot send within five seconds");
+        panic!("cannot send within {LIMIT:?}");
     }
 
     /// The next frame of our type.
     fn receive(&self) -> Vec<u8> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + LIMIT;
         while Instant::now() < deadline {
             let mut frame = vec![0; 2048];
             // SAFETY: writes at most `frame.len()` bytes to the frame.
@@ -104,7 +106,7 @@ impl Host {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        panic!("no frame within five seconds");
+        panic!("no frame within {LIMIT:?}");
     }
 }
 
@@ -126,7 +128,7 @@ fn receive(tap: &Tap, memory: &Arc<GuestMemory>, segments: &[Segment]) -> usize 
 }
 
 fn receive_by(queue: &mut dyn PacketQueue, memory: &Arc<GuestMemory>, segments: &[Segment]) -> usize {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + LIMIT;
     let buffers = queue.offer(memory, segments).unwrap();
     while Instant::now() < deadline {
         let len = match queue.receive().unwrap() {

@@ -215,16 +215,14 @@ impl FakeQueue {
         Some((u16::try_from(head).expect("a head"), written))
     }
 
-    /// Waits up to five seconds for the next used chain.
+    /// Waits for the next used chain.
     pub fn wait_used(&mut self) -> (u16, u32) {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            if let Some(used) = self.take_used() {
-                return used;
-            }
-            assert!(Instant::now() < deadline, "no used chain within five seconds");
-            thread::sleep(Duration::from_micros(200));
-        }
+        let mut used = None;
+        wait_until("a chain is used", || {
+            used = self.take_used();
+            used.is_some()
+        });
+        used.expect("a chain is used")
     }
 
     /// Fills the rings with `bytes`, repeated, as a hostile driver might, but leaves `extra` waiting chains.
@@ -243,11 +241,11 @@ impl FakeQueue {
     }
 }
 
-/// Waits up to five seconds until `condition` holds.
+/// Waits until `condition` holds. The limit only tells what never comes from what a host with much to do brings late.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
-        assert!(Instant::now() < deadline, "not within five seconds: {what}");
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
         thread::sleep(Duration::from_micros(200));
     }
 }

@@ -89,13 +89,15 @@ fn no_time_runs_off_in_a_pause() {
     let fixture = Fixture::boot("watchdog", guarded(WatchdogAction::Report));
     fixture.expect("ready\n");
     fixture.machine.pause().unwrap();
-    let left = || {
+    let state = || {
         let saved = fixture.machine.save().unwrap();
-        saved.devices["watchdog"].fields["left"].as_u64().unwrap()
+        let left = saved.devices["watchdog"].fields["left"].as_u64().unwrap();
+        (left, fixture.machine.metrics()["watchdog.expirations"])
     };
-    let before = left();
+    // On a host with much to do it may be over already.
+    let before = state();
     sleep(Duration::from_millis(700));
-    assert_eq!((left(), fixture.machine.metrics()["watchdog.expirations"]), (before, 0));
+    assert_eq!(state(), before);
     fixture.machine.resume().unwrap();
     fixture.event(|event| matches!(event, MachineEvent::Watchdog { .. }));
 }

@@ -337,14 +337,12 @@ mod tests {
         for (what, times) in [(enabled(UPDATE, 0), 2), (enabled(ALARM, 0), 2), (enabled(TICK, 0x2f), 4)] {
             let (interrupts, line) = running();
             interrupts.set(what);
-            let started = Instant::now();
             for time in 1..=times {
                 wait_until("the line rises", || line.is_high());
                 std::thread::sleep(Duration::from_millis(10));
                 assert_eq!((line.edges(), interrupts.raised()), (time, time));
                 assert_eq!(interrupts.take() & (REQUEST | what.enabled()), REQUEST | what.enabled());
             }
-            assert!(started.elapsed() < Duration::from_secs(4), "{what:?}");
             interrupts.set(Setting::default());
             std::thread::sleep(Duration::from_millis(600));
             assert_eq!(line.edges(), times, "switched off");

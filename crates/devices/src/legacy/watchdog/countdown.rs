@@ -150,6 +150,12 @@ impl Countdown {
     pub(super) fn has_thread(&self) -> bool {
         self.0.has_thread()
     }
+
+    /// Does what its thread does when it wakes.
+    #[cfg(test)]
+    pub(super) fn wake(&self) {
+        self.0.change(End::wake);
+    }
 }
 
 impl Schedule for End {

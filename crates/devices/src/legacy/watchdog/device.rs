@@ -58,6 +58,11 @@ impl Watchdog {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn countdown(&self) -> &Countdown {
+        &self.countdown
+    }
+
     /// The register file, four bytes in a row.
     fn image(&self) -> [[u8; 4]; 3] {
         let registers = self.countdown.registers();

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use flotilla_device_model::bus::BusDevice;
 use flotilla_device_model::lifecycle::Lifecycle;
@@ -32,7 +31,8 @@ fn on(clock: Arc<dyn Clock>, expiry: Expiry) -> Bench {
     Bench { watchdog, signals }
 }
 
-/// By a clock that the test sets; the thread then sleeps for as long as that clock stands still.
+/// By a clock that the test sets. The thread sleeps for as long as the time of that clock would take; whether it or the test looks
+/// first, an end is told once.
 fn still() -> (Bench, Arc<FakeClock>) {
     let clock = Arc::new(FakeClock::default());
     (on(clock.clone(), Expiry::Reset), clock)
@@ -61,6 +61,12 @@ impl Bench {
 
     fn start(&self) {
         self.watchdog.write(1, &[1]);
+    }
+
+    /// What was told by this moment.
+    fn told(&self) -> Vec<GuestSignal> {
+        self.watchdog.countdown().wake();
+        self.signals.take()
     }
 }
 
@@ -95,30 +101,45 @@ fn registers_are_those_of_the_table() {
 
 #[test]
 fn a_countdown_that_is_over_is_told_once_until_it_begins_again() {
-    let bench = on(Arc::new(HostClock::new()), Expiry::Other);
+    let (bench, clock) = still();
     bench.count(1);
     bench.start();
-    wait_until("the countdown is over", || bench.signals.take() == [GuestSignal::Watchdog]);
-    std::thread::sleep(Duration::from_millis(250));
-    assert_eq!((bench.signals.take(), bench.word(8), bench.byte(1)), (vec![], 0, 1));
+    clock.nanoseconds.store(PERIOD - 1, Ordering::SeqCst);
+    assert_eq!(bench.told(), []);
+    clock.nanoseconds.store(PERIOD, Ordering::SeqCst);
+    assert_eq!(bench.told(), [GuestSignal::Watchdog]);
+    clock.nanoseconds.store(PERIOD * 3, Ordering::SeqCst);
+    assert_eq!((bench.told(), bench.word(8), bench.byte(1)), (vec![], 0, 1));
     bench.reload();
-    wait_until("it is over again", || bench.signals.take() == [GuestSignal::Watchdog]);
+    clock.nanoseconds.store(PERIOD * 4, Ordering::SeqCst);
+    assert_eq!(bench.told(), [GuestSignal::Watchdog]);
     assert_eq!(bench.watchdog.metrics(), [("expirations", 2), ("reloads", 1)]);
     crate::declared::assert_declared("watchdog", &bench.watchdog.metrics());
 }
 
 #[test]
+fn its_thread_wakes_by_itself_and_again_after_a_reload() {
+    let bench = on(Arc::new(HostClock::new()), Expiry::Other);
+    bench.count(1);
+    bench.start();
+    wait_until("the countdown is over", || bench.signals.take() == [GuestSignal::Watchdog]);
+    bench.reload();
+    wait_until("it is over again", || bench.signals.take() == [GuestSignal::Watchdog]);
+}
+
+#[test]
 fn a_guest_that_reloads_in_time_is_left_alone() {
-    let bench = on(Arc::new(HostClock::new()), Expiry::Reset);
+    let (bench, clock) = still();
     bench.count(15);
     bench.start();
     for _ in 0..18 {
-        std::thread::sleep(Duration::from_millis(100));
+        clock.nanoseconds.fetch_add(PERIOD * 14, Ordering::SeqCst);
+        assert_eq!(bench.told(), []);
         bench.reload();
     }
     bench.watchdog.write(1, &[0]);
-    std::thread::sleep(Duration::from_millis(1600));
-    assert_eq!((bench.signals.take(), bench.watchdog.metrics()[0]), (vec![], ("expirations", 0)));
+    clock.nanoseconds.fetch_add(PERIOD * 16, Ordering::SeqCst);
+    assert_eq!((bench.told(), bench.watchdog.metrics()[0]), (vec![], ("expirations", 0)));
 }
 
 #[test]
@@ -130,15 +151,16 @@ fn a_countdown_stands_still_while_the_machine_does() {
     bench.watchdog.pause();
     clock.nanoseconds.store(PERIOD * 3000, Ordering::SeqCst);
     assert_eq!(bench.word(8), 7);
+    assert_eq!(bench.told(), []);
     bench.watchdog.resume();
-    assert_eq!((bench.word(8), bench.signals.take()), (7, vec![]));
+    assert_eq!((bench.word(8), bench.told()), (7, vec![]));
+    clock.nanoseconds.fetch_add(PERIOD * 7, Ordering::SeqCst);
+    assert_eq!(bench.told(), [GuestSignal::Watchdog]);
 
     let bench = on(Arc::new(HostClock::new()), Expiry::Reset);
     bench.count(1);
     bench.watchdog.pause();
     bench.start();
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(bench.signals.take(), []);
     bench.watchdog.resume();
     wait_until("it goes on with the machine", || bench.signals.take() == [GuestSignal::Watchdog]);
 }
@@ -220,8 +242,7 @@ fn a_saved_countdown_ends_in_another_machine() {
     let over = second.watchdog.save().unwrap();
     let third = on(Arc::new(HostClock::new()), Expiry::Reset);
     third.watchdog.restore(&over).unwrap();
-    std::thread::sleep(Duration::from_millis(250));
-    assert_eq!((third.signals.take(), third.word(8)), (vec![], 0), "what was told is not told again");
+    assert_eq!((third.told(), third.word(8)), (vec![], 0), "what was told is not told again");
 }
 
 #[test]

@@ -27,7 +27,7 @@ const MAX_BUFFERS: usize = 1000;
 /// Frames received before the other queue, a pause or a stop has its turn.
 const BATCH: usize = 64;
 /// Failures in a row after which the back-end counts as gone.
-const MAX_FAILURES: u32 = 16;
+pub(super) const MAX_FAILURES: u32 = 16;
 
 /// Offsets of `flags`, `gso_type` and `num_buffers` in the header, and of the receiver's address behind it.
 const FLAGS: u32 = 0;

@@ -141,7 +141,7 @@ impl Bench {
 
     /// The next packet of this kind; credit updates before it are passed over.
     fn receive(&mut self, operation: Operation) -> (Header, Vec<u8>) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             self.take();
             while let Some((header, bytes)) = self.seen.pop_front() {
@@ -434,7 +434,7 @@ fn a_guest_that_answers_no_request_is_given_up() {
     assert!(at_end(&mut program));
     // And so is a program that says nothing.
     let mut silent = bench.host.visit();
-    silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    silent.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     assert!(at_end(&mut silent));
     assert_eq!(bench.metric("refused"), 2);
 }
