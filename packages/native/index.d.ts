@@ -40,6 +40,8 @@ export declare class NativeMachine {
   setBalloon(target: number): Promise<void>
   /** The balloon, and how the guest is off for memory. */
   balloon(): Promise<unknown>
+  /** Asks the guest for all that nothing in it uses, for the host to have back. */
+  reclaimMemory(): Promise<unknown>
   /** Ends the machine and what runs it now; its run directory stays. Idempotent. */
   end(): Promise<void>
   /** Ends the machine and what runs it now, and removes its run directory. Idempotent. */

@@ -230,7 +230,10 @@ describe('What the API changes under a running Linux', () => {
   });
 
   it('it gives memory up, and so does the next one, which is started with the same target', async () => {
-    const { machine } = await cloud().boot('lean', { balloon: { deflateOnOom: false } });
+    const { machine } = await cloud().boot('lean', { balloon: { deflateOnOom: false, freePageHinting: true } });
+    const reclaimed = await machine.reclaimMemory();
+    expect(reclaimed.complete).to.equal(true);
+    expect((await machine.metrics())['balloon.hinted_bytes']).to.equal(reclaimed.releasedBytes);
     const before = (await machine.balloon()).statistics?.totalBytes ?? 0;
     await machine.setBalloon(48);
     const given = async () => (await machine.balloon()).actualBytes === 48 * MEBIBYTE;

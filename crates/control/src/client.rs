@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use flotilla_spec::code::ErrorCode;
 use flotilla_spec::id::MachineId;
-use flotilla_spec::report::{BalloonReport, MachineInfo};
+use flotilla_spec::report::{BalloonReport, MachineInfo, ReclaimReport};
 use flotilla_spec::{LimitsSpec, LinkState, MachineSpec, ThrottleTarget};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -242,6 +242,14 @@ impl Client {
     /// Asks for the balloon, with statistics of the guest that are new if it runs and answers within a second.
     pub fn balloon(&self) -> Result<BalloonReport, ClientError> {
         const METHOD: &str = "balloon";
+        let answer = self.call(METHOD, Value::Null, &[])?;
+        serde_json::from_value(answer)
+            .map_err(|source| ClientError::Answer { method: METHOD.to_owned(), source })
+    }
+
+    /// Asks the guest for all that nothing in it uses and gives it back to the host, for 4 seconds at most.
+    pub fn reclaim_memory(&self) -> Result<ReclaimReport, ClientError> {
+        const METHOD: &str = "reclaimMemory";
         let answer = self.call(METHOD, Value::Null, &[])?;
         serde_json::from_value(answer)
             .map_err(|source| ClientError::Answer { method: METHOD.to_owned(), source })

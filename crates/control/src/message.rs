@@ -187,6 +187,8 @@ pub enum Call {
     SetBalloon(SetBalloon),
     /// Asks for the balloon, and the guest for how it is off for memory.
     Balloon,
+    /// Asks the guest for all that nothing in it uses, for the host to have back.
+    ReclaimMemory,
 }
 
 /// What `refreshDisk` takes.
@@ -228,6 +230,7 @@ impl Call {
             "info" => Self::Info,
             "metrics" => Self::Metrics,
             "balloon" => Self::Balloon,
+            "reclaimMemory" => Self::ReclaimMemory,
             other => return Err(protocol(format!("Method {:?} is unknown", short(other)))),
         };
         match params {

@@ -32,6 +32,8 @@ fn calls_are_answered_and_errors_keep_code_path_and_remedy() {
     assert_eq!(client.set_balloon(1).unwrap_err().code(), ErrorCode::SpecBalloonInvalid);
     let balloon = client.balloon().unwrap();
     assert_eq!((balloon.target, balloon.statistics.unwrap().free_memory), (4096, Some(2)));
+    let reclaimed = client.reclaim_memory().unwrap();
+    assert_eq!((reclaimed.released, reclaimed.complete), (8192, true));
     let ClientError::Refused(failure) = client.resume().unwrap_err() else { panic!("not refused") };
     assert_eq!((failure.code, failure.path.as_deref()), (ErrorCode::MachineState, Some("$.state")));
     assert_eq!(failure.remedy, ErrorCode::MachineState.remedy());
@@ -59,6 +61,7 @@ fn unknown_methods_fields_and_parameters_are_errors_and_the_connection_goes_on()
         ("setBalloon", Value::Null),
         ("setBalloon", json!({ "target": -1 })),
         ("balloon", json!({ "ask": true })),
+        ("reclaimMemory", json!({ "bytes": 1 })),
         ("refreshDisk", Value::Null),
         ("refreshDisk", json!({ "disk": 1 })),
         ("refreshDisk", json!({ "disk": "d", "size": 1 })),

@@ -237,6 +237,8 @@ codes! {
     MachineNoPowerButton = "machine.no_power_button", "Let the guest power itself off, end the machine, or give it `acpi: true`";
     /// The machine has no balloon.
     MachineNoBalloon = "machine.no_balloon", "Create the machine with `balloon: {}` in its specification";
+    /// The guest does not say what nothing in it uses: the balloon was not told to ask, or the guest has no driver that answers.
+    MachineNoHinting = "machine.no_hinting", "Create the machine with `balloon: { freePageHinting: true }`, and wait until the guest has its driver";
     /// A device hangs and keeps a virtual CPU, or the thread that drives the machine, so that it does not stop in time.
     MachineStuck = "machine.stuck", "Look at what the disks and interfaces of the machine are on, then try again, or end the machine";
     /// A file system is full.

@@ -7,7 +7,7 @@ use crate::code::ErrorCode;
 use crate::metrics;
 use crate::report::{
     BalloonReport, BalloonStatistics, CpuReport, ExitReason, MachineEvent, MachineExit, MachineInfo,
-    MachineState,
+    MachineState, ReclaimReport,
 };
 use crate::{
     BackingSpec, BalloonSpec, BootProtocol, BootSpec, CrashPolicy, DiskAttachment, DiskCache, DiskEngine,
@@ -115,6 +115,7 @@ fn report_types() -> String {
         declare::<MachineInfo>(),
         declare::<BalloonReport>(),
         declare::<BalloonStatistics>(),
+        declare::<ReclaimReport>(),
     ];
     format!("{HEADER}{import}{}", types.join("\n"))
 }

@@ -207,6 +207,16 @@ pub struct BalloonReport {
     pub statistics: Option<BalloonStatistics>,
 }
 
+/// What a guest gave back when it was asked for all that nothing in it uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ReclaimReport {
+    /// Bytes that the host has back.
+    pub released: u64,
+    /// Whether the guest said that there is no more. Otherwise it did not answer, or was not done, within 4 seconds.
+    pub complete: bool,
+}
+
 /// How a guest says it is off for memory. What it does not tell is absent; what it tells is not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]

@@ -32,6 +32,12 @@ pub enum MachineError {
     /// It has no balloon.
     #[error("The machine has no balloon")]
     NoBalloon,
+    /// Its guest does not say what nothing in it uses.
+    #[error("The balloon of the machine, or the driver of its guest, does no free page hinting")]
+    NoHinting,
+    /// Its guest does not run.
+    #[error("The guest does not run, so it cannot answer: resume the machine")]
+    GuestStopped,
     /// The balloon cannot be asked for that.
     #[error("Cannot set the balloon")]
     BalloonTarget(#[source] TargetError),
@@ -124,9 +130,10 @@ impl MachineError {
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::State { .. } | Self::Ended | Self::Device { source: StateError::NotNow { .. }, .. } => {
-                ErrorCode::MachineState
-            }
+            Self::State { .. }
+            | Self::Ended
+            | Self::GuestStopped
+            | Self::Device { source: StateError::NotNow { .. }, .. } => ErrorCode::MachineState,
             Self::NoDisk { .. } => ErrorCode::DiskUnknown,
             Self::DiskSize { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
                 ErrorCode::DiskShrunk
@@ -134,6 +141,7 @@ impl MachineError {
             Self::DiskGrowth { source, .. } => growth_code(source),
             Self::NoPowerButton => ErrorCode::MachineNoPowerButton,
             Self::NoBalloon => ErrorCode::MachineNoBalloon,
+            Self::NoHinting => ErrorCode::MachineNoHinting,
             Self::BalloonTarget(_) => ErrorCode::SpecBalloonInvalid,
             Self::NoInterface { .. } => ErrorCode::InterfaceUnknown,
             Self::NoThrottle => ErrorCode::ThrottleUnknown,

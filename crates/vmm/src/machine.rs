@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flotilla_device_model::threads::named;
-use flotilla_spec::report::{BalloonReport, ExitReason, MachineEvent, MachineExit, MachineState};
+use flotilla_spec::report::{
+    BalloonReport, ExitReason, MachineEvent, MachineExit, MachineState, ReclaimReport,
+};
 use flotilla_spec::{LimitsSpec, ThrottleTarget, ValidSpec};
 
 use crate::balloon;
@@ -200,6 +202,19 @@ impl Machine {
         match self.request(Request::Balloon)? {
             // The guest is waited for here, where it keeps nobody else waiting.
             Answer::Balloon { device, running } => Ok(balloon::report(&device, running)),
+            Answer::Done | Answer::Metrics(_) | Answer::Saved(_) | Answer::DiskSize(_) => {
+                Err(MachineError::DriverGone)
+            }
+        }
+    }
+
+    /// Asks the guest for all that nothing in it uses and gives it back to the host, for 4 seconds at most. Afterwards the guest
+    /// may have the memory again, which it finds empty.
+    pub fn reclaim_memory(&self) -> Result<ReclaimReport, MachineError> {
+        match self.request(Request::Balloon)? {
+            Answer::Balloon { running: false, .. } => Err(MachineError::GuestStopped),
+            // As for statistics: nobody else waits for this guest.
+            Answer::Balloon { device, running: true } => balloon::reclaim(&device),
             Answer::Done | Answer::Metrics(_) | Answer::Saved(_) | Answer::DiskSize(_) => {
                 Err(MachineError::DriverGone)
             }

@@ -135,13 +135,14 @@ describe('Option values', () => {
     const options = { kernel: 'linux', cpus: 1, memory: 64, network: ['none'], start: true, wait: true };
     const balloon = (text: string) => toParams('web', { ...options, balloon: text }).balloon;
     expect(toParams('web', { ...options, balloon: true }).balloon).to.deep.equal({});
-    expect(balloon('target=32M,oom=off,reporting=on,statistics=5')).to.deep.equal({
+    expect(balloon('target=32M,oom=off,reporting=on,hinting=on,statistics=5')).to.deep.equal({
       targetMiB: 32,
       deflateOnOom: false,
       freePageReporting: true,
+      freePageHinting: true,
       statisticsSeconds: 5,
     });
     expect(balloon('target=0')).to.deep.equal({ targetMiB: 0 });
-    for (const wrong of ['size=1M', 'oom=maybe', 'target=much']) expect(() => balloon(wrong), wrong).to.throw();
+    for (const wrong of ['size=1M', 'oom=maybe', 'hinting=yes', 'target=much']) expect(() => balloon(wrong), wrong).to.throw();
   });
 });

@@ -87,8 +87,12 @@ describe('The command line', () => {
     expect(JSON.parse(pulled.stdout).spec.interfaces[0], pulled.stderr).to.include({ queues: 2, link: 'down' });
     expect((await flotilla('machine', 'link', 'cabled', 'eth0', 'sideways')).status).to.be.greaterThan(0);
     expect((await flotilla('machine', 'balloon', 'cabled')).stderr).to.contain('machine.no_balloon');
-    await flotilla('machine', 'create', 'lean', '--kernel', 'kernel', '--memory', '64M', '--balloon', 'target=8M');
+    await flotilla('machine', 'create', 'lean', '--kernel', 'kernel', '--memory', '64M', '--balloon', 'target=8M,hinting=on');
     expect((await flotilla('machine', 'balloon', 'lean')).stdout).to.match(/^target: +8 MiB$/m);
+    expect((await flotilla('machine', 'balloon', 'lean', '--reclaim')).stdout)
+      .to.match(/^given back: +1 MiB$/m)
+      .and.to.match(/^all there was: +yes$/m);
+    expect((await flotilla('machine', 'balloon', 'lean', '8M', '--reclaim')).status).to.be.greaterThan(0);
     const asked = await flotilla('-o', 'json', 'machine', 'balloon', 'lean', '0');
     expect(JSON.parse(asked.stdout).spec.balloon, asked.stderr).to.include({ targetMiB: 0, deflateOnOom: true });
     expect((await flotilla('machine', 'stats', '--once')).stdout)

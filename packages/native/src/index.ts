@@ -19,6 +19,7 @@ export type {
   MachineExit,
   MachineInfo,
   MachineState,
+  ReclaimReport,
 } from './generated/report.js';
 export type * from './generated/spec.js';
 export * from './host.js';

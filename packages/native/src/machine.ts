@@ -3,7 +3,7 @@ import { withdrawable, withSignal } from './abort.js';
 import { FlotillaError, isAborted, settled } from './errors.js';
 import { EventHub, type MachineEvent } from './events.js';
 import type { LimitsSpec, LinkState, MachineSpec, ThrottleTarget } from './generated/spec.js';
-import type { BalloonReport, MachineInfo } from './generated/report.js';
+import type { BalloonReport, MachineInfo, ReclaimReport } from './generated/report.js';
 import * as native from './native.js';
 import { requireBytes, requireText, toJson } from './validate.js';
 import { resolveWorkerPath } from './worker-path.js';
@@ -168,6 +168,15 @@ export class Machine implements AsyncDisposable {
   /** The balloon. A guest that runs is asked how it is off for memory, and waited for a second at most. At most 5 seconds. */
   async balloon(): Promise<BalloonReport> {
     return settled(() => this.#native.balloon());
+  }
+
+  /**
+   * Asks a guest that runs for all that nothing in it uses now and gives it back to the host. The guest may have that memory again
+   * afterwards, and finds it empty. At most 5 seconds; one that is not done after 4 has the rest back. Rejects with
+   * `machine.no_balloon`, or `machine.no_hinting`.
+   */
+  async reclaimMemory(): Promise<ReclaimReport> {
+    return settled(() => this.#native.reclaimMemory());
   }
 
   /**

@@ -117,9 +117,10 @@ describe('The SDK, against an orchestrator', () => {
   });
 
   it('asks a guest to give memory up, and how far it is', async () => {
-    const created = await client.machines.create(machine('lean', { balloon: { targetMiB: 4 } }));
+    const created = await client.machines.create(machine('lean', { balloon: { targetMiB: 4, freePageHinting: true } }));
     expect((await created.setBalloon(16)).data.spec.balloon?.targetMiB).to.equal(16);
     expect(await created.balloon()).to.include({ targetBytes: 16 << 20, actualBytes: 16 << 20 });
+    expect(await created.reclaimMemory()).to.deep.equal({ releasedBytes: 1 << 20, complete: true });
     await created.delete({ force: true });
   });
 

@@ -39,6 +39,7 @@ impl Service for FakeWorker {
             Call::Balloon => {
                 Ok(json!({ "target": 4096, "actual": 0, "statistics": { "ageMs": 1, "freeMemory": 2 } }))
             }
+            Call::ReclaimMemory => Ok(json!({ "released": 8192, "complete": true })),
             Call::Resume => Err(Failure::new(ErrorCode::MachineState, "Machine is not paused").at("$.state")),
             _ => Ok(Value::Null),
         }

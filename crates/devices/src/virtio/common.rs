@@ -67,11 +67,12 @@ impl<S: Service> VirtioCommon<S> {
         }
     }
 
-    /// Lets the service of `queue` answer its doorbell on the calling thread, that of a vCPU; `false` if nothing was done.
-    pub fn doorbell_of_vcpu(&self, queue: u16) -> bool {
+    /// Lets the service of `queue` answer its doorbell on the calling thread, that of a vCPU, which waits for its turn with
+    /// `wait`; `false` if nothing was done.
+    pub fn doorbell_of_vcpu(&self, queue: u16, wait: bool) -> bool {
         let workers = self.workers();
         let worker = workers.iter().find(|worker| worker.serves(queue));
-        worker.is_some_and(|worker| worker.doorbell_of_vcpu(queue))
+        worker.is_some_and(|worker| worker.doorbell_of_vcpu(queue, wait))
     }
 
     /// How many doorbells the device has answered, on its I/O threads or on those of vCPUs.

@@ -20,6 +20,9 @@ pub trait Model: Send + Sync {
     /// The device type of virtio 1.2 §5 (2 is a block device).
     const DEVICE_TYPE: u32;
 
+    /// Whether a vCPU with a doorbell waits until the I/O thread has ended what it is at, instead of leaving it that.
+    const DOORBELLS_WAIT: bool = false;
+
     /// The configuration space. What the driver reads past its end is zero, what it writes is ignored.
     fn config(&self) -> Vec<u8> {
         Vec::new()
@@ -128,7 +131,7 @@ impl<M: Model> VirtioDevice for Device<M> {
     }
 
     fn doorbell(&self, queue: u16) -> bool {
-        self.model.takes_doorbells() && self.common.doorbell_of_vcpu(queue)
+        self.model.takes_doorbells() && self.common.doorbell_of_vcpu(queue, M::DOORBELLS_WAIT)
     }
 
     fn activate(&self, activation: Activation) -> Result<(), ActivateError> {

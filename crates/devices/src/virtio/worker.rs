@@ -255,9 +255,10 @@ impl<S: Service> Worker<S> {
     }
 
     /// Lets the service answer a doorbell on the calling thread, that of a vCPU. `false`: nothing was done, because the
-    /// thread is at work, is to pause, or shall do it.
-    pub fn doorbell_of_vcpu(&self, queue: u16) -> bool {
-        let Ok(mut service) = self.service.try_lock() else { return false };
+    /// thread is at work and shall not be waited for, is to pause, or shall do it.
+    pub fn doorbell_of_vcpu(&self, queue: u16, wait: bool) -> bool {
+        let service = if wait { self.service.lock().ok() } else { self.service.try_lock().ok() };
+        let Some(mut service) = service else { return false };
         // A pause clears the flag before it takes the service to drain it. A deadline that came up is for the thread.
         let answered = self.control.serving.load(Ordering::SeqCst)
             && service.doorbell_of_vcpu(queue)

@@ -39,6 +39,8 @@ pub trait Backend: Send + Sync {
     fn set_balloon(&self, target: u64) -> Result<(), Failure>;
     /// The balloon and how the guest is off for memory, as `BalloonReport`.
     fn balloon(&self) -> Result<Value, Failure>;
+    /// Asks the guest for all that nothing in it uses, for the host to have back; what it gave, as `ReclaimReport`.
+    fn reclaim_memory(&self) -> Result<Value, Failure>;
     /// State and identity, as `MachineInfo`.
     fn info(&self) -> Result<Value, Failure>;
     /// Metrics by name, with what the process uses.

@@ -151,6 +151,12 @@ impl Backend for LocalMachine {
         serde_json::to_value(report).map_err(|error| Failure::new(ErrorCode::CorePanic, error.to_string()))
     }
 
+    fn reclaim_memory(&self) -> Result<Value, Failure> {
+        self.refuse_closed()?;
+        let report = self.machine.reclaim_memory().map_err(|error| machine_failure(&error))?;
+        serde_json::to_value(report).map_err(|error| Failure::new(ErrorCode::CorePanic, error.to_string()))
+    }
+
     fn info(&self) -> Result<Value, Failure> {
         self.refuse_closed()?;
         serde_json::to_value(flotilla_front::info(&self.machine))

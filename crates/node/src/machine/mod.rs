@@ -143,6 +143,12 @@ impl NativeMachine {
         self.on_pool(env, |backend| backend.balloon(), |report| report)
     }
 
+    /// Asks the guest for all that nothing in it uses, for the host to have back.
+    #[napi(catch_unwind, ts_return_type = "Promise<unknown>")]
+    pub fn reclaim_memory<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Value>> {
+        self.on_pool(env, |backend| backend.reclaim_memory(), |report| report)
+    }
+
     /// Ends the machine and what runs it now; its run directory stays. Idempotent.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn end<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {

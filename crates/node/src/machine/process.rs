@@ -247,6 +247,12 @@ impl Backend for WorkerMachine {
             .map_err(|error| Failure::new(ErrorCode::WorkerProtocol, error.to_string()))
     }
 
+    fn reclaim_memory(&self) -> Result<Value, Failure> {
+        let report = self.client()?.reclaim_memory().map_err(ClientError::into_failure)?;
+        serde_json::to_value(report)
+            .map_err(|error| Failure::new(ErrorCode::WorkerProtocol, error.to_string()))
+    }
+
     fn info(&self) -> Result<Value, Failure> {
         let info = self.client()?.info().map_err(ClientError::into_failure)?;
         serde_json::to_value(info).map_err(|error| Failure::new(ErrorCode::WorkerProtocol, error.to_string()))

@@ -25,6 +25,10 @@ pub struct BalloonSpec {
     #[serde(default)]
     #[ts(as = "Option<bool>", optional)]
     pub free_page_reporting: bool,
+    /// Whether the guest also says, when it is asked, what nothing in it uses, so that the host has it back. Default: false.
+    #[serde(default)]
+    #[ts(as = "Option<bool>", optional)]
+    pub free_page_hinting: bool,
     /// Seconds between two times that the guest is asked how it is off for memory, at most 86400. Default: 0, only when somebody
     /// wants to know.
     #[serde(default)]
@@ -35,7 +39,13 @@ pub struct BalloonSpec {
 
 impl Default for BalloonSpec {
     fn default() -> Self {
-        Self { target: 0, deflate_on_oom: true, free_page_reporting: false, statistics_interval: 0 }
+        Self {
+            target: 0,
+            deflate_on_oom: true,
+            free_page_reporting: false,
+            free_page_hinting: false,
+            statistics_interval: 0,
+        }
     }
 }
 

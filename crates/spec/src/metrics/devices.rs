@@ -168,6 +168,9 @@ pub(super) const BALLOON: Component = Component {
         count("deflated_pages", "Pages it took out."),
         bytes("released_bytes", "Bytes of pages put in that the host has back."),
         bytes("reported_bytes", "Bytes of reported free pages that the host has back."),
+        count("hint_rounds", "Times that the guest was asked for what nobody in it uses."),
+        bytes("hinted_bytes", "Bytes it named then that the host has back."),
+        count("ignored_hints", "Lists of unused memory that came when nobody had asked, or too late."),
         count(
             "ignored_pages",
             "Pages the driver named that are none of its memory, twice in a list, or too many for one.",

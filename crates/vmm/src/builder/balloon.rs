@@ -15,6 +15,7 @@ pub fn device(spec: &BalloonSpec, memory: MemorySize) -> Result<Balloon, BuildEr
         limit: BalloonSpec::limit(memory),
         deflate_on_oom: spec.deflate_on_oom,
         free_page_reporting: spec.free_page_reporting,
+        free_page_hinting: spec.free_page_hinting,
         statistics_interval: (spec.statistics_interval > 0)
             .then(|| Duration::from_secs(spec.statistics_interval.into())),
     };

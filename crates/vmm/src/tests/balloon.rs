@@ -12,13 +12,14 @@ fn a_balloon_is_asked_for_what_it_can_hold_in_every_state() {
         return;
     }
     let fixture = Fixture::boot("idle", |spec| {
-        spec.balloon =
-            Some(BalloonSpec { target: 4096, free_page_reporting: true, ..BalloonSpec::default() });
+        spec.balloon = Some(BalloonSpec { target: 4096, free_page_hinting: true, ..BalloonSpec::default() });
     });
     let machine = &fixture.machine;
     let report = machine.balloon().unwrap();
     assert_eq!((report.target, report.actual, report.statistics), (4096, 0, None));
+    assert_eq!(machine.reclaim_memory().unwrap_err().code(), ErrorCode::MachineNoHinting, "it has no driver");
     machine.pause().unwrap();
+    assert_eq!(machine.reclaim_memory().unwrap_err().code(), ErrorCode::MachineState);
     machine.set_balloon(8192).unwrap();
     assert_eq!(machine.balloon().unwrap().target, 8192);
     assert_eq!(machine.metrics()["balloon.target_bytes"], 8192);
@@ -37,4 +38,5 @@ fn only_a_balloon_that_is_there_can_be_asked() {
     let fixture = Fixture::boot("idle", |_| {});
     assert_eq!(fixture.machine.set_balloon(0).unwrap_err().code(), ErrorCode::MachineNoBalloon);
     assert_eq!(fixture.machine.balloon().unwrap_err().code(), ErrorCode::MachineNoBalloon);
+    assert_eq!(fixture.machine.reclaim_memory().unwrap_err().code(), ErrorCode::MachineNoBalloon);
 }

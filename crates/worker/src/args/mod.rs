@@ -101,7 +101,7 @@ pub struct RunOptions {
     pub backing: Memory,
     /// Memory that the guest is asked to give up: how much of it, whether it may take it back by itself when it has none left,
     /// whether it gives up unasked what it does not use, and seconds between statistics
-    #[arg(long, value_name = "target=SIZE[,oom=on|off][,reporting=on|off][,statistics=N]", value_parser = balloon)]
+    #[arg(long, value_name = "target=SIZE[,oom=on|off][,reporting=on|off][,hinting=on|off][,statistics=N]", value_parser = balloon)]
     pub balloon: Option<BalloonSpec>,
     /// A NUMA node of the guest; may be repeated. Lists are such as 0-1:4
     #[arg(long, value_name = "cpus=LIST,memory=SIZE[,host=LIST][,distances=N:N...]", value_parser = numa)]

@@ -131,6 +131,7 @@ impl Worker {
             Call::SetBalloon(SetBalloon { target }) => {
                 self.with_machine(|machine| machine.set_balloon(target))
             }
+            Call::ReclaimMemory => return self.with_machine(|machine| Ok(json!(machine.reclaim_memory()?))),
             Call::Balloon => return self.with_machine(|machine| Ok(json!(machine.balloon()?))),
             Call::Boot => self.with_machine(Machine::boot),
             Call::Pause => self.with_machine(Machine::pause),

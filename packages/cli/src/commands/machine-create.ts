@@ -66,7 +66,7 @@ export function addMachineCreateCommand(machine: Command): void {
     .option('--port <name>', 'a byte stream of the virtio console, /dev/virtio-ports/NAME in Linux (may be repeated)', collect)
     .option('--rng-throttle <bps=N,ops=N|throttle=G>', 'limits of the random number generator')
     .option('--throttle <name=G,bps=N,ops=N>', 'limits that the devices with throttle=G share (may be repeated)', collect)
-    .option('--balloon [target=SIZE,oom=off,reporting=on,statistics=N]', 'memory that the guest is asked to give up')
+    .option('--balloon [target=SIZE,oom=off,reporting=on,hinting=on,statistics=N]', 'memory that the guest is asked to give up')
     .option('--watchdog [action=reset|poweroff|pause|report]', 'a watchdog, and what follows when the guest does not reset it in time')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
     .option('--notes <text>', 'anything worth knowing about it')

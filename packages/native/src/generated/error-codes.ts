@@ -101,6 +101,7 @@ export const ERROR_CODES = {
   'machine.state': { meaning: 'The machine is in a state that does not allow this.', remedy: 'Ask for the state of the machine and do what it allows' },
   'machine.no_power_button': { meaning: 'The machine has no power button, because it has no ACPI.', remedy: 'Let the guest power itself off, end the machine, or give it `acpi: true`' },
   'machine.no_balloon': { meaning: 'The machine has no balloon.', remedy: 'Create the machine with `balloon: {}` in its specification' },
+  'machine.no_hinting': { meaning: 'The guest does not say what nothing in it uses: the balloon was not told to ask, or the guest has no driver that answers.', remedy: 'Create the machine with `balloon: { freePageHinting: true }`, and wait until the guest has its driver' },
   'machine.stuck': { meaning: 'A device hangs and keeps a virtual CPU, or the thread that drives the machine, so that it does not stop in time.', remedy: 'Look at what the disks and interfaces of the machine are on, then try again, or end the machine' },
   'host.no_space': { meaning: 'A file system is full.', remedy: 'Free space on the file system, or use another one' },
   'host.no_memory': { meaning: 'The host lacks memory or another resource.', remedy: 'Give the machine less memory, or free memory on the host' },

@@ -191,3 +191,16 @@ hugetlbAllocations?: number,
  * Huge pages the guest's pool did not have, since it started.
  */
 hugetlbFailures?: number, };
+
+/**
+ * What a guest gave back when it was asked for all that nothing in it uses.
+ */
+export type ReclaimReport = {
+/**
+ * Bytes that the host has back.
+ */
+released: number,
+/**
+ * Whether the guest said that there is no more. Otherwise it did not answer, or was not done, within 4 seconds.
+ */
+complete: boolean, };

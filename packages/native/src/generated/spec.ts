@@ -228,6 +228,10 @@ deflateOnOom?: boolean,
  */
 freePageReporting?: boolean,
 /**
+ * Whether the guest also says, when it is asked, what nothing in it uses, so that the host has it back. Default: false.
+ */
+freePageHinting?: boolean,
+/**
  * Seconds between two times that the guest is asked how it is off for memory, at most 86400. Default: 0, only when somebody
  * wants to know.
  */

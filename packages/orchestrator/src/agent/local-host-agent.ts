@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { throttlingOf } from '../common/throttle.js';
-import type { BalloonFacts } from '../common/balloon.js';
+import type { BalloonFacts, ReclaimFacts } from '../common/balloon.js';
 import { hardwareOf } from '../common/hardware.js';
 import { trafficOf } from '../common/interface-traffic.js';
 import { isShared, MAX_DISK_MIB } from '../common/volume-storage.js';
@@ -267,6 +267,10 @@ export class LocalHostAgent extends HostAgent {
 
   override machineBalloon(command: { id: string }): Promise<BalloonFacts> {
     return this.parts.hypervisor.balloon(command.id);
+  }
+
+  override reclaimMemory(command: { id: string }): Promise<ReclaimFacts> {
+    return this.parts.hypervisor.reclaimMemory(command.id);
   }
 
   override killMachine(command: MachineCommand): Promise<void> {

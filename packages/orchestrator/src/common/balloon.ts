@@ -12,6 +12,8 @@ export interface BalloonSettings {
   deflateOnOom: boolean;
   /** Whether the guest gives up unasked what it does not use. */
   freePageReporting: boolean;
+  /** Whether it does so when it is asked. */
+  freePageHinting?: boolean;
   /** Between two times that the guest is asked how it is off; 0: only when somebody wants to know. */
   statisticsSeconds: number;
 }
@@ -37,6 +39,13 @@ export interface BalloonFacts {
   /** As the guest says. */
   actualBytes: number;
   statistics?: BalloonStatistics;
+}
+
+/** What a guest gave back when it was asked for all that it does not use. */
+export interface ReclaimFacts {
+  releasedBytes: number;
+  /** Whether it said that there is no more. */
+  complete: boolean;
 }
 
 /** The most that the balloon of a machine can be asked to hold. */

@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   'machine.stop_timeout': [504, 'The guest did not power off in time'],
   'machine.no_power_button': [409, 'The machine has no power button'],
   'machine.no_balloon': [409, 'The machine has no balloon'],
+  'machine.no_hinting': [409, 'The guest does not tell what it does not use'],
   'machine.stuck': [504, 'A device of the machine hangs'],
   'machine.not_seen': [503, 'The machine was not seen yet'],
   'console.writer_taken': [409, 'Somebody else types on the console'],

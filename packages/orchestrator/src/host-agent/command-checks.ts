@@ -195,7 +195,13 @@ const launch = object<LaunchCommand>({
   throttleGroups: optional(list(MAX_THROTTLE_GROUPS, object<ThrottleGroup>({ name, limits }))),
   vsock: optional(object<LaunchVsock>({ cid: int(3, 0xffff_fffe), maxConnections: int(1, 3000) })),
   balloon: optional(
-    object<BalloonSettings>({ targetMiB, deflateOnOom: bool, freePageReporting: bool, statisticsSeconds: int(0, MAX_STATISTICS_SECONDS) }),
+    object<BalloonSettings>({
+      targetMiB,
+      deflateOnOom: bool,
+      freePageReporting: bool,
+      freePageHinting: optional(bool),
+      statisticsSeconds: int(0, MAX_STATISTICS_SECONDS),
+    }),
   ),
   console: optional(object<ConsoleSettings>({ ports: list(MAX_CONSOLE_PORTS, object<ConsolePort>({ name: text(PORT_NAME_PATTERN) })) })),
   watchdog: optional(object<WatchdogSettings>({ action: oneOf(...WATCHDOG_ACTIONS) })),
@@ -258,6 +264,7 @@ const CALLS: Record<CommandName, Check> = {
   forgetMachine: byId('mac'),
   machineMetrics: byId('mac'),
   machineBalloon: byId('mac'),
+  reclaimMemory: byId('mac'),
   collectGarbage: object<Ownership>({
     installation: id('ins'),
     epoch: generation,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Limits, ThrottleKind, Throttling } from '../common/throttle.js';
-import type { BalloonFacts, BalloonSettings } from '../common/balloon.js';
+import type { BalloonFacts, BalloonSettings, ReclaimFacts } from '../common/balloon.js';
 import type { ConsoleSettings, TerminalSize } from '../common/console-ports.js';
 import type { WatchdogAction, WatchdogSettings } from '../common/watchdog.js';
 import type { Hardware } from '../common/hardware.js';
@@ -325,6 +325,8 @@ export interface HostCommands {
   listMachines(): Promise<MachineObservation[]>;
   machineMetrics(command: { id: string }): Promise<Record<string, number>>;
   machineBalloon(command: { id: string }): Promise<BalloonFacts>;
+  /** Asks a guest that runs for all that it does not use, for a few seconds at most, and gives that back to the host. */
+  reclaimMemory(command: { id: string }): Promise<ReclaimFacts>;
   /** Begins a collection; answers its number. */
   beginCollect(): Promise<{ epoch: number }>;
   collectGarbage(owned: Ownership): Promise<CollectReport>;
@@ -361,6 +363,7 @@ export abstract class HostAgent implements HostCommands {
   abstract listMachines(): Promise<MachineObservation[]>;
   abstract machineMetrics(command: { id: string }): Promise<Record<string, number>>;
   abstract machineBalloon(command: { id: string }): Promise<BalloonFacts>;
+  abstract reclaimMemory(command: { id: string }): Promise<ReclaimFacts>;
   abstract beginCollect(): Promise<{ epoch: number }>;
   abstract collectGarbage(owned: Ownership): Promise<CollectReport>;
   /** What the console has shown, also of a machine that is stopped. */

@@ -35,6 +35,7 @@ export const COMMANDS = {
   listMachines: true,
   machineMetrics: true,
   machineBalloon: true,
+  reclaimMemory: true,
   beginCollect: true,
   collectGarbage: true,
 } as const satisfies Record<keyof HostCommands, true>;

@@ -68,6 +68,10 @@ onEachDatabase('the audit log', (makeDatabase) => {
       await flotilla.change('POST', '/v1/machines', stillMachine('lean', { balloon: {} }));
       return ['/v1/machines/lean/balloon', { targetMiB: 0 }];
     },
+    machines_reclaimMemory: async () => {
+      await flotilla.change('POST', '/v1/machines', stillMachine('roomy', { start: true, balloon: { freePageHinting: true } }));
+      return ['/v1/machines/roomy/balloon/reclaim', {}];
+    },
     machines_updateThrottle: async () => {
       await flotilla.change('POST', '/v1/machines', stillMachine('limited'));
       return ['/v1/machines/limited/throttle', { kind: 'rng', limits: {} }];

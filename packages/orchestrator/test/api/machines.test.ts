@@ -202,7 +202,7 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
   it('asks a guest that runs to give memory up, for now and for the next start, and tells how far it is', async () => {
     await flotilla.change('POST', '/v1/machines', machine('lean', { balloon: { statisticsSeconds: 5 } }));
     const { id, spec } = (await flotilla.call('GET', '/v1/machines/lean')).body;
-    const settings = { targetMiB: 0, deflateOnOom: true, freePageReporting: false, statisticsSeconds: 5 };
+    const settings = { targetMiB: 0, deflateOnOom: true, freePageReporting: false, freePageHinting: false, statisticsSeconds: 5 };
     expect(spec?.['balloon']).to.deep.equal(settings);
     const onHost = () => flotilla.guest(String(id)).spec.balloon;
     const ask = (targetMiB: number, headers = {}) => flotilla.call('PATCH', '/v1/machines/lean/balloon', { body: { targetMiB }, headers });
@@ -222,11 +222,25 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     await flotilla.change('DELETE', '/v1/machines/lean?force=true');
   });
 
+  it('takes back what nothing in a guest uses, as long as that runs and can tell', async () => {
+    await flotilla.change('POST', '/v1/machines', machine('roomy', { balloon: { freePageHinting: true } }));
+    await flotilla.change('POST', '/v1/machines', machine('mute', { balloon: {} }));
+    const reclaim = (name: string) => flotilla.call('POST', `/v1/machines/${name}/balloon/reclaim`, { body: {} });
+    const given = await reclaim('roomy');
+    expect([given.status, given.body]).to.deep.equal([200, { releasedBytes: 1 << 20, complete: true }]);
+    const mute = await reclaim('mute');
+    expect([mute.status, mute.body['code']]).to.deep.equal([409, 'machine.no_hinting']);
+    await flotilla.change('POST', '/v1/machines/roomy/pause', {});
+    expect((await reclaim('roomy')).body['code']).to.equal('machine.state_conflict');
+    for (const name of ['roomy', 'mute']) await flotilla.change('DELETE', `/v1/machines/${name}?force=true`);
+  });
+
   it('asks nothing of a guest without a balloon', async () => {
     await flotilla.change('POST', '/v1/machines', machine('fat'));
     for (const asked of [
       await flotilla.call('GET', '/v1/machines/fat/balloon'),
       await flotilla.call('PATCH', '/v1/machines/fat/balloon', { body: { targetMiB: 0 } }),
+      await flotilla.call('POST', '/v1/machines/fat/balloon/reclaim', { body: {} }),
     ])
       expect([asked.status, asked.body['code']]).to.deep.equal([409, 'machine.no_balloon']);
     await flotilla.change('DELETE', '/v1/machines/fat?force=true');

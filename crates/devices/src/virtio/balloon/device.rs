@@ -9,10 +9,12 @@ use flotilla_device_model::virtio::{ActivateError, Activation};
 use thiserror::Error;
 
 use super::features::{
-    VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_PAGE_POISON, VIRTIO_BALLOON_F_PAGE_REPORTING,
-    VIRTIO_BALLOON_F_STATS_VQ,
+    VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_FREE_PAGE_HINT, VIRTIO_BALLOON_F_PAGE_POISON,
+    VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BALLOON_F_STATS_VQ,
 };
 use super::frames::PAGE;
+use super::hints::Hinted;
+use super::roles::roles;
 use super::service::{BalloonService, Role};
 use super::shared::{Driver, Shared};
 use super::state::BalloonState;
@@ -24,14 +26,12 @@ use crate::virtio::worker::Sources;
 
 /// Device type of virtio 1.2 §5.5.
 const VIRTIO_ID_BALLOON: u32 = 5;
-/// Indices of the queues (virtio 1.2 §5.5.2).
-const INFLATEQ: u16 = 0;
-const DEFLATEQ: u16 = 1;
-const STATSQ: u16 = 2;
 /// Entries of a queue. With the limit of frames in a chain it bounds what one ring of a doorbell makes us do.
 const QUEUE_MAX_SIZE: u16 = 64;
-/// Queues with reporting, which is the last, and without.
-const QUEUES: [usize; 2] = [3, 5];
+/// Queues there are always, with hints, and with reports, which are the last.
+const QUEUES: usize = 3;
+const QUEUES_WITH_HINTS: usize = 4;
+const QUEUES_WITH_REPORTS: usize = 5;
 
 /// A target is no multiple of a page, or more than the balloon may hold.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -52,8 +52,10 @@ pub struct BalloonOptions {
     pub limit: u64,
     /// Whether the guest may take pages out by itself before it runs out of memory.
     pub deflate_on_oom: bool,
-    /// Whether the guest names pages that nobody uses.
+    /// Whether the guest names pages that nobody uses, unasked.
     pub free_page_reporting: bool,
+    /// Whether it names them when it is asked to.
+    pub free_page_hinting: bool,
     /// Between two times that the guest is asked for statistics. `None`: only when somebody wants them.
     pub statistics_interval: Option<Duration>,
 }
@@ -65,7 +67,8 @@ pub struct BalloonOptions {
 /// use flotilla_devices::virtio::balloon::device::{Balloon, BalloonOptions};
 ///
 /// let balloon = Balloon::new("balloon", BalloonOptions {
-///     target: 0, limit: 64 << 20, deflate_on_oom: true, free_page_reporting: false, statistics_interval: None,
+///     target: 0, limit: 64 << 20, deflate_on_oom: true, free_page_reporting: false, free_page_hinting: false,
+///     statistics_interval: None,
 /// })?;
 /// assert_eq!(balloon.device_type(), 5);
 /// balloon.set_target(16 << 20)?;
@@ -78,20 +81,25 @@ pub type Balloon = Device<Pages>;
 pub struct Pages {
     limit: u64,
     interval: Option<Duration>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Balloon {
     /// A balloon that no driver has filled yet.
     pub fn new(name: impl Into<String>, options: BalloonOptions) -> Result<Self, TargetError> {
         let bit = |wanted: bool, bits: u64| if wanted { bits } else { 0 };
-        let reporting = VIRTIO_BALLOON_F_PAGE_POISON | VIRTIO_BALLOON_F_PAGE_REPORTING;
+        let (reporting, hinting) = (options.free_page_reporting, options.free_page_hinting);
         let features = RING_FEATURES
             | VIRTIO_BALLOON_F_STATS_VQ
             | bit(options.deflate_on_oom, VIRTIO_BALLOON_F_DEFLATE_ON_OOM)
-            | bit(options.free_page_reporting, reporting);
-        let [without, with] = QUEUES;
-        let queues = if options.free_page_reporting { with } else { without };
+            | bit(reporting || hinting, VIRTIO_BALLOON_F_PAGE_POISON)
+            | bit(reporting, VIRTIO_BALLOON_F_PAGE_REPORTING)
+            | bit(hinting, VIRTIO_BALLOON_F_FREE_PAGE_HINT);
+        let queues = match (reporting, hinting) {
+            (true, _) => QUEUES_WITH_REPORTS,
+            (false, true) => QUEUES_WITH_HINTS,
+            (false, false) => QUEUES,
+        };
         let common = VirtioCommon::new(name, features, vec![QUEUE_MAX_SIZE; queues]);
         let target = pages(options.target, options.limit)?;
         let shared = Arc::new(Shared::new(target));
@@ -124,12 +132,21 @@ impl Balloon {
     pub fn refresh_statistics(&self, limit: Duration) -> bool {
         self.model().shared.refresh(limit)
     }
+
+    /// Asks the guest for what nothing in it uses now, gives it back to the host and waits until there is no more, up to
+    /// `limit`. Then the guest may have the pages again, which it finds empty. `None` when it has no driver for that. Who comes
+    /// while the guest is at it has a part in the same round.
+    pub fn hint(&self, limit: Duration) -> Option<Hinted> {
+        let shared = &self.model().shared;
+        shared.begin_hints().map(|id| shared.wait_for_hints(id, limit))
+    }
 }
 
 impl Model for Pages {
     type Service = BalloonService;
 
     const DEVICE_TYPE: u32 = VIRTIO_ID_BALLOON;
+    const DOORBELLS_WAIT: bool = true;
 
     fn config(&self) -> Vec<u8> {
         self.shared.config().bytes().into()
@@ -137,6 +154,10 @@ impl Model for Pages {
 
     fn write_config(&self, offset: u64, data: &[u8]) {
         self.shared.write_config(offset, data);
+    }
+
+    fn takes_doorbells(&self) -> bool {
+        self.shared.takes_hints()
     }
 
     fn activate(
@@ -147,14 +168,11 @@ impl Model for Pages {
         let Activation { memory, features, queues, interrupt } = activation;
         let (mut served, mut doorbells) = (Vec::new(), Vec::new());
         let mut statistics = None;
+        let used: Vec<u16> =
+            (0..).zip(&queues).filter_map(|(index, queue)| queue.is_some().then_some(index)).collect();
+        let roles = roles(&used, features)?;
         for (index, active) in (0..).zip(queues) {
-            let Some(active) = active else {
-                if index <= DEFLATEQ {
-                    return Err(ActivateError::QueueMissing { index });
-                }
-                continue;
-            };
-            let Some(role) = role(index, features) else { continue };
+            let Some((active, role)) = active.zip(roles.get(&index).copied()) else { continue };
             if role == Role::Statistics {
                 statistics = Some(Arc::clone(&active.doorbell));
             }
@@ -163,7 +181,8 @@ impl Model for Pages {
                 DeviceQueue::new(index, active, Arc::clone(&memory), features, Arc::clone(&interrupt));
             served.push((role, queue));
         }
-        self.shared.attach(Driver { interrupt, statistics });
+        let hints = roles.values().any(|role| *role == Role::Hints);
+        self.shared.attach(Driver { interrupt, statistics, hints });
         let service = BalloonService::new(served, Arc::clone(&self.shared), self.interval);
         common.start("virtio-balloon", service, Sources { doorbells, descriptors: Vec::new() })?;
         Ok(())
@@ -174,7 +193,7 @@ impl Model for Pages {
     }
 
     fn save(&self, features: u64) -> Result<DeviceState, StateError> {
-        BalloonState::of(features, self.shared.config()).pack()
+        BalloonState::of(features, self.shared.config(), self.shared.last_hint()).pack()
     }
 
     fn check(&self, features: u64, state: &DeviceState) -> Result<(), StateError> {
@@ -182,7 +201,8 @@ impl Model for Pages {
     }
 
     fn restore(&self, features: u64, state: &DeviceState) -> Result<(), StateError> {
-        self.shared.set_config(BalloonState::unpack(state, features, most_pages(self.limit))?);
+        let (config, last_hint) = BalloonState::unpack(state, features, most_pages(self.limit))?;
+        self.shared.restore(config, last_hint);
         Ok(())
     }
 
@@ -192,18 +212,6 @@ impl Model for Pages {
         values.push(("target_bytes", u64::from(config.num_pages) * PAGE));
         values.push(("actual_bytes", (u64::from(config.actual) * PAGE).min(self.limit)));
         values
-    }
-}
-
-/// What a queue is for. Drivers do not agree on where the queue of reports is without hinting between: some keep its place
-/// after the one of hints, as the specification has it, others close up. Nothing else can be there.
-fn role(index: u16, features: u64) -> Option<Role> {
-    match index {
-        INFLATEQ => Some(Role::Inflate),
-        DEFLATEQ => Some(Role::Deflate),
-        STATSQ if features & VIRTIO_BALLOON_F_STATS_VQ != 0 => Some(Role::Statistics),
-        _ if features & VIRTIO_BALLOON_F_PAGE_REPORTING != 0 => Some(Role::Reporting),
-        _ => None,
     }
 }
 

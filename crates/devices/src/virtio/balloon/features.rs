@@ -5,9 +5,11 @@
 pub(super) const VIRTIO_BALLOON_F_STATS_VQ: u64 = 1 << 1;
 /// The driver lets pages out of the balloon before the guest ends programs for want of memory.
 pub(super) const VIRTIO_BALLOON_F_DEFLATE_ON_OOM: u64 = 1 << 2;
+/// The driver names pages that nobody uses when it is asked to.
+pub(super) const VIRTIO_BALLOON_F_FREE_PAGE_HINT: u64 = 1 << 3;
 /// The driver tells what is in free pages of a guest that fills them.
 pub(super) const VIRTIO_BALLOON_F_PAGE_POISON: u64 = 1 << 4;
-/// The driver names pages that nobody uses.
+/// The driver names pages that nobody uses without being asked.
 pub(super) const VIRTIO_BALLOON_F_PAGE_REPORTING: u64 = 1 << 5;
 
 /// Bytes of the configuration space.
@@ -20,14 +22,16 @@ pub(super) struct Config {
     pub(super) num_pages: u32,
     /// Pages it holds, as the driver says.
     pub(super) actual: u32,
+    /// The round of hints that the driver shall work on, or that there is none.
+    pub(super) free_page_hint_cmd_id: u32,
     /// What a free page is filled with, as the driver says.
     pub(super) poison_val: u32,
 }
 
 impl Config {
-    /// As the driver reads it. The third field belongs to free page hinting, which is not offered.
+    /// As the driver reads it.
     pub(super) fn bytes(self) -> [u8; CONFIG_LEN] {
-        let words = [self.num_pages, self.actual, 0, self.poison_val];
+        let words = [self.num_pages, self.actual, self.free_page_hint_cmd_id, self.poison_val];
         let mut bytes = [0; CONFIG_LEN];
         for (place, byte) in bytes.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
             *place = byte;

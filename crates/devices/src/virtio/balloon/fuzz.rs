@@ -24,11 +24,12 @@ const OPTIONS: BalloonOptions = BalloonOptions {
     limit: 4 << 20,
     deflate_on_oom: true,
     free_page_reporting: true,
+    free_page_hinting: true,
     statistics_interval: None,
 };
 
-/// Takes each 64 bytes of `data` for one thing that a driver does: a list of frames or statistics on one of the queues, a report of
-/// unused memory, a write to the configuration. Saves the balloon in between and restores it as another one.
+/// Takes each 64 bytes of `data` for one thing that a driver does: a list of frames or statistics on one of the queues, a report or
+/// hint of unused memory, a write to the configuration. Saves the balloon in between and restores it as another one.
 ///
 /// # Panics
 /// If a balloon does not accept what another one like it saved, or says that it holds more than it may.
@@ -56,11 +57,17 @@ pub fn fuzz_balloon(data: &[u8]) {
             let _ = memory.write_slice(bytes, GuestAddress(at));
             queue.add(&buffers(at, what, cut, bytes));
             queue.ring();
+            balloon.doorbell(u16::from(what & 7));
         } else if what & 7 == 5 {
             balloon.write_config(u64::from(cut), bytes);
         } else {
             let _ = balloon.set_target(u64::from(cut) << 12);
             let _ = balloon.refresh_statistics(Duration::ZERO);
+            let shared = &balloon.model().shared;
+            // Every other round is open while the driver goes on.
+            if let Some(id) = shared.begin_hints().filter(|_| what & 8 != 0) {
+                shared.wait_for_hints(id, Duration::ZERO);
+            }
             balloon.pause();
             if let Ok(state) = balloon.save() {
                 assert!(other.restore(&state).is_ok(), "a balloon does not accept what one like it saved");

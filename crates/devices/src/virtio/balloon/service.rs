@@ -3,6 +3,10 @@
 //!
 //! The driver leaves one buffer of statistics with the device. To have new ones the device gives it back, and it comes again
 //! with new numbers (virtio 1.2 §5.5.6.3).
+//!
+//! A driver may let its guest use a hinted page before the device has seen the hint (§5.5.6.5.1). Who gave such a page back
+//! to the host would take it from whoever has it then. Linux gives none away before its doorbell has returned, so the vCPU
+//! answers the doorbell of this queue itself, and nobody asks the driver to ring none.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +29,7 @@ pub(super) enum Role {
     Inflate,
     Deflate,
     Statistics,
+    Hints,
     Reporting,
 }
 
@@ -68,11 +73,15 @@ impl BalloonService {
             Role::Reporting => {
                 // What is not zero to begin with would be missed by its guest (virtio 1.2 §5.5.6.7.2).
                 let filled = shared.config().poison_val != 0;
-                queue
-                    .serve(|chain, memory| Ok(if filled { 0 } else { report(chain, memory, metrics) }))
-                    .map(drop)
+                let report = |chain: &Chain, memory: &GuestMemory| {
+                    let bytes = if filled { 0 } else { give_unused_back(chain, memory, metrics) };
+                    metrics.reported_bytes.add(bytes);
+                    Ok(0)
+                };
+                queue.serve(report).map(drop)
             }
             Role::Statistics => take_statistics(queue, shared, held),
+            Role::Hints => take_hints(queue, shared),
         }
     }
 
@@ -96,6 +105,16 @@ impl BalloonService {
 }
 
 impl Service for BalloonService {
+    fn doorbell_of_vcpu(&mut self, index: u16) -> bool {
+        let known = |(role, queue): &(Role, DeviceQueue)| *role == Role::Hints && queue.index() == index;
+        let is_hint = self.queues.iter().any(known);
+        if is_hint {
+            let served = self.serve(index);
+            self.note(served);
+        }
+        is_hint
+    }
+
     fn doorbell(&mut self, queue: u16, _watches: &Watches) {
         let served = self.serve(queue);
         self.note(served);
@@ -148,14 +167,49 @@ fn deflate(chain: &Chain, metrics: &BalloonMetrics) -> u32 {
     0
 }
 
-/// What nobody in the guest uses goes back to the host. The driver waits for the end of it before somebody does.
-fn report(chain: &Chain, memory: &GuestMemory, metrics: &BalloonMetrics) -> u32 {
-    for Segment { address, len } in &chain.writable {
-        if let Some(bytes) = give_back(memory, *address, u64::from(*len), metrics) {
-            metrics.reported_bytes.add(bytes);
+/// What nobody in the guest uses goes back to the host; the bytes of it. The driver waits for the end of it before somebody
+/// does.
+fn give_unused_back(chain: &Chain, memory: &GuestMemory, metrics: &BalloonMetrics) -> u64 {
+    let given = chain
+        .writable
+        .iter()
+        .filter_map(|Segment { address, len }| give_back(memory, *address, u64::from(*len), metrics));
+    given.fold(0, u64::saturating_add)
+}
+
+/// Takes ids and ranges of a round of hints, and never asks the driver to ring no doorbell.
+fn take_hints(queue: &mut DeviceQueue, shared: &Shared) -> Result<(), QueueError> {
+    let memory = Arc::clone(queue.memory());
+    let mut taken = 0;
+    loop {
+        while taken < queue.size() {
+            let Some(chain) = queue.pop()? else { break };
+            take_hint(&chain, &memory, shared).inspect_err(|_| queue.mark_broken())?;
+            queue.complete(chain.head, 0)?;
+            taken += 1;
+        }
+        queue.publish()?;
+        if !queue.enable_notifications()? {
+            return Ok(());
+        }
+        if taken >= queue.size() {
+            queue.reschedule();
+            return Ok(());
         }
     }
-    0
+}
+
+fn take_hint(chain: &Chain, memory: &GuestMemory, shared: &Shared) -> Result<(), QueueError> {
+    let mut id = [0; 4];
+    if chain.read(memory, 0, &mut id)? == id.len() {
+        shared.hint_said(u32::from_le_bytes(id));
+    }
+    if !chain.writable.is_empty() {
+        let filled = shared.config().poison_val != 0;
+        let release = || if filled { 0 } else { give_unused_back(chain, memory, &shared.metrics) };
+        shared.hint_named(release);
+    }
+    Ok(())
 }
 
 fn give_back(memory: &GuestMemory, address: GuestAddress, len: u64, metrics: &BalloonMetrics) -> Option<u64> {

@@ -8,6 +8,7 @@ use flotilla_device_model::virtio::VirtioInterrupt;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::features::Config;
+use super::hints::{CMD_ID_DONE, CMD_ID_STOP, Hinted, Hints};
 use super::metrics::BalloonMetrics;
 use super::statistics::Statistics;
 
@@ -16,8 +17,11 @@ pub(super) struct Driver {
     pub(super) interrupt: Arc<dyn VirtioInterrupt>,
     /// Wakes the thread for the statistics, if the driver gives any.
     pub(super) statistics: Option<Arc<EventFd>>,
+    /// Whether it names what nobody uses when it is asked to.
+    pub(super) hints: bool,
 }
 
+/// Locks, in the order they are taken: those of `hints`, then this.
 #[derive(Default)]
 struct State {
     config: Config,
@@ -28,11 +32,14 @@ struct State {
     count: u64,
     /// Whether somebody waits for new ones.
     wanted: bool,
+    /// Whether the driver, restored, still has to hear that its round of hints has ended.
+    hint_ended: bool,
 }
 
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) metrics: BalloonMetrics,
+    hints: Hints,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -48,9 +55,20 @@ impl Shared {
         self.state().config
     }
 
-    /// Takes over what was saved.
-    pub(super) fn set_config(&self, config: Config) {
-        self.state().config = config;
+    /// The id of the last round of hints.
+    pub(super) fn last_hint(&self) -> u32 {
+        self.hints.last()
+    }
+
+    /// Takes over what was saved. A round of hints that was under way has ended: nobody waits for it here.
+    pub(super) fn restore(&self, mut config: Config, last_hint: u32) {
+        self.hints.set_last(last_hint);
+        let mut state = self.state();
+        state.hint_ended = !matches!(config.free_page_hint_cmd_id, CMD_ID_STOP | CMD_ID_DONE);
+        if state.hint_ended {
+            config.free_page_hint_cmd_id = CMD_ID_DONE;
+        }
+        state.config = config;
     }
 
     /// The driver wrote to the configuration space.
@@ -75,11 +93,18 @@ impl Shared {
 
     /// A driver is there.
     pub(super) fn attach(&self, driver: Driver) {
-        self.state().driver = Some(driver);
+        let interrupt = Arc::clone(&driver.interrupt);
+        let mut state = self.state();
+        state.driver = Some(driver);
+        if std::mem::take(&mut state.hint_ended) {
+            drop(state);
+            interrupt.signal_config();
+        }
     }
 
     /// The driver is gone, and all it said with it. A guest that starts anew has its whole memory.
     pub(super) fn detach(&self) {
+        self.hints.abandon();
         let mut state = self.state();
         let num_pages = state.config.num_pages;
         *state = State {
@@ -123,6 +148,48 @@ impl Shared {
         let waiting = |state: &mut State| state.count == before && state.driver.is_some();
         let waited = self.changed.wait_timeout_while(state, limit, waiting);
         waited.unwrap_or_else(PoisonError::into_inner).0.count != before
+    }
+
+    /// Whether there is a driver that names what nobody uses when it is asked to.
+    pub(super) fn takes_hints(&self) -> bool {
+        self.state().driver.as_ref().is_some_and(|driver| driver.hints)
+    }
+
+    /// Asks the driver for what nobody uses now, if it is not at it; the id of the round. `None` without a driver that tells.
+    pub(super) fn begin_hints(&self) -> Option<u32> {
+        self.takes_hints().then(|| {
+            self.hints.begin(|id| {
+                self.metrics.hint_rounds.increment();
+                self.tell_hint(id);
+            })
+        })
+    }
+
+    /// Waits for all that the driver has to name in a round, up to `limit`, which ends it.
+    pub(super) fn wait_for_hints(&self, id: u32, limit: Duration) -> Hinted {
+        self.hints.wait(id, limit, || self.tell_hint(CMD_ID_DONE))
+    }
+
+    /// The driver said which round of hints it is at.
+    pub(super) fn hint_said(&self, id: u32) {
+        self.hints.said(id, || self.tell_hint(CMD_ID_DONE));
+    }
+
+    /// The driver named ranges that `release` gives back to the host, unless they come too early or too late.
+    pub(super) fn hint_named(&self, release: impl FnOnce() -> u64) {
+        self.hints.named(&self.metrics, release);
+    }
+
+    /// Shows the driver which round it shall work on.
+    fn tell_hint(&self, id: u32) {
+        let mut state = self.state();
+        // One that came meanwhile knows of no round.
+        let Some(interrupt) = state.driver.as_ref().map(|driver| Arc::clone(&driver.interrupt)) else {
+            return;
+        };
+        state.config.free_page_hint_cmd_id = id;
+        drop(state);
+        interrupt.signal_config();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -12,37 +12,39 @@ use proptest::prelude::*;
 
 use super::device::{Balloon, BalloonOptions, TargetError};
 use super::features::{
-    VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_PAGE_POISON, VIRTIO_BALLOON_F_PAGE_REPORTING,
-    VIRTIO_BALLOON_F_STATS_VQ,
+    VIRTIO_BALLOON_F_DEFLATE_ON_OOM, VIRTIO_BALLOON_F_FREE_PAGE_HINT, VIRTIO_BALLOON_F_PAGE_POISON,
+    VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BALLOON_F_STATS_VQ,
 };
 use super::statistics::Statistics;
 use crate::declared::assert_declared;
 use crate::virtio::queue::{F_EVENT_IDX, F_INDIRECT_DESC};
 
 const RAM: usize = 8 << 20;
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 const INFLATE: usize = 0;
 const DEFLATE: usize = 1;
 const STATISTICS: usize = 2;
 /// Where the specification has the queue of reports.
 const REPORTING: usize = 4;
 /// Where the driver of these tests writes lists and statistics.
-const LIST: u64 = 0x10_0000;
-const ALL: u64 = VIRTIO_BALLOON_F_STATS_VQ | VIRTIO_BALLOON_F_PAGE_POISON | VIRTIO_BALLOON_F_PAGE_REPORTING;
+pub(super) const LIST: u64 = 0x10_0000;
+pub(super) const ALL: u64 =
+    VIRTIO_BALLOON_F_STATS_VQ | VIRTIO_BALLOON_F_PAGE_POISON | VIRTIO_BALLOON_F_PAGE_REPORTING;
 
-const OPTIONS: BalloonOptions = BalloonOptions {
+pub(super) const OPTIONS: BalloonOptions = BalloonOptions {
     target: 0,
     limit: 4 << 20,
     deflate_on_oom: true,
     free_page_reporting: true,
+    free_page_hinting: false,
     statistics_interval: None,
 };
 
-struct Bench {
-    memory: Arc<GuestMemory>,
-    queues: Vec<FakeQueue>,
-    interrupt: Arc<FakeVirtioInterrupt>,
-    balloon: Arc<Balloon>,
+pub(super) struct Bench {
+    pub(super) memory: Arc<GuestMemory>,
+    pub(super) queues: Vec<FakeQueue>,
+    pub(super) interrupt: Arc<FakeVirtioInterrupt>,
+    pub(super) balloon: Arc<Balloon>,
 }
 
 fn bench(features: u64) -> Bench {
@@ -50,7 +52,7 @@ fn bench(features: u64) -> Bench {
 }
 
 /// A driver that uses these queues.
-fn with_queues(features: u64, used: &[usize], options: BalloonOptions) -> Bench {
+pub(super) fn with_queues(features: u64, used: &[usize], options: BalloonOptions) -> Bench {
     in_memory(guest_memory(RAM), features, used, options)
 }
 
@@ -63,7 +65,7 @@ fn in_memory(memory: Arc<GuestMemory>, features: u64, used: &[usize], options: B
 }
 
 impl Bench {
-    fn activate(&self, features: u64, used: &[usize]) -> Result<(), ActivateError> {
+    pub(super) fn activate(&self, features: u64, used: &[usize]) -> Result<(), ActivateError> {
         let queues = (0..).zip(&self.queues);
         let queues = queues.map(|(index, queue)| used.contains(&index).then(|| queue.activate())).collect();
         self.balloon.activate(Activation {
@@ -74,7 +76,7 @@ impl Bench {
         })
     }
 
-    fn metric(&self, name: &str) -> u64 {
+    pub(super) fn metric(&self, name: &str) -> u64 {
         self.balloon.metrics().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
 
@@ -103,13 +105,13 @@ impl Bench {
     }
 
     /// Fills pages, and says which of them are still as they were.
-    fn fill(&self, pages: &[u32]) {
+    pub(super) fn fill(&self, pages: &[u32]) {
         for page in pages {
             self.memory.write_obj(0x5a_u8, GuestAddress(u64::from(*page) * PAGE)).unwrap();
         }
     }
 
-    fn kept(&self, pages: &[u32]) -> Vec<bool> {
+    pub(super) fn kept(&self, pages: &[u32]) -> Vec<bool> {
         let read = |page: &u32| self.memory.read_obj::<u8>(GuestAddress(u64::from(*page) * PAGE)).unwrap();
         pages.iter().map(|page| read(page) == 0x5a).collect()
     }
@@ -304,7 +306,12 @@ fn offers_what_it_was_told_to() {
     let little = BalloonOptions { deflate_on_oom: false, free_page_reporting: false, ..OPTIONS };
     let reporting = VIRTIO_BALLOON_F_PAGE_POISON | VIRTIO_BALLOON_F_PAGE_REPORTING;
     assert_eq!(offered(OPTIONS) & !offered(little), VIRTIO_BALLOON_F_DEFLATE_ON_OOM | reporting);
-    assert_eq!(Balloon::new("balloon", little).unwrap().queue_max_sizes().len(), 3);
+    let hinting = BalloonOptions { free_page_hinting: true, ..little };
+    let poison = VIRTIO_BALLOON_F_PAGE_POISON;
+    assert_eq!(offered(hinting) & !offered(little), poison | VIRTIO_BALLOON_F_FREE_PAGE_HINT);
+    for (options, queues) in [(little, 3), (hinting, 4), (OPTIONS, 5)] {
+        assert_eq!(Balloon::new("balloon", options).unwrap().queue_max_sizes().len(), queues);
+    }
 }
 
 #[test]

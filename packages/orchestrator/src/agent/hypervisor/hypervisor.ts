@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Limits, ThrottleKind, Throttling } from '../../common/throttle.js';
-import type { BalloonFacts, BalloonSettings } from '../../common/balloon.js';
+import type { BalloonFacts, BalloonSettings, ReclaimFacts } from '../../common/balloon.js';
 import type { WatchdogSettings } from '../../common/watchdog.js';
 import type { Hardware } from '../../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../../common/interface-traffic.js';
@@ -81,6 +81,8 @@ export abstract class Hypervisor {
   abstract setBalloon(id: string, targetMiB: number): Promise<void>;
   /** What it has given up, and how it says it is off. */
   abstract balloon(id: string): Promise<BalloonFacts>;
+  /** Asks a guest that runs for all that it does not use, for a few seconds at most, and gives that back to the host. */
+  abstract reclaimMemory(id: string): Promise<ReclaimFacts>;
   /** Ends the guest and its worker. What they leave stays until `release`. */
   abstract kill(id: string): Promise<void>;
   /** Everything that is kept of the console of a machine that is listed, live or not, to its last byte; undefined when there is nothing. */

@@ -12,7 +12,7 @@ interface Asked {
 /** The balloon asked for, all defaults filled in. What cannot be is refused with the field at fault. */
 export function planBalloon({ memoryMiB, memoryOptions = {}, balloon }: Asked): { balloon?: BalloonSettings } {
   if (balloon === undefined) return {};
-  const { targetMiB = 0, deflateOnOom = true, freePageReporting = false, statisticsSeconds = 0 } = balloon;
+  const { targetMiB = 0, deflateOnOom = true, freePageReporting = false, freePageHinting = false, statisticsSeconds = 0 } = balloon;
   checkTarget(memoryMiB, targetMiB, 'balloon.targetMiB');
   if (memoryOptions.lock === true)
     throw conflict('balloon', 'Locked memory stays with the machine.', 'Leave balloon or memoryOptions.lock out.');
@@ -24,7 +24,7 @@ export function planBalloon({ memoryMiB, memoryOptions = {}, balloon }: Asked): 
       'Memory that is committed in advance would go back at once.',
       'Leave freePageReporting or memoryOptions.prefault out.',
     );
-  return { balloon: { targetMiB, deflateOnOom, freePageReporting, statisticsSeconds } };
+  return { balloon: { targetMiB, deflateOnOom, freePageReporting, freePageHinting, statisticsSeconds } };
 }
 
 /** Refuses a target that leaves a machine less than the least there is. */

@@ -2,11 +2,11 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
-import type { BalloonDto } from './dto/balloon.dto.js';
+import type { BalloonDto, ReclaimedMemory } from './dto/balloon.dto.js';
 import { type MachineDto, toMachineDto } from './dto/machine.dto.js';
 import { isLive, LiveChanges } from './live-changes.service.js';
 import { checkTarget } from './machine-balloon.js';
-import { NoBalloon } from './machine.errors.js';
+import { NoBalloon, NoHinting } from './machine.errors.js';
 import { MachineRepository } from './machine.repository.js';
 
 /** The balloons of machines. */
@@ -43,5 +43,19 @@ export class MachineBalloons {
       });
     }
     return this.agent.machineBalloon({ id: machine.id });
+  }
+
+  /** Asks a guest that runs for all that it does not use, and gives that back to the host; it is waited for 4 seconds at most. */
+  async reclaim(idOrName: string): Promise<ReclaimedMemory> {
+    const machine = await this.repository.load(idOrName);
+    if (machine.spec.balloon === undefined) throw new NoBalloon(machine);
+    if (machine.spec.balloon.freePageHinting !== true) throw new NoHinting(machine);
+    if (machine.observed.state !== 'running') {
+      throw new ApiError('machine.state_conflict', {
+        detail: `Machine "${machine.name}" is ${machine.observed.state}; only a guest that runs can answer.`,
+        remedy: 'Start the machine, or resume it.',
+      });
+    }
+    return this.agent.reclaimMemory({ id: machine.id });
   }
 }

@@ -136,6 +136,15 @@ export class NoBalloon extends ApiError {
   }
 }
 
+export class NoHinting extends ApiError {
+  constructor(machine: Machine) {
+    super('machine.no_hinting', {
+      detail: `The balloon of machine "${machine.name}" does not ask what nothing in the guest uses.`,
+      remedy: 'Create it with `balloon: { freePageHinting: true }`.',
+    });
+  }
+}
+
 export class PreconditionFailed extends ApiError {
   constructor(machine: Machine) {
     super('precondition.failed', {

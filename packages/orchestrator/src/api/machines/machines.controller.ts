@@ -2,13 +2,14 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req, Res } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { closeCodesExtension, closeCodesText } from '../../common/console-close.js';
+import type { ErrorCode } from '../../common/error-codes.js';
 import { LabelledQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
 import { Route, type RouteDeclaration } from '../../common/route.js';
 import type { Operation } from '../operations/operation.js';
 import { OperationDto } from '../operations/dto/operation.dto.js';
 import { ACTION_ERRORS, CHANGE_ERRORS, CREATE_ERRORS, INTERFACE_PARAM, MACHINE_PARAM } from './machine.errors.js';
-import { BalloonDto, UpdateBalloon } from './dto/balloon.dto.js';
+import { BalloonDto, ReclaimedMemory, UpdateBalloon } from './dto/balloon.dto.js';
 import { MachineDto, MachineMetrics } from './dto/machine.dto.js';
 import { MachineStats } from './dto/machine-stats.dto.js';
 import {
@@ -32,6 +33,15 @@ const ACCEPTED = {
   200: { type: OperationDto, description: 'The operation ended within the time of `Prefer: wait`.' },
   202: { type: OperationDto, description: 'Accepted; the operation goes on.' },
 };
+
+/** Codes that a question to a guest about its memory may answer. */
+const MEMORY_ERRORS: readonly ErrorCode[] = [
+  'machine.not_found',
+  'machine.no_balloon',
+  'machine.state_conflict',
+  'worker.gone',
+  'worker.busy',
+];
 
 /** The description of what changes a machine that is there. */
 const action = (summary: string, { errors = [], ...input }: Pick<RouteDeclaration, 'body' | 'query' | 'errors'>): RouteDeclaration => ({
@@ -161,10 +171,24 @@ export class MachinesController {
     permission: 'machines:read',
     params: MACHINE_PARAM,
     answers: { 200: { type: BalloonDto, description: 'The balloon; a guest that runs is asked, for a second at most.' } },
-    errors: ['machine.not_found', 'machine.no_balloon', 'machine.state_conflict', 'worker.gone', 'worker.busy'],
+    errors: MEMORY_ERRORS,
   })
   balloon(@Param('machine') machine: string): Promise<BalloonDto> {
     return this.balloons.read(machine);
+  }
+
+  @Post(':machine/balloon/reclaim')
+  @HttpCode(200)
+  @Route({
+    summary: 'Take back what nothing in the guest uses',
+    permission: 'machines:write',
+    params: MACHINE_PARAM,
+    body: NoBody,
+    answers: { 200: { type: ReclaimedMemory, description: 'What the guest gave back, within 4 seconds.' } },
+    errors: [...MEMORY_ERRORS, 'machine.no_hinting', 'machine.stuck'],
+  })
+  reclaimMemory(@Param('machine') machine: string, @Body() _body: NoBody): Promise<ReclaimedMemory> {
+    return this.balloons.reclaim(machine);
   }
 
   @Delete(':machine')

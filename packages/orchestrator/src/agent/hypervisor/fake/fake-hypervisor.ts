@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
-import type { BalloonFacts } from '../../../common/balloon.js';
+import type { BalloonFacts, ReclaimFacts } from '../../../common/balloon.js';
 import type { LinkState } from '../../../common/interface-traffic.js';
 import { sleep } from '../../../common/async.js';
 import {
@@ -147,6 +147,15 @@ export class FakeHypervisor extends Hypervisor {
     if (spec.balloon === undefined) throw noBalloon(id);
     const targetBytes = spec.balloon.targetMiB * 1024 * 1024;
     return { targetBytes, actualBytes: targetBytes, statistics: { ageMilliseconds: 0, totalBytes: spec.memoryMiB * 1024 * 1024 } };
+  }
+
+  override async reclaimMemory(id: string): Promise<ReclaimFacts> {
+    const { spec, state } = this.live(id);
+    if (spec.balloon === undefined) throw noBalloon(id);
+    if (spec.balloon.freePageHinting !== true)
+      throw new ApiError('machine.no_hinting', { detail: `Machine ${id} cannot be asked.`, remedy: 'Create it with `freePageHinting`.' });
+    // A guest that is paused does not answer.
+    return { releasedBytes: state === 'running' ? 1024 * 1024 : 0, complete: state === 'running' };
   }
 
   override kill(id: string): Promise<void> {

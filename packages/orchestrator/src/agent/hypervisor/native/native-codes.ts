@@ -101,6 +101,7 @@ export const API_CODES: Readonly<Record<NativeCode, ErrorCode>> = {
   'machine.state': 'machine.state_conflict',
   'machine.no_power_button': 'machine.no_power_button',
   'machine.no_balloon': 'machine.no_balloon',
+  'machine.no_hinting': 'machine.no_hinting',
   'machine.stuck': 'machine.stuck',
   'host.no_space': 'pool.full',
   'host.no_memory': 'host.no_memory',

@@ -83,6 +83,7 @@ class Core {
         return Promise.resolve();
       },
       balloon: () => Promise.resolve({ target: 4096, actual: 0, statistics: { ageMs: 5, freeMemory: 6, majorFaults: 7 } }),
+      reclaimMemory: () => Promise.resolve({ released: 8192, complete: true }),
       close: done,
       end,
       kill: async () => {
@@ -229,6 +230,7 @@ describe('Machines by the native core', () => {
       actualBytes: 0,
       statistics: { ageMilliseconds: 5, freeBytes: 6, majorFaults: 7 },
     });
+    expect(await host.reclaimMemory({ id: 'm' })).to.deep.equal({ releasedBytes: 8192, complete: true });
   });
 
   it('whose worker ends while it is adopted are taken for ended', async () => {

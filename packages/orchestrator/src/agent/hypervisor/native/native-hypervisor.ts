@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
-import type { BalloonFacts } from '../../../common/balloon.js';
+import type { BalloonFacts, ReclaimFacts } from '../../../common/balloon.js';
 import type { LinkState } from '../../../common/interface-traffic.js';
 import type { Log } from '../../../common/log.js';
 import {
@@ -125,6 +125,11 @@ export class NativeHypervisor extends Hypervisor {
 
   override async balloon(id: string): Promise<BalloonFacts> {
     return toBalloon(await native(() => this.live(id).machine.balloon()));
+  }
+
+  override async reclaimMemory(id: string): Promise<ReclaimFacts> {
+    const { released, complete } = await native(() => this.live(id).machine.reclaimMemory());
+    return { releasedBytes: released, complete };
   }
 
   override async kill(id: string): Promise<void> {

@@ -50,7 +50,7 @@ describe('The specification of a machine', () => {
       disks: [],
       interfaces: [plain, asked, user],
       rng: true,
-      balloon: { targetMiB: 2, deflateOnOom: false, freePageReporting: true, statisticsSeconds: 5 },
+      balloon: { targetMiB: 2, deflateOnOom: false, freePageReporting: true, freePageHinting: true, statisticsSeconds: 5 },
       isolation: 'process',
       onReboot: 'restart',
       onCrash: 'stop',
@@ -59,6 +59,7 @@ describe('The specification of a machine', () => {
       target: 2 << 20,
       deflateOnOom: false,
       freePageReporting: true,
+      freePageHinting: true,
       statisticsInterval: 5,
     });
     expect(toNativeSpec(spec, '/s').interfaces).to.deep.equal([

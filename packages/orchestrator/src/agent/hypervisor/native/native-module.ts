@@ -36,7 +36,7 @@ export interface NativeSpec {
   rng?: boolean;
   rngThrottle?: Throttle;
   throttleGroups?: { id: string; limits: Limits }[];
-  balloon?: { target: number; deflateOnOom: boolean; freePageReporting: boolean; statisticsInterval: number };
+  balloon?: { target: number; deflateOnOom: boolean; freePageReporting: boolean; freePageHinting?: boolean; statisticsInterval: number };
   vsock?: { socket: { path: string }; cid?: number; maxConnections?: number };
   watchdog?: WatchdogSettings;
   onReboot?: 'restart' | 'stop';
@@ -60,6 +60,11 @@ export interface NativeBalloon {
     hugetlbAllocations?: number;
     hugetlbFailures?: number;
   };
+}
+
+export interface NativeReclaim {
+  released: number;
+  complete: boolean;
 }
 
 export interface NativeEvent {
@@ -104,6 +109,7 @@ export interface NativeMachine {
   /** Bytes. */
   setBalloon(target: number): Promise<void>;
   balloon(): Promise<NativeBalloon>;
+  reclaimMemory(): Promise<NativeReclaim>;
   /** Ends machine and worker; the run directory stays. */
   end(): Promise<void>;
   kill(): Promise<void>;

@@ -26,6 +26,12 @@ export class BalloonSpecDto {
     default: false,
   })
   freePageReporting?: boolean;
+  @BoolField({
+    description: 'Whether the guest also says, when it is asked (`POST .../balloon/reclaim`), what nothing in it uses.',
+    optional: true,
+    default: false,
+  })
+  freePageHinting?: boolean;
   @IntField({
     description: 'Seconds between two times that the guest is asked how it is off for memory. 0: only when somebody wants to know.',
     optional: true,
@@ -40,6 +46,15 @@ export class BalloonSpecDto {
 export class UpdateBalloon {
   @IntField({ description: 'What the guest shall give up, in MiB; it keeps 16 MiB at least. A guest that runs hears of it.', ...TARGET })
   targetMiB: number;
+}
+
+/** What a guest gave back when it was asked for all that nothing in it uses. */
+export class ReclaimedMemory {
+  @IntField({ description: 'Bytes that the host has back.' }) releasedBytes: number;
+  @BoolField({
+    description: 'Whether the guest said that there is no more. Otherwise it did not answer, or was not done, within 4 seconds.',
+  })
+  complete: boolean;
 }
 
 /** What a guest says of its memory. What it does not tell is absent; what it tells is not checked. */
