@@ -34,6 +34,8 @@ export declare class NativeMachine {
   reset(): Promise<void>
   /** Plugs the cable of the interface with this id in, or pulls it out. */
   setLink(interface: string, up: boolean): Promise<void>
+  /** Has the guest tell the network of the interface with this id where it is. */
+  announce(interface: string): Promise<void>
   /** Changes what a device, or a group of them, may do: `{ target, limits }`. */
   setThrottle(change: any): Promise<void>
   /** Sets the bytes that the guest shall give up. */

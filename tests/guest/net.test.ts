@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createSocket } from 'node:dgram';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
@@ -167,7 +167,7 @@ describe('virtio-net, with a real Linux', () => {
 describe('A link of the host (macvtap), with a real Linux', () => {
   /** A cable: guests are on one end beside the host, and the other stands for the network behind it. */
   const [parent, network] = ['mvt-up', 'mvt-net'];
-  const [there, here] = ['203.0.113.1', '203.0.113.2'];
+  const [there, here, silent] = ['203.0.113.1', '203.0.113.2', '203.0.113.77'];
   const env = { FLOTILLA_MACVTAP_PARENTS: parent };
   let held: HostState;
 
@@ -199,6 +199,14 @@ describe('A link of the host (macvtap), with a real Linux', () => {
       expect(links()).to.have.length(1);
       expect(await guest.sh(`ping -c 2 -W 10 ${there} | grep -c "bytes from"`)).to.equal('2');
       const { interfaces } = (await guest.machine.refresh()).data.spec;
+      // An address that says nothing by itself: the network learns of it by the announcement, as a host that takes those in.
+      writeFileSync(`/proc/sys/net/ipv4/conf/${network}/arp_accept`, '1');
+      await guest.sh(`ip address add ${silent}/24 dev eth0`);
+      expect(run('ip', ['neighbour', 'show', silent, 'dev', network])).to.equal('');
+      await guest.machine.announce('eth0');
+      const known = () => run('ip', ['neighbour', 'show', silent, 'dev', network]).includes(interfaces?.[0]?.mac ?? 'no address');
+      await eventually('the network hears of it', waitLimitMs, known);
+      expect((await guest.machine.metrics())['net:eth0.announcements']).to.equal(1);
       expect(run('ip', ['neighbour', 'show', here, 'dev', network])).to.contain(interfaces?.[0]?.mac ?? 'no address');
       guest.close();
       await cloud.kill();

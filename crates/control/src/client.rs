@@ -229,6 +229,11 @@ impl Client {
         self.call("setLink", json!({ "interface": interface, "link": link }), &[]).map(drop)
     }
 
+    /// Has the guest tell the network of an interface where it is.
+    pub fn announce(&self, interface: &str) -> Result<(), ClientError> {
+        self.call("announce", json!({ "interface": interface }), &[]).map(drop)
+    }
+
     /// Changes what a device, or a group of them, may do.
     pub fn set_throttle(&self, target: &ThrottleTarget, limits: LimitsSpec) -> Result<(), ClientError> {
         self.call("setThrottle", json!({ "target": target, "limits": limits }), &[]).map(drop)

@@ -127,6 +127,14 @@ pub struct SetLink {
     pub link: LinkState,
 }
 
+/// What `announce` takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Announce {
+    /// The id of the interface.
+    pub interface: String,
+}
+
 /// What `setThrottle` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -181,6 +189,8 @@ pub enum Call {
     GrowDisk(GrowDisk),
     /// Plugs the cable of an interface in, or pulls it out.
     SetLink(SetLink),
+    /// Has the guest tell the network of an interface where it is.
+    Announce(Announce),
     /// Changes what a device, or a group of them, may do.
     SetThrottle(SetThrottle),
     /// Sets what the guest shall give up.
@@ -219,6 +229,7 @@ impl Call {
             "refreshDisk" => return parameters(params).map(Self::RefreshDisk),
             "growDisk" => return parameters(params).map(Self::GrowDisk),
             "setLink" => return parameters(params).map(Self::SetLink),
+            "announce" => return parameters(params).map(Self::Announce),
             "setThrottle" => return SetThrottle::parse(params).map(Self::SetThrottle),
             "setBalloon" => return parameters(params).map(Self::SetBalloon),
             "boot" => Self::Boot,

@@ -32,6 +32,8 @@ fn calls_are_answered_and_errors_keep_code_path_and_remedy() {
     assert_eq!(client.set_balloon(1).unwrap_err().code(), ErrorCode::SpecBalloonInvalid);
     let balloon = client.balloon().unwrap();
     assert_eq!((balloon.target, balloon.statistics.unwrap().free_memory), (4096, Some(2)));
+    client.announce("eth0").unwrap();
+    assert_eq!(client.announce("eth1").unwrap_err().code(), ErrorCode::InterfaceNoAnnouncement);
     let reclaimed = client.reclaim_memory().unwrap();
     assert_eq!((reclaimed.released, reclaimed.complete), (8192, true));
     let ClientError::Refused(failure) = client.resume().unwrap_err() else { panic!("not refused") };
@@ -62,6 +64,8 @@ fn unknown_methods_fields_and_parameters_are_errors_and_the_connection_goes_on()
         ("setBalloon", json!({ "target": -1 })),
         ("balloon", json!({ "ask": true })),
         ("reclaimMemory", json!({ "bytes": 1 })),
+        ("announce", Value::Null),
+        ("announce", json!({ "interface": "eth0", "times": 5 })),
         ("refreshDisk", Value::Null),
         ("refreshDisk", json!({ "disk": 1 })),
         ("refreshDisk", json!({ "disk": "d", "size": 1 })),

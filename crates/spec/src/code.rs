@@ -216,6 +216,8 @@ codes! {
     ShareNotFolder = "share.not_folder", "Give the path of a folder";
     /// The machine has no interface of that id.
     InterfaceUnknown = "interface.unknown", "Name an interface by the id it has in the specification";
+    /// The guest cannot announce itself through an interface now.
+    InterfaceNoAnnouncement = "interface.no_announcement", "Plug its cable in, and wait until the guest has a driver that knows how (VIRTIO_NET_F_GUEST_ANNOUNCE)";
     /// An interface of the name of a new tap exists already.
     TapExists = "tap.exists", "Use another name, or delete the interface first";
 

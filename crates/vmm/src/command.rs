@@ -33,6 +33,8 @@ pub enum Request {
         /// Whether it shall be plugged in.
         up: bool,
     },
+    /// Have the guest announce itself through the interface with this id.
+    Announce(String),
     /// Change what something may do.
     SetThrottle {
         /// Whose limits.

@@ -113,6 +113,7 @@ impl Driver {
         let answer = match command.request {
             Request::Metrics => Ok(Answer::Metrics(self.parts.metrics())),
             Request::SetLink { interface, up } => self.parts.set_link(&interface, up).map(|()| Answer::Done),
+            Request::Announce(interface) => self.parts.announce(&interface).map(|()| Answer::Done),
             Request::SetThrottle { target, limits } => {
                 self.parts.set_throttle(&target, limits).map(|()| Answer::Done)
             }
@@ -387,6 +388,7 @@ pub fn answer_stopped(request: &Request, shared: &Shared) -> Result<Answer, Mach
         Request::Restore(_) => Err(MachineError::State { verb: Verb::Restore, state }),
         Request::RefreshDisk { .. }
         | Request::SetLink { .. }
+        | Request::Announce(_)
         | Request::SetThrottle { .. }
         | Request::SetBalloon(_)
         | Request::Balloon => Err(MachineError::Ended),

@@ -118,6 +118,14 @@ pub enum MachineError {
         /// What was asked for, cut after 64 characters.
         id: String,
     },
+    /// The guest cannot announce itself there.
+    #[error(
+        "The guest cannot announce itself through interface {id}: it has no driver that does, or the cable is out"
+    )]
+    NoAnnouncement {
+        /// The interface.
+        id: String,
+    },
     /// Nothing has these limits.
     #[error("Nothing of the machine has limits of its own by this name")]
     NoThrottle,
@@ -144,6 +152,7 @@ impl MachineError {
             Self::NoHinting => ErrorCode::MachineNoHinting,
             Self::BalloonTarget(_) => ErrorCode::SpecBalloonInvalid,
             Self::NoInterface { .. } => ErrorCode::InterfaceUnknown,
+            Self::NoAnnouncement { .. } => ErrorCode::InterfaceNoAnnouncement,
             Self::NoThrottle => ErrorCode::ThrottleUnknown,
             Self::Boot(error) => boot_code(error),
             Self::VcpuStuck { .. } | Self::NoAnswer => ErrorCode::MachineStuck,

@@ -185,6 +185,11 @@ impl Machine {
         self.request(Request::SetLink { interface: interface.to_owned(), up }).map(drop)
     }
 
+    /// Asks the guest to tell the network of the interface with this id where it is: once it runs, and as its driver does.
+    pub fn announce(&self, interface: &str) -> Result<(), MachineError> {
+        self.request(Request::Announce(interface.to_owned())).map(drop)
+    }
+
     /// Changes what a disk, an interface, the entropy device or a group of them may do: all limits at once; those that are
     /// absent end. It holds from the next request on.
     pub fn set_throttle(&self, target: ThrottleTarget, limits: LimitsSpec) -> Result<(), MachineError> {
@@ -292,6 +297,7 @@ impl Handle {
             }
             Request::Do(Verb::PowerButton)
             | Request::SetLink { .. }
+            | Request::Announce(_)
             | Request::SetThrottle { .. }
             | Request::SetBalloon(_)
             | Request::Balloon

@@ -144,11 +144,19 @@ impl Parts {
 
     /// Plugs the cable of an interface in, or pulls it out.
     pub fn set_link(&self, interface: &str, up: bool) -> Result<(), MachineError> {
-        let found = self.interfaces.get(interface);
-        let net =
-            found.ok_or_else(|| MachineError::NoInterface { id: interface.chars().take(64).collect() })?;
-        net.set_link(up);
+        self.interface(interface)?.set_link(up);
         Ok(())
+    }
+
+    /// Asks the guest to tell the network of an interface where it is.
+    pub fn announce(&self, interface: &str) -> Result<(), MachineError> {
+        let asked = self.interface(interface)?.announce();
+        if asked { Ok(()) } else { Err(MachineError::NoAnnouncement { id: interface.to_owned() }) }
+    }
+
+    fn interface(&self, id: &str) -> Result<&Net, MachineError> {
+        let found = self.interfaces.get(id).map(Arc::as_ref);
+        found.ok_or_else(|| MachineError::NoInterface { id: id.chars().take(64).collect() })
     }
 
     /// Changes what something may do.

@@ -86,6 +86,9 @@ describe('The command line', () => {
     const pulled = await flotilla('-o', 'json', 'machine', 'link', 'cabled', 'eth0', 'down');
     expect(JSON.parse(pulled.stdout).spec.interfaces[0], pulled.stderr).to.include({ queues: 2, link: 'down' });
     expect((await flotilla('machine', 'link', 'cabled', 'eth0', 'sideways')).status).to.be.greaterThan(0);
+    expect((await flotilla('machine', 'announce', 'cabled', 'eth0')).stderr).to.contain('interface.no_announcement');
+    await flotilla('machine', 'link', 'cabled', 'eth0', 'up');
+    expect(await flotilla('machine', 'announce', 'cabled', 'eth0')).to.include({ status: 0, stdout: '', stderr: '' });
     expect((await flotilla('machine', 'balloon', 'cabled')).stderr).to.contain('machine.no_balloon');
     await flotilla('machine', 'create', 'lean', '--kernel', 'kernel', '--memory', '64M', '--balloon', 'target=8M,hinting=on');
     expect((await flotilla('machine', 'balloon', 'lean')).stdout).to.match(/^target: +8 MiB$/m);

@@ -150,6 +150,14 @@ export class Machine implements AsyncDisposable {
   }
 
   /**
+   * Asks the guest to tell the network of the interface with this id where it is, by a gratuitous ARP for instance. At most 5 seconds.
+   * Rejects with `interface.no_announcement` when its driver does not know how, or the cable is out.
+   */
+  async announce(id: string): Promise<void> {
+    return settled(() => this.#native.announce(requireText(id, '$.id')));
+  }
+
+  /**
    * Changes what a device, or a group of them, may do: all limits at once, those that are absent end. It holds from the next request
    * on. At most 5 seconds.
    */

@@ -77,7 +77,9 @@ describe('The SDK, against an orchestrator', () => {
     const created = await client.machines.create(machine('cabled', { interfaces: [{ name: 'eth0', mtu: 1400 }] }));
     const pulled = await created.setLink('eth0', 'down');
     expect(pulled.data.spec.interfaces?.[0]).to.include({ mtu: 1400, link: 'down' });
+    expect(await rejection(created.announce('eth0'))).to.include({ code: 'interface.no_announcement' });
     expect((await client.machines.setLink('cabled', 'eth0', 'up')).data.spec.interfaces?.[0]?.link).to.equal('up');
+    await created.announce('eth0');
     await created.delete({ force: true });
   });
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flotilla_control::message::{Call, GrowDisk, RefreshDisk, SetBalloon};
+use flotilla_control::message::{Announce, Call, GrowDisk, RefreshDisk, SetBalloon};
 use flotilla_control::server::Limits;
 use flotilla_control::{Client, ClientOptions, EventLog, Failure, Server, Service};
 use flotilla_spec::code::ErrorCode;
@@ -38,6 +38,9 @@ impl Service for FakeWorker {
             Call::SetBalloon(_) => Err(Failure::new(ErrorCode::SpecBalloonInvalid, "Target is wrong")),
             Call::Balloon => {
                 Ok(json!({ "target": 4096, "actual": 0, "statistics": { "ageMs": 1, "freeMemory": 2 } }))
+            }
+            Call::Announce(Announce { interface }) if interface != "eth0" => {
+                Err(Failure::new(ErrorCode::InterfaceNoAnnouncement, "No driver"))
             }
             Call::ReclaimMemory => Ok(json!({ "released": 8192, "complete": true })),
             Call::Resume => Err(Failure::new(ErrorCode::MachineState, "Machine is not paused").at("$.state")),

@@ -33,6 +33,8 @@ pub trait Backend: Send + Sync {
     fn perform(&self, verb: Verb) -> Result<(), Failure>;
     /// Plugs the cable of an interface in, or pulls it out.
     fn set_link(&self, interface: &str, link: LinkState) -> Result<(), Failure>;
+    /// Has the guest tell the network of an interface where it is.
+    fn announce(&self, interface: &str) -> Result<(), Failure>;
     /// Changes what a device, or a group of them, may do.
     fn set_throttle(&self, target: ThrottleTarget, limits: LimitsSpec) -> Result<(), Failure>;
     /// Sets the bytes that the guest shall give up.

@@ -135,6 +135,11 @@ impl Backend for LocalMachine {
         self.machine.set_link(interface, link.is_up()).map_err(|error| machine_failure(&error))
     }
 
+    fn announce(&self, interface: &str) -> Result<(), Failure> {
+        self.refuse_closed()?;
+        self.machine.announce(interface).map_err(|error| machine_failure(&error))
+    }
+
     fn set_throttle(&self, target: ThrottleTarget, limits: LimitsSpec) -> Result<(), Failure> {
         self.refuse_closed()?;
         self.machine.set_throttle(target, limits).map_err(|error| machine_failure(&error))

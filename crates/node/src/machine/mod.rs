@@ -121,6 +121,12 @@ impl NativeMachine {
         self.on_pool(env, move |backend| backend.set_link(&interface, link), |()| ())
     }
 
+    /// Has the guest tell the network of the interface with this id where it is.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn announce<'env>(&self, env: &'env Env, interface: String) -> napi::Result<PromiseRaw<'env, ()>> {
+        self.on_pool(env, move |backend| backend.announce(&interface), |()| ())
+    }
+
     /// Changes what a device, or a group of them, may do: `{ target, limits }`.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn set_throttle<'env>(&self, env: &'env Env, change: Value) -> napi::Result<PromiseRaw<'env, ()>> {

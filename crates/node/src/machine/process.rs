@@ -237,6 +237,10 @@ impl Backend for WorkerMachine {
         self.client()?.set_link(interface, link).map_err(ClientError::into_failure)
     }
 
+    fn announce(&self, interface: &str) -> Result<(), Failure> {
+        self.client()?.announce(interface).map_err(ClientError::into_failure)
+    }
+
     fn set_balloon(&self, target: u64) -> Result<(), Failure> {
         self.client()?.set_balloon(target).map_err(ClientError::into_failure)
     }

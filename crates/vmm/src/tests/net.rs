@@ -55,6 +55,8 @@ fn a_guest_sees_its_cable_pulled_out_and_plugged_in() {
     // So that the interface has the first slot.
     spec.rng = false;
     let fixture = Fixture::of(spec, directory);
+    let announced = fixture.machine.announce("lan").unwrap_err();
+    assert_eq!(announced.code(), ErrorCode::InterfaceNoAnnouncement, "no driver, and the cable is out");
     fixture.machine.boot().unwrap();
     for (dots, up) in [(0, true), (1, false), (2, true)] {
         fixture.expect(&".".repeat(dots));
@@ -65,6 +67,7 @@ fn a_guest_sees_its_cable_pulled_out_and_plugged_in() {
     assert_eq!(fixture.output(), "...done\n");
     let error = fixture.machine.set_link("lan", true).unwrap_err();
     assert_eq!(error.code(), ErrorCode::MachineState);
+    assert_eq!(fixture.machine.announce("lan").unwrap_err().code(), ErrorCode::MachineState);
 }
 
 /// A machine whose network is the other end of the socket.
@@ -138,4 +141,5 @@ fn only_an_interface_that_is_there_has_a_cable() {
     let fixture = Fixture::boot("idle", |_| {});
     let error = fixture.machine.set_link("lan", true).unwrap_err();
     assert_eq!(error.code(), ErrorCode::InterfaceUnknown);
+    assert_eq!(fixture.machine.announce("lan").unwrap_err().code(), ErrorCode::InterfaceUnknown);
 }

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flotilla_control::console::ConsoleServer;
-use flotilla_control::message::{Call, Configure, GrowDisk, RefreshDisk, SetBalloon, SetLink, SetThrottle};
+use flotilla_control::message::{
+    Announce, Call, Configure, GrowDisk, RefreshDisk, SetBalloon, SetLink, SetThrottle,
+};
 use flotilla_control::{BlackBox, EventLog, Failure, Service};
 use flotilla_front::{MachineConsole, Recorder, ToBlackBox, build_failure, machine_failure};
 use flotilla_spec::code::ErrorCode;
@@ -124,6 +126,9 @@ impl Worker {
             }
             Call::SetLink(SetLink { interface, link }) => {
                 self.with_machine(|machine| machine.set_link(&interface, link.is_up()))
+            }
+            Call::Announce(Announce { interface }) => {
+                self.with_machine(|machine| machine.announce(&interface))
             }
             Call::SetThrottle(SetThrottle { target, limits }) => {
                 self.with_machine(|machine| machine.set_throttle(target, limits))

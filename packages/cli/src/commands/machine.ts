@@ -23,6 +23,7 @@ export function addMachineCommands(program: Command): void {
   addMachineSetCommand(machine);
   addActions(machine);
   addLink(machine);
+  addAnnounce(machine);
   addThrottle(machine);
   addBalloonCommand(machine);
   addStatsCommand(machine);
@@ -114,6 +115,16 @@ function addLink(machine: Command): void {
     .action(async (name: string, link: string, state: 'up' | 'down', _options: unknown, command: Command) => {
       const { client, output, signal } = contextOf(command);
       printOne((await client.machines.setLink(name, link, state, { signal })).data, machineColumns, output);
+    });
+}
+
+function addAnnounce(machine: Command): void {
+  machine
+    .command('announce <machine> <interface>')
+    .description('have the guest tell the network of an interface where it is')
+    .action(async (name: string, link: string, _options: unknown, command: Command) => {
+      const { client, signal } = contextOf(command);
+      await (await client.machines.get(name, { signal })).announce(link, { signal });
     });
 }
 

@@ -91,6 +91,7 @@ export const ERROR_CODES = {
   'share.forbidden': { meaning: 'The folder is in none of those that machines may share.', remedy: 'Share a folder below one of those that may be shared: `flotilla up --share-root`, FLOTILLA_SHARE_ROOTS, or shareRoots of the call' },
   'share.not_folder': { meaning: 'A path leads to something else than a folder.', remedy: 'Give the path of a folder' },
   'interface.unknown': { meaning: 'The machine has no interface of that id.', remedy: 'Name an interface by the id it has in the specification' },
+  'interface.no_announcement': { meaning: 'The guest cannot announce itself through an interface now.', remedy: 'Plug its cable in, and wait until the guest has a driver that knows how (VIRTIO_NET_F_GUEST_ANNOUNCE)' },
   'tap.exists': { meaning: 'An interface of the name of a new tap exists already.', remedy: 'Use another name, or delete the interface first' },
   'worker.busy': { meaning: 'Another client controls the worker.', remedy: 'Close the other connection first: one client at a time controls a worker' },
   'worker.gone': { meaning: 'The worker has ended or does not answer.', remedy: 'Look into worker.log in the run directory of the machine, then start it again' },

@@ -29,6 +29,7 @@ import {
   type LaunchCommand,
   type MachineCommand,
   type SetBalloonCommand,
+  type AnnounceCommand,
   type SetLinkCommand,
   type SetThrottleCommand,
   type MachineObservation,
@@ -254,6 +255,10 @@ export class LocalHostAgent extends HostAgent {
 
   override setLink(command: SetLinkCommand): Promise<void> {
     return this.order(command, (id) => this.parts.hypervisor.setLink(id, command.name, command.link));
+  }
+
+  override announce(command: AnnounceCommand): Promise<void> {
+    return this.parts.hypervisor.announce(command.id, command.name);
   }
 
   override setThrottle(command: SetThrottleCommand): Promise<void> {

@@ -85,6 +85,7 @@ export const ERROR_CODES = {
   'vhost.denied': [503, 'vhost-net may not be opened'],
   'throttle.unknown': [404, 'Nothing of the machine has these limits'],
   'interface.not_found': [404, 'The machine has no such interface'],
+  'interface.no_announcement': [409, 'The guest cannot announce itself there'],
   'host.not_found': [404, 'There is no such host'],
   'host.kvm_missing': [503, 'This host has no /dev/kvm'],
   'host.kvm_denied': [503, '/dev/kvm may not be opened'],

@@ -68,6 +68,7 @@ import type {
   OpenConsoleCommand,
   Ownership,
   Reservation,
+  AnnounceCommand,
   SetBalloonCommand,
   SetLinkCommand,
   SetThrottleCommand,
@@ -251,6 +252,7 @@ const CALLS: Record<CommandName, Check> = {
   pauseMachine: machine,
   resumeMachine: machine,
   setLink: object<SetLinkCommand>({ id: id('mac'), generation, name, link: oneOf(...LINK_STATES) }),
+  announce: object<AnnounceCommand>({ id: id('mac'), name }),
   setThrottle: object<SetThrottleCommand>({
     id: id('mac'),
     generation,

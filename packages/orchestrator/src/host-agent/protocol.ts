@@ -27,6 +27,7 @@ export const COMMANDS = {
   pauseMachine: true,
   resumeMachine: true,
   setLink: true,
+  announce: true,
   setThrottle: true,
   setBalloon: true,
   killMachine: true,

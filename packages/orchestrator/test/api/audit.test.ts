@@ -64,6 +64,10 @@ onEachDatabase('the audit log', (makeDatabase) => {
       await flotilla.change('POST', '/v1/machines', machine('unplugged', { start: false, disks: [] }));
       return ['/v1/machines/unplugged/interfaces/eth0', { link: 'down' }];
     },
+    machines_announce: async () => {
+      await flotilla.change('POST', '/v1/machines', machine('loud', { disks: [] }));
+      return ['/v1/machines/loud/interfaces/eth0/announce', {}];
+    },
     machines_updateBalloon: async () => {
       await flotilla.change('POST', '/v1/machines', stillMachine('lean', { balloon: {} }));
       return ['/v1/machines/lean/balloon', { targetMiB: 0 }];

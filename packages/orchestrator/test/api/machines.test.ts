@@ -192,7 +192,16 @@ onEachDatabaseOverTcp('machines', (makeDatabase) => {
     expect(onHost()).to.deep.equal(['down', 'down']);
     expect((await pull('eth9', { link: 'up' })).body['code']).to.equal('interface.not_found');
     expect((await pull('eth0', { link: 'sideways' })).body['field']).to.equal('link');
+    expect((await pull('eth1', { link: 'up' })).status).to.equal(200);
+    const announce = (name: string) => flotilla.call('POST', `/v1/machines/cable/interfaces/${name}/announce`, { body: {} });
+    expect((await announce('eth1')).status).to.equal(204);
+    for (const [name, code] of [
+      ['eth0', 'interface.no_announcement'],
+      ['eth9', 'interface.not_found'],
+    ] as const)
+      expect((await announce(name)).body['code']).to.equal(code);
     await flotilla.change('POST', '/v1/machines/cable/kill', {});
+    expect((await announce('eth1')).body['code']).to.equal('machine.state_conflict');
     expect((await pull('eth1', { link: 'up' })).status).to.equal(200);
     await flotilla.change('POST', '/v1/machines/cable/start', {});
     expect(onHost()).to.deep.equal(['down', 'up']);

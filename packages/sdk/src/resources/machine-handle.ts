@@ -79,6 +79,12 @@ export class MachineHandle {
     return this.#machines.setLink(this.id, name, link, options);
   }
 
+  /** Asks the guest to tell the network of the interface with this name where it is, by a gratuitous ARP for instance. */
+  async announce(name: string, options: RequestOptions = {}): Promise<void> {
+    const path = `/v1/machines/${encodeURIComponent(this.id)}/interfaces/${encodeURIComponent(name)}/announce`;
+    await this.#transport.send({ method: 'POST', path, json: {} }, options);
+  }
+
   /** Changes what a device may do, or a group of them: all limits at once, those that are absent end. */
   setThrottle(change: UpdateThrottle, options: RequestOptions = {}): Promise<MachineHandle> {
     return this.#machines.setThrottle(this.id, change, options);

@@ -177,6 +177,11 @@ impl Net {
         self.model().shared.set_link(up);
     }
 
+    /// Asks the driver to tell the network where its guest is. `false`: there is none that knows how, or the cable is out.
+    pub fn announce(&self) -> bool {
+        self.model().shared.ask_to_announce()
+    }
+
     /// Whether frames pass: the cable is plugged in, and the network is there.
     pub fn is_link_up(&self) -> bool {
         self.model().shared.is_link_up()
@@ -415,15 +420,15 @@ impl Model for Interface {
         };
         let start = Start { memory, features, interrupt, agreement };
         let interrupt = Arc::clone(&start.interrupt);
-        self.shared.attach(Driver { agreement: start.agreement.clone(), interrupt, wake });
+        let announces = features & VIRTIO_NET_F_GUEST_ANNOUNCE != 0;
+        self.shared.attach(Driver { agreement: start.agreement.clone(), interrupt, wake, announces });
         match &self.options.rings {
             None => self.start_pairs(common, &start, queues)?,
             Some(rings) => self.start_rings(common, &start, queues, (rings, changed))?,
         }
         // Where it was saved the network may still send to the old place.
-        if is_restored && features & VIRTIO_NET_F_GUEST_ANNOUNCE != 0 && self.shared.is_link_up() {
+        if is_restored {
             self.shared.ask_to_announce();
-            start.interrupt.signal_config();
         }
         Ok(())
     }

@@ -46,6 +46,8 @@ pub(super) struct Driver {
     pub(super) interrupt: Arc<dyn VirtioInterrupt>,
     /// Doorbells that wake each of the threads.
     pub(super) wake: Vec<Arc<EventFd>>,
+    /// Whether it announces itself when it is asked to.
+    pub(super) announces: bool,
 }
 
 /// Shared by the threads of an interface and its owner.
@@ -150,10 +152,17 @@ impl Shared {
         }
     }
 
-    /// Asks the driver to tell the network where it is now (virtio 1.2 §5.1.6.5.4).
-    pub(super) fn ask_to_announce(&self) {
+    /// Asks the driver to tell the network where it is now (virtio 1.2 §5.1.6.5.4). `false`: there is none that knows how, or
+    /// no frame of it would pass.
+    pub(super) fn ask_to_announce(&self) -> bool {
+        let held = self.driver();
+        let Some(driver) = held.as_ref().filter(|driver| driver.announces && self.is_link_up()) else {
+            return false;
+        };
         self.announce.store(true, Ordering::SeqCst);
         self.metrics.announcements.increment();
+        driver.interrupt.signal_config();
+        true
     }
 
     /// The driver did; `false` if it was not asked.

@@ -22,6 +22,7 @@ use vm_memory::{GuestMemoryBackend, GuestMemoryRegion, MmapRegion};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::device::{Net, NetError, NetOptions};
+use super::features::VIRTIO_NET_F_GUEST_ANNOUNCE;
 
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 const OTHER: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x57];
@@ -271,6 +272,29 @@ fn tells_the_driver_of_the_link_and_carries_nothing_while_it_is_down() {
     assert_eq!(bench.receives(0), 186, "what came meanwhile is not delivered late");
     bench.send(0, &frame(OTHER, MAC));
     assert_eq!(bench.metric("tx_frames"), 1);
+}
+
+#[test]
+fn a_driver_announces_itself_when_it_is_asked_and_can() {
+    let mut bench = bench(options(), 0);
+    let before = bench.interrupt.config();
+    assert!(bench.device.announce());
+    assert_eq!((bench.status(), bench.interrupt.config()), (3, before + 1));
+    assert!(bench.device.announce(), "it has not answered yet, and may be asked again");
+    assert_eq!(bench.command(&[3, 0]), 0);
+    assert_eq!((bench.status(), bench.metric("announcements")), (1, 2));
+    bench.device.set_link(false);
+    assert!(!bench.device.announce(), "nobody would hear of it");
+    bench.device.set_link(true);
+    bench.device.deactivate();
+    assert!(!bench.device.announce(), "there is no driver");
+    let device = Net::new("net:lan", bench.backend.clone(), options()).unwrap();
+    bench.device = device;
+    bench.features &= !VIRTIO_NET_F_GUEST_ANNOUNCE;
+    bench.lay_rings();
+    bench.activate();
+    assert!(!bench.device.announce(), "it does not know how");
+    assert_eq!(bench.status(), 1);
 }
 
 #[test]

@@ -75,6 +75,8 @@ export abstract class Hypervisor {
   abstract resume(id: string): Promise<void>;
   /** Plugs the cable of an interface of a live machine in, or pulls it out. */
   abstract setLink(id: string, name: string, link: LinkState): Promise<void>;
+  /** Asks a guest to tell the network of an interface where it is. */
+  abstract announce(id: string, name: string): Promise<void>;
   /** Changes what a device of a live machine, or a group of them, may do. */
   abstract setThrottle(id: string, target: ThrottleTarget, limits: Limits): Promise<void>;
   /** Sets what the guest of a live machine shall give up. */

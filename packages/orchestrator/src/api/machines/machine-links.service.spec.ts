@@ -54,7 +54,7 @@ describe('A cable', () => {
         guest = command.link;
       },
     } as unknown as HostAgent;
-    links = new MachineLinks(new LiveChanges(repository, operations, new UnseenMachines(repository), database), agent);
+    links = new MachineLinks(repository, new LiveChanges(repository, operations, new UnseenMachines(repository), database), agent);
   });
 
   it('is in the end where the last request wants it, however long the first one takes', async () => {

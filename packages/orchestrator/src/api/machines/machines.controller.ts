@@ -138,6 +138,28 @@ export class MachinesController {
     return this.links.set(machine, name, body.link, request.headers['if-match']);
   }
 
+  @Post(':machine/interfaces/:interface/announce')
+  @HttpCode(204)
+  @Route({
+    summary: 'Have the guest tell a network where it is',
+    permission: 'machines:write',
+    params: INTERFACE_PARAM,
+    body: NoBody,
+    answers: { 204: { description: 'The guest is asked. One that is paused hears of it when it goes on.' } },
+    errors: [
+      'machine.not_found',
+      'interface.not_found',
+      'interface.no_announcement',
+      'machine.state_conflict',
+      'worker.gone',
+      'worker.busy',
+      'machine.stuck',
+    ],
+  })
+  announce(@Param('machine') machine: string, @Param('interface') name: string, @Body() _body: NoBody): Promise<void> {
+    return this.links.announce(machine, name);
+  }
+
   @Patch(':machine/throttle')
   @Route({
     summary: 'Change what a device, or a group of them, may do',

@@ -119,11 +119,14 @@ export class FakeHypervisor extends Hypervisor {
 
   override async setLink(id: string, name: string, link: LinkState): Promise<void> {
     const guest = this.live(id);
-    const found = guest.spec.interfaces.find((one) => one.name === name);
-    if (found === undefined)
-      throw new ApiError('interface.not_found', { detail: `Machine ${id} has no interface ${name}.`, remedy: 'Name one that it has.' });
-    found.link = link;
+    interfaceOf(guest, name).link = link;
     await this.save(guest);
+  }
+
+  override async announce(id: string, name: string): Promise<void> {
+    const { link } = interfaceOf(this.live(id), name);
+    if (link === 'down')
+      throw new ApiError('interface.no_announcement', { detail: `The cable of ${name} is out.`, remedy: 'Plug it in.' });
   }
 
   override async setThrottle(id: string, target: ThrottleTarget, limits: Limits): Promise<void> {
@@ -293,6 +296,12 @@ function observe(guest: FakeGuest): MachineObservation {
     ...(guest.state === 'stopped' ? {} : { pid: guest.pid }),
     ...(guest.exit === undefined ? {} : { exit: guest.exit }),
   };
+}
+
+function interfaceOf({ spec }: FakeGuest, name: string): HypervisorSpec['interfaces'][number] {
+  const found = spec.interfaces.find((one) => one.name === name);
+  if (found !== undefined) return found;
+  throw new ApiError('interface.not_found', { detail: `Machine ${spec.id} has no interface ${name}.`, remedy: 'Name one that it has.' });
 }
 
 function noBalloon(id: string): ApiError {

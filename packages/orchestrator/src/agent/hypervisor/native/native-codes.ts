@@ -91,6 +91,7 @@ export const API_CODES: Readonly<Record<NativeCode, ErrorCode>> = {
   'forward.port_denied': 'forward.port_denied',
   'forward.address_unknown': 'forward.address_unknown',
   'interface.unknown': 'interface.not_found',
+  'interface.no_announcement': 'interface.no_announcement',
   'throttle.unknown': 'throttle.unknown',
   'worker.busy': 'worker.busy',
   'worker.gone': 'worker.gone',

@@ -74,6 +74,10 @@ class Core {
         this.limits.push(asked);
         return Promise.resolve();
       },
+      announce: (id) => {
+        this.links.push([id]);
+        return Promise.resolve();
+      },
       setLink: (...asked) => {
         this.links.push(asked);
         return Promise.resolve();
@@ -216,8 +220,10 @@ describe('Machines by the native core', () => {
 
   it('hear of a cable by the name of its interface', async () => {
     core.worker = { id: 'm', pid: 7, bootId: BOOT, alive: true };
-    await agent().setLink({ ...command, name: 'eth1', link: 'down' });
-    expect(core.links).to.deep.equal([['eth1', 'down']]);
+    const host = agent();
+    await host.setLink({ ...command, name: 'eth1', link: 'down' });
+    await host.announce({ id: 'm', name: 'eth1' });
+    expect(core.links).to.deep.equal([['eth1', 'down'], ['eth1']]);
   });
 
   it('are asked for memory in bytes, and tell how they are off in the words of the API', async () => {

@@ -115,6 +115,10 @@ export class NativeHypervisor extends Hypervisor {
     return native(() => this.live(id).machine.setLink(name, link));
   }
 
+  override announce(id: string, name: string): Promise<void> {
+    return native(() => this.live(id).machine.announce(name));
+  }
+
   override setThrottle(id: string, { kind, name }: ThrottleTarget, limits: Limits): Promise<void> {
     return native(() => this.live(id).machine.setThrottle(kind === 'rng' ? { kind } : { kind, id: name }, limits));
   }

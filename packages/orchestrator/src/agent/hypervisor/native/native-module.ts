@@ -105,6 +105,7 @@ export interface NativeMachine {
   resume(): Promise<void>;
   powerButton(): Promise<void>;
   setLink(id: string, link: LinkState): Promise<void>;
+  announce(id: string): Promise<void>;
   setThrottle(target: NativeThrottleTarget, limits: Limits): Promise<void>;
   /** Bytes. */
   setBalloon(target: number): Promise<void>;
