@@ -229,6 +229,44 @@ describe('What the API changes under a running Linux', () => {
     expect(await guest.sh('dd if=/dev/vda bs=512 skip=49151 2>/dev/null | head -c 7')).to.equal('the end');
   });
 
+  it('its pool has no space: it sees an error or waits for it, as its disk says, and loses nothing', async () => {
+    await cloud().clear();
+    const volumes = join(cloud().places.dataDir, 'host/pools/default/volumes');
+    run('mount', ['-t', 'tmpfs', '-o', 'size=8M', 'tmpfs', volumes]);
+    try {
+      const guest = await cloud().boot('hoarder', {
+        disks: [
+          { name: 'waits', sizeMiB: 16, onNoSpace: 'pause' },
+          { name: 'fails', sizeMiB: 16, onNoSpace: 'report' },
+        ],
+      });
+      await guest.sh('head -c 12582912 /dev/urandom > /tmp/much');
+      const digest = (await guest.sh('md5sum < /tmp/much')).slice(0, 32);
+      expect(await guest.sh('dd if=/tmp/much of=/dev/vdb bs=1M conv=fsync 2>/dev/null || echo refused')).to.equal('refused');
+      expect((await guest.machine.refresh()).state).to.equal('running');
+      await guest.sh('blkdiscard /dev/vdb');
+
+      const events = await cloud().client.events({ target: guest.machine.id, kinds: ['machine.disk_full'] }).opened();
+      await guest.type('dd if=/tmp/much of=/dev/vda bs=1M conv=fsync 2>/dev/null && echo "all is" written');
+      for await (const { data } of events) {
+        expect(data).to.deep.equal({ disk: 'waits' });
+        break;
+      }
+      const paused = await guest.machine.waitFor('paused');
+      expect((await paused.metrics())['disk:waits.space_waits']).to.be.greaterThan(0);
+      run('mount', ['-o', 'remount,size=64M', volumes]);
+      await paused.resume();
+      await guest.console.expect('all is written', { timeoutMs: waitLimitMs });
+      expect(await guest.sh('echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/vda bs=1M count=12 2>/dev/null | md5sum')).to.contain(digest);
+      const volume = (await guest.machine.refresh()).data.observed.disks[0]?.volume ?? '';
+      const kept = readFileSync(join(volumes, volume)).subarray(0, 12 * MEBIBYTE);
+      expect(createHash('md5').update(kept).digest('hex')).to.equal(digest);
+    } finally {
+      await cloud().clear();
+      run('umount', [volumes]);
+    }
+  });
+
   it('it gives memory up, and so does the next one, which is started with the same target', async () => {
     const { machine } = await cloud().boot('lean', { balloon: { deflateOnOom: false, freePageHinting: true } });
     const reclaimed = await machine.reclaimMemory();
