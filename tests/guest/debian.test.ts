@@ -57,6 +57,7 @@ describe('An unmodified Debian 12', () => {
           { name: 'data', image: `data-${isolation}`, clone: 'shared', readOnly: true, attach: 'pmem' },
         ],
         watchdog: {},
+        console: {},
         shares: [
           { tag: 'data', path: folders.data },
           { tag: 'fixed', path: folders.fixed, readOnly: true },
@@ -179,6 +180,23 @@ describe('An unmodified Debian 12', () => {
           const metrics = await machine.metrics();
           expect(metrics['watchdog.expirations']).to.equal(1);
           expect((await machine.refresh()).state).to.equal('running');
+        });
+
+      if (isolation === 'process')
+        it('lets a user log in on the terminal of its console device, which is as large as the one of who types', async () => {
+          await guest.sh("useradd -m -s /bin/bash stoker && echo 'stoker:furnace' | chpasswd");
+          const terminal = await machine.console({ port: 'hvc0' });
+          await guest.sh('systemctl start serial-getty@hvc0.service');
+          await terminal.expect(/\blogin: $/m, { timeoutMs: waitLimitMs });
+          await terminal.write('stoker\n');
+          await terminal.expect('Password: ', { timeoutMs: waitLimitMs });
+          await terminal.write('furnace\n');
+          await terminal.expect(/stoker@\S+:~\$ /, { timeoutMs: waitLimitMs });
+          await terminal.resize(132, 43);
+          await terminal.write('until [ "$(stty size)" = "43 132" ]; do sleep 0.1; done; echo "$(id -un) on" $(tty)\n');
+          await terminal.expect('stoker on /dev/hvc0', { timeoutMs: waitLimitMs });
+          terminal.close();
+          await guest.sh('systemctl stop serial-getty@hvc0.service');
         });
 
       it('lets a user log in with a password, by a serial port whose transmitter interrupts', async () => {

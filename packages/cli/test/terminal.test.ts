@@ -22,7 +22,7 @@ describe('A terminal on the console of a machine', function () {
   before(async () => {
     await cloud.start();
     await cloud.json('image', 'import', 'kernel', cloud.kernel, '--kind', 'kernel', '--format', 'elf');
-    await cloud.json('machine', 'create', 'talker', '--kernel', 'kernel', '--memory', '64M', '--network', 'none');
+    await cloud.json('machine', 'create', 'talker', '--kernel', 'kernel', '--memory', '64M', '--network', 'none', '--console');
   });
   after(async () => {
     for (const child of running) child.kill('SIGKILL');
@@ -38,8 +38,9 @@ describe('A terminal on the console of a machine', function () {
   const raw = ['-echo', '-icanon', '-isig'];
 
   /** A shell on a terminal that attaches, and afterwards says with which status and how it found the terminal. */
-  const attach = async (): Promise<Terminal> => {
-    const line = `tty > tty; stty -g > before; sh -c 'echo $$ > pid; exec flotilla machine console talker'; echo $? > status; stty -g > after`;
+  const attach = async (flags = ''): Promise<Terminal> => {
+    const command = `flotilla machine console talker ${flags}`;
+    const line = `tty > tty; stty -g > before; sh -c 'echo $$ > pid; exec ${command}'; echo $? > status; stty -g > after`;
     const env = { ...cloud.env, PATH: `${cloud.binFolder()}:${process.env['PATH']}`, SHELL: '/bin/sh' };
     const child = spawn('script', ['--quiet', '--command', line, '/dev/null'], {
       cwd: cloud.folder,
@@ -69,6 +70,22 @@ describe('A terminal on the console of a machine', function () {
     terminal.type('\u0003\nuname -a\n');
     await terminal.shows('GNU/Linux');
     expect(settings()).to.deep.equal(raw);
+    terminal.type(leave);
+    await expectGivenBack(terminal);
+  });
+
+  it('tells a port of the guest how large it is, when it comes and when that changes', async () => {
+    const terminal = await attach('--port hvc0');
+    const size = (rows: number, columns: number) =>
+      execFileSync('stty', ['rows', String(rows), 'columns', String(columns), '-F', read('tty')]);
+    for (const [rows, columns] of [
+      [43, 132],
+      [24, 80],
+    ] as const) {
+      size(rows, columns);
+      // What the port was told comes back as its output.
+      await terminal.shows(`[${rows} ${columns}]`);
+    }
     terminal.type(leave);
     await expectGivenBack(terminal);
   });
