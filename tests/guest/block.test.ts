@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Disks as a real Linux finds and uses them: queues, block size, write cache, discard, direct I/O.
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { Guest } from './lib/guest.js';
 import { eventually, type HostState, hostState, run } from './lib/host.js';
 import { makeExt4 } from './lib/file-systems.js';
 import { mappedFile } from './lib/memory.js';
@@ -217,6 +218,59 @@ describe('What the API changes under a running Linux', () => {
     expect(refused).to.include({ code: 'image.in_use' });
     await cloud().clear();
     await client.images.delete(image.id);
+  });
+
+  it('its volumes are in a pool on a file system of its own, and hold what it wrote before its worker was killed', async () => {
+    const { client } = cloud();
+    const folder = mkdtempSync(join(tmpdir(), 'flotilla-pool-'));
+    const [medium, mountPoint, base] = ['medium', 'pool', 'base'].map((name) => join(folder, name)) as [string, string, string];
+    writeFileSync(medium, '');
+    truncateSync(medium, 128 * MEBIBYTE);
+    run('mkfs.ext4', ['-q', medium]);
+    mkdirSync(mountPoint);
+    run('mount', ['-o', 'loop', medium, mountPoint]);
+    try {
+      makeExt4(base, 16 * MEBIBYTE, { text: Buffer.from('from the image') });
+      const image = await client.images.import({ name: 'base', kind: 'disk', format: 'raw', source: { path: base } });
+      const pool = await client.pools.define({ name: 'own', kind: 'dir', dir: { path: mountPoint } });
+      expect(pool.capacityBytes, 'that of the file system').to.be.below(128 * MEBIBYTE);
+      const disks = [
+        { name: 'full', image: 'base', pool: 'own' },
+        { name: 'linked', image: 'base', clone: 'linked', pool: 'own' },
+      ] as const;
+      const guest = await cloud().boot('pooled', { disks: [...disks], restartPolicy: { mode: 'never' } });
+      const each = (what: string) => `for d in vda vdb; do ${what}; done`;
+      const mounted = 'mkdir -p /mnt/$d && mount -t ext4 /dev/$d /mnt/$d';
+      await guest.sh(each(`${mounted} && yes "on $d" | head -c 1048576 > /mnt/$d/own`));
+      await guest.sh('sync');
+      process.kill((await guest.machine.refresh()).data.observed.workerPid ?? 0, 'SIGKILL');
+      await eventually('the machine is failed', waitLimitMs, async () => (await guest.machine.refresh()).state === 'failed');
+      const again = await Guest.attach(await guest.machine.start());
+      expect(await again.sh(each(`${mounted} && yes "on $d" | head -c 1048576 | cmp - /mnt/$d/own && cat /mnt/$d/text`))).to.equal(
+        'from the imagefrom the image',
+      );
+      await again.sh(each('umount /mnt/$d'));
+      const refused: unknown = await Promise.resolve(client.pools.stop('own')).catch((error: unknown) => error);
+      expect(refused).to.include({ code: 'pool.in_use' });
+      await again.machine.stop({ timeoutSeconds: 60, thenKill: false });
+      const [full = '', linked = ''] = (await again.machine.refresh()).data.observed.disks.map(({ volume }) =>
+        join(mountPoint, 'volumes', volume),
+      );
+      run('e2fsck', ['-fn', full]);
+      run('qemu-img', ['check', '-f', 'qcow2', linked]);
+      run('qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', linked, base]);
+      run('e2fsck', ['-fn', base]);
+      await client.pools.stop('own');
+      await client.pools.start('own');
+      await again.machine.delete();
+      await client.images.delete(image.id);
+      await client.pools.delete('own');
+      expect(readdirSync(mountPoint)).to.deep.equal(['lost+found']);
+    } finally {
+      await cloud().clear();
+      run('umount', [mountPoint]);
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('its volume becomes larger', async () => {

@@ -7,6 +7,7 @@ import { addEventCommands } from './commands/event.js';
 import { addImageCommands } from './commands/image.js';
 import { addMachineCommands } from './commands/machine.js';
 import { addNetworkCommands } from './commands/network.js';
+import { addPoolCommands } from './commands/pool.js';
 import { addVolumeCommands } from './commands/volume.js';
 import { addOperationCommands } from './commands/operation.js';
 import { addUpCommand } from './commands/up.js';
@@ -38,6 +39,7 @@ export function makeProgram(): Command {
   addMachineCommands(program);
   addImageCommands(program);
   addNetworkCommands(program);
+  addPoolCommands(program);
   addVolumeCommands(program);
   addOperationCommands(program);
   addEventCommands(program);

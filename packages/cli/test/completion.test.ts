@@ -51,6 +51,7 @@ describe('Shell completion scripts', () => {
         expect(candidates('flotilla', 'machine', 'list', '-o', '')).to.deep.equal(['json', 'name', 'table', 'yaml']);
         expect(candidates('flotilla', 'image', 'import', '--kind', 'k')).to.deep.equal(['kernel']);
         expect(candidates('flotilla', 'machine', 'create', '--kernel', 'my')).to.deep.equal(['my-kernel']);
+        expect(candidates('flotilla', 'pool', 'refresh', '')).to.deep.equal(['default']);
         expect(candidates('flotilla', 'image', 'delete', '')).to.deep.equal(['my-kernel']);
       });
     });

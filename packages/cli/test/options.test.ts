@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Image, Machine, Operation } from '@flotilla/sdk';
+import type { Image, Machine, Operation, Pool } from '@flotilla/sdk';
 import { expect } from 'chai';
 import { Cloud, end, eventually, type Outcome, shows } from './cloud.js';
 
@@ -328,6 +328,86 @@ describe('The options of the command line', () => {
         expect((await cloud.json<Operation>('operation', 'show', id)).state).to.be.oneOf(['pending', 'running']);
         expect((await cloud.flotilla('operation', 'watch', id)).stdout).to.contain('succeeded');
         expect((await machineNamed('later')).observed.state).to.equal('running');
+      },
+    },
+  ]);
+
+  const pool = (name: string): Promise<Pool> => cloud.json<Pool>('pool', 'show', name);
+  table('of pools', [
+    {
+      about: 'define takes --path, --guard, --overcommit, --no-autostart and --no-start',
+      args: [
+        ...['pool', 'define', 'slow', '--path', join(elsewhere, 'slow'), '--guard', '7', '--overcommit', '1.5'],
+        ...['--no-autostart', '--no-start'],
+      ],
+      effect: async () => {
+        const { dir, ...rest } = await pool('slow');
+        expect(dir?.path).to.equal(join(elsewhere, 'slow'));
+        expect(rest).to.include({ guardPercent: 7, overcommitRatio: 1.5, autostart: false, state: 'stopped' });
+      },
+    },
+    {
+      about: 'define --kind names what there is',
+      args: ['pool', 'define', 'tape', '--kind', 'tape'],
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('dir'),
+    },
+    {
+      about: 'define without --path says what is missing',
+      args: ['pool', 'define', 'nowhere'],
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('pool.config_invalid').and.to.contain('dir'),
+    },
+    {
+      about: 'start starts it',
+      args: ['pool', 'start', 'slow'],
+      effect: ({ stdout }) => expect(stdout).to.match(/^state: +ready$/m),
+    },
+    {
+      about: 'autostart is on or off',
+      args: ['pool', 'autostart', 'slow', 'on'],
+      effect: async () => expect((await pool('slow')).autostart).to.equal(true),
+    },
+    { about: 'autostart is nothing else', args: ['pool', 'autostart', 'slow', 'maybe'], status: 2, effect: () => undefined },
+    {
+      about: 'set takes --guard and --overcommit any',
+      args: ['pool', 'set', 'slow', '--guard', '0', '--overcommit', 'any'],
+      effect: async () =>
+        expect(await pool('slow'))
+          .to.include({ guardPercent: 0 })
+          .and.not.have.property('overcommitRatio'),
+    },
+    {
+      about: 'refresh looks at it',
+      args: ['pool', 'refresh', 'slow'],
+      effect: ({ stdout }) => expect(stdout).to.match(/^capacity: +\d/m),
+    },
+    {
+      about: 'machine create --disk pool= makes the volume there',
+      args: create('pooled', '--disk', 'image=sent,pool=slow'),
+      effect: async () => expect((await machineNamed('pooled')).spec.disks?.[0]?.pool).to.equal('slow'),
+    },
+    {
+      about: 'list shows every pool, and stop is refused while a machine uses it',
+      args: ['pool', 'stop', 'slow'],
+      status: 1,
+      effect: async ({ stderr }) => {
+        expect(stderr).to.contain('pool.in_use').and.to.contain('pooled');
+        expect((await cloud.flotilla('-o', 'name', 'pool', 'list')).stdout).to.equal('default\nslow\n');
+        await cloud.flotilla('machine', 'delete', 'pooled', '--force', '--yes');
+      },
+    },
+    {
+      about: 'stop stops it',
+      args: ['pool', 'stop', 'slow'],
+      effect: async () => expect((await pool('slow')).state).to.equal('stopped'),
+    },
+    {
+      about: 'delete --force does not ask the host for what is gone',
+      args: ['pool', 'delete', 'slow', '--force'],
+      effect: async ({ stderr }) => {
+        expect(stderr).to.contain('slow is deleted');
+        expect((await cloud.flotilla('pool', 'show', 'slow')).stderr).to.contain('pool.not_found');
       },
     },
   ]);

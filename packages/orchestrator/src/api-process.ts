@@ -10,6 +10,7 @@ import { EventHub } from './api/events/event-hub.js';
 import { EventStreams } from './api/events/event-streams.service.js';
 import { HealthService } from './api/health/health.service.js';
 import { IdempotencyStore } from './api/idempotency/idempotency.store.js';
+import { POOL_OPERATIONS, PoolOperations } from './api/pools/pool.operations.js';
 import { ImageDelete, ImageImport } from './api/images/image.operations.js';
 import { KeysService } from './api/keys/keys.service.js';
 import { MACHINE_OPERATIONS, MachineOperations } from './api/machines/machine.operations.js';
@@ -46,6 +47,8 @@ export async function startApi(outside: Outside): Promise<RunningApi> {
   const runner = app.get(OperationRunner);
   const machineOperations = app.get(MachineOperations);
   for (const kind of MACHINE_OPERATIONS) runner.register(machineOperations.definition(kind));
+  const poolOperations = app.get(PoolOperations);
+  for (const kind of POOL_OPERATIONS) runner.register(poolOperations.definition(kind));
   runner.register(app.get(ImageImport));
   runner.register(app.get(ImageDelete));
   await app.get(KeysService).bootstrap();

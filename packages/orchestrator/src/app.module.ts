@@ -36,6 +36,7 @@ import { MachineVolumeHolders } from './api/machines/machine-volume-holders.js';
 import { MachineStates } from './api/machines/machine-states.service.js';
 import { MachineSteps } from './api/machines/machine-steps.service.js';
 import { MachineMemory } from './api/machines/machine-memory.service.js';
+import { MachinePools } from './api/machines/machine-pools.service.js';
 import { MachineStores } from './api/machines/machine-stores.service.js';
 import { MachinesReconciler } from './api/machines/machines.reconciler.js';
 import { MachinesService } from './api/machines/machines.service.js';
@@ -47,6 +48,12 @@ import { NetworksService } from './api/networks/networks.service.js';
 import { KyselyOperationRepository, OperationRepository } from './api/operations/operation.repository.js';
 import { OperationRunner } from './api/operations/operation-runner.js';
 import { OperationsService } from './api/operations/operations.service.js';
+import { PoolActions } from './api/pools/pool-actions.service.js';
+import { PoolOperations, PoolSteps } from './api/pools/pool.operations.js';
+import { KyselyPoolRepository, PoolRepository } from './api/pools/pool.repository.js';
+import { PoolStates } from './api/pools/pool-states.service.js';
+import { PoolUse } from './api/pools/pool-use.service.js';
+import { PoolsReconciler } from './api/pools/pools.reconciler.js';
 import { PoolsService } from './api/pools/pools.service.js';
 import { Installation } from './api/installation.service.js';
 import { OrphansReconciler } from './api/orphans.reconciler.js';
@@ -82,6 +89,7 @@ const REPOSITORIES: Provider[] = [
   { provide: MachineRepository, useClass: KyselyMachineRepository },
   { provide: ImageRepository, useClass: KyselyImageRepository },
   { provide: VolumeRepository, useClass: KyselyVolumeRepository },
+  { provide: PoolRepository, useClass: KyselyPoolRepository },
   { provide: NetworkRepository, useClass: KyselyNetworkRepository },
   { provide: OperationRepository, useClass: KyselyOperationRepository },
   { provide: KeyRepository, useClass: KyselyKeyRepository },
@@ -95,6 +103,7 @@ const SERVICES: Provider[] = [
   UnseenMachines,
   MachineMemory,
   MachineStores,
+  MachinePools,
   MachinePlanner,
   MachineActions,
   MachineConsole,
@@ -114,6 +123,12 @@ const SERVICES: Provider[] = [
   ImageImport,
   ImageDelete,
   PoolsService,
+  PoolActions,
+  PoolStates,
+  PoolSteps,
+  PoolOperations,
+  PoolUse,
+  PoolsReconciler,
   VolumesService,
   NetworksService,
   NetworksReconciler,

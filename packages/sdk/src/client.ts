@@ -3,10 +3,11 @@ import { type EventFilter, EventStream } from './core/event-stream.js';
 import type { ClientOptions, RequestOptions } from './core/options.js';
 import { Transport } from './internal/transport.js';
 import { Images } from './resources/images.js';
-import { AuditLog, Hosts, Networks, Pools, Volumes } from './resources/inventory.js';
+import { AuditLog, Hosts, Networks, Volumes } from './resources/inventory.js';
 import { Keys } from './resources/keys.js';
 import { Machines } from './resources/machines.js';
 import { Operations } from './resources/operations.js';
+import { Pools } from './resources/pools.js';
 import type { Event } from './schema.gen.js';
 
 /**

@@ -366,6 +366,37 @@ export type CreateMachine = {
     start?: boolean;
 };
 
+export type DefinePool = {
+    /**
+     * Name, unique among pools.
+     */
+    name: string;
+    /**
+     * What it is made of. The field of the same name says where.
+     */
+    kind: 'dir';
+    /**
+     * Of the kind `dir`: where.
+     */
+    dir?: DirPool;
+    /**
+     * Whether it is started after a restart of the host.
+     */
+    autostart?: boolean;
+    /**
+     * Percent of the capacity that are kept free: below that no volume is made, cloned or grown there (`pool.full`). What guests write to volumes that they have is not held up.
+     */
+    guardPercent?: number;
+    /**
+     * How many times its capacity volumes may have together; more is `pool.overcommitted`. Absent: any number.
+     */
+    overcommitRatio?: number;
+    /**
+     * Whether it is started at once.
+     */
+    start?: boolean;
+};
+
 export type Desired = {
     /**
      * State asked for.
@@ -375,6 +406,13 @@ export type Desired = {
      * Grows with each change of the desired state.
      */
     generation: number;
+};
+
+export type DirPool = {
+    /**
+     * Absolute path of a directory of the host: an empty one, or one that is made. A file in it, `.flotilla-pool`, says that it is the pool; without it, as when its file system is not mounted, nothing is written there.
+     */
+    path: string;
 };
 
 export type Disk = {
@@ -390,6 +428,10 @@ export type Disk = {
      * How the volume is made from the image. `full`: a copy. `linked`: at once and without space; it holds only what the guest writes. `shared`: it is the image, which every machine that has it may only read (`readOnly`). An image cannot be deleted before what is linked to it or shares it.
      */
     clone?: 'full' | 'linked' | 'shared';
+    /**
+     * Storage pool (id or name) that the volume is made in. Shared disks are in the pool `default`, where images are.
+     */
+    pool?: string;
     /**
      * Existing volume (id) to use instead; no other machine may hold it.
      */
@@ -444,7 +486,7 @@ export type Event = {
     /**
      * What happened.
      */
-    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.watchdog' | 'machine.disk_full' | 'machine.link_lost' | 'machine.share_lost' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.ready' | 'network.lease' | 'key.created' | 'key.deleted';
+    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.watchdog' | 'machine.disk_full' | 'machine.link_lost' | 'machine.share_lost' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.ready' | 'network.lease' | 'pool.created' | 'pool.updated' | 'pool.state' | 'pool.guard' | 'pool.deleted' | 'key.created' | 'key.deleted';
     /**
      * When.
      */
@@ -469,7 +511,7 @@ export type FieldProblem = {
     /**
      * Stable code of the fault.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * JSON path of the field, for example `disks[0].image`.
      */
@@ -1254,7 +1296,7 @@ export type Operation = {
     /**
      * What is done.
      */
-    kind: 'machine.create' | 'machine.start' | 'machine.stop' | 'machine.restart' | 'machine.kill' | 'machine.pause' | 'machine.resume' | 'machine.delete' | 'image.import' | 'image.delete';
+    kind: 'machine.create' | 'machine.start' | 'machine.stop' | 'machine.restart' | 'machine.kill' | 'machine.pause' | 'machine.resume' | 'machine.delete' | 'image.import' | 'image.delete' | 'pool.define' | 'pool.start' | 'pool.stop' | 'pool.refresh' | 'pool.delete';
     /**
      * To what.
      */
@@ -1355,11 +1397,51 @@ export type Pool = {
      */
     name: string;
     /**
-     * Driver.
+     * What it is made of.
      */
-    driver: 'dir';
+    kind: 'dir';
     /**
-     * Bytes of the file system it is on.
+     * Of the kind `dir`: where. Absent of the pool `default`.
+     */
+    dir?: DirPool;
+    /**
+     * Grows with each change of what was asked for; the ETag is `W/"<generation>"`.
+     */
+    generation: number;
+    /**
+     * What was asked for.
+     */
+    desired: 'started' | 'stopped';
+    /**
+     * What it is. `unavailable`: it is to be started and the host cannot reach it; `reason` says why, and it is tried again.
+     */
+    state: 'creating' | 'stopped' | 'ready' | 'unavailable' | 'deleting';
+    /**
+     * Why it is not what was asked for.
+     */
+    reason?: PoolReason;
+    /**
+     * What it can do beside making and removing volumes.
+     */
+    capabilities: Array<'linkedClones' | 'resize' | 'reflink' | 'snapshots'>;
+    /**
+     * Whether it is started after a restart of the host.
+     */
+    autostart: boolean;
+    /**
+     * Percent of the capacity that are kept free: below that nothing new is made there.
+     */
+    guardPercent: number;
+    /**
+     * Whether less is free than the guard keeps.
+     */
+    guarded: boolean;
+    /**
+     * How many times its capacity volumes may have together. Absent: any number.
+     */
+    overcommitRatio?: number;
+    /**
+     * Bytes of the storage it is on; 0 while it is not ready.
      */
     capacityBytes: number;
     /**
@@ -1367,13 +1449,25 @@ export type Pool = {
      */
     allocatedBytes: number;
     /**
-     * Bytes that new images and volumes may take: what is free, less a part kept back for the database.
+     * Bytes that new images and volumes may take: what is free, less a part kept back (guard, database).
      */
     availableBytes: number;
     /**
-     * State.
+     * Bytes that its volumes may come to hold together.
      */
-    state: 'ready' | 'unavailable';
+    promisedBytes: number;
+    /**
+     * How many volumes it has.
+     */
+    volumes: number;
+    /**
+     * When it was defined.
+     */
+    createdAt: string;
+    /**
+     * When what was asked for was last changed.
+     */
+    updatedAt: string;
 };
 
 export type PoolPage = {
@@ -1382,6 +1476,21 @@ export type PoolPage = {
      * Give it as `cursor` to get the next page; absent on the last one.
      */
     nextCursor?: string;
+};
+
+export type PoolReason = {
+    /**
+     * Stable code.
+     */
+    code: string;
+    /**
+     * What happened.
+     */
+    detail: string;
+    /**
+     * What to do about it.
+     */
+    remedy: string;
 };
 
 export type Problem = {
@@ -1400,7 +1509,7 @@ export type Problem = {
     /**
      * Stable code; decide by it, never by the texts.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * What went wrong in this case.
      */
@@ -1511,7 +1620,7 @@ export type Target = {
     /**
      * Kind of the resource.
      */
-    kind: 'machine' | 'image' | 'network' | 'volume' | 'operation' | 'key' | 'host';
+    kind: 'machine' | 'image' | 'network' | 'volume' | 'pool' | 'operation' | 'key' | 'host';
     /**
      * Id of the resource.
      */
@@ -1593,6 +1702,21 @@ export type UpdateMachine = {
      * Replaces the restart policy.
      */
     restartPolicy?: RestartPolicy;
+};
+
+export type UpdatePool = {
+    /**
+     * Whether it is started after a restart of the host.
+     */
+    autostart?: boolean;
+    /**
+     * Percent of the capacity that are kept free.
+     */
+    guardPercent?: number;
+    /**
+     * How many times its capacity volumes may have together; null: any number. What is promised already stays.
+     */
+    overcommitRatio?: number | null;
 };
 
 export type UpdateThrottle = {
@@ -2752,6 +2876,7 @@ export type MachinesCreateErrors = {
      * `image.not_found`: There is no such image.
      * `volume.not_found`: There is no such volume.
      * `network.not_found`: There is no such network.
+     * `pool.not_found`: There is no such pool.
      */
     404: Problem;
     /**
@@ -2760,6 +2885,7 @@ export type MachinesCreateErrors = {
      * `volume.locked`: The volume is in use by another machine.
      * `network.mac_taken`: The MAC address is in use on this network.
      * `host.memory_overcommitted`: The machines would have more memory than the host.
+     * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2795,6 +2921,8 @@ export type MachinesCreateErrors = {
      * `spec.command_line_invalid`: The kernel command line is not valid.
      * `spec.disk_invalid`: A disk is not valid.
      * `spec.duplicate_name`: A name is used twice.
+     * `pool.not_found`: There is no such pool.
+     * `pool.unsupported`: The driver of the storage pool cannot do that.
      * `request.unknown_field`: A field is not known.
      * `request.missing_field`: A field is missing.
      * `request.invalid_type`: A field has the wrong type.
@@ -2817,6 +2945,7 @@ export type MachinesCreateErrors = {
     /**
      * `network.full`: The network has no free address.
      * `pool.full`: The storage pool is full.
+     * `pool.overcommitted`: The storage pool has promised all that it may.
      */
     507: Problem;
 };
@@ -2848,7 +2977,7 @@ export type MachinesRemoveData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -2889,6 +3018,7 @@ export type MachinesRemoveErrors = {
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
      * `machine.protected`: The machine is protected against deletion.
+     * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -2980,7 +3110,7 @@ export type MachinesUpdateData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -3134,7 +3264,7 @@ export type MachinesUpdateBalloonData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -3355,7 +3485,7 @@ export type MachinesUpdateInterfaceData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -3548,7 +3678,7 @@ export type MachinesKillData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -3752,7 +3882,7 @@ export type MachinesPauseData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -3848,7 +3978,7 @@ export type MachinesRestartData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -3884,6 +4014,7 @@ export type MachinesRestartErrors = {
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
      * `machine.no_power_button`: The machine has no power button.
+     * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -3945,7 +4076,7 @@ export type MachinesResumeData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -4041,7 +4172,7 @@ export type MachinesStartData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -4077,6 +4208,7 @@ export type MachinesStartErrors = {
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
      * `host.memory_overcommitted`: The machines would have more memory than the host.
+     * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -4189,7 +4321,7 @@ export type MachinesStopData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -4282,7 +4414,7 @@ export type MachinesUpdateThrottleData = {
          */
         'Idempotency-Key'?: string;
         /**
-         * ETag the machine must still have.
+         * ETag that the resource must still have.
          */
         'If-Match'?: string;
     };
@@ -4675,6 +4807,10 @@ export type PoolsListData = {
          * The `nextCursor` of the page before.
          */
         cursor?: string;
+        /**
+         * Only the row of this name.
+         */
+        name?: string;
     };
     url: '/v1/pools';
 };
@@ -4711,6 +4847,180 @@ export type PoolsListResponses = {
 };
 
 export type PoolsListResponse = PoolsListResponses[keyof PoolsListResponses];
+
+export type PoolsDefineData = {
+    body: DefinePool;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/pools';
+};
+
+export type PoolsDefineErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     * `pool.outside_roots`: There may be no storage pools there.
+     */
+    403: Problem;
+    /**
+     * `pool.name_taken`: A storage pool of this name exists.
+     * `pool.place_taken`: The place holds something else.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `pool.config_invalid`: The configuration of the storage pool is not valid.
+     * `pool.place_invalid`: There can be no storage pool at this place.
+     * `request.invalid_name`: A name is not valid.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type PoolsDefineError = PoolsDefineErrors[keyof PoolsDefineErrors];
+
+export type PoolsDefineResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type PoolsDefineResponse = PoolsDefineResponses[keyof PoolsDefineResponses];
+
+export type PoolsRemoveData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the pool.
+         */
+        pool: string;
+    };
+    query?: {
+        /**
+         * Also when the host cannot reach it: what of it is still there stays there.
+         */
+        force?: boolean;
+    };
+    url: '/v1/pools/{pool}';
+};
+
+export type PoolsRemoveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `pool.built_in`: The storage pool belongs to every installation.
+     * `pool.state_conflict`: The storage pool is in the wrong state.
+     * `pool.not_empty`: The storage pool holds volumes.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type PoolsRemoveError = PoolsRemoveErrors[keyof PoolsRemoveErrors];
+
+export type PoolsRemoveResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type PoolsRemoveResponse = PoolsRemoveResponses[keyof PoolsRemoveResponses];
 
 export type PoolsGetData = {
     body?: never;
@@ -4758,6 +5068,386 @@ export type PoolsGetResponses = {
 };
 
 export type PoolsGetResponse = PoolsGetResponses[keyof PoolsGetResponses];
+
+export type PoolsUpdateData = {
+    body?: UpdatePool;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the pool.
+         */
+        pool: string;
+    };
+    query?: never;
+    url: '/v1/pools/{pool}';
+};
+
+export type PoolsUpdateErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `pool.built_in`: The storage pool belongs to every installation.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type PoolsUpdateError = PoolsUpdateErrors[keyof PoolsUpdateErrors];
+
+export type PoolsUpdateResponses = {
+    /**
+     * The pool as it is now.
+     */
+    200: Pool;
+};
+
+export type PoolsUpdateResponse = PoolsUpdateResponses[keyof PoolsUpdateResponses];
+
+export type PoolsRefreshData = {
+    body?: NoBody;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the pool.
+         */
+        pool: string;
+    };
+    query?: never;
+    url: '/v1/pools/{pool}/refresh';
+};
+
+export type PoolsRefreshErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `pool.built_in`: The storage pool belongs to every installation.
+     * `pool.state_conflict`: The storage pool is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type PoolsRefreshError = PoolsRefreshErrors[keyof PoolsRefreshErrors];
+
+export type PoolsRefreshResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type PoolsRefreshResponse = PoolsRefreshResponses[keyof PoolsRefreshResponses];
+
+export type PoolsStartData = {
+    body?: NoBody;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the pool.
+         */
+        pool: string;
+    };
+    query?: never;
+    url: '/v1/pools/{pool}/start';
+};
+
+export type PoolsStartErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `pool.built_in`: The storage pool belongs to every installation.
+     * `pool.state_conflict`: The storage pool is in the wrong state.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type PoolsStartError = PoolsStartErrors[keyof PoolsStartErrors];
+
+export type PoolsStartResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type PoolsStartResponse = PoolsStartResponses[keyof PoolsStartResponses];
+
+export type PoolsStopData = {
+    body?: NoBody;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the pool.
+         */
+        pool: string;
+    };
+    query?: never;
+    url: '/v1/pools/{pool}/stop';
+};
+
+export type PoolsStopErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `pool.built_in`: The storage pool belongs to every installation.
+     * `pool.state_conflict`: The storage pool is in the wrong state.
+     * `pool.in_use`: Machines use the storage pool.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `pool.not_found`: There is no such pool.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type PoolsStopError = PoolsStopErrors[keyof PoolsStopErrors];
+
+export type PoolsStopResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type PoolsStopResponse = PoolsStopResponses[keyof PoolsStopResponses];
 
 export type VolumesListData = {
     body?: never;
@@ -4898,6 +5588,7 @@ export type VolumesUpdateErrors = {
     404: Problem;
     /**
      * `volume.locked`: The volume is in use by another machine.
+     * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -4912,6 +5603,7 @@ export type VolumesUpdateErrors = {
     /**
      * `volume.not_found`: There is no such volume.
      * `spec.disk_invalid`: A disk is not valid.
+     * `pool.unsupported`: The driver of the storage pool cannot do that.
      * `file.missing`: There is no such file.
      * `disk.size`: The length of a disk is not usable.
      * `image.corrupt`: The image is damaged.
@@ -4929,6 +5621,7 @@ export type VolumesUpdateErrors = {
      */
     500: Problem;
     /**
+     * `pool.unavailable`: The storage pool cannot be reached.
      * `worker.busy`: Another client controls the worker process.
      * `worker.failed`: The worker process failed.
      * `host.unavailable`: The host agent does not answer.
@@ -4940,6 +5633,7 @@ export type VolumesUpdateErrors = {
     504: Problem;
     /**
      * `pool.full`: The storage pool is full.
+     * `pool.overcommitted`: The storage pool has promised all that it may.
      */
     507: Problem;
 };

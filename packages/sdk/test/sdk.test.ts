@@ -55,6 +55,27 @@ describe('The SDK, against an orchestrator', () => {
     expect(await rejection(client.machines.get('web'))).to.be.instanceOf(NotFoundError);
   });
 
+  it('takes a storage pool from its definition to its deletion', async () => {
+    const dir = { path: `${server.kernelFile}-pool` };
+    const pool = await client.pools.define({ name: 'fast', kind: 'dir', dir, guardPercent: 1 });
+    expect(pool).to.deep.include({ name: 'fast', state: 'ready', dir, guardPercent: 1 });
+    await client.machines.create(machine('stored', { disks: [{ name: 'data', sizeMiB: 1, pool: 'fast' }] }));
+    expect(await rejection(client.pools.stop('fast')))
+      .to.be.instanceOf(ConflictError)
+      .and.to.include({ code: 'pool.in_use' });
+    await (await client.machines.get('stored')).delete({ force: true });
+    expect((await client.pools.stop('fast')).state).to.equal('stopped');
+    const started = await client.pools.start('fast');
+    expect((await client.pools.refresh('fast')).state).to.equal('ready');
+    const ifMatch = `W/"${started.generation}"`;
+    expect((await client.pools.update('fast', { overcommitRatio: 2, autostart: false }, { ifMatch })).overcommitRatio).to.equal(2);
+    expect(await rejection(client.pools.update('fast', { autostart: true }, { ifMatch }))).to.be.instanceOf(PreconditionError);
+    expect((await client.pools.update('fast', { overcommitRatio: null })).overcommitRatio).to.equal(undefined);
+    expect((await client.pools.list().all()).map(({ name }) => name)).to.deep.equal(['default', 'fast']);
+    await client.pools.delete('fast', { force: false });
+    expect(await rejection(client.pools.get('fast'))).to.be.instanceOf(NotFoundError);
+  });
+
   it('gives the operation at once to whoever does not want to wait', async () => {
     const pending = client.machines.create(machine('slow', { boot: { kernel: 'kernel', commandLine: 'fake.boot_ms=300' } }));
     const operation = await pending.accepted();

@@ -28,6 +28,8 @@ describe('Shell completion', () => {
     expect(await candidates('image', 'import', '--kind', '')).to.deep.equal(['disk', 'initrd', 'kernel']);
     expect(await candidates('event', 'watch', '--kind', 'network.')).to.deep.equal(['network.lease', 'network.ready']);
     expect(await candidates('machine', 'create', '--no-start', '--isol')).to.deep.equal(['--isolation']);
+    expect(await candidates('pool', 're')).to.deep.equal(['refresh']);
+    expect(await candidates('pool', 'define', '--kind', '')).to.deep.equal(['dir']);
     expect(await candidates('completion', '')).to.deep.equal(['bash', 'fish', 'zsh']);
   });
 

@@ -99,6 +99,7 @@ async function namesOf(kind: string | undefined, context: Command): Promise<stri
     if (kind === 'machine') return (await client.machines.list({}, quick).all()).map(({ name }) => name);
     if (kind === 'image') return (await client.images.list({}, quick).all()).map(({ name }) => name);
     if (kind === 'network') return (await client.networks.list({}, quick).all()).map(({ name }) => name);
+    if (kind === 'pool') return (await client.pools.list({}, quick).all()).map(({ name }) => name);
     if (kind === 'operation') return (await client.operations.list({}, quick)).items.map(({ id }) => id);
   } catch {
     return [];

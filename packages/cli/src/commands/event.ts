@@ -24,6 +24,11 @@ const kinds: Readonly<Record<Event['kind'], true>> = {
   'image.deleted': true,
   'network.ready': true,
   'network.lease': true,
+  'pool.created': true,
+  'pool.updated': true,
+  'pool.state': true,
+  'pool.guard': true,
+  'pool.deleted': true,
   'key.created': true,
   'key.deleted': true,
 };

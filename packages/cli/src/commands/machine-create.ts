@@ -48,7 +48,7 @@ export function addMachineCreateCommand(machine: Command): void {
     .option('--memory <size>', 'memory, for example 512M or 2G', mebibytes, 512)
     .option(
       '--disk <image=I|volume=V|size=S,...>',
-      'disk: image=, clone=, volume=, size=, name=, serial=, readonly, attach=, queues=, cache=, engine=, blocksize=, on-no-space=, bps=, bps-burst=, iops=, iops-burst=, throttle= (may be repeated)',
+      'disk: image=, clone=, pool=, volume=, size=, name=, serial=, readonly, attach=, queues=, cache=, engine=, blocksize=, on-no-space=, bps=, bps-burst=, iops=, iops-burst=, throttle= (may be repeated)',
       collect,
     )
     .option(
@@ -149,6 +149,7 @@ function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']
   const values = keyValues(text, [
     'image',
     'clone',
+    'pool',
     'volume',
     'size',
     'name',
@@ -164,7 +165,7 @@ function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']
   ]);
   const throttle = toThrottle(values, '', 'iops');
   const given = Object.fromEntries(
-    ['image', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]),
+    ['image', 'pool', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]),
   );
   return {
     name: values['name'] ?? (index === 0 ? 'root' : `disk${index}`),

@@ -11,6 +11,7 @@ interface UpOptions {
   readonly databaseUrl?: string;
   readonly importRoot?: string[];
   readonly shareRoot?: string[];
+  readonly poolRoot?: string[];
   readonly macvtapParent?: string[];
   readonly adoptData?: boolean;
   readonly role: string;
@@ -35,6 +36,7 @@ export function addUpCommand(program: Command): void {
       collectRoot,
     )
     .option('--share-root <directory>', 'machines of administrators may share folders below this directory (may be repeated)', collectRoot)
+    .option('--pool-root <directory>', 'storage pools of the kind dir may be below this directory only (may be repeated)', collectRoot)
     .option(
       '--macvtap-parent <link>',
       'administrators may put guests on this link of the host, beside it (may be repeated)',
@@ -67,6 +69,7 @@ function runOrchestrator(options: UpOptions): Promise<number> {
     FLOTILLA_DATABASE_URL: options.databaseUrl,
     FLOTILLA_IMPORT_ROOTS: options.importRoot?.join(':'),
     FLOTILLA_SHARE_ROOTS: options.shareRoot?.join(':'),
+    FLOTILLA_POOL_ROOTS: options.poolRoot?.join(':'),
     FLOTILLA_MACVTAP_PARENTS: options.macvtapParent?.join(','),
   };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { throttlingOf } from '../common/throttle.js';
 import type { BalloonFacts, ReclaimFacts } from '../common/balloon.js';
-import { hardwareOf } from '../common/hardware.js';
-import { trafficOf } from '../common/interface-traffic.js';
-import { isShared, MAX_DISK_MIB } from '../common/volume-storage.js';
+import type { PoolRef } from '../common/pool.js';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Readable } from 'node:stream';
-import { ApiError } from '../common/api-error.js';
 import { KeyedQueue } from '../common/async.js';
 import type { Log } from '../common/log.js';
-import { diskTuning } from '../host-agent/disk-tuning.js';
 import {
   type ClaimCommand,
   type CollectReport,
@@ -35,29 +30,33 @@ import {
   type MachineObservation,
   type OpenConsoleCommand,
   type Ownership,
+  type PoolFacts,
   type PoolUsage,
+  type PoolUsageCommand,
+  type RemoveVolumeCommand,
   type UploadImageCommand,
   type VolumeFacts,
-  type VolumeHolder,
 } from '../host-agent/host-agent.js';
 import { currentBootId } from './boot-id.js';
 import type { ConsoleArchive } from './console-archive.js';
 import { Generations } from './generations.js';
-import type { Hypervisor, HypervisorSpec } from './hypervisor/hypervisor.js';
+import type { Hypervisor } from './hypervisor/hypervisor.js';
 import type { InstallationMark } from './installation-mark.js';
-import { attachLinks, networkOf } from './network/host-links.js';
+import { launchSpec } from './launch-spec.js';
+import { attachLinks } from './network/host-links.js';
 import type { MacvtapLinks } from './network/macvtap/macvtap-links.js';
 import type { NetworkDriver } from './network/network-driver.js';
-import type { DirPool } from './storage/dir/dir-pool.js';
+import type { HostPools } from './storage/host-pools.js';
 import { KEPT_DAYS } from './storage/dir/set-aside.js';
 import { Touched } from './touched.js';
+import { VolumeGrowth } from './volume-growth.js';
 
 /** What a host agent is made of. */
 export interface HostParts {
   hypervisor: Hypervisor;
   network: NetworkDriver;
   macvtaps: MacvtapLinks;
-  pool: DirPool;
+  pools: HostPools;
   consoles: ConsoleArchive;
   mark: InstallationMark;
   log: Log;
@@ -69,14 +68,16 @@ export class LocalHostAgent extends HostAgent {
   private readonly touched = new Touched();
   /** Commands of one machine run one after another. */
   private readonly queue = new KeyedQueue();
+  private readonly growth: VolumeGrowth;
   private ready: Promise<void> | undefined;
 
   constructor(private readonly parts: HostParts) {
     super();
+    this.growth = new VolumeGrowth(parts, this.queue);
   }
 
   override claim(command: ClaimCommand): Promise<void> {
-    return this.parts.mark.claim(command, () => this.parts.pool.holdsData());
+    return this.parts.mark.claim(command, () => this.parts.pools.home.holdsData());
   }
 
   override async describe(): Promise<HostDescription> {
@@ -93,78 +94,54 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.hypervisor.report();
   }
 
-  override poolUsage(): Promise<PoolUsage> {
-    return this.parts.pool.usage();
+  override makePool(pool: PoolRef): Promise<void> {
+    return this.parts.pools.make(pool);
+  }
+
+  override openPool(pool: PoolRef): Promise<PoolFacts> {
+    return this.parts.pools.open(pool);
+  }
+
+  override closePool(pool: PoolRef): Promise<void> {
+    return this.parts.pools.close(pool);
+  }
+
+  override removePool(pool: PoolRef): Promise<void> {
+    return this.parts.pools.remove(pool);
+  }
+
+  override async poolUsage({ pool }: PoolUsageCommand): Promise<PoolUsage> {
+    return (await this.parts.pools.opened(pool)).usage();
   }
 
   override importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {
     this.touched.touch(command.id);
-    return this.parts.pool.importImage(command, control);
+    return this.parts.pools.home.importImage(command, control);
   }
 
   override uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts> {
     this.touched.touch(command.id);
-    return this.parts.pool.uploadImage(command, content, control);
+    return this.parts.pools.home.uploadImage(command, content, control);
   }
 
   override removeImage(command: { id: string }): Promise<void> {
-    return this.parts.pool.removeImage(command.id);
+    return this.parts.pools.home.removeImage(command.id);
   }
 
-  override ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
+  override async ensureVolume({ pool, ...command }: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
+    const { pools } = this.parts;
     this.touched.touch(command.id);
-    return this.parts.pool.ensureVolume(command, control);
+    const imagePath = command.imageId === undefined ? {} : { imagePath: pools.home.imagePath(command.imageId) };
+    return (await pools.opened(pool)).ensureVolume({ ...command, ...(pool === undefined ? {} : imagePath) }, control);
   }
 
   override async growVolume(command: GrowVolumeCommand): Promise<VolumeFacts> {
     await this.adopted();
-    const { pool } = this.parts;
-    const { holder } = command;
-    if (holder === undefined) return pool.growVolume(command);
-    // In turn with the machine's own commands: one that is just made finds the new size by itself.
-    return this.queue.run(holder.machineId, () =>
-      command.format === 'qcow2' ? this.growImage(command, holder) : this.growFile(command, holder),
-    );
+    return this.growth.grow(command);
   }
 
-  /** The length of the file is the size of the disk: anybody may change it, and the guest is told. */
-  private async growFile(command: GrowVolumeCommand, { machineId, disk }: VolumeHolder): Promise<VolumeFacts> {
-    const { pool, hypervisor } = this.parts;
-    const facts = await pool.growVolume(command);
-    if (!(await this.lives(machineId))) return facts;
-    await hypervisor.refreshDisk(machineId, disk).catch(async (error: unknown) => {
-      if (await this.lives(machineId)) throw error; // a guest that has ended meanwhile finds the new size when it starts
-    });
-    return facts;
-  }
-
-  /** The image has its size in itself, and is changed by the worker that has it open or, when there is none, here. */
-  private async growImage(command: GrowVolumeCommand, { machineId, disk }: VolumeHolder): Promise<VolumeFacts> {
-    const { pool, hypervisor } = this.parts;
-    if (await this.lives(machineId)) {
-      try {
-        const sizeBytes = await hypervisor.growDisk(machineId, disk, command.sizeBytes);
-        // Its guest may have taken the worker over, and then it may say anything.
-        if (!Number.isSafeInteger(sizeBytes) || sizeBytes < command.sizeBytes || sizeBytes > MAX_DISK_MIB * 2 ** 20) {
-          throw new ApiError('worker.failed', {
-            detail: `The worker of machine ${machineId} says that its disk has ${sizeBytes} bytes after it was made ${command.sizeBytes} bytes long.`,
-            remedy: 'Look at the machine, kill it, and try again.',
-          });
-        }
-        return { sizeBytes };
-      } catch (error) {
-        if (await this.lives(machineId)) throw error;
-      }
-    }
-    return pool.growVolume(command);
-  }
-
-  private async lives(machineId: string): Promise<boolean> {
-    return (await this.parts.hypervisor.list()).some(({ id, state }) => id === machineId && state !== 'stopped');
-  }
-
-  override removeVolume(command: { id: string }): Promise<void> {
-    return this.parts.pool.removeVolume(command.id);
+  override async removeVolume({ id, pool }: RemoveVolumeCommand): Promise<void> {
+    await (await this.parts.pools.opened(pool)).removeVolume(id);
   }
 
   override usedSubnets(): Promise<string[]> {
@@ -193,48 +170,7 @@ export class LocalHostAgent extends HostAgent {
 
   override createMachine(command: LaunchCommand): Promise<{ pid?: number }> {
     this.touched.touch(command.id);
-    return this.order(command, () => this.parts.hypervisor.create(this.resolve(command)));
-  }
-
-  /** The specification with paths and link names of this host. */
-  private resolve(command: LaunchCommand): HypervisorSpec {
-    const { pool } = this.parts;
-    return {
-      id: command.id,
-      profile: command.profile,
-      acpi: command.acpi,
-      cpus: command.cpus,
-      memoryMiB: command.memoryMiB,
-      memoryOvercommit: command.memoryOvercommit,
-      ...hardwareOf(command),
-      kernelPath: pool.imagePath(command.kernelImageId),
-      ...(command.initrdImageId === undefined ? {} : { initrdPath: pool.imagePath(command.initrdImageId) }),
-      ...(command.commandLine === undefined ? {} : { commandLine: command.commandLine }),
-      disks: command.disks.map((disk) => ({
-        name: disk.name,
-        ...pool.diskFiles(disk.volumeId, disk),
-        // Whatever was asked for: an image is for many.
-        readOnly: disk.readOnly || isShared(disk),
-        ...(disk.serial === undefined ? {} : { serial: disk.serial }),
-        ...diskTuning(disk),
-      })),
-      interfaces: command.interfaces.map((link) => ({
-        name: link.name,
-        ...networkOf(command.id, link),
-        mac: link.mac,
-        ...trafficOf(link),
-      })),
-      ...(command.shares === undefined ? {} : { shares: command.shares }),
-      rng: command.rng,
-      ...throttlingOf(command),
-      ...(command.vsock === undefined ? {} : { vsock: command.vsock }),
-      ...(command.balloon === undefined ? {} : { balloon: command.balloon }),
-      ...(command.console === undefined ? {} : { console: command.console }),
-      ...(command.watchdog === undefined ? {} : { watchdog: command.watchdog }),
-      isolation: command.isolation,
-      onReboot: command.onReboot,
-      onCrash: command.onCrash,
-    };
+    return this.order(command, async () => this.parts.hypervisor.create(await launchSpec(command, this.parts.pools)));
   }
 
   override bootMachine(command: MachineCommand): Promise<void> {
@@ -329,7 +265,7 @@ export class LocalHostAgent extends HostAgent {
     }
     removed.push(...(await this.parts.network.collect({ machines, networks: keep(owned.networks) })));
     removed.push(...(await this.parts.macvtaps.collect(machines)));
-    const files = await this.parts.pool.collect({ volumes: keep(owned.volumes), images: keep(owned.images) });
+    const files = await this.parts.pools.collect(owned.pools, { volumes: keep(owned.volumes), images: keep(owned.images) });
     removed.push(...files.removed, ...(await this.parts.consoles.collect(machines)));
     if (removed.length > 0) this.parts.log.info({ removed }, 'removed what no resource owns');
     const { setAside, failed } = files;

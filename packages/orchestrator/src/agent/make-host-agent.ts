@@ -8,7 +8,10 @@ import { InstallationMark } from './installation-mark.js';
 import { LocalHostAgent } from './local-host-agent.js';
 import { CommandRunner } from './runner/command-runner.js';
 import { DiskConverter } from './storage/dir/disk-converter.js';
+import { DirPlace } from './storage/dir/dir-place.js';
 import { DirPool } from './storage/dir/dir-pool.js';
+import { HostPools } from './storage/host-pools.js';
+import type { FileTools } from './files/file-tools.js';
 
 /** Builds the host side as configured. Each adapter is loaded only when it is used. */
 export async function makeHostAgent(config: Config, log: Log): Promise<LocalHostAgent> {
@@ -20,6 +23,12 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const mark = new InstallationMark(host);
   const poolDirectory = join(host, 'pools', 'default');
   const converter = new DiskConverter(new CommandRunner(log));
+  const rules = { roots: config.poolRoots, reserved: config.dataDirectory };
+  const makePools = (files: FileTools) =>
+    new HostPools(new DirPool(poolDirectory, files, config.importRoots, converter), ({ id, config: { path }, guardPercent }) => {
+      const defined = { place: new DirPlace(path, id, rules), guardPercent, home: poolDirectory };
+      return new DirPool(path, files, [], undefined, defined);
+    });
   if (config.hypervisor === 'fake') {
     const { FakeHypervisor } = await import('./hypervisor/fake/fake-hypervisor.js');
     const { FakeMacvtaps } = await import('./network/fake/fake-macvtaps.js');
@@ -29,7 +38,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
       hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')),
       network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
       macvtaps: new FakeMacvtaps(join(config.runtimeDirectory, 'fake', 'macvtaps'), config.macvtapParents),
-      pool: new DirPool(poolDirectory, new NodeFileTools(), config.importRoots, converter),
+      pools: makePools(new NodeFileTools()),
       consoles,
       mark,
       log,
@@ -54,7 +63,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
       native,
     }),
     macvtaps: new HostMacvtaps(new CommandRunner(log), join(host, 'networks', 'macvtaps'), config.macvtapParents),
-    pool: new DirPool(poolDirectory, new NativeFileTools(native), config.importRoots, converter),
+    pools: makePools(new NativeFileTools(native)),
     consoles,
     mark,
     log,

@@ -8,6 +8,7 @@ import { LeasesReconciler } from './machines/leases.reconciler.js';
 import { MachinesReconciler } from './machines/machines.reconciler.js';
 import { NetworksReconciler } from './networks/networks.reconciler.js';
 import { OrphansReconciler } from './orphans.reconciler.js';
+import { PoolsReconciler } from './pools/pools.reconciler.js';
 
 /** Events of the host within this time lead to one look at the machines. */
 const EVENT_MILLISECONDS = 20;
@@ -21,6 +22,7 @@ export class ReconcilerRuns {
   private readonly leasesRun = new Coalesced(() => runAsSystem(() => this.leases.reconcile()));
   private readonly orphansRun = new Coalesced(() => runAsSystem(() => this.orphans.reconcile()));
   private readonly networksRun = new Coalesced(() => runAsSystem(() => this.networks.reconcile()));
+  private readonly poolsRun = new Coalesced(() => runAsSystem(() => this.pools.reconcile()));
   private readonly housekeepingRun = new Coalesced(() => this.housekeeping.prune());
   private readonly timers = new Set<NodeJS.Timeout>();
   private soon = false;
@@ -31,6 +33,7 @@ export class ReconcilerRuns {
     private readonly leases: LeasesReconciler,
     private readonly orphans: OrphansReconciler,
     private readonly networks: NetworksReconciler,
+    private readonly pools: PoolsReconciler,
     private readonly housekeeping: Housekeeping,
     @Inject(LOG) private readonly log: Log,
   ) {
@@ -85,6 +88,11 @@ export class ReconcilerRuns {
     this.guard(() => this.networksRun.trigger());
   }
 
+  /** Opens soon the pools that are to be started. */
+  runPools(): void {
+    this.guard(() => this.poolsRun.trigger());
+  }
+
   /** Stores what the host has told. */
   run(note: () => Promise<void>): void {
     this.guard(() => runAsSystem(note));
@@ -96,6 +104,7 @@ export class ReconcilerRuns {
       this.runMachines();
       this.runLeases();
       this.runNetworks();
+      this.runPools();
       this.runOrphans();
     });
     this.every(every.housekeepingMilliseconds, () => this.guard(() => this.housekeepingRun.trigger()));
@@ -105,7 +114,7 @@ export class ReconcilerRuns {
   async stop(): Promise<void> {
     this.stopped = true;
     for (const timer of this.timers) clearTimeout(timer);
-    const runs = [this.machinesRun, this.leasesRun, this.orphansRun, this.networksRun, this.housekeepingRun];
+    const runs = [this.machinesRun, this.leasesRun, this.orphansRun, this.networksRun, this.poolsRun, this.housekeepingRun];
     await Promise.all(runs.map((run) => run.close()));
   }
 

@@ -5,7 +5,7 @@ import { sleep } from '../common/async.js';
 import { ReconcilerRuns } from './reconciler-runs.service.js';
 
 /** Jobs by the method that asks for each. */
-const ASKED = { runMachines: 'machines', runLeases: 'leases', runOrphans: 'orphans', runNetworks: 'networks' } as const;
+const ASKED = { runMachines: 'machines', runLeases: 'leases', runOrphans: 'orphans', runNetworks: 'networks', runPools: 'pools' } as const;
 
 describe('the runs of the reconcilers', () => {
   for (const [ask, name] of Object.entries(ASKED) as [keyof typeof ASKED, string][]) {
@@ -27,6 +27,7 @@ describe('the runs of the reconcilers', () => {
         job('leases') as never,
         job('orphans') as never,
         job('networks') as never,
+        job('pools') as never,
         job('housekeeping') as never,
         pino({ level: 'silent' }),
       );

@@ -30,7 +30,10 @@ export class Reconcilers {
       if (!claimed) return;
       if (event.kind === 'leases' || event.kind === 'lost') runs.runLeases();
       if (event.kind === 'machine' || event.kind === 'lost') runs.runMachinesOnce();
-      if (event.kind === 'lost') runs.runNetworks();
+      if (event.kind === 'lost') {
+        runs.runNetworks();
+        runs.runPools();
+      }
       if (event.kind === 'alarm') runs.run(() => this.alarms.note(event.id, event.alarm));
     }, this.stopped.signal);
     await runs.adoptMachines(async () => {
@@ -41,6 +44,7 @@ export class Reconcilers {
     if (this.stopped.signal.aborted) return;
     runs.runOrphans();
     runs.runNetworks();
+    runs.runPools();
     await this.hub.listen((events) => {
       if (events.some((event) => event.kind === 'machine.deleted')) {
         runs.runOrphans();

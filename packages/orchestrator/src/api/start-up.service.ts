@@ -5,6 +5,7 @@ import { ImageRepository } from './images/image.repository.js';
 import { Installation } from './installation.service.js';
 import type { Operation } from './operations/operation.js';
 import { OperationsService } from './operations/operations.service.js';
+import { PoolsReconciler } from './pools/pools.reconciler.js';
 
 /** What has to be settled once: interrupted work and a host that was restarted. */
 @Injectable()
@@ -16,6 +17,7 @@ export class StartUp {
     private readonly operations: OperationsService,
     private readonly images: ImageRepository,
     private readonly uploads: ImageUploads,
+    private readonly pools: PoolsReconciler,
   ) {}
 
   /** Notes what an earlier process left open. To be called before the first request is taken: what begins with one is not interrupted. */
@@ -30,6 +32,7 @@ export class StartUp {
   async settleHost(): Promise<{ rebooted: boolean; settled: () => Promise<void> }> {
     await this.installation.claimHost();
     const rebooted = await this.installation.hostRebooted();
+    if (rebooted) await this.pools.noteHostReboot();
     await this.uploads.discardInterrupted(this.interrupted.images);
     this.operations.resume(this.interrupted.operations);
     return { rebooted, settled: () => this.installation.settleBoot() };

@@ -43,6 +43,7 @@ describe('the start', () => {
         parts.operations as never,
         parts.images as never,
         parts.uploads as never,
+        { noteHostReboot: () => Promise.resolve() } as never,
       ),
     };
   }

@@ -3,7 +3,7 @@ import type { WatchdogAction } from './watchdog.js';
 
 /** The resource something happens to. */
 export interface Target {
-  kind: 'machine' | 'image' | 'network' | 'volume' | 'operation' | 'key' | 'host';
+  kind: 'machine' | 'image' | 'network' | 'volume' | 'pool' | 'operation' | 'key' | 'host';
   id: string;
   name?: string;
 }
@@ -40,6 +40,12 @@ export interface EventMap {
     expiresAt: string;
     hostname?: string;
   };
+  'pool.created': { state: string };
+  'pool.updated': { generation: number };
+  'pool.state': { state: string; previous: string; reason?: { code: string; detail: string; remedy: string } };
+  /** `reached`: less is free than the guard of the pool keeps, and nothing new is made there until it is `false` again. */
+  'pool.guard': { reached: boolean; availableBytes: number; capacityBytes: number };
+  'pool.deleted': Record<string, never>;
   'key.created': { role: string };
   'key.deleted': Record<string, never>;
 }
@@ -61,6 +67,11 @@ export const EVENT_KINDS = [
   'image.deleted',
   'network.ready',
   'network.lease',
+  'pool.created',
+  'pool.updated',
+  'pool.state',
+  'pool.guard',
+  'pool.deleted',
   'key.created',
   'key.deleted',
 ] as const satisfies readonly (keyof EventMap)[];

@@ -15,6 +15,7 @@ export const PERMISSIONS = [
   'images:write',
   'images:import',
   'pools:read',
+  'pools:write',
   'volumes:read',
   'networks:read',
   'hosts:read',

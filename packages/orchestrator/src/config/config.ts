@@ -49,6 +49,8 @@ export class Config {
   importRoots: string[];
   /** Directories below which machines may share folders; none: nowhere. */
   shareRoots: string[];
+  /** Directories below which storage pools of the kind `dir` may be; none: anywhere. */
+  poolRoots: string[];
   /** Links of the host on which guests may be beside it. */
   macvtapParents: string[];
 }
@@ -89,6 +91,7 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     memoryOvercommit: oneOf(get('FLOTILLA_MEMORY_OVERCOMMIT') ?? 'refuse', ['refuse', 'allow'] as const, 'FLOTILLA_MEMORY_OVERCOMMIT'),
     importRoots: directories(get('FLOTILLA_IMPORT_ROOTS'), 'FLOTILLA_IMPORT_ROOTS'),
     shareRoots: directories(get('FLOTILLA_SHARE_ROOTS'), 'FLOTILLA_SHARE_ROOTS'),
+    poolRoots: directories(get('FLOTILLA_POOL_ROOTS'), 'FLOTILLA_POOL_ROOTS'),
     macvtapParents: (get('FLOTILLA_MACVTAP_PARENTS') ?? '')
       .split(',')
       .filter((name) => name !== '')

@@ -53,6 +53,7 @@ export interface MachineImagesTable {
 export interface VolumesTable {
   id: string;
   name: string;
+  /** Name of its pool. */
   pool: string;
   size_bytes: number;
   format: string;
@@ -61,6 +62,21 @@ export interface VolumesTable {
   machine_id: string | null;
   state: string;
   created_at: string;
+}
+export interface PoolsTable {
+  id: string;
+  name: string;
+  kind: string;
+  /** Where it is; absent of the one that every installation has. */
+  config: string | null;
+  autostart: number;
+  guard_percent: number;
+  overcommit_ratio: number | null;
+  generation: number;
+  desired_state: string;
+  observed: string;
+  created_at: string;
+  updated_at: string;
 }
 export interface NetworksTable {
   id: string;
@@ -143,6 +159,7 @@ export interface Schema {
   images: ImagesTable;
   machine_images: MachineImagesTable;
   volumes: VolumesTable;
+  pools: PoolsTable;
   networks: NetworksTable;
   addresses: AddressesTable;
   operations: OperationsTable;

@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { pino } from 'pino';
 import { ApiError } from '../common/api-error.js';
 import { newId } from '../common/ids.js';
+import type { PoolRef } from '../common/pool.js';
 import { checkCall, checkStream } from './command-checks.js';
 import type { EnsureNetworkCommand, HostAgent, LaunchCommand, UploadImageCommand } from './host-agent.js';
 import { COMMANDS, type CommandName } from './protocol.js';
@@ -66,7 +67,16 @@ const launch: LaunchCommand = {
 };
 const macvtapLaunch = (macvtap: unknown) => ({ ...launch, interfaces: [{ name: 'eth0', mac, macvtap, queues: 2 }] });
 const userLaunch = (forward: unknown) => ({ ...launch, interfaces: [{ name: 'eth0', mac, user: { forwards: [forward] } }] });
+const pool: PoolRef = { id: newId('poo'), kind: 'dir', config: { path: '/srv/fast pool' }, guardPercent: 5 };
 const GOOD: [CommandName, unknown][] = [
+  ['makePool', pool],
+  ['openPool', pool],
+  ['closePool', pool],
+  ['removePool', { ...pool, guardPercent: 0 }],
+  ['poolUsage', {}],
+  ['poolUsage', { pool }],
+  ['removeVolume', { id: newId('vol'), pool }],
+  ['createMachine', { ...launch, disks: launch.disks.map((disk) => ({ ...disk, pool })) }],
   ['importImage', { id: image, path: '/srv/a b', anywhere: true, kind: 'disk', format: 'raw', sha256: 'a'.repeat(64) }],
   ['ensureVolume', { id: newId('vol'), imageId: image, sizeBytes: 2 ** 50 }],
   ['ensureVolume', { id: newId('vol'), imageId: image, clone: 'linked' }],
@@ -102,9 +112,20 @@ const GOOD: [CommandName, unknown][] = [
   ['forgetMachine', { id: launch.id }],
   ['listMachines', null],
   ['claim', { installation, knowsNothing: false, adopt: true }],
-  ['collectGarbage', { installation, epoch: 1, machines: [launch.id], volumes: [], images: [image], networks: [network.id] }],
+  [
+    'collectGarbage',
+    { installation, epoch: 1, machines: [launch.id], volumes: [], images: [image], networks: [network.id], pools: [pool] },
+  ],
 ];
 const BAD: [CommandName, unknown, string][] = [
+  ['makePool', { ...pool, id: '../x' }, 'id'],
+  ['makePool', { ...pool, kind: 'tape' }, 'kind'],
+  ['makePool', { ...pool, config: { path: '/srv/../etc' } }, 'config.path'],
+  ['makePool', { ...pool, config: { path: '/' } }, 'config.path'],
+  ['makePool', { ...pool, config: { path: '/srv/a\nb' } }, 'config.path'],
+  ['makePool', { ...pool, config: { path: '/srv', more: 1 } }, 'config.more'],
+  ['openPool', { ...pool, guardPercent: 100 }, 'guardPercent'],
+  ['removeVolume', { id: newId('vol'), pool: { ...pool, config: { path: 'srv' } } }, 'pool.config.path'],
   ['createMachine', { ...launch, shares: [{ tag: 'data', path: 'srv', readOnly: true }] }, 'shares[0].path'],
   ['createMachine', { ...launch, shares: [{ tag: '../data', path: '/srv', readOnly: true }] }, 'shares[0].tag'],
   ['createMachine', userLaunch({ protocol: 'sctp', hostPort: 1, guestPort: 1 }), 'interfaces[0].user.forwards[0].protocol'],
@@ -246,9 +267,7 @@ describe('commands at the border of the agent', () => {
       // A command without a value never sends one, so the evil one did not travel with it.
       const bare = calls.filter((name) => reached.includes(name));
       expect(
-        bare.filter(
-          (name) => !['describe', 'report', 'poolUsage', 'usedSubnets', 'listLeases', 'listMachines', 'beginCollect'].includes(name),
-        ),
+        bare.filter((name) => !['describe', 'report', 'usedSubnets', 'listLeases', 'listMachines', 'beginCollect'].includes(name)),
       ).to.deep.equal([]);
       expect(reached.filter((name) => ['uploadImage', 'readConsole', 'openConsole'].includes(name))).to.deep.equal([]);
       expect(codes.filter((code) => code !== 'done' && code !== 'host.invalid_command')).to.deep.equal([]);

@@ -30,6 +30,7 @@ import { type Macvtap, MACVTAP_MODES, PARENT_PATTERN } from '../common/macvtap.j
 import { type ConsolePort, type ConsoleSettings, MAX_CONSOLE_PORTS, PORT_NAME_PATTERN } from '../common/console-ports.js';
 import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNetwork } from '../common/user-network.js';
 import { MAX_SHARES, type SharedFolder, TAG_PATTERN } from '../common/shared-folder.js';
+import { MAX_GUARD_PERCENT, POOL_KINDS, POOL_PATH, type PoolConfig, type PoolRef } from '../common/pool.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import { CLONE_KINDS, VOLUME_FORMATS } from '../common/volume-storage.js';
 import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
@@ -67,6 +68,8 @@ import type {
   MachineCommand,
   OpenConsoleCommand,
   Ownership,
+  PoolUsageCommand,
+  RemoveVolumeCommand,
   Reservation,
   AnnounceCommand,
   SetBalloonCommand,
@@ -81,6 +84,7 @@ import type { CommandName } from './protocol.js';
 // root, makes paths, links, rules and lines of files from what is in a command, so it looks at every field itself.
 
 const MAX_IDS = 1_000_000;
+const MAX_POOLS = 1000;
 const MAX_BYTES = 2 ** 56;
 const MAX_MEMORY_MIB = 64 * 1024 * 1024;
 const LOG_BYTES = 16 * 1024 * 1024;
@@ -100,6 +104,12 @@ const rate = object<Rate>({ perSecond: int(1, MAX_RATE), burst: optional(int(1, 
 const limits = object<Limits>({ bytes: optional(rate), operations: optional(rate) });
 const throttle = object<Throttle>({ bytes: optional(rate), operations: optional(rate), group: optional(name) });
 
+const pool = object<PoolRef>({
+  id: id('poo'),
+  kind: oneOf(...POOL_KINDS),
+  config: object<PoolConfig>({ path: text(POOL_PATH) }),
+  guardPercent: int(0, MAX_GUARD_PERCENT),
+});
 const storage = { format: oneOf(...VOLUME_FORMATS), backingImageId: optional(id('img')) };
 
 const traffic = {
@@ -178,6 +188,7 @@ const launch = object<LaunchCommand>({
       name,
       volumeId: id('vol'),
       ...storage,
+      pool: optional(pool),
       readOnly: bool,
       serial: optional(text(/^[A-Za-z0-9._-]{1,20}$/)),
       attach: optional(oneOf(...DISK_ATTACHMENTS)),
@@ -215,7 +226,11 @@ const CALLS: Record<CommandName, Check> = {
   claim: object<ClaimCommand>({ installation: id('ins'), knowsNothing: bool, adopt: bool }),
   describe: nothing,
   report: nothing,
-  poolUsage: nothing,
+  makePool: pool,
+  openPool: pool,
+  closePool: pool,
+  removePool: pool,
+  poolUsage: object<PoolUsageCommand>({ pool: optional(pool) }),
   usedSubnets: nothing,
   listLeases: nothing,
   listMachines: nothing,
@@ -227,14 +242,16 @@ const CALLS: Record<CommandName, Check> = {
     imageId: optional(id('img')),
     clone: optional(oneOf(...CLONE_KINDS)),
     sizeBytes: optional(int(0, MAX_BYTES)),
+    pool: optional(pool),
   }),
   growVolume: object<GrowVolumeCommand>({
     id: id('vol'),
     ...storage,
     sizeBytes: int(1, MAX_BYTES),
     holder: optional(object<VolumeHolder>({ machineId: id('mac'), disk: name })),
+    pool: optional(pool),
   }),
-  removeVolume: byId('vol'),
+  removeVolume: object<RemoveVolumeCommand>({ id: id('vol'), pool: optional(pool) }),
   ensureNetwork: object<EnsureNetworkCommand>({
     id: id('net'),
     name,
@@ -274,6 +291,7 @@ const CALLS: Record<CommandName, Check> = {
     volumes: list(MAX_IDS, id('vol')),
     images: list(MAX_IDS, id('img')),
     networks: list(MAX_IDS, id('net')),
+    pools: list(MAX_POOLS, pool),
   }),
 };
 

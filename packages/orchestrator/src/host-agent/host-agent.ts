@@ -11,7 +11,11 @@ import type { ErrorCode } from '../common/error-codes.js';
 import type { SharedFolder } from '../common/shared-folder.js';
 import type { Macvtap } from '../common/macvtap.js';
 import type { UserNetwork } from '../common/user-network.js';
+import type { PoolRef } from '../common/pool.js';
 import type { DiskTuning } from './disk-tuning.js';
+import type { PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
+
+export type { PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
 
 // The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
 // carries the generation of the wish behind it, so a command may be sent again after a crash, and an old one is refused.
@@ -34,12 +38,6 @@ export interface HostDescription {
   memoryMiB: number;
   kernel: string;
   bootId: string;
-}
-
-export interface PoolUsage {
-  capacityBytes: number;
-  allocatedBytes: number;
-  availableBytes: number;
 }
 
 /** `anywhere`: an administrator asked, so the file may lie anywhere while the agent has no import roots. */
@@ -67,6 +65,8 @@ export interface EnsureVolumeCommand {
   /** How it is made from the image; absent: by a copy. */
   clone?: CloneKind;
   sizeBytes?: number;
+  /** Absent, here and in what follows: the one that every installation has. */
+  pool?: PoolRef;
 }
 /** The disk of a machine that a volume is. */
 export interface VolumeHolder {
@@ -77,6 +77,11 @@ export interface GrowVolumeCommand extends VolumeStorage {
   id: string;
   sizeBytes: number;
   holder?: VolumeHolder;
+  pool?: PoolRef;
+}
+export interface RemoveVolumeCommand {
+  id: string;
+  pool?: PoolRef;
 }
 export interface VolumeFacts {
   sizeBytes: number;
@@ -100,6 +105,7 @@ export interface EnsureNetworkCommand {
 export interface LaunchDisk extends DiskTuning, VolumeStorage {
   name: string;
   volumeId: string;
+  pool?: PoolRef;
   readOnly: boolean;
   serial?: string;
 }
@@ -245,6 +251,8 @@ export interface Ownership {
   volumes: string[];
   images: string[];
   networks: string[];
+  /** Pools to look into, beside the one that every installation has. */
+  pools: PoolRef[];
 }
 export interface CollectReport {
   removed: string[];
@@ -294,13 +302,21 @@ export interface HostCommands {
   claim(command: ClaimCommand): Promise<void>;
   describe(): Promise<HostDescription>;
   report(): Promise<HostReport>;
-  poolUsage(): Promise<PoolUsage>;
+  /** Makes the place of a pool; done when it is there. Undone by `removePool`. */
+  makePool(pool: PoolRef): Promise<void>;
+  /** Brings a pool that was made to where volumes can be used; fails with `pool.unavailable` while it is not there. */
+  openPool(pool: PoolRef): Promise<PoolFacts>;
+  /** Lets go of a pool that no machine uses. */
+  closePool(pool: PoolRef): Promise<void>;
+  /** Removes the place of a pool, and nothing that is not ours; fails with `pool.not_empty` while there are volumes. */
+  removePool(pool: PoolRef): Promise<void>;
+  poolUsage(command: PoolUsageCommand): Promise<PoolUsage>;
   importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
   removeImage(command: { id: string }): Promise<void>;
   ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;
   /** Makes a volume larger, and tells the guest of its holder if it lives. Never smaller: done when it is as large or larger. */
   growVolume(command: GrowVolumeCommand): Promise<VolumeFacts>;
-  removeVolume(command: { id: string }): Promise<void>;
+  removeVolume(command: RemoveVolumeCommand): Promise<void>;
   /** Subnets in use on the host, as CIDR texts. */
   usedSubnets(): Promise<string[]>;
   ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
@@ -345,13 +361,17 @@ export abstract class HostAgent implements HostCommands {
   abstract claim(command: ClaimCommand): Promise<void>;
   abstract describe(): Promise<HostDescription>;
   abstract report(): Promise<HostReport>;
-  abstract poolUsage(): Promise<PoolUsage>;
+  abstract makePool(pool: PoolRef): Promise<void>;
+  abstract openPool(pool: PoolRef): Promise<PoolFacts>;
+  abstract closePool(pool: PoolRef): Promise<void>;
+  abstract removePool(pool: PoolRef): Promise<void>;
+  abstract poolUsage(command: PoolUsageCommand): Promise<PoolUsage>;
   abstract importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
   abstract uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts>;
   abstract removeImage(command: { id: string }): Promise<void>;
   abstract ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;
   abstract growVolume(command: GrowVolumeCommand): Promise<VolumeFacts>;
-  abstract removeVolume(command: { id: string }): Promise<void>;
+  abstract removeVolume(command: RemoveVolumeCommand): Promise<void>;
   abstract usedSubnets(): Promise<string[]>;
   abstract ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
   abstract removeNetwork(command: { id: string }): Promise<void>;

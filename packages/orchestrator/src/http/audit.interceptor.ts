@@ -5,7 +5,7 @@ import { from, mergeMap, type Observable, of } from 'rxjs';
 import { AuditService } from '../api/audit/audit.service.js';
 import { declarationOf } from './auth.guard.js';
 
-/** Records every change that was accepted, before its answer leaves; the ETag of machines is set here too. */
+/** Records every change that was accepted, before its answer leaves; the ETag of a resource is set here too. */
 @Injectable()
 export class AuditInterceptor implements NestInterceptor {
   constructor(private readonly audit: AuditService) {}

@@ -24,6 +24,9 @@ const WITH_BODY: readonly ErrorCode[] = [
 ];
 const WITH_KEY: readonly ErrorCode[] = ['idempotency.mismatch', 'idempotency.in_flight', 'request.invalid_header'];
 
+/** What is 404 as a part of a path, and 422 as a field of a body. */
+const FIELD_CODES: readonly ErrorCode[] = ['image.not_found', 'network.not_found', 'pool.not_found', 'volume.not_found'];
+
 /** Schema names drop the suffix that tells a response class from its domain type. */
 function nameOf(type: DtoClass): string {
   return type.name.replace(/Dto$/, '');
@@ -120,7 +123,7 @@ export class DocumentBuilder {
           maxLength: 255,
         }),
       );
-    if (route.etag === 'checks') list.push(header('If-Match', 'ETag the machine must still have.'));
+    if (route.etag === 'checks') list.push(header('If-Match', 'ETag that the resource must still have.'));
     return list;
   }
 
@@ -150,7 +153,7 @@ export class DocumentBuilder {
     const text = (description: string) => ({ description, schema: { type: 'string' } });
     return {
       'X-Request-Id': text('Id of the request.'),
-      ...(route.etag === 'sends' ? { ETag: text('Generation of the machine.') } : {}),
+      ...(route.etag === 'sends' ? { ETag: text('Generation of the resource.') } : {}),
       ...(route.operation === true ? { 'Preference-Applied': text('The wait that was applied.') } : {}),
       ...(status === 202 ? { Location: text('Path of the operation.') } : {}),
     };
@@ -190,8 +193,7 @@ export class DocumentBuilder {
     const put = (status: number, code: ErrorCode) => byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
     for (const code of codes) {
       put(statusOf(code), code);
-      if (route.body !== undefined && (code === 'image.not_found' || code === 'network.not_found' || code === 'volume.not_found'))
-        put(422, code);
+      if (route.body !== undefined && FIELD_CODES.includes(code)) put(422, code);
     }
     return Object.fromEntries(
       [...byStatus]

@@ -43,6 +43,11 @@ onEachDatabase('the audit log', (makeDatabase) => {
     if (action !== undefined) await flotilla.change('POST', `/v1/machines/${name}/${action}`, {});
     return `/v1/machines/${name}`;
   };
+  const poolOf = (name: string) => ({ name, kind: 'dir', dir: { path: join(flotilla.directory, `pool-${name}`) } });
+  const pool = async (name: string, more = {}) => {
+    await flotilla.change('POST', '/v1/pools', { ...poolOf(name), ...more });
+    return `/v1/pools/${name}`;
+  };
   const disk = (name: string) => ({ name, kind: 'disk', format: 'raw', source: { path: join(flotilla.directory, 'disk') } });
 
   /** What each operation is called with so that it succeeds: path and body. */
@@ -92,6 +97,12 @@ onEachDatabase('the audit log', (makeDatabase) => {
       const { body } = await flotilla.call('GET', '/v1/machines/grower');
       return [`/v1/volumes/${body['observed']?.['disks']?.[0]?.['volume']}`, { sizeMiB: 8 }];
     },
+    pools_define: async () => ['/v1/pools', poolOf('made')],
+    pools_update: async () => [await pool('changed'), { autostart: false }],
+    pools_start: async () => [`${await pool('started', { start: false })}/start`, {}],
+    pools_stop: async () => [`${await pool('stopped')}/stop`, {}],
+    pools_refresh: async () => [`${await pool('refreshed')}/refresh`, {}],
+    pools_remove: async () => [await pool('removed')],
     operations_cancel: async () => {
       const { body } = await flotilla.call('POST', '/v1/machines', { body: stillMachine('cancelled', slow) });
       return [`/v1/operations/${body['id']}/cancel`, {}];

@@ -44,13 +44,14 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
       'machines_updateThrottle',
       'machines_remove',
       ...['start', 'stop', 'restart', 'kill', 'pause', 'resume'].map((action) => `machines_${action}`),
+      ...['update', 'remove', 'start', 'stop', 'refresh'].map((action) => `pools_${action}`),
     ]);
     const bodies: Record<string, object> = {
       machines_updateInterface: { link: 'down' },
       machines_updateBalloon: { targetMiB: 1 },
       machines_updateThrottle: { kind: 'rng', limits: {} },
     };
-    for (const { method, path, id } of declaring) {
+    for (const { method, path, id } of declaring.filter((one) => one.id.startsWith('machines_'))) {
       await flotilla.change('POST', '/v1/machines', machine('tagged', { start: id !== 'machines_start', disks: [], balloon: {} }));
       if (id === 'machines_resume') await flotilla.change('POST', '/v1/machines/tagged/pause', {});
       const old = (await flotilla.call('GET', '/v1/machines/tagged')).headers.get('etag') ?? '';
@@ -75,6 +76,29 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
       const fits = await ask(`"0", ${tag}`);
       expect(fits.status, `${id}: ${JSON.stringify(fits.body)}`).to.equal(200);
       if (id !== 'machines_remove') await flotilla.change('DELETE', '/v1/machines/tagged?force=true');
+    }
+  });
+
+  it('compares If-Match with the generation of a pool too', async () => {
+    const dir = { path: join(flotilla.directory, 'tagged-pool') };
+    for (const { method, path, id } of documentedOperations().filter(
+      (one) => one.id.startsWith('pools_') && one.parameters.includes('If-Match'),
+    )) {
+      await flotilla.change('POST', '/v1/pools', { name: 'tagged', kind: 'dir', dir, start: id !== 'pools_start' });
+      const old = (await flotilla.call('GET', '/v1/pools/tagged')).headers.get('etag') ?? '';
+      await flotilla.call('PATCH', '/v1/pools/tagged', { body: { autostart: false } });
+      const before = await flotilla.call('GET', '/v1/pools/tagged');
+      const ask = (ifMatch: string) =>
+        flotilla.call(method, path.replace('{pool}', 'tagged'), {
+          ...(method === 'DELETE' ? {} : { body: {} }),
+          headers: { 'if-match': ifMatch, prefer: 'wait=20' },
+        });
+      const stale = await ask(old);
+      expect([stale.status, stale.body['code']], id).to.deep.equal([412, 'precondition.failed']);
+      expect((await flotilla.call('GET', '/v1/pools/tagged')).body['generation'], id).to.equal(before.body['generation']);
+      const fits = await ask(before.headers.get('etag') ?? '');
+      expect(fits.status, `${id}: ${JSON.stringify(fits.body)}`).to.equal(200);
+      if (id !== 'pools_remove') await flotilla.change('DELETE', '/v1/pools/tagged');
     }
   });
 

@@ -28,6 +28,8 @@ describe('metrics', () => {
     expect(text).to.match(/^flotilla_process_resident_bytes\{machine="counted"\} \d+$/m);
     expect(text).to.match(/^flotilla_serial_bytes_sent_total\{machine="counted",device="serial0"\} [1-9]\d*$/m);
     expect(text).to.match(/^flotilla_machines_silent 0$/m);
+    for (const name of ['ready', 'capacity_bytes', 'available_bytes'])
+      expect(text).to.match(new RegExp(`^flotilla_pool_${name}\\{pool="default"\\} [1-9]\\d*$`, 'm'));
     for (const line of text.split('\n')) expect(line).to.match(/^$|^# (HELP|TYPE) \w+ .+$|^\w+(\{(\w+="[^"]*",?)+\})? [-+.\deNaInf]+$/);
 
     const key = String((await flotilla.call('POST', '/v1/keys', { body: { name: 'looker', role: 'viewer' } })).body['secret']);

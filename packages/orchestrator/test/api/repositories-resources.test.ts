@@ -4,6 +4,8 @@ import type { Image } from '../../src/api/images/image.js';
 import { KyselyImageRepository } from '../../src/api/images/image.repository.js';
 import type { Address, Network } from '../../src/api/networks/network.js';
 import { KyselyNetworkRepository } from '../../src/api/networks/network.repository.js';
+import type { Pool } from '../../src/api/pools/pool.js';
+import { KyselyPoolRepository } from '../../src/api/pools/pool.repository.js';
 import type { Volume } from '../../src/api/volumes/volume.js';
 import { KyselyVolumeRepository } from '../../src/api/volumes/volume.repository.js';
 import { newId } from '../../src/common/ids.js';
@@ -114,6 +116,73 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
       expect((await volumes().find(volume.id))?.machine).to.equal(holder);
       await database.write((tx) => volumes().release(holder, [volume.id], tx.db));
       expect(await claim(volume.id, 'mac-4')).to.equal(true);
+    });
+  });
+
+  describe('pools', () => {
+    const pools = () => new KyselyPoolRepository(database);
+    const make = (name: string, more: Partial<Pool> = {}): Pool => ({
+      id: newId('poo'),
+      name,
+      kind: 'dir',
+      config: { path: `/srv/${name}` },
+      autostart: false,
+      guardPercent: 5,
+      generation: 3,
+      desired: 'started',
+      observed: { state: 'unavailable', reason: { code: 'c', detail: 'd', remedy: 'r' }, capabilities: ['resize'], guarded: true },
+      createdAt: NOW,
+      updatedAt: NOW,
+      ...more,
+    });
+
+    it('are one from the start, and come back as they were stored', async () => {
+      const [first, ...others] = await pools().all();
+      expect(others).to.deep.equal([]);
+      expect(first).to.deep.include({ name: 'default', kind: 'dir', autostart: true, desired: 'started' }).and.not.have.property('config');
+      const pool = make('stored', { overcommitRatio: 1.25 });
+      await database.write((tx) => pools().insert(pool, tx.db));
+      expect(await pools().find(pool.id)).to.deep.equal(pool);
+      expect(await pools().find('stored')).to.deep.equal(pool);
+      const { overcommitRatio: _ratio, ...rest } = pool;
+      const changed: Pool = { ...rest, autostart: true, observed: { state: 'stopped', capabilities: [], guarded: false } };
+      await database.write((tx) => pools().save(changed, tx.db));
+      expect(await pools().find('stored')).to.deep.equal(changed);
+      expect(await isTaken(database.write((tx) => pools().insert(make('stored'), tx.db)))).to.equal(true);
+      expect((await pools().page({ ...everything, name: 'stored' })).map((one) => one.id)).to.deep.equal([pool.id]);
+      expect((await pools().page({ ...everything, after: first?.id ?? '' })).map((one) => one.id)).to.deep.equal([pool.id]);
+      await database.write((tx) => pools().remove(pool.id, tx.db));
+      expect(await pools().find('stored')).to.equal(undefined);
+    });
+
+    it('tell what their volumes promise, without those that are images', async () => {
+      const volumes = new KyselyVolumeRepository(database);
+      const volume = (name: string, more: Partial<Volume> = {}): Volume => ({
+        id: newId('vol'),
+        name,
+        pool: 'fast',
+        sizeBytes: LARGE,
+        format: 'raw',
+        state: 'ready',
+        createdAt: NOW,
+        ...more,
+      });
+      const all = [
+        volume('a'),
+        volume('b', { format: 'qcow2', backingImage: 'img-1', sizeBytes: 1 }),
+        volume('c', { backingImage: 'img-1' }),
+        volume('d', { pool: 'other' }),
+      ];
+      for (const one of all) await database.write((tx) => volumes.insert(one, tx.db));
+      const promises = await pools().promises();
+      expect(promises.get('fast')).to.deep.equal({ volumes: 2, bytes: LARGE + 1 });
+      expect(await pools().volumesIn('fast')).to.deep.equal(['a', 'b', 'c']);
+      await database.write((tx) =>
+        volumes.remove(
+          all.map(({ id }) => id),
+          tx.db,
+        ),
+      );
     });
   });
 

@@ -46,6 +46,22 @@ onEachDatabase('repositories', (makeDatabase) => {
     }
   });
 
+  it('keep the id of the pool that there was before there were others', async () => {
+    const { db } = database;
+    const put = async (id: string | undefined) => {
+      await db.schema.dropIndex('volumes_by_pool').execute();
+      await db.schema.dropTable('pools').execute();
+      if (id !== undefined) await db.insertInto('meta').values({ key: 'pool.default', value: id }).execute();
+      await MIGRATIONS.find(({ name }) => name === '0005-pools')?.up(db as never, database.dialect);
+      return (await db.selectFrom('pools').select(['id', 'name']).execute()).map((row) => [row.name, row.id]);
+    };
+    const known = newId('poo');
+    expect(await put(known)).to.deep.equal([['default', known]]);
+    expect((await put(undefined))[0]?.[1])
+      .to.match(/^poo-/)
+      .and.not.equal(known);
+  });
+
   it('tell a name that is taken from other errors', async () => {
     const error: unknown = await database
       .write((tx) => machines.insert(sample('stored'), [], tx.db))

@@ -37,6 +37,25 @@ describe('api and agent as two processes', () => {
     await flotilla.waitFor('nothing is left', async () => flotilla.leftovers().length === 0);
   });
 
+  it('has volumes in a storage pool, which an agent that was killed finds again', async () => {
+    const path = join(flotilla.directory, 'pool');
+    await flotilla.change('POST', '/v1/pools', { name: 'far', kind: 'dir', dir: { path } });
+    await flotilla.change(
+      'POST',
+      '/v1/machines',
+      machine('pooled', { disks: [{ name: 'root', image: 'd', clone: 'linked', pool: 'far' }] }),
+    );
+    await flotilla.killAgentHard();
+    await flotilla.startAgent();
+    await flotilla.change('POST', '/v1/machines/pooled/kill', {});
+    await flotilla.change('POST', '/v1/machines/pooled/start', {});
+    const told = flotilla.guest(String((await flotilla.call('GET', '/v1/machines/pooled')).body['id'])).spec.disks[0];
+    expect(told?.path).to.contain(join(path, 'volumes'));
+    await flotilla.change('DELETE', '/v1/machines/pooled?force=true');
+    await flotilla.change('DELETE', '/v1/pools/far');
+    expect(existsSync(path)).to.equal(false);
+  });
+
   it('keeps machines through a restart of the api', async () => {
     await flotilla.change('POST', '/v1/machines', machine('kept'));
     await flotilla.killHard();

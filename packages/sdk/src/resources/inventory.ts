@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resources that are mostly read: hosts, pools, volumes, networks, the audit log.
+// Resources that are mostly read: hosts, volumes, networks, the audit log.
 import { List, type PageBody } from '../core/pagination.js';
 import type { RequestOptions } from '../core/options.js';
 import { query } from '../internal/query.js';
 import type { Transport } from '../internal/transport.js';
-import type { Audit, Host, HostReport, Network, Pool, UpdateVolume, Volume } from '../schema.gen.js';
+import type { Audit, Host, HostReport, Network, UpdateVolume, Volume } from '../schema.gen.js';
 
 /** A resource that is listed and read by id or name. */
 export class Inventory<T> {
@@ -36,9 +36,6 @@ export class Volumes extends Inventory<Volume> {
     return this.transport.json({ method: 'PATCH', path: `${this.path}/${encodeURIComponent(id)}`, json: params }, options);
   }
 }
-/** Storage pools. */
-export class Pools extends Inventory<Pool> {}
-
 /** Hosts that run machines. */
 export class Hosts extends Inventory<Host> {
   /** What the host can do, and how to mend what it cannot. */

@@ -160,7 +160,7 @@ fn who_comes_second_has_a_part_in_the_round() {
     assert_eq!(first, Some(Hinted { released: 2 * PAGE, complete: true }));
     // It came before the end, or begins a round of its own, which ends with the driver.
     bench.balloon.deactivate();
-    drop(second.join().unwrap());
+    let _ = second.join().unwrap();
 }
 
 #[test]

@@ -9,6 +9,7 @@ const ADMIN_ONLY: readonly Permission[] = [
   'keys:write',
   'audit:read',
   'images:import',
+  'pools:write',
   'machines:in-process',
   'machines:user-network',
   'machines:shares',

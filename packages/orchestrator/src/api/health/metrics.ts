@@ -4,8 +4,10 @@ import { Database } from '../../database/database.js';
 import { EventStreams } from '../events/event-streams.service.js';
 import { MachineRepository } from '../machines/machine.repository.js';
 import { UnseenMachines } from '../machines/unseen-machines.js';
+import { PoolsService } from '../pools/pools.service.js';
 import { renderMachines } from './machine-samples.js';
 import { MachineScrape } from './machine-scrape.js';
+import { renderPools } from './pool-samples.js';
 
 const SILENT =
   '# HELP flotilla_machines_silent Live machines whose worker did not answer in time.\n# TYPE flotilla_machines_silent gauge\nflotilla_machines_silent';
@@ -21,14 +23,18 @@ export class Metrics {
     private readonly database: Database,
     private readonly unseen: UnseenMachines,
     private readonly scrape: MachineScrape,
+    private readonly pools: PoolsService,
   ) {}
 
-  /** Of the orchestrator; with `machines`, which asks every worker, of these as well. */
+  /** Of the orchestrator; with `machines`, which asks every worker, of these and of the storage pools as well. */
   async render({ machines }: { machines: boolean }): Promise<{ type: string; text: string }> {
     this.registry ??= this.build();
     const registry = await this.registry;
     const own = await registry.metrics();
-    return { type: registry.contentType, text: machines ? `${own}\n${await this.ofMachines()}` : own };
+    return {
+      type: registry.contentType,
+      text: machines ? `${own}\n${renderPools(await this.pools.all())}${await this.ofMachines()}` : own,
+    };
   }
 
   private async ofMachines(): Promise<string> {

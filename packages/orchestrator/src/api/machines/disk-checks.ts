@@ -38,6 +38,25 @@ export function checkClone({ clone, image, sizeMiB }: DiskDto, field: string): v
   }
 }
 
+/** Where a disk may be. */
+export function checkPool({ pool, volume }: DiskDto, field: string): void {
+  if (pool === undefined || volume === undefined) return;
+  throw new ApiError('spec.disk_invalid', {
+    detail: 'A volume that there is has its pool already.',
+    remedy: 'Leave pool out, or make a new volume.',
+    field: `${field}.pool`,
+  });
+}
+
+/** A disk that is its image, in another pool. */
+export function sharedElsewhere(field: string): ApiError {
+  return new ApiError('spec.disk_invalid', {
+    detail: 'A shared disk is its image, and images are in the pool "default".',
+    remedy: 'Leave pool out, or make the disk a full or linked clone.',
+    field,
+  });
+}
+
 /** Whether a volume can be served to its guest as asked for. */
 export function requireServable(storage: VolumeStorage, disk: Served, field: string): void {
   requireCache(storage, disk, field);

@@ -9,6 +9,7 @@ import { type DesiredState, type Machine, type MachineAction, type MachineState,
 import { MachineBusy, MachineNotFound, MachineStateConflict } from './machine.errors.js';
 import { requireUnprotected } from './machine-change.js';
 import { MachineMemory } from './machine-memory.service.js';
+import { MachinePools } from './machine-pools.service.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, targetOf } from './machine-states.service.js';
 import { checkGeneration } from './machines.service.js';
@@ -23,6 +24,9 @@ interface Wish {
   force?: boolean;
   byPolicy?: boolean;
 }
+
+/** What opens volumes, or removes them. */
+const NEEDS_POOLS: readonly MachineAction[] = ['start', 'restart', 'delete'];
 
 const REMEDIES: Record<MachineAction, string> = {
   start: 'Only a stopped or failed machine can be started.',
@@ -43,6 +47,7 @@ export class MachineActions {
     private readonly states: MachineStates,
     private readonly unseen: UnseenMachines,
     private readonly memory: MachineMemory,
+    private readonly pools: MachinePools,
   ) {}
 
   start(idOrName: string, ifMatch?: string): Promise<Operation> {
@@ -106,6 +111,7 @@ export class MachineActions {
         if (!mayAct(wish.action, shown.observed, wish.force ?? false))
           throw new MachineStateConflict(shown, wish.action, REMEDIES[wish.action]);
         if (wish.action === 'start') await this.memory.requireRoom(current, tx.db);
+        if (NEEDS_POOLS.includes(wish.action)) await this.pools.requireStarted(current, tx.db);
         const again = wish.action === 'start' && wish.byPolicy === true;
         const attempt = wish.action !== 'start' ? current.observed.attempt : again ? current.observed.attempt + 1 : 0;
         await this.states.wish(tx, current, wish.desired, {

@@ -20,11 +20,12 @@ import type { ImageKind } from '../images/image.js';
 import { ImagesService } from '../images/images.service.js';
 import type { Network } from '../networks/network.js';
 import { DEFAULT_NETWORK, NetworksService } from '../networks/networks.service.js';
-import { DEFAULT_POOL } from '../pools/pools.service.js';
+import { DEFAULT_POOL } from '../pools/pool.js';
+import { PoolUse } from '../pools/pool-use.service.js';
 import { storageOf, type Volume } from '../volumes/volume.js';
 import type { CreateMachine } from './dto/machine-requests.dto.js';
 import type { DiskDto, InterfaceDto } from './dto/machine-spec.dto.js';
-import { checkClone, requireServable, requireWhole } from './disk-checks.js';
+import { checkClone, checkPool, requireServable, requireWhole, sharedElsewhere } from './disk-checks.js';
 import { planBalloon } from './machine-balloon.js';
 import { checkHardware } from './machine-hardware.js';
 import { MachineMemory } from './machine-memory.service.js';
@@ -51,6 +52,8 @@ export interface MachinePlan {
   newVolumes: Volume[];
   disks: MachineDisk[];
   networks: Map<string, Network>;
+  /** Capacities of the pools of new volumes that bound what they promise, by name. */
+  bounds: Map<string, number>;
 }
 
 /** Turns the body of a create into a plan, or refuses it with the field at fault. Writes nothing. */
@@ -62,6 +65,7 @@ export class MachinePlanner {
     private readonly hosts: HostsService,
     private readonly memory: MachineMemory,
     private readonly config: Config,
+    private readonly pools: PoolUse,
   ) {}
 
   async plan(body: CreateMachine): Promise<MachinePlan> {
@@ -86,6 +90,7 @@ export class MachinePlanner {
       newVolumes: [],
       disks: [],
       networks: new Map(),
+      bounds: new Map(),
       spec: undefined as never,
     };
     const disks = [];
@@ -149,6 +154,7 @@ export class MachinePlanner {
     }
     checkClone(disk, field);
     const linked = disk.clone === 'linked';
+    const pool = await this.planPool(plan, disk, field);
     if (disk.volume !== undefined) {
       plan.disks.push({ name: disk.name, volume: disk.volume });
       return { name: disk.name, volume: disk.volume, ...extras };
@@ -167,7 +173,7 @@ export class MachinePlanner {
     const volume: Volume = {
       id: newId('vol'),
       name: `${machineName}-${disk.name}`,
-      pool: DEFAULT_POOL,
+      pool,
       sizeBytes,
       format: linked ? 'qcow2' : 'raw',
       ...((disk.clone ?? 'full') !== 'full' && image !== undefined ? { backingImage: image.id } : {}),
@@ -180,7 +186,29 @@ export class MachinePlanner {
     plan.newVolumes.push(volume);
     plan.disks.push({ name: disk.name, volume: volume.id });
     if (image !== undefined) plan.images.push({ id: image.id, kind: 'disk', field: `${field}.image` });
-    return { name: disk.name, ...(image === undefined ? {} : { image: image.id }), ...extras };
+    return {
+      name: disk.name,
+      ...(image === undefined ? {} : { image: image.id }),
+      ...(pool === DEFAULT_POOL ? {} : { pool }),
+      ...extras,
+    };
+  }
+
+  /** Name of the pool in which the volume of a disk is made. */
+  private async planPool(plan: MachinePlan, disk: DiskDto, field: string): Promise<string> {
+    checkPool(disk, field);
+    if (disk.volume !== undefined) return DEFAULT_POOL;
+    const name = disk.pool === undefined ? DEFAULT_POOL : await this.choosePool(disk.pool, disk.clone, field);
+    const bound = await this.pools.boundOf(name);
+    if (bound !== undefined) plan.bounds.set(name, bound);
+    return name;
+  }
+
+  private async choosePool(idOrName: string, clone: DiskDto['clone'], field: string): Promise<string> {
+    const pool = await this.pools.resolve(idOrName, `${field}.pool`);
+    if (clone === 'linked') this.pools.requireCapability(pool, 'linkedClones', `${field}.clone`);
+    if (clone === 'shared' && pool.name !== DEFAULT_POOL) throw sharedElsewhere(`${field}.pool`);
+    return pool.name;
   }
 
   private async planInterfaces(plan: MachinePlan, body: CreateMachine): Promise<InterfaceSpec[]> {

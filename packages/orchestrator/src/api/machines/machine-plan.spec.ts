@@ -12,6 +12,8 @@ import type { DiskDto } from './dto/machine-spec.dto.js';
 import { MachinePlanner } from './machine-plan.service.js';
 import { MachineStores } from './machine-stores.service.js';
 
+const done = () => Promise.resolve(undefined);
+
 describe('the plan of a machine', () => {
   let database: Database;
   useSqlite((opened) => {
@@ -19,6 +21,8 @@ describe('the plan of a machine', () => {
   });
 
   const unused = undefined as never;
+  /** Pools that are started, and promise anything. */
+  const pools = { boundOf: done, requireStarted: done, requireRoom: done } as never;
   /** Stores what an operation would begin with, and begins none. */
   const operations = {
     submit: (_request: OperationRequest, prepare: (tx: WriteTransaction) => Promise<void>) => database.write(prepare),
@@ -35,11 +39,10 @@ describe('the plan of a machine', () => {
     const repository = new KyselyImageRepository(database);
     const images = new ImagesService(repository, operations, unused, { abort: () => undefined } as never);
     const memory = { overcommit: false, requireRoom: () => Promise.resolve() } as never;
-    const planner = new MachinePlanner(images, unused, { memoryMiB: () => Promise.resolve(1024) } as never, memory, {
-      shareRoots: [],
-    } as never);
+    const hosts = { memoryMiB: () => Promise.resolve(1024) } as never;
+    const planner = new MachinePlanner(images, unused, hosts, memory, { shareRoots: [] } as never, pools);
     const volumes = { insert: () => Promise.resolve() } as never;
-    return { repository, images, planner, stores: new MachineStores(images, unused, volumes, unused, memory) };
+    return { repository, images, planner, stores: new MachineStores(images, unused, volumes, unused, memory, pools) };
   }
 
   async function store(name: string, kind: ImageKind, format: 'elf' | 'initrd' | 'raw'): Promise<void> {
@@ -163,7 +166,7 @@ describe('the plan of a machine', () => {
     const { images, planner } = services();
     const reserve = async (volume: object, disk: Partial<DiskDto>) => {
       const volumes = { claim: () => Promise.resolve({ sizeBytes: 2 << 20, ...volume }) } as never;
-      const stores = new MachineStores(images, volumes, unused, unused, { requireRoom: () => Promise.resolve() } as never);
+      const stores = new MachineStores(images, volumes, unused, unused, { requireRoom: done } as never, pools);
       const plan = await planner.plan({ ...body, disks: [{ name: 'root', volume: 'vol-1', ...disk }] });
       const failure = await failureOf(database.write((tx) => stores.reserve(plan, true, tx)));
       return failure instanceof ApiError ? failure.field : failure;
@@ -179,7 +182,7 @@ describe('the plan of a machine', () => {
   it('takes a qcow2 volume that is there, but not past the cache of the host', async () => {
     const { images, planner } = services();
     const volumes = { claim: () => Promise.resolve({ format: 'qcow2' }) } as never;
-    const stores = new MachineStores(images, volumes, unused, unused, { requireRoom: () => Promise.resolve() } as never);
+    const stores = new MachineStores(images, volumes, unused, unused, { requireRoom: done } as never, pools);
     const reserve = async (cache: 'none' | 'writeback') => {
       const plan = await planner.plan({ ...body, disks: [{ name: 'root', volume: 'vol-1', cache }] });
       return failureOf(database.write((tx) => stores.reserve(plan, true, tx)));
@@ -190,9 +193,8 @@ describe('the plan of a machine', () => {
 
   it('of a linked disk and the delete of its image: only one of the two comes to pass', async () => {
     const { planner, images, repository } = services();
-    const stores = new MachineStores(images, unused, new KyselyVolumeRepository(database), unused, {
-      requireRoom: () => Promise.resolve(),
-    } as never);
+    const memory = { requireRoom: done } as never;
+    const stores = new MachineStores(images, unused, new KyselyVolumeRepository(database), unused, memory, pools);
     type Attempt = () => Promise<unknown>;
     const orders: Record<string, (create: Attempt, remove: Attempt) => Promise<unknown[]>> = {
       'create first': async (create, remove) => [await create(), await remove()],

@@ -24,6 +24,7 @@ import { storageOf } from '../volumes/volume.js';
 import type { DiskSpec, Machine } from './machine.js';
 import { failureChange, powerOffChange, reasonOf } from './machine-failure.js';
 import { MachineMemory } from './machine-memory.service.js';
+import { MachinePools } from './machine-pools.service.js';
 import { MachineRepository } from './machine.repository.js';
 import { MachineStates, type ObservedChange } from './machine-states.service.js';
 
@@ -44,6 +45,7 @@ export class MachineSteps {
     private readonly networks: NetworksService,
     private readonly states: MachineStates,
     private readonly memory: MachineMemory,
+    private readonly pools: MachinePools,
   ) {}
 
   /** Copies or makes the disks. */
@@ -55,8 +57,10 @@ export class MachineSteps {
         for (const [index, disk] of machine.spec.disks.entries()) {
           const volume = volumeOf(machine, disk.name);
           if (disk.volume !== undefined) continue;
+          const place = await this.pools.placeOf(await this.volumes.find(volume));
           const command = {
             id: volume,
+            ...place,
             ...(disk.image === undefined ? {} : { imageId: disk.image }),
             ...(disk.clone === undefined ? {} : { clone: disk.clone }),
             ...(disk.sizeMiB === undefined ? {} : { sizeBytes: disk.sizeMiB * MEBIBYTE }),
@@ -65,7 +69,11 @@ export class MachineSteps {
           const length = `disks[${index}].sizeMiB`;
           const facts = await (disk.image === undefined
             ? needingSpace(length, make)
-            : needingSpace(`disks[${index}].image`, (disk.clone ?? 'full') === 'full' ? () => copying(make) : make, length));
+            : needingSpace(
+                `disks[${index}].image`,
+                (disk.clone ?? 'full') === 'full' || place.pool !== undefined ? () => copying(make) : make,
+                length,
+              ));
           also((tx) => this.volumes.markReady(volume, facts.sizeBytes, tx.db));
         }
       },
@@ -201,6 +209,7 @@ export class MachineSteps {
     return {
       name: disk.name,
       volumeId,
+      ...(await this.pools.placeOf(volume)),
       ...storageOf(volume),
       readOnly: disk.readOnly,
       ...(disk.serial === undefined ? {} : { serial: disk.serial }),
@@ -241,8 +250,12 @@ export class MachineSteps {
   private async removeVolumes(id: string): Promise<void> {
     const machine = await this.repository.find(id);
     for (const disk of machine?.spec.disks ?? []) {
-      if (machine !== undefined && disk.volume === undefined) await this.agent.removeVolume({ id: volumeOf(machine, disk.name) });
+      if (machine !== undefined && disk.volume === undefined) await this.removeVolume(volumeOf(machine, disk.name));
     }
+  }
+
+  private async removeVolume(id: string): Promise<void> {
+    await this.agent.removeVolume({ id, ...(await this.pools.placeOf(await this.volumes.find(id))) });
   }
 
   private async command(operation: Operation): Promise<MachineCommand> {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
 import type { WriteTransaction } from '../../database/database.js';
+import { isShared } from '../../common/volume-storage.js';
 import { ImagesService } from '../images/images.service.js';
 import { NetworksService } from '../networks/networks.service.js';
+import { PoolUse } from '../pools/pool-use.service.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import { VolumesService } from '../volumes/volumes.service.js';
 import { storageOf } from '../volumes/volume.js';
@@ -20,6 +22,7 @@ export class MachineStores {
     private readonly volumeRepository: VolumeRepository,
     private readonly networks: NetworksService,
     private readonly memory: MachineMemory,
+    private readonly pools: PoolUse,
   ) {}
 
   /**
@@ -29,13 +32,16 @@ export class MachineStores {
   async reserve(plan: MachinePlan, start: boolean, tx: WriteTransaction): Promise<MachineAddress[]> {
     if (start) await this.memory.requireRoom(plan, tx.db);
     for (const { id, kind, field } of plan.images) await this.images.resolve(id, kind, field, tx.db);
-    for (const volume of plan.newVolumes) await this.volumeRepository.insert(volume, tx.db);
+    await this.reserveVolumes(plan, tx);
+    const given: string[] = [];
     for (const [index, disk] of plan.spec.disks.entries()) {
       if (disk.volume === undefined) continue;
       const volume = await this.volumes.claim(disk.volume, plan.id, `disks[${index}].volume`, tx.db);
+      given.push(volume.pool);
       requireServable(storageOf(volume), disk, `disks[${index}]`);
       requireWhole(volume.sizeBytes, disk, `disks[${index}].sizeMiB`);
     }
+    await this.pools.requireStarted(given, tx.db, 'disks');
     const addresses: MachineAddress[] = [];
     for (const [index, link] of plan.spec.interfaces.entries()) {
       const network = link.network === undefined ? undefined : plan.networks.get(link.network);
@@ -49,5 +55,16 @@ export class MachineStores {
       addresses.push({ interface: link.name, mac: link.mac, address: reserved.ip });
     }
     return addresses;
+  }
+
+  /** Stores the volumes to make, in pools that are started and may promise that much. */
+  private async reserveVolumes(plan: MachinePlan, tx: WriteTransaction): Promise<void> {
+    for (const volume of plan.newVolumes) {
+      const index = plan.spec.disks.findIndex(({ name }) => plan.disks.some((disk) => disk.name === name && disk.volume === volume.id));
+      await this.pools.requireStarted([volume.pool], tx.db, `disks[${index}].pool`);
+      const wanted = { pool: volume.pool, bytes: volume.sizeBytes, field: `disks[${index}].sizeMiB` };
+      if (!isShared(storageOf(volume))) await this.pools.requireRoom(wanted, plan.bounds.get(volume.pool), tx.db);
+      await this.volumeRepository.insert(volume, tx.db);
+    }
   }
 }

@@ -44,6 +44,10 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
   'host.kvm_unsupported',
   'host.unavailable',
   'pool.full',
+  'pool.not_found',
+  'pool.not_started',
+  'pool.unsupported',
+  'pool.overcommitted',
 ];
 
 /** Codes that a change of a machine may answer. */
@@ -141,15 +145,6 @@ export class NoHinting extends ApiError {
     super('machine.no_hinting', {
       detail: `The balloon of machine "${machine.name}" does not ask what nothing in the guest uses.`,
       remedy: 'Create it with `balloon: { freePageHinting: true }`.',
-    });
-  }
-}
-
-export class PreconditionFailed extends ApiError {
-  constructor(machine: Machine) {
-    super('precondition.failed', {
-      detail: `Machine "${machine.name}" is at generation ${machine.generation}, not at the one of If-Match.`,
-      remedy: 'Read the machine again, check your change against it, and repeat it with the new ETag.',
     });
   }
 }

@@ -60,6 +60,8 @@ export interface DiskSpec extends DiskTuning {
   name: string;
   image?: string;
   clone?: CloneKind;
+  /** Name of the pool that the volume is made in; absent: the one that every installation has. */
+  pool?: string;
   volume?: string;
   sizeMiB?: number;
   readOnly: boolean;

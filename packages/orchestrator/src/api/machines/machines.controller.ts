@@ -2,6 +2,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req, Res } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { closeCodesExtension, closeCodesText } from '../../common/console-close.js';
+import { NoBody } from '../../common/dto/no-body.dto.js';
 import type { ErrorCode } from '../../common/error-codes.js';
 import { LabelledQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
@@ -12,15 +13,7 @@ import { ACTION_ERRORS, CHANGE_ERRORS, CREATE_ERRORS, INTERFACE_PARAM, MACHINE_P
 import { BalloonDto, ReclaimedMemory, UpdateBalloon } from './dto/balloon.dto.js';
 import { MachineDto, MachineMetrics } from './dto/machine.dto.js';
 import { MachineStats } from './dto/machine-stats.dto.js';
-import {
-  CreateMachine,
-  DeleteMachineQuery,
-  LogsQuery,
-  NoBody,
-  StopMachine,
-  UpdateInterface,
-  UpdateMachine,
-} from './dto/machine-requests.dto.js';
+import { CreateMachine, DeleteMachineQuery, LogsQuery, StopMachine, UpdateInterface, UpdateMachine } from './dto/machine-requests.dto.js';
 import { MachineActions } from './machine-actions.service.js';
 import { MachineBalloons } from './machine-balloons.service.js';
 import { MachineConsole } from './machine-console.service.js';
@@ -215,14 +208,14 @@ export class MachinesController {
 
   @Delete(':machine')
   @HttpCode(202)
-  @Route(action('Delete a machine and its disks', { query: DeleteMachineQuery, errors: ['machine.protected'] }))
+  @Route(action('Delete a machine and its disks', { query: DeleteMachineQuery, errors: ['machine.protected', 'pool.not_started'] }))
   remove(@Param('machine') machine: string, @Query() query: DeleteMachineQuery, @Req() request: Request): Promise<Operation> {
     return this.actions.remove(machine, query.force ?? false, request.headers['if-match']);
   }
 
   @Post(':machine/start')
   @HttpCode(202)
-  @Route(action('Start a machine', { body: NoBody, errors: ['host.memory_overcommitted'] }))
+  @Route(action('Start a machine', { body: NoBody, errors: ['host.memory_overcommitted', 'pool.not_started'] }))
   start(@Param('machine') machine: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
     return this.actions.start(machine, request.headers['if-match']);
   }
@@ -236,7 +229,7 @@ export class MachinesController {
 
   @Post(':machine/restart')
   @HttpCode(202)
-  @Route(action('Stop and start again', { body: StopMachine, errors: ['machine.no_power_button'] }))
+  @Route(action('Stop and start again', { body: StopMachine, errors: ['machine.no_power_button', 'pool.not_started'] }))
   restart(@Param('machine') machine: string, @Body() body: StopMachine, @Req() request: Request): Promise<Operation> {
     return this.actions.restart(machine, body, request.headers['if-match']);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
 import type { LabelledQuery } from '../../common/dto/list.dto.js';
+import { requireMatch } from '../../common/precondition.js';
 import { type Page, labelledPage, toPage } from '../../common/paging.js';
 import { Database, isUniqueViolation } from '../../database/database.js';
 import type { Operation } from '../operations/operation.js';
@@ -8,7 +9,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { type MachineDto, toMachineDto } from './dto/machine.dto.js';
 import type { CreateMachine, UpdateMachine } from './dto/machine-requests.dto.js';
 import type { Machine } from './machine.js';
-import { MachineNameTaken, PreconditionFailed } from './machine.errors.js';
+import { MachineNameTaken } from './machine.errors.js';
 import { changeMachine } from './machine-change.js';
 import { MachinePlanner, type MachinePlan } from './machine-plan.service.js';
 import { MachineRepository } from './machine.repository.js';
@@ -83,11 +84,9 @@ export class MachinesService {
   }
 }
 
-/** Compares If-Match with the generation; `*` and absence always match. */
+/** Compares If-Match with the generation. */
 export function checkGeneration(machine: Machine, ifMatch: string | undefined): void {
-  if (ifMatch === undefined || ifMatch.trim() === '*') return;
-  const tags = ifMatch.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
-  if (!tags.includes(`"${machine.generation}"`)) throw new PreconditionFailed(machine);
+  requireMatch('Machine', machine, ifMatch);
 }
 
 function newMachine(plan: MachinePlan, body: CreateMachine): Machine {

@@ -16,6 +16,11 @@ export const OPERATION_KINDS = [
   'machine.delete',
   'image.import',
   'image.delete',
+  'pool.define',
+  'pool.start',
+  'pool.stop',
+  'pool.refresh',
+  'pool.delete',
 ] as const;
 export type OperationKind = (typeof OPERATION_KINDS)[number];
 

@@ -5,7 +5,7 @@ import { currentContext } from '../../common/context.js';
 import type { Target } from '../../common/event.js';
 import { newId } from '../../common/ids.js';
 import { type Page, pageRequest, toPage } from '../../common/paging.js';
-import { Database, type WriteTransaction } from '../../database/database.js';
+import { Database, type Executor, type WriteTransaction } from '../../database/database.js';
 import { mayCancel, type OperationDto, type OperationQuery, toOperationDto } from './dto/operation.dto.js';
 import type { Operation, OperationKind } from './operation.js';
 import { OperationRepository } from './operation.repository.js';
@@ -80,8 +80,8 @@ export class OperationsService {
   }
 
   /** The operation that has not ended on a resource, if there is one. */
-  openFor(targetId: string): Promise<Operation | undefined> {
-    return this.repository.openFor(targetId);
+  openFor(targetId: string, db?: Executor): Promise<Operation | undefined> {
+    return this.repository.openFor(targetId, db);
   }
 
   /** Ids of all resources with an operation that has not ended. */

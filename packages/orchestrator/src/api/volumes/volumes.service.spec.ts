@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { ApiError } from '../../common/api-error.js';
 import type { GrowVolumeCommand, HostAgent } from '../../host-agent/host-agent.js';
+import type { PoolUse } from '../pools/pool-use.service.js';
 import type { Volume } from './volume.js';
 import type { VolumeHolders } from './volume-holders.js';
 import type { VolumeRepository } from './volume.repository.js';
@@ -37,7 +38,12 @@ describe('A volume that grows', () => {
         return { sizeBytes: command.sizeBytes };
       },
     } as unknown as HostAgent;
-    service = new VolumesService(repository, holders, agent);
+    const pools = {
+      requireStarted: () => Promise.resolve(),
+      refOf: () => Promise.resolve(undefined),
+      whileGrowing: (_wanted: unknown, grow: () => Promise<unknown>) => grow(),
+    } as unknown as PoolUse;
+    service = new VolumesService(repository, holders, agent, pools);
   });
 
   it('is told to the guest of a machine that took it meanwhile', async () => {

@@ -4,6 +4,7 @@ import { ApiError, needingSpace } from '../../common/api-error.js';
 import { KeyedQueue } from '../../common/async.js';
 import type { NamedQuery } from '../../common/dto/list.dto.js';
 import { isShared } from '../../common/volume-storage.js';
+import { PoolUse } from '../pools/pool-use.service.js';
 import { namedPage, type Page, toPage } from '../../common/paging.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
 import type { Executor } from '../../database/database.js';
@@ -21,6 +22,7 @@ export class VolumesService {
     private readonly repository: VolumeRepository,
     private readonly holders: VolumeHolders,
     private readonly agent: HostAgent,
+    private readonly pools: PoolUse,
   ) {}
 
   async list(query: NamedQuery): Promise<Page<VolumeDto>> {
@@ -65,17 +67,27 @@ export class VolumesService {
       });
     }
     await this.holders.requireSize(volume, sizeBytes);
-    const grown = await this.growOnHost(volume, sizeBytes);
-    await this.repository.resize(id, grown);
+    await this.pools.requireStarted([volume.pool]);
+    const wanted = { pool: volume.pool, bytes: sizeBytes - volume.sizeBytes, field: 'sizeMiB' };
+    await this.pools.whileGrowing(wanted, async () => {
+      await this.repository.resize(id, await this.growOnHost(volume, sizeBytes));
+    });
     const now = await this.load(id);
     // A machine that took it meanwhile may have opened it at its old size.
-    return now.machine === volume.machine ? now : this.growTo(id, grown);
+    return now.machine === volume.machine ? now : this.growTo(id, now.sizeBytes);
   }
 
   private async growOnHost(volume: Volume, sizeBytes: number): Promise<number> {
     const { id } = volume;
+    const pool = await this.pools.refOf(volume.pool);
     const holder = await this.holders.holderOf(volume);
-    const command = { id, sizeBytes, ...storageOf(volume), ...(holder === undefined ? {} : { holder }) };
+    const command = {
+      id,
+      sizeBytes,
+      ...storageOf(volume),
+      ...(holder === undefined ? {} : { holder }),
+      ...(pool === undefined ? {} : { pool }),
+    };
     try {
       return (await needingSpace('sizeMiB', () => this.agent.growVolume(command))).sizeBytes;
     } catch (error) {

@@ -157,9 +157,18 @@ export function QueryBoolField(options: Common): Decorate {
   };
 }
 
-/** Any finite number. */
-export function NumberField(options: Common): Decorate {
-  return field(options, { type: 'number' }, [IsNumber({}, { message: '$property must be a number', context: typed('Give a number.') })]);
+/** Any finite number, between bounds when there are some. */
+export function NumberField(options: Common & { min?: number; max?: number }): Decorate {
+  const { min, max } = options;
+  const bounds = `Give a number${min === undefined ? '' : ` of at least ${min}`}${max === undefined ? '' : ` and at most ${max}`}.`;
+  const checks: Decorate[] = [IsNumber({}, { message: '$property must be a number', context: typed(bounds) })];
+  if (min !== undefined) checks.push(Min(min, { message: `$property must be at least ${min}`, context: refused(options, bounds) }));
+  if (max !== undefined) checks.push(Max(max, { message: `$property must be at most ${max}`, context: refused(options, bounds) }));
+  return field(
+    options,
+    { type: 'number', ...(min === undefined ? {} : { minimum: min }), ...(max === undefined ? {} : { maximum: max }) },
+    checks,
+  );
 }
 
 /** A text with bounds and a pattern. */

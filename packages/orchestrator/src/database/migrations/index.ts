@@ -5,6 +5,7 @@ import * as first from './0001-first.js';
 import * as addresses from './0002-addresses.js';
 import * as linkedVolumes from './0003-linked-volumes.js';
 import * as machineNotes from './0004-machine-notes.js';
+import * as pools from './0005-pools.js';
 
 /** One change of the schema. Never edit one that was released; add the next. */
 export interface NamedMigration {
@@ -17,4 +18,5 @@ export const MIGRATIONS: readonly NamedMigration[] = [
   { name: '0002-addresses', up: addresses.up },
   { name: '0003-linked-volumes', up: linkedVolumes.up },
   { name: '0004-machine-notes', up: machineNotes.up },
+  { name: '0005-pools', up: pools.up },
 ];

@@ -7,6 +7,7 @@ import type { Log } from '../../../common/log.js';
 import type { HostEvent, LaunchCommand } from '../../../host-agent/host-agent.js';
 import type { NetworkDriver } from '../../network/network-driver.js';
 import type { DirPool } from '../../storage/dir/dir-pool.js';
+import { HostPools } from '../../storage/host-pools.js';
 import { currentBootId } from '../../boot-id.js';
 import { ConsoleArchive } from '../../console-archive.js';
 import { InstallationMark } from '../../installation-mark.js';
@@ -157,7 +158,7 @@ describe('Machines by the native core', () => {
       hypervisor,
       network,
       macvtaps: new FakeMacvtaps(join(directory, 'macvtaps'), []),
-      pool: { imagePath: (id: string) => id } as unknown as DirPool,
+      pools: new HostPools({ imagePath: (id: string) => id } as unknown as DirPool, () => expect.fail('no pool is named')),
       consoles: new ConsoleArchive(join(directory, 'consoles')),
       mark: new InstallationMark(directory),
       log: quiet,

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createWriteStream, mkdirSync } from 'node:fs';
-import { open, readdir, rm, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { constants, createWriteStream, mkdirSync } from 'node:fs';
+import { copyFile, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../../../common/api-error.js';
+import { KeyedQueue } from '../../../common/async.js';
+import type { PoolCapability } from '../../../common/pool.js';
 import { isShared, linkedSize, type VolumeStorage } from '../../../common/volume-storage.js';
 import type {
   CommandControl,
-  EnsureVolumeCommand,
-  GrowVolumeCommand,
   ImageFacts,
   ImportImageCommand,
   PoolUsage,
@@ -17,50 +18,95 @@ import type {
   VolumeFacts,
 } from '../../../host-agent/host-agent.js';
 import { commitFile, makeWhole, PARTIAL_SUFFIX } from '../../files/durable.js';
-import type { BackingFile, FileTools, NamedBacking } from '../../files/file-tools.js';
+import type { BackingFile, FileTools } from '../../files/file-tools.js';
 import { qcow2Size } from '../../files/qcow2-file.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
+import { type GrownVolume, type NewVolume, type PoolCollection, StoragePool } from '../storage-pool.js';
+import { type DirPlace, PROBE } from './dir-place.js';
 import { type DiskConverter, isConverted } from './disk-converter.js';
 import { checkFormat } from './inspect.js';
-import { PoolSpace } from './pool-space.js';
+import { guardOf, keptForDatabase, PoolSpace } from './pool-space.js';
 import { openSource } from './source-file.js';
 import type { Keep } from '../../touched.js';
 import { SetAside } from './set-aside.js';
+import {
+  idOf,
+  isHalfMade,
+  isMissing,
+  isThere,
+  isTooLong,
+  lostVolume,
+  makeHole,
+  occupied,
+  recordedImage,
+  sharedVolume,
+  tooLong,
+} from './volume-files.js';
 
 /** What becomes of a disk that is converted, until it is whole. */
 const CONVERTED_SUFFIX = '.raw.import';
 /** Bytes that the tables of a new linked volume take at most. */
 const LINK_BYTES = 2 ** 21;
-/** Endings of files that are not complete. */
-const HALF_MADE = [PARTIAL_SUFFIX, '.import'];
 
-/** What a collection did: removed what was half made or kept long enough, set aside what was whole, and could not move (why). */
-export interface PoolCollection {
-  removed: string[];
-  setAside: string[];
-  failed: string[];
+/** What a pool has that a command has defined, and the one of the installation has not. */
+export interface Defined {
+  place: DirPlace;
+  guardPercent: number;
+  /** Directory of the pool that images are copied from. */
+  home: string;
 }
 
 /** Storage pool of kind `dir`: one file for each image and volume. What is half made ends in `.partial`. */
-export class DirPool {
+export class DirPool extends StoragePool {
+  override readonly kind = 'dir';
+  override guardPercent: number;
   private readonly images: string;
   private readonly volumes: string;
   private readonly setAside: SetAside;
   private readonly space: PoolSpace;
   /** Files that are being made now; the collector leaves their partial files alone. */
   private readonly making = new Set<string>();
+  private reflink: Promise<boolean> | undefined;
+  /** One copy of an image at a time. */
+  private readonly copying = new KeyedQueue();
 
   constructor(
-    directory: string,
+    private readonly directory: string,
     private readonly files: FileTools,
     private readonly importRoots: readonly string[] = [],
     private readonly converter?: DiskConverter,
+    private readonly defined?: Defined,
   ) {
+    super();
+    this.guardPercent = defined?.guardPercent ?? 0;
     this.images = join(directory, 'images');
     this.volumes = join(directory, 'volumes');
     this.setAside = new SetAside(join(directory, 'set-aside'));
-    this.space = new PoolSpace(directory);
+    this.space = new PoolSpace(directory, defined === undefined ? keptForDatabase : guardOf(() => this.guardPercent));
+    if (defined !== undefined) return; // its place may not be there now
     for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  }
+
+  override async make(): Promise<void> {
+    await this.defined?.place.make();
+  }
+
+  override async open(): Promise<void> {
+    await this.defined?.place.require();
+  }
+
+  /** Nothing to let go of: a directory is there or not. */
+  override close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  override async remove(): Promise<void> {
+    await this.defined?.place.remove();
+  }
+
+  override async capabilities(): Promise<PoolCapability[]> {
+    this.reflink ??= this.canReflink();
+    return ['linkedClones', 'resize', ...((await this.reflink) ? (['reflink'] as const) : [])];
   }
 
   imagePath(id: string): string {
@@ -72,7 +118,7 @@ export class DirPool {
   }
 
   /** The files of a volume, as whoever opens it names them. */
-  diskFiles(id: string, storage: VolumeStorage): DiskFiles {
+  override diskFiles(id: string, storage: VolumeStorage): DiskFiles {
     const { format, backingImageId } = storage;
     if (isShared(storage)) return { path: this.imagePath(backingImageId ?? ''), format, backing: [] };
     const backing: BackingFile[] =
@@ -119,16 +165,19 @@ export class DirPool {
   }
 
   /** Makes a volume from an image, or an empty one. Done when it is there. */
-  async ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
+  override async ensureVolume(command: NewVolume, control: CommandControl): Promise<VolumeFacts> {
     const target = this.volumePath(command.id);
     if (command.clone === 'shared') return { sizeBytes: (await stat(await this.source(command.imageId ?? ''))).size };
     const sizeOf = async () => ({ sizeBytes: command.clone === 'linked' ? await qcow2Size(target) : (await stat(target)).size });
     if (await isThere(target)) return sizeOf();
+    await this.requireGuard();
     return this.guarded(command.id, async () => {
       if (command.imageId === undefined) await this.makeEmpty(target, command.sizeBytes ?? 0);
-      else if (command.clone === 'linked') await this.link(command.imageId, target, command.sizeBytes ?? 0);
-      else {
-        const source = await this.source(command.imageId);
+      else if (command.clone === 'linked') {
+        if (command.imagePath !== undefined) await this.keepImage(command.imageId, command.imagePath, control);
+        await this.link(command.imageId, target, command.sizeBytes ?? 0);
+      } else {
+        const source = await this.source(command.imageId, command.imagePath);
         const { sizeBytes } = command;
         if (sizeBytes !== undefined) await this.requireLength(target, sizeBytes);
         await this.space.require(await occupied(source));
@@ -141,13 +190,14 @@ export class DirPool {
   }
 
   /** Makes a volume larger that no worker has open; one that is as large or larger stays as it is. What is new is a hole. */
-  async growVolume({ id, sizeBytes, ...storage }: Omit<GrowVolumeCommand, 'holder'>): Promise<VolumeFacts> {
+  override async growVolume({ id, sizeBytes, ...storage }: GrownVolume): Promise<VolumeFacts> {
     if (isShared(storage)) throw sharedVolume(id);
+    await this.requireGuard();
     if (storage.format === 'raw') return this.growRaw(id, sizeBytes);
     const { path, backing } = this.diskFiles(id, storage);
     if (!(await isThere(path))) throw lostVolume(id);
     if (storage.backingImageId !== undefined)
-      await this.source(storage.backingImageId, 'Bring the file back from a backup: the volume is of no use without it.');
+      await this.source(storage.backingImageId, undefined, 'Bring the file back from a backup: the volume is of no use without it.');
     return { sizeBytes: await this.files.growQcow2(path, { sizeBytes, backing }) };
   }
 
@@ -168,11 +218,11 @@ export class DirPool {
     }
   }
 
-  async removeVolume(id: string): Promise<void> {
+  override async removeVolume(id: string): Promise<void> {
     for (const suffix of ['', PARTIAL_SUFFIX]) await rm(`${this.volumePath(id)}${suffix}`, { force: true });
   }
 
-  async usage(): Promise<PoolUsage> {
+  override async usage(): Promise<PoolUsage> {
     let allocatedBytes = 0;
     for (const directory of [this.images, this.volumes]) {
       for (const name of await readdir(directory)) allocatedBytes += await occupied(join(directory, name));
@@ -188,7 +238,7 @@ export class DirPool {
   }
 
   /** Removes half-made files that nobody makes any more, and sets aside whole ones that no resource owns. */
-  async collect(owned: { volumes: Keep; images: Keep }): Promise<PoolCollection> {
+  override async collect(owned: { volumes: Keep; images: Keep }): Promise<PoolCollection> {
     const now = new Date();
     const removed = await this.setAside.expire(now.getTime());
     const setAside: string[] = [];
@@ -203,6 +253,11 @@ export class DirPool {
         const path = join(directory, name);
         if (isHalfMade(name)) {
           await rm(path, { force: true, recursive: true });
+          removed.push(path);
+          continue;
+        }
+        if (kind === 'images' && this.defined !== undefined) {
+          await rm(path, { force: true }); // a copy of one that is gone
           removed.push(path);
           continue;
         }
@@ -259,9 +314,38 @@ export class DirPool {
     await this.files.createQcow2(target, { sizeBytes: linkedSize(size, sizeBytes), backing: recordedImage(imageId) });
   }
 
+  /** Makes this pool's own copy of an image, which linked volumes are based on; it goes when the image does. */
+  private async keepImage(imageId: string, source: string, control: CommandControl): Promise<void> {
+    await this.copying.run(imageId, async () => {
+      const target = this.imagePath(imageId);
+      if (await isThere(target)) return;
+      await this.space.require(await occupied(await this.source(imageId, source)));
+      await this.guarded(imageId, () => this.space.during(control, (bounded) => this.files.copy(source, target, bounded)));
+    });
+  }
+
+  /** The guard of a pool that was defined keeps volumes without content away too: their guests will fill them. */
+  private async requireGuard(): Promise<void> {
+    if (this.defined !== undefined && this.guardPercent > 0) await this.space.require(0);
+  }
+
+  /** Whether a copy of an image shares what it holds with it. */
+  private async canReflink(): Promise<boolean> {
+    const source = join(this.defined?.home ?? this.directory, `.${randomUUID()}${PROBE}`); // others may look at the same time
+    const target = join(this.directory, PROBE);
+    try {
+      await writeFile(source, 'reflink', { mode: 0o600 });
+      await copyFile(source, target, constants.COPYFILE_FICLONE_FORCE);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      for (const path of [source, target]) await rm(path, { force: true });
+    }
+  }
+
   /** The file of an image that a volume is made from. */
-  private async source(imageId: string, remedy = 'Delete the image and import it again.'): Promise<string> {
-    const path = this.imagePath(imageId);
+  private async source(imageId: string, path = this.imagePath(imageId), remedy = 'Delete the image and import it again.'): Promise<string> {
     if (await isThere(path)) return path;
     throw new ApiError('file.missing', { detail: `The pool has lost the file of image ${imageId}.`, remedy });
   }
@@ -285,75 +369,4 @@ export class DirPool {
       this.making.delete(id);
     }
   }
-}
-
-/** Makes a file of a length that has nothing in it. Nothing of it stays when it may not be so long. */
-async function makeHole(path: string, sizeBytes: number): Promise<void> {
-  const handle = await open(path, 'w', 0o600);
-  try {
-    await handle.truncate(sizeBytes);
-  } catch (error) {
-    await rm(path, { force: true });
-    throw isTooLong(error) ? tooLong(sizeBytes, error) : error;
-  } finally {
-    await handle.close();
-  }
-}
-
-/** What an image at the head of a chain records of the image below: a path within the pool, so that the pool can be moved. */
-function recordedImage(imageId: string): NamedBacking {
-  return { name: `../images/${imageId}`, format: 'raw' };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
-}
-
-function sharedVolume(id: string): ApiError {
-  return new ApiError('spec.disk_invalid', {
-    detail: `Volume ${id} is its image, which does not grow.`,
-    remedy: 'Make a machine whose disk is a full or linked clone.',
-    field: 'sizeMiB',
-  });
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-function lostVolume(id: string, cause?: unknown): ApiError {
-  return new ApiError('file.missing', {
-    detail: `The pool has lost the file of volume ${id}.`,
-    remedy: 'Bring the file back from a backup, or delete the machine of the volume and make another one.',
-    cause,
-  });
-}
-
-/** Beyond the longest file of the file system; some say EINVAL. */
-function isTooLong(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'EFBIG' || error.code === 'EINVAL');
-}
-
-function tooLong(sizeBytes: number, cause: unknown): ApiError {
-  return new ApiError('spec.disk_invalid', {
-    detail: `The file system of the storage pool has no files of ${sizeBytes} bytes.`,
-    remedy: 'Ask for a smaller disk, or put the data directory on a file system with larger files (ext4: 16 TiB, XFS: 8 EiB).',
-    cause,
-  });
-}
-
-/** Bytes a file really takes, which is less than its size when it has holes. */
-async function occupied(path: string): Promise<number> {
-  const facts = await stat(path).catch(() => undefined);
-  return facts === undefined ? 0 : facts.blocks * 512;
-}
-
-/** Whether a file was never whole: its step is repeated or was taken back, so nobody misses it. */
-function isHalfMade(name: string): boolean {
-  return name.startsWith('.') || HALF_MADE.some((ending) => name.endsWith(ending));
-}
-
-/** The resource a file belongs to: what is half made has endings after its id, and a copy under way a dot before it. */
-function idOf(name: string): string {
-  return name.replace(/^\./, '').split('.')[0] ?? name;
 }

@@ -13,9 +13,28 @@ const MOST_KEPT_PART = 1 / 16;
 /** Bytes of an upload between two looks at the file system. */
 const LOOK_BYTES = 256 * 1024;
 
+/** What is kept free of a file system: how much, for what, and what to do when nothing else is left. */
+export interface Kept {
+  bytes(capacityBytes: number): number;
+  why: string;
+  remedy: string;
+}
+
 /** Bytes of a file system that no image and no copy may take. */
 export function keptBack(capacityBytes: number): number {
   return Math.floor(Math.min(capacityBytes * MOST_KEPT_PART, Math.max(LEAST_KEPT, Math.min(MOST_KEPT, capacityBytes / 100))));
+}
+
+/** What is kept free where the database is. */
+export const keptForDatabase: Kept = { bytes: keptBack, why: 'for the database', remedy: POOL_FULL_REMEDY };
+
+/** What the guard of a pool keeps free. */
+export function guardOf(percent: () => number): Kept {
+  return {
+    bytes: (capacityBytes) => Math.floor((capacityBytes * percent()) / 100),
+    why: 'by the guard of the pool',
+    remedy: 'Free space in the pool, make its storage larger, or lower its guard: `flotilla pool set POOL --guard PERCENT`.',
+  };
 }
 
 /**
@@ -24,7 +43,10 @@ export function keptBack(capacityBytes: number): number {
  * NOTE: what guests write to volumes with holes is not bounded by it.
  */
 export class PoolSpace {
-  constructor(private readonly directory: string) {}
+  constructor(
+    private readonly directory: string,
+    private readonly keep: Kept = keptForDatabase,
+  ) {}
 
   async usage(): Promise<{ capacityBytes: number; availableBytes: number }> {
     const { capacityBytes, free, kept } = await this.look();
@@ -36,8 +58,8 @@ export class PoolSpace {
     const { free, kept } = await this.look();
     if (bytes <= free - kept) return;
     throw new ApiError('pool.full', {
-      detail: `The pool has ${free} bytes free, of which ${kept} are kept back for the database${bytes > 0 ? `; ${bytes} are needed` : ''}.`,
-      remedy: POOL_FULL_REMEDY,
+      detail: `The pool has ${free} bytes free, of which ${kept} are kept back ${this.keep.why}${bytes > 0 ? `; ${bytes} are needed` : ''}.`,
+      remedy: this.keep.remedy,
     });
   }
 
@@ -89,6 +111,6 @@ export class PoolSpace {
 
   private async look(): Promise<{ capacityBytes: number; free: number; kept: number }> {
     const { blocks, bavail, bsize } = await statfs(this.directory);
-    return { capacityBytes: blocks * bsize, free: bavail * bsize, kept: keptBack(blocks * bsize) };
+    return { capacityBytes: blocks * bsize, free: bavail * bsize, kept: this.keep.bytes(blocks * bsize) };
   }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { ValidateBy } from 'class-validator';
 import {
   BoolField,
   EnumField,
@@ -65,16 +64,6 @@ export class StopMachine {
     default: true,
   })
   thenKill?: boolean;
-}
-
-/** Body of actions that take nothing: absent, or an empty object. */
-export class NoBody {
-  /** class-validator lets anything pass a class without a check, so there is one. */
-  @ValidateBy(
-    { name: 'nothing', validator: { validate: (value) => value === undefined } },
-    { message: '$property is not a known field', context: { code: 'request.unknown_field', remedy: 'Send an empty object.' } },
-  )
-  nothing?: undefined;
 }
 
 /** Query of the delete of a machine. */

@@ -64,6 +64,14 @@ export class DiskDto {
   })
   clone?: CloneKind;
   @StringField({
+    description: 'Storage pool (id or name) that the volume is made in. Shared disks are in the pool `default`, where images are.',
+    optional: true,
+    minLength: 1,
+    maxLength: 128,
+    default: 'default',
+  })
+  pool?: string;
+  @StringField({
     description: 'Existing volume (id) to use instead; no other machine may hold it.',
     optional: true,
     minLength: 1,

@@ -15,7 +15,10 @@ import { hasEnded, OPERATION_KINDS, OPERATION_STATES, type Operation, STEP_STATE
 
 /** The resource something happens to. */
 export class TargetDto {
-  @EnumField({ description: 'Kind of the resource.', values: ['machine', 'image', 'network', 'volume', 'operation', 'key', 'host'] })
+  @EnumField({
+    description: 'Kind of the resource.',
+    values: ['machine', 'image', 'network', 'volume', 'pool', 'operation', 'key', 'host'],
+  })
   kind: string;
   @StringField({ description: 'Id of the resource.' }) id: string;
   @StringField({ description: 'Name of the resource at that time.', optional: true }) name?: string;

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { ApiError } from '../../../common/api-error.js';
+import { DirPlace, MARK } from './dir-place.js';
+
+describe('The directory of a storage pool', () => {
+  let folder: string;
+  const at = (...names: string[]) => join(folder, ...names);
+  const place = (pool = 'poo-1', name = 'p') => new DirPlace(at(name), pool, { roots: [], reserved: at('data') });
+  const codeOf = (attempt: Promise<unknown>) =>
+    attempt.then(
+      () => undefined,
+      (error: unknown) => (error as ApiError).code,
+    );
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'flotilla-place-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is made and removed as often as it is asked for, and comes to the same end', async () => {
+    for (let turn = 0; turn < 2; turn += 1) await place().make();
+    await place().require();
+    expect(readdirSync(at('p')).sort()).to.deep.equal([MARK, 'images', 'volumes']);
+    for (let turn = 0; turn < 2; turn += 1) await place().remove();
+    expect(readdirSync(folder)).to.deep.equal([]);
+    expect(await codeOf(place().require())).to.equal('pool.unavailable');
+  });
+
+  it('is made whole from what a kill has left, and that goes with it', async () => {
+    const staged = at('.p.poo-1.partial');
+    mkdirSync(join(staged, 'images', 'deep'), { recursive: true });
+    await place().make();
+    expect(readdirSync(folder)).to.deep.equal(['p']);
+    mkdirSync(staged);
+    await place().remove();
+    expect(readdirSync(folder)).to.deep.equal([]);
+    mkdirSync(at('p'));
+    writeFileSync(at('p', `${MARK}.partial`), '{');
+    await place().make();
+    await place().require();
+  });
+
+  it('belongs to one pool', async () => {
+    await place().make();
+    expect(await codeOf(place('poo-2').make())).to.equal('pool.place_taken');
+    expect(await codeOf(place('poo-2').require())).to.equal('pool.unavailable');
+    await place('poo-2').remove();
+    await place().require();
+    writeFileSync(at('p', MARK), 'nonsense');
+    expect(await codeOf(place().require())).to.equal('pool.unavailable');
+  });
+
+  it('stays while there are volumes, and keeps what others have put there', async () => {
+    await place().make();
+    writeFileSync(at('p', 'volumes', 'vol-1'), 'data');
+    writeFileSync(at('p', 'volumes', 'vol-2.partial'), 'half');
+    expect(await codeOf(place().remove())).to.equal('pool.not_empty');
+    rmSync(at('p', 'volumes', 'vol-1'));
+    writeFileSync(at('p', 'notes'), 'mine');
+    await place().remove();
+    expect(readFileSync(at('p', 'notes'), 'utf8')).to.equal('mine');
+    expect(readdirSync(at('p'))).to.deep.equal(['notes']);
+  });
+});

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { PoolRef } from '../../common/pool.js';
+import type { PoolFacts } from '../../host-agent/host-agent.js';
+import type { Keep } from '../touched.js';
+import type { DirPool } from './dir/dir-pool.js';
+import type { PoolCollection, StoragePool } from './storage-pool.js';
+
+/**
+ * The pools of this host: the one that every installation has, where the images are too, and those that commands name. A command
+ * says where its pool is, so nothing is lost with this process.
+ */
+export class HostPools {
+  /** One object a pool: it knows what is being made there now. */
+  private readonly known = new Map<string, StoragePool>();
+
+  constructor(
+    readonly home: DirPool,
+    private readonly driverOf: (ref: PoolRef) => StoragePool,
+  ) {}
+
+  /** A pool that is open. */
+  async opened(ref: PoolRef | undefined): Promise<StoragePool> {
+    if (ref === undefined) return this.home;
+    const pool = this.find(ref);
+    await pool.open();
+    return pool;
+  }
+
+  make(ref: PoolRef): Promise<void> {
+    return this.find(ref).make();
+  }
+
+  async open(ref: PoolRef): Promise<PoolFacts> {
+    const pool = await this.opened(ref);
+    return { ...(await pool.usage()), capabilities: await pool.capabilities() };
+  }
+
+  close(ref: PoolRef): Promise<void> {
+    return this.find(ref).close();
+  }
+
+  async remove(ref: PoolRef): Promise<void> {
+    await this.find(ref).remove();
+    this.known.delete(ref.id);
+  }
+
+  /** Collects what nobody owns, pool by pool; one that cannot be reached does not keep the others. */
+  async collect(refs: readonly PoolRef[], owned: { volumes: Keep; images: Keep }): Promise<PoolCollection> {
+    const all = await this.home.collect(owned);
+    for (const ref of refs) {
+      try {
+        const { removed, setAside, failed } = await (await this.opened(ref)).collect(owned);
+        all.removed.push(...removed);
+        all.setAside.push(...setAside);
+        all.failed.push(...failed);
+      } catch {
+        // that it is away is told by who looks after pools; it is collected when it is back
+      }
+    }
+    return all;
+  }
+
+  private find(ref: PoolRef): StoragePool {
+    const pool = this.known.get(ref.id) ?? this.driverOf(ref);
+    this.known.set(ref.id, pool);
+    pool.guardPercent = ref.guardPercent;
+    return pool;
+  }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Injectable } from '@nestjs/common';
+import type { PoolRef } from '../../common/pool.js';
+import type { Executor } from '../../database/database.js';
+import { PoolUse } from '../pools/pool-use.service.js';
+import type { Volume } from '../volumes/volume.js';
+import { VolumeRepository } from '../volumes/volume.repository.js';
+import type { Machine } from './machine.js';
+
+/** The pools in which a machine has its volumes. */
+@Injectable()
+export class MachinePools {
+  constructor(
+    private readonly volumes: VolumeRepository,
+    private readonly pools: PoolUse,
+  ) {}
+
+  /** Fails unless each of them is started. */
+  async requireStarted(machine: Machine, db: Executor): Promise<void> {
+    const found = await Promise.all(machine.observed.disks.map(({ volume }) => this.volumes.find(volume, db)));
+    await this.pools.requireStarted(
+      found.flatMap((volume) => (volume === undefined ? [] : [volume.pool])),
+      db,
+    );
+  }
+
+  /** How the host is told of the pool of a volume; nothing for the one that every installation has. */
+  async placeOf(volume: Pick<Volume, 'pool'> | undefined): Promise<{ pool?: PoolRef }> {
+    const pool = volume === undefined ? undefined : await this.pools.refOf(volume.pool);
+    return pool === undefined ? {} : { pool };
+  }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { PoolCapability, PoolRef } from '../common/pool.js';
+
+/** Space of a pool in bytes; `availableBytes` is what new images and volumes may take. */
+export interface PoolUsage {
+  capacityBytes: number;
+  allocatedBytes: number;
+  availableBytes: number;
+}
+
+/** Which pool is asked about; absent: the one that every installation has. */
+export interface PoolUsageCommand {
+  pool?: PoolRef;
+}
+
+/** What a pool that was opened is like. */
+export interface PoolFacts extends PoolUsage {
+  capabilities: PoolCapability[];
+}
