@@ -30,6 +30,7 @@ describe('A volume that grows', () => {
     } as unknown as VolumeRepository;
     const holders = {
       holderOf: ({ machine }: Volume) => Promise.resolve(machine === undefined ? undefined : { machineId: machine, disk: 'root' }),
+      requireSize: () => Promise.resolve(),
     } as VolumeHolders;
     const agent = {
       growVolume: async (command: GrowVolumeCommand) => {
