@@ -300,7 +300,9 @@ describe('What the API changes under a running Linux', () => {
       expect((await guest.machine.refresh()).state).to.equal('running');
       await guest.sh('blkdiscard /dev/vdb');
 
-      const events = await cloud().client.events({ target: guest.machine.id, kinds: ['machine.disk_full'] }).opened();
+      const events = await cloud()
+        .client.events({ target: guest.machine.id, kinds: ['machine.disk_full'] })
+        .opened();
       await guest.type('dd if=/tmp/much of=/dev/vda bs=1M conv=fsync 2>/dev/null && echo "all is" written');
       for await (const { data } of events) {
         expect(data).to.deep.equal({ disk: 'waits' });

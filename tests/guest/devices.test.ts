@@ -383,7 +383,9 @@ describe('The memory balloon', () => {
         // The guest fills its memory to the brim while it is asked over and over: it takes pages back that it has just named.
         const fill = 'for n in 1 2 3 4 5 6 7 8 9; do cat /tmp/kept; done > /tmp/full';
         const sums = 'for n in 1 2 3 4 5 6 7 8 9; do dd if=/tmp/full bs=4M skip=$((n - 1)) count=1 2>/dev/null | md5sum; done';
-        await guest.type(`${fill}; [ $( (md5sum < /tmp/kept; ${sums}) | sort -u | wc -l) = 1 ] && echo "nothing" lost || echo "some" lost\n`);
+        await guest.type(
+          `${fill}; [ $( (md5sum < /tmp/kept; ${sums}) | sort -u | wc -l) = 1 ] && echo "nothing" lost || echo "some" lost\n`,
+        );
         let asked = 0;
         while (!guest.has(/(nothing|some) lost/)) {
           await machine.reclaimMemory();

@@ -272,10 +272,10 @@ mod tests {
         let whole = Cpuid { entries: timers.to_vec() };
         assert!(!needs_interval_timer(Profile::Micro, &whole));
         assert!(needs_interval_timer(Profile::Standard, &whole));
-        for absent in 0..timers.len() {
+        for (index, timer) in timers.iter().enumerate() {
             let mut less = whole.clone();
-            less.entries.remove(absent);
-            assert!(needs_interval_timer(Profile::Micro, &less), "without {:#x}", timers[absent].function);
+            less.entries.remove(index);
+            assert!(needs_interval_timer(Profile::Micro, &less), "without {:#x}", timer.function);
         }
     }
 }

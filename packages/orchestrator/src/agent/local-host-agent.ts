@@ -24,7 +24,6 @@ import {
   type LaunchCommand,
   type MachineCommand,
   type SetBalloonCommand,
-  type AnnounceCommand,
   type SetLinkCommand,
   type SetThrottleCommand,
   type MachineObservation,
@@ -193,7 +192,7 @@ export class LocalHostAgent extends HostAgent {
     return this.order(command, (id) => this.parts.hypervisor.setLink(id, command.name, command.link));
   }
 
-  override announce(command: AnnounceCommand): Promise<void> {
+  override announce(command: { id: string; name: string }): Promise<void> {
     return this.parts.hypervisor.announce(command.id, command.name);
   }
 

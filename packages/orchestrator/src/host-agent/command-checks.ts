@@ -71,7 +71,6 @@ import type {
   PoolUsageCommand,
   RemoveVolumeCommand,
   Reservation,
-  AnnounceCommand,
   SetBalloonCommand,
   SetLinkCommand,
   SetThrottleCommand,
@@ -269,7 +268,7 @@ const CALLS: Record<CommandName, Check> = {
   pauseMachine: machine,
   resumeMachine: machine,
   setLink: object<SetLinkCommand>({ id: id('mac'), generation, name, link: oneOf(...LINK_STATES) }),
-  announce: object<AnnounceCommand>({ id: id('mac'), name }),
+  announce: object<{ id: string; name: string }>({ id: id('mac'), name }),
   setThrottle: object<SetThrottleCommand>({
     id: id('mac'),
     generation,

@@ -171,12 +171,6 @@ export interface SetLinkCommand extends MachineCommand {
   link: LinkState;
 }
 
-/** Through which interface a guest shall announce itself; it changes nothing that would last. */
-export interface AnnounceCommand {
-  id: string;
-  name: string;
-}
-
 /** All limits of a device, by its name, or of a group. */
 export interface SetThrottleCommand extends MachineCommand {
   kind: ThrottleKind;
@@ -334,7 +328,7 @@ export interface HostCommands {
   /** Plugs a cable in, or pulls it out; done when it is so. */
   setLink(command: SetLinkCommand): Promise<void>;
   /** Asks a guest to tell the network of an interface where it is; done when it is asked. */
-  announce(command: AnnounceCommand): Promise<void>;
+  announce(command: { id: string; name: string }): Promise<void>;
   /** Changes what something may do; done when it holds. */
   setThrottle(command: SetThrottleCommand): Promise<void>;
   /** Tells the guest what it shall give up; done when it is told. */
@@ -383,7 +377,8 @@ export abstract class HostAgent implements HostCommands {
   abstract pauseMachine(command: MachineCommand): Promise<void>;
   abstract resumeMachine(command: MachineCommand): Promise<void>;
   abstract setLink(command: SetLinkCommand): Promise<void>;
-  abstract announce(command: AnnounceCommand): Promise<void>;
+  /** The guest announces itself through the interface; nothing that would last is changed. */
+  abstract announce(command: { id: string; name: string }): Promise<void>;
   abstract setThrottle(command: SetThrottleCommand): Promise<void>;
   abstract setBalloon(command: SetBalloonCommand): Promise<void>;
   abstract killMachine(command: MachineCommand): Promise<void>;

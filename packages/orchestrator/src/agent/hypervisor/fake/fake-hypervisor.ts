@@ -125,8 +125,7 @@ export class FakeHypervisor extends Hypervisor {
 
   override async announce(id: string, name: string): Promise<void> {
     const { link } = interfaceOf(this.live(id), name);
-    if (link === 'down')
-      throw new ApiError('interface.no_announcement', { detail: `The cable of ${name} is out.`, remedy: 'Plug it in.' });
+    if (link === 'down') throw new ApiError('interface.no_announcement', { detail: `The cable of ${name} is out.`, remedy: 'Plug it in.' });
   }
 
   override async setThrottle(id: string, target: ThrottleTarget, limits: Limits): Promise<void> {
