@@ -294,7 +294,7 @@ describe('What the API changes under a running Linux', () => {
           { name: 'fails', sizeMiB: 16, onNoSpace: 'report' },
         ],
       });
-      await guest.sh('head -c 12582912 /dev/urandom > /tmp/much');
+      await guest.sh('dmesg -n 1; head -c 12582912 /dev/urandom > /tmp/much');
       const digest = (await guest.sh('md5sum < /tmp/much')).slice(0, 32);
       expect(await guest.sh('dd if=/tmp/much of=/dev/vdb bs=1M conv=fsync 2>/dev/null || echo refused')).to.equal('refused');
       expect((await guest.machine.refresh()).state).to.equal('running');

@@ -377,7 +377,6 @@ export abstract class HostAgent implements HostCommands {
   abstract pauseMachine(command: MachineCommand): Promise<void>;
   abstract resumeMachine(command: MachineCommand): Promise<void>;
   abstract setLink(command: SetLinkCommand): Promise<void>;
-  /** The guest announces itself through the interface; nothing that would last is changed. */
   abstract announce(command: { id: string; name: string }): Promise<void>;
   abstract setThrottle(command: SetThrottleCommand): Promise<void>;
   abstract setBalloon(command: SetBalloonCommand): Promise<void>;
