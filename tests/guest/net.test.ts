@@ -10,7 +10,7 @@ import { eventually, type HostState, hostState, run } from './lib/host.js';
 import { importSmallGuest } from './lib/images.js';
 import { waitLimitMs } from './lib/limits.js';
 import { Run } from './lib/run.js';
-import { expectNothingLeft } from './lib/suite.js';
+import { expectNothingLeft, useCloud } from './lib/suite.js';
 import { addUplink, passtOf, removeUplink, saidAt, uplink } from './lib/uplink.js';
 
 const tap = 'net-test0';
@@ -220,6 +220,21 @@ describe('A link of the host (macvtap), with a real Linux', () => {
     } finally {
       await cloud.destroy();
     }
+  });
+});
+
+describe('The address of a machine that is gone', () => {
+  const cloud = useCloud();
+
+  it('is given to the next one, although the DHCP server has it leased still', async () => {
+    const boot = (name: string) =>
+      cloud().boot(name, { interfaces: [{ name: 'eth0', network: 'default' }], commandLine: 'flotilla.net=dhcp' });
+    await boot('stays'); // and with it the network, the server and its leases
+    const { address } = (await boot('goes')).machine;
+    await (await cloud().machine('goes')).delete({ force: true });
+    const next = await boot('comes');
+    expect(next.machine.address).to.equal(address);
+    expect(await next.sh('ip -4 addr show eth0')).to.contain(`inet ${address}/`);
   });
 });
 

@@ -261,7 +261,7 @@ onEachDatabase('protocol', (makeDatabase) => {
     const host = (await flotilla.call('GET', '/v1/hosts')).body['items']?.[0];
     expect(host?.['cpus']).to.be.above(0);
     expect((await flotilla.call('GET', `/v1/hosts/${host?.['id']}/doctor`)).body['checks']).to.have.length.above(0);
-    expect((await flotilla.call('GET', '/v1/pools/default')).body).to.include({ driver: 'dir', state: 'ready' });
+    expect((await flotilla.call('GET', '/v1/pools/default')).body).to.include({ kind: 'dir', state: 'ready' });
     expect((await flotilla.call('GET', '/v1/networks/default')).body['ipv4']?.['gateway']).to.match(/\.1$/);
     expect((await flotilla.call('GET', '/metrics', { key: null })).body).to.contain('flotilla_machines{state="stopped"}');
     expect((await flotilla.call('GET', '/health/ready', { key: null })).body).to.deep.equal({ status: 'ok' });

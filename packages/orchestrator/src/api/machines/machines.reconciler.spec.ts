@@ -22,6 +22,8 @@ class World {
   readonly machines = new Map<string, Machine>();
   /** What the machine is by the end of a look. */
   readonly later = new Map<string, Machine>();
+  /** What happens once it is known which operations are open. */
+  meanwhile: () => void = () => undefined;
 
   put(id: string, state: State): this {
     this.machines.set(id, machine(id, state));
@@ -39,7 +41,11 @@ class World {
         releaseMachine: ({ id }: { id: string }) => Promise.resolve(void this.released.push(id)),
       } as unknown as HostAgent,
       {
-        openTargets: () => Promise.resolve(new Set(this.busy)),
+        openTargets: () => {
+          const busy = new Set(this.busy);
+          this.meanwhile();
+          return Promise.resolve(busy);
+        },
         openFor: (id: string) => Promise.resolve(this.busy.has(id) ? {} : undefined),
       } as unknown as OperationsService,
       {
@@ -106,6 +112,24 @@ describe('the reconciler of machines', () => {
       await reconciler.reconcile();
       expect(reconciler.operationEnded(), state).to.equal(wanted);
     }
+  });
+
+  it('looks again when the operation that a machine was left to ended in the middle of the look', async () => {
+    const world = new World().put('mac-1', 'starting');
+    const { reconciler } = world;
+    const wakes: string[] = [];
+    reconciler.onWake((time) => wakes.push(time));
+    world.busy.add('mac-1');
+    world.seen.push({ id: 'mac-1', state: 'paused', pid: 7 });
+    world.meanwhile = () => {
+      world.busy.clear();
+      reconciler.operationEnded();
+    };
+    await reconciler.reconcile();
+    expect([world.stored, wakes.length]).to.deep.equal([[['starting', undefined]], 1]);
+    world.meanwhile = () => undefined;
+    await reconciler.reconcile();
+    expect([world.stored, wakes.length]).to.deep.equal([[['paused', undefined]], 1]);
   });
 
   describe('after the host was restarted', () => {

@@ -23,6 +23,8 @@ export class MachinesReconciler {
   private reboot: HostReboot | undefined;
   /** A machine that had ended or paused by itself was left to its operation, which may not have seen that. */
   private leftToOperation = false;
+  /** How many operations have ended. */
+  private ended = 0;
   private wakeAt: (time: string) => void = () => undefined;
 
   constructor(
@@ -46,16 +48,20 @@ export class MachinesReconciler {
 
   /** Told that an operation on a machine has ended; answers whether it is time for a look. */
   operationEnded(): boolean {
+    this.ended += 1;
     return this.leftToOperation;
   }
 
   async reconcile(): Promise<void> {
     this.leftToOperation = false;
+    const { ended } = this;
     const machines = await this.repository.active();
     const { reboot } = this;
     reboot?.begin(machines);
     if (machines.length > 0) await this.look(machines);
     if ((await reboot?.settle(machines)) === true && this.reboot === reboot) this.reboot = undefined;
+    // The operation may have ended before it was seen that a machine was left to it.
+    if (this.leftToOperation && this.ended !== ended) this.wakeAt(new Date().toISOString());
   }
 
   private async look(machines: readonly Machine[]): Promise<void> {

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
 import { LEASE_SECONDS } from '../leases/host-leases.js';
+import { readLeases, type TakenLease } from '../leases/lease-file.js';
 import { noteChange } from '../notes.js';
+
+type Reservation = EnsureNetworkCommand['reservations'][number];
 
 /** Domain of the guests: `<machine>.flotilla.internal`. */
 const DOMAIN = 'flotilla.internal';
@@ -22,8 +25,9 @@ export class Dnsmasq {
   async ensure(network: EnsureNetworkCommand): Promise<void> {
     const files = this.files(network.id);
     await mkdir(files.directory, { recursive: true, mode: 0o755 });
+    const hosts = reservations(network.reservations, await readLeases(files.leases));
     const changed = [
-      await noteChange(files.hosts, network.reservations.map(reservation).join(''), 0o644),
+      await noteChange(files.hosts, hosts, 0o644),
       await noteChange(files.names, network.reservations.map((one) => `${one.ip} ${one.hostname}\n`).join(''), 0o644),
     ].includes(true);
     const newConfig = await noteChange(files.config, config(network, files), 0o644);
@@ -98,7 +102,17 @@ pid-file=${files.pid}
 `;
 }
 
-/** One line of the DHCP server. A machine with such a name has its address and its name in DNS all the same. */
-export function reservation({ mac, ip, hostname }: EnsureNetworkCommand['reservations'][number]): string {
-  return `${[mac, ip, ...(KEYWORD.test(hostname) ? [] : [hostname])].join(',')}\n`;
+/**
+ * The lines of the DHCP server, one for each machine. It remembers a lease for its whole time and gives the address to nobody else meanwhile,
+ * unless the reservation names the MAC that has it as well: one that no machine has now.
+ */
+export function reservations(wanted: readonly Reservation[], leases: readonly TakenLease[]): string {
+  const present = new Set(wanted.map(({ mac }) => mac));
+  const former = new Map(leases.filter(({ mac }) => !present.has(mac)).map(({ ip, mac }) => [ip, mac]));
+  return wanted.map((one) => reservation(one, former.get(one.ip))).join('');
+}
+
+/** A machine with a name that is a keyword has its address and its name in DNS all the same. */
+function reservation({ mac, ip, hostname }: Reservation, former: string | undefined): string {
+  return `${[mac, ...(former === undefined ? [] : [former]), ip, ...(KEYWORD.test(hostname) ? [] : [hostname])].join(',')}\n`;
 }
