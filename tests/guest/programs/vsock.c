@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 static char buffer[1 << 16];
@@ -51,6 +52,9 @@ static int echo(int listener, struct sockaddr_vm *address) {
 
 static int reach(int stream, struct sockaddr_vm *address) {
   address->svm_cid = VMADDR_CID_HOST;
+  // The kernel gives up after 2 s, which is short for a guest without a CPU of its own.
+  struct timeval limit = {.tv_sec = 60};
+  setsockopt(stream, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &limit, sizeof limit);
   if (connect(stream, (struct sockaddr *)address, sizeof *address)) return fail("connect");
   struct pollfd ends[] = {{.fd = 0, .events = POLLIN}, {.fd = stream, .events = POLLIN}};
   while (poll(ends, 2, -1) >= 0) {

@@ -25,8 +25,10 @@ use super::timers::Timers;
 
 /// The first of the ports that connections from the host come from; there are as many as this.
 pub(super) const FIRST_PORT: u32 = 1 << 30;
-/// How long the guest may take to answer a request, and to reset a connection that the host has given up.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the guest may take to answer a request. One that has much to do, or few of the host's CPUs, takes seconds.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the guest may take to reset a connection that the host has given up.
+const RESET_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a host program may take to say its line: on a busy host more than the guest's kernel takes to answer.
 const LINE_PATIENCE: Duration = Duration::from_secs(5);
 /// Connections accepted, and events looked at, before the queues have their turn.
@@ -127,6 +129,11 @@ impl Muxer {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.timers.next()
+    }
+
+    /// The guest and its host programs could do nothing for so long.
+    pub(super) fn delay(&mut self, by: Duration) {
+        self.timers.delay(by);
     }
 
     /// Whether the guest is to be told something.
@@ -291,7 +298,7 @@ impl Muxer {
             }
             if content.flags == SHUTDOWN_BOTH {
                 // A guest answers with a reset. One that does not is not waited for.
-                self.timers.set(key.token(), Instant::now() + PATIENCE);
+                self.timers.set(key.token(), Instant::now() + RESET_PATIENCE);
             }
             self.refresh(key);
             return Some(header);
@@ -404,7 +411,7 @@ impl Muxer {
         let Some(stream) = self.take_visitor(id) else { return };
         let key = Key { host: self.free_port(port), guest: port };
         self.connections.insert(key, Connection::requested(stream));
-        self.timers.set(key.token(), Instant::now() + PATIENCE);
+        self.timers.set(key.token(), Instant::now() + ANSWER_PATIENCE);
         self.refresh(key);
     }
 

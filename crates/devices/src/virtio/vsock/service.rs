@@ -48,6 +48,8 @@ pub struct VsockService {
     event: DeviceQueue,
     muxer: Muxer,
     gate: Gate,
+    /// Since when the machine is paused.
+    paused: Option<Instant>,
     /// The bytes of one packet.
     scratch: Vec<u8>,
     metrics: Arc<VsockMetrics>,
@@ -62,7 +64,7 @@ impl VsockService {
         restored: bool,
     ) -> Self {
         let gate = if restored { Gate::Reset(Instant::now() + PATIENCE) } else { Gate::Open };
-        Self { rx, tx, event, muxer, gate, scratch: vec![0; MAX_PAYLOAD], metrics }
+        Self { rx, tx, event, muxer, gate, paused: None, scratch: vec![0; MAX_PAYLOAD], metrics }
     }
 
     /// Guest to host.
@@ -214,6 +216,20 @@ impl Service for VsockService {
         }
         self.muxer.tick(now);
         self.receive();
+    }
+
+    fn drain(&mut self) {
+        self.paused = Some(Instant::now());
+    }
+
+    /// Who waits for the guest has not waited while it could not answer.
+    fn resumed(&mut self) {
+        let Some(since) = self.paused.take() else { return };
+        let pause = since.elapsed();
+        self.muxer.delay(pause);
+        if let Gate::Reset(until) | Gate::Told(until, _) = &mut self.gate {
+            *until += pause;
+        }
     }
 
     fn queues(&self) -> Vec<(u16, QueueState)> {

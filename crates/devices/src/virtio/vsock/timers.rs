@@ -2,7 +2,7 @@
 //! Deadlines by token, the next one first.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// At most one deadline for each token.
 #[derive(Debug, Default)]
@@ -31,6 +31,14 @@ impl Timers {
         self.order.first().map(|(due, _)| *due)
     }
 
+    /// Moves every deadline into the future.
+    pub(super) fn delay(&mut self, by: Duration) {
+        for due in self.due.values_mut() {
+            *due += by;
+        }
+        self.order = self.due.iter().map(|(token, due)| (*due, *token)).collect();
+    }
+
     /// Takes out one token whose deadline has passed.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<u64> {
         let (due, token) = *self.order.first()?;
@@ -44,8 +52,6 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -63,5 +69,18 @@ mod tests {
         assert_eq!(timers.take_due(start), None);
         assert_eq!((timers.take_due(at(1)), timers.take_due(at(1))), (Some(1), Some(2)));
         assert_eq!((timers.take_due(at(9)), timers.next()), (None, None));
+    }
+
+    #[test]
+    fn a_delay_keeps_the_order() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut timers = Timers::default();
+        timers.set(1, at(3));
+        timers.set(2, at(1));
+        timers.delay(Duration::from_secs(10));
+        assert_eq!((timers.take_due(at(3)), timers.next()), (None, Some(at(11))));
+        timers.cancel(2);
+        assert_eq!((timers.take_due(at(13)), timers.next()), (Some(1), None));
     }
 }
