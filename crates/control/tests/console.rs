@@ -349,6 +349,18 @@ fn another_protocol_is_refused() {
 }
 
 #[test]
+fn a_client_may_hesitate_before_it_says_hello() {
+    let lab = lab(64);
+    let mut slow = UnixStream::connect(&lab.path).unwrap();
+    // On a busy host it is not run for so long.
+    std::thread::sleep(Duration::from_secs(3));
+    slow.write_all(&hello(0, false).encode("")).unwrap();
+    let mut answer = [0; 16];
+    slow.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[0], 0);
+}
+
+#[test]
 fn silent_connections_are_bounded_and_end() {
     let lab = lab(64);
     let silent: Vec<_> = (0..64).map(|_| UnixStream::connect(&lab.path).unwrap()).collect();

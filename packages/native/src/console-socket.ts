@@ -109,12 +109,13 @@ export async function welcome(socket: Socket): Promise<{ status: number; ring: n
   return { status: answer.readUInt32LE(0), ring: answer.readUInt32LE(4), start: answer.readBigUInt64LE(8), rest: answer.subarray(HELLO) };
 }
 
-/** Connects to a console socket, however long its path. */
-export async function connected(path: string): Promise<Socket> {
+/** Connects to a console socket, however long its path, with this hello: whoever connects is not waited for without end. */
+export async function connected(path: string, greeting: Buffer): Promise<Socket> {
   const directory = path.length > MAX_SOCKET_PATH ? await opened(dirname(path)) : undefined;
   try {
     const short = directory === undefined ? path : join('/proc/self/fd', String(directory.fd), basename(path));
     const socket = connect({ path: short });
+    socket.write(greeting);
     await once(socket, 'connect').catch((error: unknown) => {
       throw gone(error, path);
     });

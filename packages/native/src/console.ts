@@ -82,13 +82,12 @@ export async function readConsole(options: ReadConsoleOptions): Promise<ConsoleR
 /** What a live console holds, or undefined when it did not give all of what it promised. */
 async function snapshot(path: string, signal: AbortSignal | undefined): Promise<ConsoleRecord | undefined> {
   const limit = AbortSignal.timeout(SNAPSHOT_MILLISECONDS);
-  const socket = await connected(path).catch(() => undefined);
+  const socket = await connected(path, hello(SNAPSHOT, 0n)).catch(() => undefined);
   if (socket === undefined) return undefined;
   const abort = (): void => void socket.destroy();
   const signals = signal === undefined ? [limit] : [limit, signal];
   for (const one of signals) one.addEventListener('abort', abort, { once: true });
   try {
-    socket.write(hello(SNAPSHOT, 0n));
     const { status, ring, start, rest } = await welcome(socket);
     if (status !== OK || ring > RING || start > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
     const bytes = Buffer.alloc(ring);
@@ -118,12 +117,11 @@ export async function openConsole(options: OpenConsoleOptions): Promise<ConsoleC
   if (options.port !== undefined && !ID.test(port)) throw noPort(port);
   const offset = options.offset === undefined ? LIVE : BigInt(requireBytes(options.offset, '$.offset'));
   if (signal?.aborted) throw abortedError(signal);
-  const socket = await connected(path);
+  const socket = await connected(path, hello(write ? WRITER : 0, offset, port));
   const abort = (): void => void socket.destroy();
   signal?.addEventListener('abort', abort, { once: true });
   socket.once('close', () => signal?.removeEventListener('abort', abort));
   try {
-    socket.write(hello(write ? WRITER : 0, offset, port));
     const { status, ring, start, rest } = await welcome(socket);
     if (status !== OK) throw refused(status, port);
     if (rest.length > 0) socket.unshift(rest);

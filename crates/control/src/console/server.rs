@@ -29,7 +29,9 @@ const MAX_READERS: usize = 32;
 /// How many connections it has at once, beside one for each named port. Once they have said what they are, readers cannot take the
 /// places of writers, and of those who look at what is kept.
 const MAX_CONNECTIONS: usize = MAX_READERS + 8;
-/// How long a client may take to say hello, and a blocked step may take before it looks around.
+/// How long a client may take to say hello: between its connecting and that it may wait for a CPU.
+const HELLO_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a blocked step may take before it looks around.
 const STEP: Duration = Duration::from_secs(2);
 const CHUNK: usize = 16 << 10;
 /// How many refused connections stay half open, so that their hello does not meet a closed socket and hide the answer.
@@ -197,13 +199,14 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) -> Option<Arc<UnixStream>> {
 }
 
 fn serve(shared: &Arc<Shared>, stream: &Arc<UnixStream>) -> io::Result<()> {
-    stream.set_read_timeout(Some(STEP))?;
+    stream.set_read_timeout(Some(HELLO_PATIENCE))?;
     stream.set_write_timeout(Some(STEP))?;
     let mut hello = [0; HELLO];
     (&**stream).read_exact(&mut hello)?;
     let Some((hello, name)) = Hello::decode(hello) else { return refuse(stream, Status::BadHello) };
     let mut name = vec![0; name];
     (&**stream).read_exact(&mut name)?;
+    stream.set_read_timeout(Some(STEP))?;
     let Some(console) = std::str::from_utf8(&name).ok().and_then(|name| shared.consoles.get(name)) else {
         return refuse(stream, Status::NoPort);
     };
