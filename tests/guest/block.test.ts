@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { Guest } from './lib/guest.js';
 import { eventually, type HostState, hostState, run } from './lib/host.js';
-import { makeExt4 } from './lib/file-systems.js';
+import { makeExt4, makeSmallRoot } from './lib/file-systems.js';
 import { mappedFile } from './lib/memory.js';
 import { Run } from './lib/run.js';
 import { expectNothingLeft, useCloud } from './lib/suite.js';
@@ -162,6 +162,30 @@ describe('Disks that are memory, with a real Linux', () => {
     truncateSync(shared, sharedBytes);
     expect(status, said).to.be.a('number').and.not.equal(0);
     expect(said).to.contain('Bad address');
+  });
+
+  it('are the root of machines that have nothing else, one file of the host for all of them', async () => {
+    const root = join(folder, 'root');
+    makeSmallRoot(root, 16 * MEBIBYTE);
+    // Without that program in the initramfs the kernel looks for its root.
+    const commandLine = 'rdinit=/absent root=/dev/pmem0 ro rootflags=dax=always init=/init';
+    const flags = ['--disk', `path=${root},format=raw,attach=pmem,readonly`];
+    const guests = [flags, [...flags, '--profile', 'micro', '--acpi']].map((each) => Run.start(commandLine, each));
+    for (const guest of guests) {
+      await guest.shows(/flotilla-init ready[\s\S]*# /);
+      expect(await guest.sh('grep " / ext4" /proc/mounts'))
+        .to.contain('ro,')
+        .and.to.contain('dax=always');
+      expect(await guest.sh('echo text > /etc/text || echo not "written"')).to.contain('not written');
+    }
+    for (const guest of guests) {
+      const [resident, share] = ['Rss', 'Pss'].map((field) => mappedFile(guest.pid, root, field)) as [number, number];
+      expect(share, `${share} of ${resident} KiB`).to.be.below(0.75 * resident);
+    }
+    for (const guest of guests) {
+      guest.type('poweroff -f\n');
+      expect(await guest.end()).to.include({ status: 0, said: '' });
+    }
   });
 
   it('are refused when they cannot be mapped as asked', async () => {
