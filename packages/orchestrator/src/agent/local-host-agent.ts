@@ -3,7 +3,7 @@ import type { BalloonFacts, ReclaimFacts } from '../common/balloon.js';
 import type { PoolRef } from '../common/pool.js';
 import { cpus, hostname, release, totalmem } from 'node:os';
 import type { Readable } from 'node:stream';
-import { KeyedQueue } from '../common/async.js';
+import { Joined, KeyedQueue } from '../common/async.js';
 import type { Log } from '../common/log.js';
 import {
   type ClaimCommand,
@@ -67,6 +67,9 @@ export class LocalHostAgent extends HostAgent {
   private readonly touched = new Touched();
   /** Commands of one machine run one after another. */
   private readonly queue = new KeyedQueue();
+  /** A worker answers one call after another, and these wait for its guest: many at once would keep it from everything else. */
+  private readonly balloons = new Joined<BalloonFacts>();
+  private readonly reclaims = new Joined<ReclaimFacts>();
   private readonly growth: VolumeGrowth;
   private ready: Promise<void> | undefined;
 
@@ -206,11 +209,11 @@ export class LocalHostAgent extends HostAgent {
   }
 
   override machineBalloon(command: { id: string }): Promise<BalloonFacts> {
-    return this.parts.hypervisor.balloon(command.id);
+    return this.balloons.run(command.id, () => this.parts.hypervisor.balloon(command.id));
   }
 
   override reclaimMemory(command: { id: string }): Promise<ReclaimFacts> {
-    return this.parts.hypervisor.reclaimMemory(command.id);
+    return this.reclaims.run(command.id, () => this.parts.hypervisor.reclaimMemory(command.id));
   }
 
   override killMachine(command: MachineCommand): Promise<void> {

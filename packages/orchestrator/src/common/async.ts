@@ -99,6 +99,19 @@ export class KeyedQueue {
   }
 }
 
+/** Whoever asks for what is being asked for already has a part in the answer. */
+export class Joined<T> {
+  private readonly asked = new Map<string, Promise<T>>();
+
+  run(key: string, ask: () => Promise<T>): Promise<T> {
+    const known = this.asked.get(key);
+    if (known !== undefined) return known;
+    const answer = ask().finally(() => this.asked.delete(key));
+    this.asked.set(key, answer);
+    return answer;
+  }
+}
+
 /** Runs a job on demand and never twice at once; a demand during a run leads to one more run. */
 export class Coalesced {
   private current: Promise<void> | undefined;
