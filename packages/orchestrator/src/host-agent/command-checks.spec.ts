@@ -217,6 +217,12 @@ describe('commands at the border of the agent', () => {
     expect(checkStream('console', { id: launch.id, write: true })).to.have.property('write', true);
   });
 
+  it('collect in as many pools as are defined', () => {
+    const pools = Array.from({ length: 2000 }, () => pool);
+    const command = { installation, epoch: 1, machines: [], volumes: [], images: [], networks: [], pools };
+    expect(checkCall('collectGarbage', command)).to.equal(command);
+  });
+
   it('are refused field by field', () => {
     for (const [call, command, field] of BAD) {
       const error = problem(() => checkCall(call, command));

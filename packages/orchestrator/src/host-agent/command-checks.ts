@@ -83,7 +83,6 @@ import type { CommandName } from './protocol.js';
 // root, makes paths, links, rules and lines of files from what is in a command, so it looks at every field itself.
 
 const MAX_IDS = 1_000_000;
-const MAX_POOLS = 1000;
 const MAX_BYTES = 2 ** 56;
 const MAX_MEMORY_MIB = 64 * 1024 * 1024;
 const LOG_BYTES = 16 * 1024 * 1024;
@@ -290,7 +289,7 @@ const CALLS: Record<CommandName, Check> = {
     volumes: list(MAX_IDS, id('vol')),
     images: list(MAX_IDS, id('img')),
     networks: list(MAX_IDS, id('net')),
-    pools: list(MAX_POOLS, pool),
+    pools: list(MAX_IDS, pool),
   }),
 };
 
