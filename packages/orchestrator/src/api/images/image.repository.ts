@@ -4,6 +4,7 @@ import type { Selectable } from 'kysely';
 import type { Labels } from '../../common/names.js';
 import type { LabelledPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
+import { isCalled, rowsOf } from '../../database/named.js';
 import { labelFilter, labelsOf, removeLabels, replaceLabels } from '../../database/labels.js';
 import type { ImagesTable } from '../../database/schema.js';
 import type { Image, ImageFormat, ImageKind, ImageState } from './image.js';
@@ -51,22 +52,13 @@ export class KyselyImageRepository extends ImageRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Image | undefined> {
-    const row = await db
-      .selectFrom('images')
-      .selectAll()
-      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
-      .executeTakeFirst();
+    const named = db.selectFrom('images').selectAll();
+    const row = await named.where((w) => isCalled(w, idOrName)).executeTakeFirst();
     return row === undefined ? undefined : (await this.withLabels([row], db))[0];
   }
 
   override async page(request: LabelledPage): Promise<Image[]> {
-    let query = this.database.db
-      .selectFrom('images')
-      .selectAll()
-      .orderBy('id')
-      .limit(request.limit + 1);
-    if (request.after !== undefined) query = query.where('id', '>', request.after);
-    if (request.name !== undefined) query = query.where('name', '=', request.name);
+    let query = rowsOf(this.database.db.selectFrom('images').selectAll(), request);
     for (const filter of labelFilter(this.database.db, 'image', request.labels)) query = query.where('id', 'in', filter);
     return this.withLabels(await query.execute(), this.database.db);
   }

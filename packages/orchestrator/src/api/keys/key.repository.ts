@@ -2,6 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { PageRequest } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
+import { isCalled, rowsOf } from '../../database/named.js';
 import type { Role } from '../auth/roles.js';
 
 /** An API key as it is kept: only the hash of its secret. */
@@ -36,22 +37,13 @@ export class KyselyKeyRepository extends KeyRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<StoredKey | undefined> {
-    const row = await db
-      .selectFrom('keys')
-      .selectAll()
-      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
-      .executeTakeFirst();
+    const named = db.selectFrom('keys').selectAll();
+    const row = await named.where((w) => isCalled(w, idOrName)).executeTakeFirst();
     return row === undefined ? undefined : toKey(row);
   }
 
   override async page(request: PageRequest): Promise<StoredKey[]> {
-    let query = this.database.db
-      .selectFrom('keys')
-      .selectAll()
-      .orderBy('id')
-      .limit(request.limit + 1);
-    if (request.after !== undefined) query = query.where('id', '>', request.after);
-    return (await query.execute()).map(toKey);
+    return (await rowsOf(this.database.db.selectFrom('keys').selectAll(), request).execute()).map(toKey);
   }
 
   override async remove(id: string, db: Executor): Promise<void> {

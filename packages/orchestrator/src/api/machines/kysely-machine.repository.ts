@@ -4,6 +4,7 @@ import { type Selectable, sql } from 'kysely';
 import type { Labels } from '../../common/names.js';
 import type { LabelledPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
+import { isCalled, rowsOf } from '../../database/named.js';
 import { labelFilter, labelsOf, removeLabels, replaceLabels } from '../../database/labels.js';
 import type { MachinesTable } from '../../database/schema.js';
 import type { DesiredState, Machine, MachineSpec, MachineState, Observed } from './machine.js';
@@ -40,22 +41,13 @@ export class KyselyMachineRepository extends MachineRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Machine | undefined> {
-    const row = await db
-      .selectFrom('machines')
-      .selectAll()
-      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
-      .executeTakeFirst();
+    const named = db.selectFrom('machines').selectAll();
+    const row = await named.where((w) => isCalled(w, idOrName)).executeTakeFirst();
     return row === undefined ? undefined : (await this.withLabels([row], db))[0];
   }
 
   override async page(request: LabelledPage): Promise<Machine[]> {
-    let query = this.database.db
-      .selectFrom('machines')
-      .selectAll()
-      .orderBy('id')
-      .limit(request.limit + 1);
-    if (request.after !== undefined) query = query.where('id', '>', request.after);
-    if (request.name !== undefined) query = query.where('name', '=', request.name);
+    let query = rowsOf(this.database.db.selectFrom('machines').selectAll(), request);
     for (const filter of labelFilter(this.database.db, 'machine', request.labels)) query = query.where('id', 'in', filter);
     return this.withLabels(await query.execute(), this.database.db);
   }

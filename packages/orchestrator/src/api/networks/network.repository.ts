@@ -4,6 +4,7 @@ import type { Selectable } from 'kysely';
 import { parseIpv4 } from '../../common/ipv4.js';
 import type { NamedPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
+import { isCalled, rowsOf } from '../../database/named.js';
 import type { AddressesTable, NetworksTable } from '../../database/schema.js';
 import type { Address, Network, NetworkState } from './network.js';
 
@@ -42,23 +43,13 @@ export class KyselyNetworkRepository extends NetworkRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Network | undefined> {
-    const row = await db
-      .selectFrom('networks')
-      .selectAll()
-      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
-      .executeTakeFirst();
+    const named = db.selectFrom('networks').selectAll();
+    const row = await named.where((w) => isCalled(w, idOrName)).executeTakeFirst();
     return row === undefined ? undefined : fromRow(row);
   }
 
   override async page(request: NamedPage): Promise<Network[]> {
-    let query = this.database.db
-      .selectFrom('networks')
-      .selectAll()
-      .orderBy('id')
-      .limit(request.limit + 1);
-    if (request.after !== undefined) query = query.where('id', '>', request.after);
-    if (request.name !== undefined) query = query.where('name', '=', request.name);
-    return (await query.execute()).map(fromRow);
+    return (await rowsOf(this.database.db.selectFrom('networks').selectAll(), request).execute()).map(fromRow);
   }
 
   override async all(): Promise<Network[]> {

@@ -4,6 +4,7 @@ import type { Selectable } from 'kysely';
 import type { NamedPage } from '../../common/paging.js';
 import type { PoolConfig, PoolKind } from '../../common/pool.js';
 import { Database, type Executor } from '../../database/database.js';
+import { isCalled, rowsOf } from '../../database/named.js';
 import type { PoolsTable } from '../../database/schema.js';
 import type { DesiredPoolState, Pool, PoolObserved } from './pool.js';
 
@@ -46,23 +47,13 @@ export class KyselyPoolRepository extends PoolRepository {
   }
 
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Pool | undefined> {
-    const row = await db
-      .selectFrom('pools')
-      .selectAll()
-      .where((w) => w.or([w('id', '=', idOrName), w('name', '=', idOrName)]))
-      .executeTakeFirst();
+    const named = db.selectFrom('pools').selectAll();
+    const row = await named.where((w) => isCalled(w, idOrName)).executeTakeFirst();
     return row === undefined ? undefined : fromRow(row);
   }
 
   override async page(request: NamedPage): Promise<Pool[]> {
-    let query = this.database.db
-      .selectFrom('pools')
-      .selectAll()
-      .orderBy('id')
-      .limit(request.limit + 1);
-    if (request.after !== undefined) query = query.where('id', '>', request.after);
-    if (request.name !== undefined) query = query.where('name', '=', request.name);
-    return (await query.execute()).map(fromRow);
+    return (await rowsOf(this.database.db.selectFrom('pools').selectAll(), request).execute()).map(fromRow);
   }
 
   override async all(db: Executor = this.database.db): Promise<Pool[]> {

@@ -4,6 +4,7 @@ import type { Selectable } from 'kysely';
 import type { NamedPage } from '../../common/paging.js';
 import type { VolumeFormat } from '../../common/volume-storage.js';
 import { Database, type Executor } from '../../database/database.js';
+import { rowsOf } from '../../database/named.js';
 import type { VolumesTable } from '../../database/schema.js';
 import type { Volume, VolumeState } from './volume.js';
 
@@ -78,14 +79,7 @@ export class KyselyVolumeRepository extends VolumeRepository {
   }
 
   override async page(request: NamedPage): Promise<Volume[]> {
-    let query = this.database.db
-      .selectFrom('volumes')
-      .selectAll()
-      .orderBy('id')
-      .limit(request.limit + 1);
-    if (request.after !== undefined) query = query.where('id', '>', request.after);
-    if (request.name !== undefined) query = query.where('name', '=', request.name);
-    return (await query.execute()).map(fromRow);
+    return (await rowsOf(this.database.db.selectFrom('volumes').selectAll(), request).execute()).map(fromRow);
   }
 
   override async ids(): Promise<string[]> {
