@@ -220,6 +220,26 @@ onEachDatabase('storage pools', (makeDatabase) => {
     expect(readdirSync(pools.at('fast')).sort()).to.deep.equal([MARK, 'images', 'volumes']);
   });
 
+  it('that are defined at once in one place, or one in the other, are one', async () => {
+    mkdirSync(pools.at('given'));
+    const ask = (name: string, path: string) =>
+      flotilla.call('POST', '/v1/pools', { body: pools.body(name, { dir: { path } }), headers: { prefer: 'wait=30' } });
+    for (const paths of [
+      ['same', 'same', 'same'],
+      ['given', 'given', 'given'],
+      ['given', 'given/below'],
+    ]) {
+      const answers = await Promise.all(paths.map((path, index) => ask(`p${index}`, pools.at(path))));
+      const refused = paths.slice(1).map(() => ['failed', 'pool.place_taken', 'dir.path']);
+      expect(answers.map(failure).sort(), paths.join()).to.deep.equal([...refused, ['succeeded']]);
+      const winner = answers.findIndex(({ body }) => String(body['state']) === 'succeeded');
+      expect(await pools.get(`p${winner}`)).to.include({ state: 'ready' });
+      await flotilla.change('DELETE', `/v1/pools/p${winner}`);
+      expect(readdirSync(pools.at('given')), paths.join()).to.deep.equal([]);
+    }
+    expect(existsSync(pools.at('same'))).to.equal(false);
+  });
+
   it('give an empty directory back as they got it', async () => {
     mkdirSync(pools.at('given', 'lost+found'), { recursive: true });
     await pools.define('given');

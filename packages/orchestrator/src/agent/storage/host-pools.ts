@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { KeyedQueue } from '../../common/async.js';
 import type { PoolRef } from '../../common/pool.js';
 import type { PoolFacts } from '../../host-agent/host-agent.js';
 import type { Keep } from '../touched.js';
@@ -12,6 +13,7 @@ import type { PoolCollection, StoragePool } from './storage-pool.js';
 export class HostPools {
   /** One object a pool: it knows what is being made there now. */
   private readonly known = new Map<string, StoragePool>();
+  private readonly making = new KeyedQueue();
 
   constructor(
     readonly home: DirPool,
@@ -26,8 +28,9 @@ export class HostPools {
     return pool;
   }
 
+  /** One after another: of two that want the same place, or one place in the other, the second finds the first. */
   make(ref: PoolRef): Promise<void> {
-    return this.find(ref).make();
+    return this.making.run('', () => this.find(ref).make());
   }
 
   async open(ref: PoolRef): Promise<PoolFacts> {

@@ -96,7 +96,9 @@ export class DirPlace {
     });
     await this.makeFolders(this.staged);
     await this.writeMark(this.staged, true);
-    await rename(this.staged, this.path);
+    await rename(this.staged, this.path).catch(() => {
+      throw taken(`Somebody else has made ${this.path} meanwhile.`);
+    });
     await syncDirectory(dirname(this.path));
   }
 
