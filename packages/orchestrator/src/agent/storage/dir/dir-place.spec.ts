@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -64,5 +64,33 @@ describe('The directory of a storage pool', () => {
     await place().remove();
     expect(readFileSync(at('p', 'notes'), 'utf8')).to.equal('mine');
     expect(readdirSync(at('p'))).to.deep.equal(['notes']);
+  });
+
+  it('is not removed while a folder of it cannot be read', async () => {
+    await place().make();
+    rmSync(at('p', 'volumes'), { recursive: true });
+    symlinkSync('volumes', at('p', 'volumes'));
+    expect(await codeOf(place().remove())).to.equal('pool.unavailable');
+    expect(existsSync(at('p', MARK))).to.equal(true);
+  });
+
+  it('says which folder somebody has taken out', async () => {
+    await place().make();
+    rmSync(at('p', 'volumes'), { recursive: true });
+    const error = await place()
+      .require()
+      .catch((failed: ApiError) => failed);
+    expect([error?.code, error?.message]).to.deep.equal([
+      'pool.unavailable',
+      `The storage pool has lost its folder ${at('p', 'volumes')}.`,
+    ]);
+    mkdirSync(at('p', 'volumes'));
+    await place().require();
+  });
+
+  it('below a file is refused, and there is nothing to remove', async () => {
+    writeFileSync(at('file'), '');
+    expect(await codeOf(place('poo-1', 'file/p').make())).to.equal('pool.place_invalid');
+    await place('poo-1', 'file/p').remove();
   });
 });

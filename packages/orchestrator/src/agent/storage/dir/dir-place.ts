@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Dirent, Stats } from 'node:fs';
-import { lstat, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { isBelow } from '../../../common/shared-folder.js';
 import { makeWhole, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
-import { isHalfMade } from './volume-files.js';
+import { isHalfMade, isMissing } from './volume-files.js';
 
 /** The file that says whose a directory is. */
 export const MARK = '.flotilla-pool';
 /** A file that is copied to see whether the file system shares content. */
 export const PROBE = `.flotilla-probe${PARTIAL_SUFFIX}`;
-const FOLDERS = ['images', 'volumes', 'set-aside'] as const;
+const NEEDED = ['images', 'volumes'] as const;
+const FOLDERS = [...NEEDED, 'set-aside'] as const;
 /** What may be in a directory before it becomes a pool. */
 const NO_CONTENT = ['lost+found', `${MARK}${PARTIAL_SUFFIX}`];
 const FIELD = 'dir.path';
@@ -55,10 +56,10 @@ export class DirPlace {
     await this.makeFolders(this.path);
   }
 
-  /** Fails unless the directory bears the mark of this pool. */
+  /** Fails unless the directory bears the mark of this pool, and has its folders. */
   async require(): Promise<void> {
     const mark = await this.mark();
-    if (mark?.pool === this.pool) return;
+    if (mark?.pool === this.pool) return this.requireFolders();
     throw new ApiError('pool.unavailable', {
       detail:
         mark === undefined
@@ -70,7 +71,7 @@ export class DirPlace {
 
   /** Takes away what `make` made, the mark last; what others have put there stays, and so does their directory. */
   async remove(): Promise<void> {
-    await rm(this.staged, { recursive: true, force: true });
+    if (await isDirectory(dirname(this.path))) await rm(this.staged, { recursive: true, force: true });
     const mark = await this.mark();
     if (mark?.pool !== this.pool) return;
     await this.requireNoVolumes();
@@ -102,8 +103,20 @@ export class DirPlace {
     await syncDirectory(dirname(this.path));
   }
 
+  /** They are not made again: volumes that were in one are missed sooner so. */
+  private async requireFolders(): Promise<void> {
+    for (const name of NEEDED) {
+      const folder = join(this.path, name);
+      if (await isDirectory(folder)) continue;
+      throw new ApiError('pool.unavailable', {
+        detail: `The storage pool has lost its folder ${folder}.`,
+        remedy: 'Bring it back with what was in it, or make an empty one, then refresh the pool.',
+      });
+    }
+  }
+
   private async makeFolders(directory: string): Promise<void> {
-    for (const name of ['images', 'volumes']) await mkdir(join(directory, name), { recursive: true, mode: 0o700 });
+    for (const name of NEEDED) await mkdir(join(directory, name), { recursive: true, mode: 0o700 });
   }
 
   private writeMark(directory: string, made: boolean): Promise<void> {
@@ -134,7 +147,7 @@ export class DirPlace {
     const roots = await Promise.all(this.rules.roots.map((root) => realpath(root).catch(() => undefined)));
     const open = roots.filter((root) => root !== undefined);
     if (this.rules.roots.length > 0 && (real === undefined || !isBelow(real, open))) throw outside(this.path);
-    if (parent === undefined || real === undefined)
+    if (parent === undefined || real === undefined || !(await isDirectory(parent)))
       throw invalid(`There is no directory ${dirname(this.path)} on the host.`, 'Make it, or give a path below a directory that there is.');
     const reserved = await realpath(this.rules.reserved).catch(() => this.rules.reserved);
     if (isBelow(real, [reserved])) throw taken(`${this.path} lies in the data directory.`);
@@ -158,8 +171,20 @@ async function facts(path: string): Promise<Stats | undefined> {
   return lstat(path).catch(() => undefined);
 }
 
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
+}
+
+/** A directory that cannot be read is not taken for an empty one: what is in it may be the only copy. */
 async function filesBelow(directory: string): Promise<string[]> {
-  const entries: Dirent[] = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  const entries: Dirent[] = await readdir(directory, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw new ApiError('pool.unavailable', {
+      detail: `${directory} cannot be read: ${String(error)}.`,
+      remedy: 'Look at the storage of the pool, then delete the pool again.',
+      cause: error,
+    });
+  });
   return entries.filter((entry) => !entry.isDirectory() && !isHalfMade(entry.name)).map((entry) => join(entry.parentPath, entry.name));
 }
 
