@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { onEachDatabase } from '../support/databases.js';
@@ -276,6 +289,21 @@ onEachDatabase('storage pools', (makeDatabase) => {
       .and.not.have.property('reason');
     await flotilla.change('POST', '/v1/machines/m/start', {});
     expect(flotilla.guest(String(made['id'])).spec.disks[0]?.path).to.contain(pools.at('fast'));
+  });
+
+  it('whose storage does not answer keep nobody else', async () => {
+    await pools.define('fast');
+    const mark = pools.at('fast', MARK);
+    rmSync(mark);
+    execFileSync('mkfifo', [mark]); // whoever opens it waits for somebody to write
+    try {
+      const looks = await Promise.all(Array.from({ length: 8 }, () => pools.get('fast')));
+      for (const pool of looks) expect([pool['state'], pool['reason']?.['code']]).to.deep.equal(['unavailable', 'pool.unavailable']);
+      expect(looks[0]?.['reason']?.['detail']).to.contain('does not answer');
+      await pools.machine('m', 'default');
+    } finally {
+      closeSync(openSync(mark, constants.O_RDWR | constants.O_NONBLOCK));
+    }
   });
 
   it('that cannot be reached are deleted by force alone', async () => {

@@ -21,6 +21,7 @@ import { commitFile, makeWhole, PARTIAL_SUFFIX } from '../../files/durable.js';
 import type { BackingFile, FileTools } from '../../files/file-tools.js';
 import { qcow2Size } from '../../files/qcow2-file.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
+import { StorageLook } from '../storage-look.js';
 import { type GrownVolume, type NewVolume, type PoolCollection, StoragePool } from '../storage-pool.js';
 import { type DirPlace, PROBE } from './dir-place.js';
 import { type DiskConverter, isConverted } from './disk-converter.js';
@@ -69,6 +70,8 @@ export class DirPool extends StoragePool {
   private reflink: Promise<boolean> | undefined;
   /** One copy of an image at a time. */
   private readonly copying = new KeyedQueue();
+  private readonly opening: StorageLook<void>;
+  private readonly looking: StorageLook<PoolUsage>;
 
   constructor(
     private readonly directory: string,
@@ -83,6 +86,8 @@ export class DirPool extends StoragePool {
     this.volumes = join(directory, 'volumes');
     this.setAside = new SetAside(join(directory, 'set-aside'));
     this.space = new PoolSpace(directory, defined === undefined ? keptForDatabase : guardOf(() => this.guardPercent));
+    this.opening = new StorageLook(directory, async () => defined?.place.require());
+    this.looking = new StorageLook(directory, () => this.lookAtSpace());
     if (defined !== undefined) return; // its place may not be there now
     for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
   }
@@ -91,8 +96,8 @@ export class DirPool extends StoragePool {
     await this.defined?.place.make();
   }
 
-  override async open(): Promise<void> {
-    await this.defined?.place.require();
+  override open(): Promise<void> {
+    return this.opening.run();
   }
 
   /** Nothing to let go of: a directory is there or not. */
@@ -222,7 +227,11 @@ export class DirPool extends StoragePool {
     for (const suffix of ['', PARTIAL_SUFFIX]) await rm(`${this.volumePath(id)}${suffix}`, { force: true });
   }
 
-  override async usage(): Promise<PoolUsage> {
+  override usage(): Promise<PoolUsage> {
+    return this.defined === undefined ? this.lookAtSpace() : this.looking.run();
+  }
+
+  private async lookAtSpace(): Promise<PoolUsage> {
     let allocatedBytes = 0;
     for (const directory of [this.images, this.volumes]) {
       for (const name of await readdir(directory)) allocatedBytes += await occupied(join(directory, name));
