@@ -30,7 +30,8 @@ import { planBalloon } from './machine-balloon.js';
 import { checkHardware } from './machine-hardware.js';
 import { MachineMemory } from './machine-memory.service.js';
 import { planShares } from './share-checks.js';
-import { checkMacvtaps } from './macvtap-checks.js';
+import { refuseDuplicates } from './duplicates.js';
+import { requireOneNetwork } from './network-checks.js';
 import { checkUserNetworks } from './user-network-checks.js';
 import { type DiskSpec, type InterfaceSpec, type MachineDisk, type MachineSpec, toPolicy } from './machine.js';
 
@@ -73,10 +74,10 @@ export class MachinePlanner {
     const id = newId('mac');
     await this.checkHost(body);
     checkHardware(body);
-    refuseDuplicates('disks', body.disks ?? []);
-    refuseDuplicates('interfaces', body.interfaces ?? []);
-    refuseDuplicates('throttleGroups', body.throttleGroups ?? []);
-    checkMacvtaps(body);
+    refuseDuplicates('disks', body.disks ?? [], 'name');
+    refuseDuplicates('interfaces', body.interfaces ?? [], 'name');
+    refuseDuplicates('throttleGroups', body.throttleGroups ?? [], 'name');
+    requireOneNetwork(body);
     checkPorts(body.console?.ports ?? []);
     checkUserNetworks(body);
     const kernel = await this.images.resolve(body.boot.kernel, 'kernel', 'boot.kernel');
@@ -316,22 +317,12 @@ function planProfile({ profile = 'standard', acpi, numa = [], watchdog }: Create
 }
 
 function checkPorts(ports: { name: string }[]): void {
-  refuseDuplicates('console.ports', ports);
+  refuseDuplicates('console.ports', ports, 'name');
   const index = ports.findIndex(({ name }) => name === TERMINAL_PORT);
   if (index < 0) return;
   throw new ApiError('spec.duplicate_name', {
     detail: `The name "${TERMINAL_PORT}" is that of the terminal of the console.`,
     remedy: 'Give the port another name.',
     field: `console.ports[${index}].name`,
-  });
-}
-
-function refuseDuplicates(field: string, list: { name: string }[]): void {
-  const index = list.findIndex((one, at) => list.findIndex((other) => other.name === one.name) !== at);
-  if (index < 0) return;
-  throw new ApiError('spec.duplicate_name', {
-    detail: `The name "${list[index]?.name}" is used twice in ${field}.`,
-    remedy: 'Give each entry a name of its own.',
-    field: `${field}[${index}].name`,
   });
 }

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ApiError } from '../../common/api-error.js';
 import { isBelow, type SharedFolder } from '../../common/shared-folder.js';
+import { refuseDuplicates } from './duplicates.js';
 import type { CreateMachine } from './dto/machine-requests.dto.js';
 
 /** The folders with their defaults; refuses what no machine may have. The host looks again when it opens them. */
 export function planShares({ shares = [], memoryOptions }: CreateMachine, roots: readonly string[]): { shares?: SharedFolder[] } {
-  const tags = new Set<string>();
-  for (const [index, { tag, path }] of shares.entries()) {
-    const field = `shares[${index}]`;
-    if (tags.has(tag)) {
-      throw new ApiError('spec.duplicate_name', {
-        detail: `The tag "${tag}" occurs twice in shares.`,
-        remedy: 'Give each shared folder a tag of its own.',
-        field: `${field}.tag`,
-      });
-    }
-    tags.add(tag);
-    if (!isBelow(path, roots)) throw new NotShared(path, roots, `${field}.path`);
+  refuseDuplicates('shares', shares, 'tag');
+  for (const [index, { path }] of shares.entries()) {
+    if (!isBelow(path, roots)) throw new NotShared(path, roots, `shares[${index}].path`);
   }
   if (shares.length > 0 && memoryOptions?.mergeable === true) {
     throw new ApiError('spec.memory_conflict', {

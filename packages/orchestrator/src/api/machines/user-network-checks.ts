@@ -3,15 +3,13 @@ import { ApiError } from '../../common/api-error.js';
 import { type Forward, isAddress } from '../../common/user-network.js';
 import type { CreateMachine } from './dto/machine-requests.dto.js';
 
-/** Refuses what no passt process could do, and interfaces with two networks. */
+/** Refuses what no passt process could do. */
 export function checkUserNetworks(body: CreateMachine): void {
   const taken = new Set<string>();
   for (const [index, link] of (body.interfaces ?? []).entries()) {
     const field = `interfaces[${index}]`;
     const { user } = link;
     if (user === undefined) continue;
-    if (link.network !== undefined)
-      throw new Conflict('An interface has a network or user-mode networking.', 'Leave one of network and user out.', `${field}.user`);
     if (link.backend === 'vhost')
       throw new Conflict('The kernel moves no frames of user-mode networking.', 'Leave backend out.', `${field}.backend`);
     if ((link.queues ?? 1) > 1) throw new Conflict('User-mode networking has one pair of queues.', 'Leave queues out.', `${field}.queues`);
