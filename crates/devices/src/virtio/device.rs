@@ -10,7 +10,8 @@ use flotilla_device_model::virtio::{ActivateError, Activation, VirtioDevice};
 use virtio_queue::QueueState;
 
 use super::common::VirtioCommon;
-use super::worker::Service;
+use super::queue::DeviceQueue;
+use super::worker::{Service, Sources};
 
 /// What makes a device the one it is.
 pub trait Model: Send + Sync {
@@ -59,6 +60,17 @@ pub trait Model: Send + Sync {
 
     /// Current values of its own counters.
     fn metrics(&self) -> Vec<(&'static str, u64)>;
+}
+
+/// The queue of a device that has no other, and what its thread waits for.
+pub(super) fn only_queue(activation: Activation) -> Result<(DeviceQueue, Sources<'static>), ActivateError> {
+    const INDEX: u16 = 0;
+    let Activation { memory, features, queues, interrupt } = activation;
+    let missing = ActivateError::QueueMissing { index: INDEX };
+    let active = queues.into_iter().next().flatten().ok_or(missing)?;
+    let doorbells = vec![(INDEX, Arc::clone(&active.doorbell))];
+    let queue = DeviceQueue::new(INDEX, active, memory, features, interrupt);
+    Ok((queue, Sources { doorbells, descriptors: Vec::new() }))
 }
 
 /// A virtio device.

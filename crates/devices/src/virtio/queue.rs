@@ -227,13 +227,35 @@ impl DeviceQueue {
                 self.complete(chain.head, written)?;
                 served += 1;
             }
-            self.publish()?;
-            if !self.enable_notifications()? {
+            if self.rests(served)? {
                 return Ok(served);
             }
-            if served >= self.size() {
-                self.reschedule();
-                return Ok(served);
+        }
+    }
+
+    /// Publishes what was completed. `true`: that is all for now, the driver rings when there is more, or the doorbell rings
+    /// already after a queue's worth of chains. `false`: more came meanwhile, go on popping.
+    pub fn rests(&mut self, served: u16) -> Result<bool, QueueError> {
+        self.publish()?;
+        if !self.enable_notifications()? {
+            return Ok(true);
+        }
+        let full = served >= self.size();
+        if full {
+            self.reschedule();
+        }
+        Ok(full)
+    }
+
+    /// The next chain. With `None` all that was completed is published, and the driver rings when there is one.
+    pub fn pop_or_rest(&mut self) -> Result<Option<Chain>, QueueError> {
+        loop {
+            if let Some(chain) = self.pop()? {
+                return Ok(Some(chain));
+            }
+            self.publish()?;
+            if !self.enable_notifications()? {
+                return Ok(None);
             }
         }
     }

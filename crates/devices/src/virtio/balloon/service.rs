@@ -188,12 +188,7 @@ fn take_hints(queue: &mut DeviceQueue, shared: &Shared) -> Result<(), QueueError
             queue.complete(chain.head, 0)?;
             taken += 1;
         }
-        queue.publish()?;
-        if !queue.enable_notifications()? {
-            return Ok(());
-        }
-        if taken >= queue.size() {
-            queue.reschedule();
+        if queue.rests(taken)? {
             return Ok(());
         }
     }
@@ -246,12 +241,7 @@ fn take_statistics(queue: &mut DeviceQueue, shared: &Shared, held: &mut Held) ->
         {
             queue.complete(head, 0)?;
         }
-        queue.publish()?;
-        if !queue.enable_notifications()? {
-            return Ok(());
-        }
-        if taken >= queue.size() {
-            queue.reschedule();
+        if queue.rests(taken)? {
             return Ok(());
         }
     }

@@ -233,13 +233,7 @@ fn fill(
             break;
         }
         queue.disable_notifications()?;
-        let Some(chain) = queue.pop()? else {
-            queue.publish()?;
-            if queue.enable_notifications()? {
-                continue;
-            }
-            break;
-        };
+        let Some(chain) = queue.pop_or_rest()? else { break };
         if chain.writable_len() == 0 {
             queue.mark_broken();
             metrics.broken_queues.increment();
@@ -283,12 +277,7 @@ fn empty(
             queue.complete(chain.head, 0)?;
             served += 1;
         }
-        queue.publish()?;
-        if !queue.enable_notifications()? {
-            return Ok(());
-        }
-        if served >= queue.size() {
-            queue.reschedule();
+        if queue.rests(served)? {
             return Ok(());
         }
     }
@@ -323,13 +312,7 @@ fn tell(queue: &mut DeviceQueue, shared: &Shared) -> Result<(), QueueError> {
             queue.reschedule();
             break;
         }
-        let Some(chain) = queue.pop()? else {
-            queue.publish()?;
-            if queue.enable_notifications()? {
-                continue;
-            }
-            break;
-        };
+        let Some(chain) = queue.pop_or_rest()? else { break };
         let bytes = news.bytes();
         if usize::try_from(chain.writable_len()).is_ok_and(|room| room < bytes.len()) {
             // Half a message would be another one.

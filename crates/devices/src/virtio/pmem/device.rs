@@ -12,14 +12,11 @@ use super::metrics::PmemMetrics;
 use super::service::PmemService;
 use super::state::PmemState;
 use crate::virtio::common::VirtioCommon;
-use crate::virtio::device::{Device, Model};
-use crate::virtio::queue::{DeviceQueue, RING_FEATURES};
-use crate::virtio::worker::Sources;
+use crate::virtio::device::{Device, Model, only_queue};
+use crate::virtio::queue::RING_FEATURES;
 
 /// Device type of virtio 1.2 §5.19.
 const VIRTIO_ID_PMEM: u32 = 27;
-/// Index of the only queue (virtio 1.2 §5.19.2).
-const REQUESTQ: u16 = 0;
 const QUEUE_MAX_SIZE: u16 = 64;
 
 /// Where the guest finds the memory, and what it may do there.
@@ -95,14 +92,9 @@ impl Model for Mapped {
         common: &VirtioCommon<PmemService>,
         activation: Activation,
     ) -> Result<(), ActivateError> {
-        let Activation { memory, features, queues, interrupt } = activation;
-        let active =
-            queues.into_iter().next().flatten().ok_or(ActivateError::QueueMissing { index: REQUESTQ })?;
-        let doorbell = Arc::clone(&active.doorbell);
-        let queue = DeviceQueue::new(REQUESTQ, active, memory, features, interrupt);
+        let (queue, sources) = only_queue(activation)?;
         let file = (!self.place.read_only).then(|| Arc::clone(&self.file));
         let service = PmemService::new(queue, file, Arc::clone(&self.metrics));
-        let sources = Sources { doorbells: vec![(REQUESTQ, doorbell)], descriptors: Vec::new() };
         common.start("virtio-pmem", service, sources)?;
         Ok(())
     }

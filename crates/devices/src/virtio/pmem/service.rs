@@ -44,12 +44,7 @@ impl PmemService {
         loop {
             self.queue.disable_notifications()?;
             served += self.serve_batch()?;
-            self.queue.publish()?;
-            if !self.queue.enable_notifications()? {
-                return Ok(());
-            }
-            if served >= self.queue.size() {
-                self.queue.reschedule();
+            if self.queue.rests(served)? {
                 return Ok(());
             }
         }

@@ -12,15 +12,12 @@ use super::queue::RngService;
 use super::source::EntropySource;
 use super::state::RngState;
 use crate::virtio::common::VirtioCommon;
-use crate::virtio::device::{Device, Model};
+use crate::virtio::device::{Device, Model, only_queue};
 use crate::virtio::limiter::Limiter;
-use crate::virtio::queue::{DeviceQueue, RING_FEATURES};
-use crate::virtio::worker::Sources;
+use crate::virtio::queue::RING_FEATURES;
 
 /// Device type of virtio 1.2 §5.4.
 const VIRTIO_ID_RNG: u32 = 4;
-/// Index of the only queue (virtio 1.2 §5.4.2).
-const REQUESTQ: u16 = 0;
 const QUEUE_MAX_SIZE: u16 = 256;
 
 /// An entropy device.
@@ -73,14 +70,9 @@ impl Model for Entropy {
         common: &VirtioCommon<RngService>,
         activation: Activation,
     ) -> Result<(), ActivateError> {
-        let Activation { memory, features, queues, interrupt } = activation;
-        let active =
-            queues.into_iter().next().flatten().ok_or(ActivateError::QueueMissing { index: REQUESTQ })?;
-        let doorbell = Arc::clone(&active.doorbell);
-        let queue = DeviceQueue::new(REQUESTQ, active, memory, features, interrupt);
+        let (queue, sources) = only_queue(activation)?;
         let limiter = Limiter::new(Arc::clone(&self.throttle));
         let service = RngService::new(queue, Arc::clone(&self.source), Arc::clone(&self.metrics), limiter);
-        let sources = Sources { doorbells: vec![(REQUESTQ, doorbell)], descriptors: Vec::new() };
         common.start("virtio-rng", service, sources)?;
         Ok(())
     }

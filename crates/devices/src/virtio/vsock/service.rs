@@ -117,13 +117,7 @@ impl VsockService {
                 break;
             }
             self.rx.disable_notifications()?;
-            let Some(chain) = self.rx.pop()? else {
-                self.rx.publish()?;
-                if self.rx.enable_notifications()? {
-                    continue;
-                }
-                break;
-            };
+            let Some(chain) = self.rx.pop_or_rest()? else { break };
             if chain.writable_len() < HEADER_SIZE {
                 self.rx.mark_broken();
                 break;
