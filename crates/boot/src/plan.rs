@@ -148,8 +148,7 @@ fn tables(options: &PlanOptions<'_>) -> Result<Vec<Piece>, BootError> {
         .collect())
 }
 
-/// The virtio-mmio devices that no table tells of.
-/// The command line of a kernel that learns by it what no table tells.
+/// The command line, which tells a bare machine's kernel of the virtio-mmio devices that no table tells of.
 fn describing(kind: MachineKind, command_line: &str) -> Result<String, BootError> {
     match kind {
         MachineKind::Micro { virtio_devices, acpi: false } => {
