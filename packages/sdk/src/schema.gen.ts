@@ -2989,7 +2989,7 @@ export type MachinesRemoveData = {
     };
     query?: {
         /**
-         * Also delete a machine that runs: it is killed first.
+         * Also delete a machine that runs, which is killed first, and one whose pool the host cannot reach: what of its disks is there stays there.
          */
         force?: boolean;
     };

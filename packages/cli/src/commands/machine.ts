@@ -142,7 +142,7 @@ function addDelete(machine: Command): void {
   machine
     .command('delete <machine...>')
     .description('delete machines and the volumes made for them')
-    .option('--force', 'also machines that run')
+    .option('--force', 'also machines that run, or whose pool cannot be reached')
     .option('-y, --yes', 'do not ask')
     .action(async (names: string[], options: { force?: boolean; yes?: boolean }, command: Command) => {
       const { client, signal } = contextOf(command);

@@ -315,6 +315,23 @@ onEachDatabase('storage pools', (makeDatabase) => {
     expect(readdirSync(pools.at('away')).sort()).to.deep.equal([MARK, 'images', 'volumes']);
   });
 
+  it('that cannot be reached keep no machine from being deleted by force, and have its disk when they are back', async () => {
+    await pools.define('fast');
+    await pools.define('dead');
+    for (const name of ['fast', 'dead']) {
+      await pools.machine(`on-${name}`, name);
+      await flotilla.change('POST', `/v1/machines/on-${name}/kill`, {});
+      renameSync(pools.at(name), pools.at(`${name}-away`));
+      const gentle = await flotilla.call('DELETE', `/v1/machines/on-${name}`, { headers: { prefer: 'wait=30' } });
+      expect(failure(gentle)).to.deep.equal(['failed', 'pool.unavailable']);
+      await flotilla.change('DELETE', `/v1/machines/on-${name}?force=true`);
+    }
+    expect((await flotilla.call('GET', '/v1/volumes')).body['items']).to.have.length(0);
+    expect((await pools.remove('dead', '?force=true')).body['state']).to.equal('succeeded');
+    renameSync(pools.at('fast-away'), pools.at('fast'));
+    await flotilla.waitFor('nobody owns it', async () => existsSync(pools.at('fast', 'set-aside')) && pools.files('fast').length === 0);
+  });
+
   it('are not deleted while something is in them that nobody knows', async () => {
     await pools.define('fast');
     writeFileSync(pools.at('fast', 'volumes', 'vol-lost'), 'the only copy');

@@ -85,7 +85,7 @@ export class MachineActions {
   }
 
   remove(idOrName: string, force: boolean, ifMatch?: string): Promise<Operation> {
-    return this.act(idOrName, ifMatch, { action: 'delete', desired: 'stopped', transient: 'deleting', force });
+    return this.act(idOrName, ifMatch, { action: 'delete', desired: 'stopped', transient: 'deleting', force, input: { force } });
   }
 
   private async act(idOrName: string, ifMatch: string | undefined, wish: Wish): Promise<Operation> {

@@ -149,10 +149,13 @@ export class MachineSteps {
     return { name: 'resume', run: async ({ operation }) => this.agent.resumeMachine(await this.command(operation)) };
   }
 
-  /** Removes the disks that were made for the machine, and its console log. */
-  destroy(id: string): Step[] {
+  /**
+   * Removes the disks that were made for the machine, and its console log. By force also without those in a pool that cannot be
+   * reached, which may never come back: when it does, nobody owns them.
+   */
+  destroy(id: string, force: boolean): Step[] {
     return [
-      { name: 'volumes', run: () => this.removeVolumes(id) },
+      { name: 'volumes', run: () => this.removeVolumes(id, force ? ignoreAway : undefined) },
       { name: 'console', run: () => this.agent.forgetMachine({ id }) },
     ];
   }
@@ -247,10 +250,10 @@ export class MachineSteps {
     if (machine !== undefined) await this.agent.releaseMachine(commandOf(machine));
   }
 
-  private async removeVolumes(id: string): Promise<void> {
+  private async removeVolumes(id: string, failed: (error: unknown) => void = fail): Promise<void> {
     const machine = await this.repository.find(id);
     for (const disk of machine?.spec.disks ?? []) {
-      if (machine !== undefined && disk.volume === undefined) await this.removeVolume(volumeOf(machine, disk.name));
+      if (machine !== undefined && disk.volume === undefined) await this.removeVolume(volumeOf(machine, disk.name)).catch(failed);
     }
   }
 
@@ -295,6 +298,14 @@ function commandOf(machine: Machine): MachineCommand {
 
 function volumeOf(machine: Machine, disk: string): string {
   return machine.observed.disks.find((one) => one.name === disk)?.volume ?? '';
+}
+
+function fail(error: unknown): never {
+  throw error;
+}
+
+function ignoreAway(error: unknown): void {
+  if (!(error instanceof ApiError) || error.code !== 'pool.unavailable') throw error;
 }
 
 function ignoreGoneWorker(error: unknown): void {

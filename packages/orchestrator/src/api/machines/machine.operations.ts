@@ -31,7 +31,7 @@ const STEPS: Record<Extract<OperationKind, `machine.${string}`>, StepsOf> = {
   ],
   'machine.pause': (steps) => [steps.pause()],
   'machine.resume': (steps) => [steps.resume()],
-  'machine.delete': (steps, { target: { id } }) => [...steps.clear(id), ...steps.destroy(id)],
+  'machine.delete': (steps, { target: { id }, input }) => [...steps.clear(id), ...steps.destroy(id, input['force'] === true)],
 };
 
 /** State after success, where no step has set it. */

@@ -69,7 +69,9 @@ export class StopMachine {
 /** Query of the delete of a machine. */
 export class DeleteMachineQuery {
   @QueryBoolField({
-    description: 'Also delete a machine that runs: it is killed first.',
+    description:
+      'Also delete a machine that runs, which is killed first, and one whose pool the host cannot reach: what of its disks is there stays ' +
+      'there.',
     optional: true,
     default: false,
     code: 'request.invalid_query',
