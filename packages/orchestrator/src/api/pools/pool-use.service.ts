@@ -47,7 +47,7 @@ export class PoolUse {
   /** Fails unless each of these pools is started. */
   async requireStarted(names: Iterable<string>, db?: Executor, field?: string): Promise<void> {
     for (const name of new Set(names)) {
-      if (name !== DEFAULT_POOL) requireStarted(await this.load(name, { ...(db === undefined ? {} : { db }) }), field);
+      if (name !== DEFAULT_POOL) requireStarted(await this.load(name, { field, db }), field);
     }
   }
 
@@ -95,7 +95,7 @@ export class PoolUse {
     }
   }
 
-  private async load(idOrName: string, { field, db }: { field?: string; db?: Executor }): Promise<Pool> {
+  private async load(idOrName: string, { field, db }: { field?: string | undefined; db?: Executor | undefined }): Promise<Pool> {
     const pool = await this.repository.find(idOrName, db);
     if (pool === undefined) throw new PoolNotFound(idOrName, field);
     return pool;

@@ -35,6 +35,12 @@ describe('What volumes ask of pools', () => {
       }
   });
 
+  it('is refused by the field that named a pool which was deleted meanwhile', async () => {
+    const gone = new PoolUse({ find: () => Promise.resolve(undefined) } as never, {} as never, {} as never);
+    const refused = await gone.requireStarted(['p'], undefined, 'disks[0].pool').catch((error: ApiError) => error);
+    expect(refused).to.include({ code: 'pool.not_found', status: 422, field: 'disks[0].pool' });
+  });
+
   it('counts what grows at this moment', async () => {
     const grow = (bytes: number, during: () => Promise<unknown> = () => Promise.resolve()) =>
       use.whileGrowing({ pool: 'p', bytes, field: 'sizeMiB' }, during).then(
