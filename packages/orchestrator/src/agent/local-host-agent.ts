@@ -112,8 +112,8 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.pools.remove(pool);
   }
 
-  override async poolUsage({ pool }: PoolUsageCommand): Promise<PoolUsage> {
-    return (await this.parts.pools.opened(pool)).usage();
+  override poolUsage({ pool }: PoolUsageCommand): Promise<PoolUsage> {
+    return this.parts.pools.use(pool, (opened) => opened.usage());
   }
 
   override importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {
@@ -130,11 +130,11 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.pools.home.removeImage(command.id);
   }
 
-  override async ensureVolume({ pool, ...command }: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
+  override ensureVolume({ pool, ...command }: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
     const { pools } = this.parts;
     this.touched.touch(command.id);
     const imagePath = command.imageId === undefined ? {} : { imagePath: pools.home.imagePath(command.imageId) };
-    return (await pools.opened(pool)).ensureVolume({ ...command, ...(pool === undefined ? {} : imagePath) }, control);
+    return pools.use(pool, (opened) => opened.ensureVolume({ ...command, ...(pool === undefined ? {} : imagePath) }, control));
   }
 
   override async growVolume(command: GrowVolumeCommand): Promise<VolumeFacts> {
@@ -142,8 +142,8 @@ export class LocalHostAgent extends HostAgent {
     return this.growth.grow(command);
   }
 
-  override async removeVolume({ id, pool }: RemoveVolumeCommand): Promise<void> {
-    await (await this.parts.pools.opened(pool)).removeVolume(id);
+  override removeVolume({ id, pool }: RemoveVolumeCommand): Promise<void> {
+    return this.parts.pools.use(pool, (opened) => opened.removeVolume(id));
   }
 
   override usedSubnets(): Promise<string[]> {

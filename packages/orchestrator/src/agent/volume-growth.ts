@@ -23,8 +23,8 @@ export class VolumeGrowth {
     );
   }
 
-  private async growHere({ pool, holder: _holder, ...volume }: GrowVolumeCommand): Promise<VolumeFacts> {
-    return (await this.parts.pools.opened(pool)).growVolume(volume);
+  private growHere({ pool, holder: _holder, ...volume }: GrowVolumeCommand): Promise<VolumeFacts> {
+    return this.parts.pools.use(pool, (opened) => opened.growVolume(volume));
   }
 
   /** The length of the file is the size of the disk: anybody may change it, and the guest is told. */

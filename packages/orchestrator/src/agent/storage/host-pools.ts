@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ApiError } from '../../common/api-error.js';
 import { KeyedQueue } from '../../common/async.js';
 import type { PoolRef } from '../../common/pool.js';
 import type { PoolFacts } from '../../host-agent/host-agent.js';
@@ -28,14 +29,24 @@ export class HostPools {
     return pool;
   }
 
+  /** Does something with a pool that is open. One that is gone meanwhile says so, whatever its driver met in its place. */
+  async use<T>(ref: PoolRef | undefined, act: (pool: StoragePool) => Promise<T>): Promise<T> {
+    const pool = await this.opened(ref);
+    try {
+      return await act(pool);
+    } catch (error) {
+      if (!(error instanceof ApiError)) await pool.open();
+      throw error;
+    }
+  }
+
   /** One after another: of two that want the same place, or one place in the other, the second finds the first. */
   make(ref: PoolRef): Promise<void> {
     return this.making.run('', () => this.find(ref).make());
   }
 
-  async open(ref: PoolRef): Promise<PoolFacts> {
-    const pool = await this.opened(ref);
-    return { ...(await pool.usage()), capabilities: await pool.capabilities() };
+  open(ref: PoolRef): Promise<PoolFacts> {
+    return this.use(ref, async (pool) => ({ ...(await pool.usage()), capabilities: await pool.capabilities() }));
   }
 
   close(ref: PoolRef): Promise<void> {
