@@ -301,6 +301,8 @@ onEachDatabase('storage pools', (makeDatabase) => {
       for (const pool of looks) expect([pool['state'], pool['reason']?.['code']]).to.deep.equal(['unavailable', 'pool.unavailable']);
       expect(looks[0]?.['reason']?.['detail']).to.contain('does not answer');
       await pools.machine('m', 'default');
+      const forced = await pools.remove('fast', '?force=true');
+      expect([forced.body['state'], readdirSync(pools.at('fast')).sort()]).to.deep.equal(['succeeded', [MARK, 'images', 'volumes']]);
     } finally {
       closeSync(openSync(mark, constants.O_RDWR | constants.O_NONBLOCK));
     }

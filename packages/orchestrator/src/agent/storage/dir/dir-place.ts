@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { isBelow } from '../../../common/shared-folder.js';
 import { makeWhole, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
+import { StorageLook } from '../storage-look.js';
 import { isHalfMade, isMissing } from './volume-files.js';
 
 /** The file that says whose a directory is. */
@@ -37,15 +38,19 @@ export interface PlaceRules {
  * directory, which must not be filled, and a directory of somebody else must not be cleaned.
  */
 export class DirPlace {
+  private readonly marks: StorageLook<Mark | undefined>;
+
   constructor(
     readonly path: string,
     private readonly pool: string,
     private readonly rules: PlaceRules,
-  ) {}
+  ) {
+    this.marks = new StorageLook(path, () => this.readMark());
+  }
 
   /** Takes a directory that is empty, or makes one. Made whole under another name, so that a kill leaves it or nothing. */
   async make(): Promise<void> {
-    if ((await this.mark())?.pool === this.pool) return this.makeFolders(this.path);
+    if ((await this.marks.run())?.pool === this.pool) return this.makeFolders(this.path);
     await this.requireAllowed();
     const found = await facts(this.path);
     if (found === undefined) return this.makeDirectory();
@@ -58,7 +63,7 @@ export class DirPlace {
 
   /** Fails unless the directory bears the mark of this pool, and has its folders. */
   async require(): Promise<void> {
-    const mark = await this.mark();
+    const mark = await this.marks.run();
     if (mark?.pool === this.pool) return this.requireFolders();
     throw new ApiError('pool.unavailable', {
       detail:
@@ -71,13 +76,14 @@ export class DirPlace {
 
   /** Takes away what `make` made, the mark last; what others have put there stays, and so does their directory. */
   async remove(): Promise<void> {
+    const answer = await this.marks.run().catch(() => 'silent' as const);
+    if (answer === 'silent') return; // nothing can be done there
     if (await isDirectory(dirname(this.path))) await rm(this.staged, { recursive: true, force: true });
-    const mark = await this.mark();
-    if (mark?.pool !== this.pool) return;
+    if (answer?.pool !== this.pool) return;
     await this.requireNoVolumes();
     const ours: string[] = [...FOLDERS, PROBE, MARK];
     const others = (await readdir(this.path)).filter((name) => !ours.includes(name));
-    if (mark.made && others.length === 0) {
+    if (answer.made && others.length === 0) {
       await rename(this.path, this.staged);
       await rm(this.staged, { recursive: true, force: true });
     } else {
@@ -124,7 +130,8 @@ export class DirPlace {
     return makeWhole(join(directory, MARK), (temporary) => writeFile(temporary, `${JSON.stringify(mark)}\n`, { mode: 0o600 }));
   }
 
-  private async mark(): Promise<Mark | undefined> {
+  /** Comes before all else that is done there: storage that does not answer is told by it. */
+  private async readMark(): Promise<Mark | undefined> {
     const text = await readFile(join(this.path, MARK), 'utf8').catch(() => undefined);
     return text === undefined ? undefined : parseMark(text);
   }

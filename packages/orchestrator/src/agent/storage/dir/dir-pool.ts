@@ -46,6 +46,8 @@ import {
 
 /** What becomes of a disk that is converted, until it is whole. */
 const CONVERTED_SUFFIX = '.raw.import';
+/** A cold disk may have to look for each of thousands of files. */
+const USAGE_MILLISECONDS = 60_000;
 /** Bytes that the tables of a new linked volume take at most. */
 const LINK_BYTES = 2 ** 21;
 
@@ -70,7 +72,6 @@ export class DirPool extends StoragePool {
   private reflink: Promise<boolean> | undefined;
   /** One copy of an image at a time. */
   private readonly copying = new KeyedQueue();
-  private readonly opening: StorageLook<void>;
   private readonly looking: StorageLook<PoolUsage>;
 
   constructor(
@@ -86,8 +87,7 @@ export class DirPool extends StoragePool {
     this.volumes = join(directory, 'volumes');
     this.setAside = new SetAside(join(directory, 'set-aside'));
     this.space = new PoolSpace(directory, defined === undefined ? keptForDatabase : guardOf(() => this.guardPercent));
-    this.opening = new StorageLook(directory, async () => defined?.place.require());
-    this.looking = new StorageLook(directory, () => this.lookAtSpace());
+    this.looking = new StorageLook(directory, () => this.lookAtSpace(), USAGE_MILLISECONDS);
     if (defined !== undefined) return; // its place may not be there now
     for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
   }
@@ -96,8 +96,8 @@ export class DirPool extends StoragePool {
     await this.defined?.place.make();
   }
 
-  override open(): Promise<void> {
-    return this.opening.run();
+  override async open(): Promise<void> {
+    await this.defined?.place.require();
   }
 
   /** Nothing to let go of: a directory is there or not. */
