@@ -11,7 +11,19 @@ interface Report {
 
 const ids = [
   ...['cpu', 'kvm', 'kvm-kind', 'kvm-capabilities', 'kernel', 'seccomp', 'landlock', 'io-uring', 'cgroup', 'tun', 'nf-tables'],
-  ...['vhost-net', 'passt', 'virtiofsd', 'hugepages', 'iommu', 'ksm', 'disk-space', 'program-ip', 'program-nft', 'program-dnsmasq'],
+  ...[
+    'vhost-net',
+    'passt',
+    'virtiofsd',
+    'mount-nfs',
+    'hugepages',
+    'iommu',
+    'ksm',
+    'disk-space',
+    'program-ip',
+    'program-nft',
+    'program-dnsmasq',
+  ],
 ];
 
 describe('flotilla doctor', () => {

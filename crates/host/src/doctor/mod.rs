@@ -85,6 +85,7 @@ pub fn check(wanted: &Wanted) -> HostReport {
     checks.push(network::vhost(&host));
     checks.push(network::passt(system::find_program("passt")));
     checks.push(system::virtiofsd(flotilla_share::virtiofsd::program()));
+    checks.push(system::mount_nfs(system::find_program("mount.nfs")));
     checks.push(system::hugepages(&host));
     checks.push(system::iommu(&host));
     checks.push(system::same_page_merging(&host));

@@ -147,6 +147,18 @@ pub fn virtiofsd(program: Option<PathBuf>) -> Check {
     }
 }
 
+/// Only storage pools of the kind `nfs` need it.
+pub fn mount_nfs(program: Option<PathBuf>) -> Check {
+    let meaning = "It mounts the exports that storage pools of the kind nfs are on; others do without";
+    let check = about("mount-nfs", "Program mount.nfs", meaning);
+    match program {
+        Some(path) => check.ok(path.display().to_string()),
+        None => {
+            check.ok("not there; only storage pools of the kind nfs need it (apt-get install nfs-common)")
+        }
+    }
+}
+
 /// Like a shell, and in the system directories that the PATH of a plain user lacks.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
