@@ -353,6 +353,24 @@ describe('The options of the command line', () => {
       effect: ({ stderr }) => expect(stderr).to.contain('dir'),
     },
     {
+      about: 'define --kind nfs takes --export, --nfs-version and --nfs-options; this server is away',
+      args: ['pool', 'define', 'far', '--kind', 'nfs', '--export', 'nas:/srv', '--nfs-version', '4.1', '--nfs-options', 'soft,timeo=50'],
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('pool.unavailable').and.to.contain('nas:/srv'),
+    },
+    {
+      about: '--export is a server and a path',
+      args: ['pool', 'define', 'far', '--kind', 'nfs', '--export', 'nas'],
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('server:/path'),
+    },
+    {
+      about: '--nfs-options has no others',
+      args: ['pool', 'define', 'far', '--kind', 'nfs', '--export', 'nas:/srv', '--nfs-options', 'soft,exec'],
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('"exec"').and.to.contain('nconnect'),
+    },
+    {
       about: 'define without --path says what is missing',
       args: ['pool', 'define', 'nowhere'],
       status: 1,
@@ -399,7 +417,7 @@ describe('The options of the command line', () => {
     },
     {
       about: 'stop stops it',
-      args: ['pool', 'stop', 'slow'],
+      args: ['pool', 'stop', 'slow', '--force'],
       effect: async () => expect((await pool('slow')).state).to.equal('stopped'),
     },
     {

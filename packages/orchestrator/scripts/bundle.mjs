@@ -46,6 +46,18 @@ const result = await build({
   logLevel: 'warning',
 });
 
+// What works on the files of a pool is another program, found beside the one that starts it. It has only modules of ours.
+await build({
+  entryPoints: [join(dist, 'src/agent/storage/aside/pool-server.js')],
+  outfile: join(dist, 'pool-server.js'),
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  external: ['@flotilla/native'],
+  logLevel: 'warning',
+});
+
 writeFileSync(
   join(dist, 'main.js'),
   `#!/usr/bin/env node

@@ -374,11 +374,15 @@ export type DefinePool = {
     /**
      * What it is made of. The field of the same name says where.
      */
-    kind: 'dir';
+    kind: 'dir' | 'nfs';
     /**
      * Of the kind `dir`: where.
      */
     dir?: DirPool;
+    /**
+     * Of the kind `nfs`: what is mounted.
+     */
+    nfs?: NfsPool;
     /**
      * Whether it is started after a restart of the host.
      */
@@ -1218,6 +1222,44 @@ export type NewKey = {
     secret: string;
 };
 
+export type NfsOptions = {
+    /**
+     * While the server is away, guests wait (`hard`), or see I/O errors after `timeo` and `retrans` (`soft`), which may cost them data.
+     */
+    mode?: 'hard' | 'soft';
+    /**
+     * Tenths of a second until a request is sent again.
+     */
+    timeo?: number;
+    /**
+     * How often it is sent again before it is an error, or a message.
+     */
+    retrans?: number;
+    /**
+     * Connections to the server.
+     */
+    nconnect?: number;
+};
+
+export type NfsPool = {
+    /**
+     * Name or address of the server.
+     */
+    server: string;
+    /**
+     * Absolute path of an empty directory that it exports to this host with `no_root_squash`. A file in it, `.flotilla-pool`, says that it is the pool.
+     */
+    path: string;
+    /**
+     * Version of the protocol.
+     */
+    version?: '4.1' | '4.2';
+    /**
+     * Options of the mount.
+     */
+    options?: NfsOptions;
+};
+
 export type NoBody = {
     [key: string]: never;
 };
@@ -1399,11 +1441,15 @@ export type Pool = {
     /**
      * What it is made of.
      */
-    kind: 'dir';
+    kind: 'dir' | 'nfs';
     /**
      * Of the kind `dir`: where. Absent of the pool `default`.
      */
     dir?: DirPool;
+    /**
+     * Of the kind `nfs`: what is mounted.
+     */
+    nfs?: NfsPool;
     /**
      * Grows with each change of what was asked for; the ETag is `W/"<generation>"`.
      */
@@ -1614,6 +1660,13 @@ export type StopMachine = {
      * Whether the machine is killed when the time is over; otherwise the operation fails.
      */
     thenKill?: boolean;
+};
+
+export type StopPool = {
+    /**
+     * Also when its server does not answer, or something of the host has files of it open: the mount goes, and what was not yet written through it is lost. Machines that use it have to be stopped or killed all the same.
+     */
+    force?: boolean;
 };
 
 export type Target = {
@@ -5351,7 +5404,7 @@ export type PoolsStartResponses = {
 export type PoolsStartResponse = PoolsStartResponses[keyof PoolsStartResponses];
 
 export type PoolsStopData = {
-    body?: NoBody;
+    body?: StopPool;
     headers?: {
         /**
          * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.

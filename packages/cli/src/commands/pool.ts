@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { DefinePool, Pool, UpdatePool } from '@flotilla/sdk';
+import type { DefinePool, NfsOptions, NfsPool, Pool, UpdatePool } from '@flotilla/sdk';
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf } from '../context.js';
 import { showProgress } from '../output/progress.js';
 import { type Columns, printList, printOne, say } from '../output/render.js';
 import { size } from '../output/table.js';
 import { wholeNumber } from '../values.js';
+import { exportText, type NfsExport, nfsExport, nfsOptions } from './pool-nfs.js';
 
 const columns: Columns<Pool> = [
   ['name', ({ name }) => name],
@@ -25,6 +26,7 @@ const details: Columns<Pool> = [
   ['id', ({ id }) => id],
   ...columns,
   ['path', ({ dir }) => dir?.path ?? ''],
+  ['export', ({ nfs }) => (nfs === undefined ? '' : exportText(nfs))],
   ['guard', ({ guardPercent, guarded }) => `${guardPercent} %${guarded ? ' (reached)' : ''}`],
   ['over-commit', ({ overcommitRatio }) => (overcommitRatio === undefined ? 'any' : String(overcommitRatio))],
   ['can', ({ capabilities }) => capabilities.join(', ')],
@@ -37,6 +39,9 @@ interface PolicyOptions {
 interface DefineOptions {
   readonly kind: DefinePool['kind'];
   readonly path?: string;
+  readonly export?: NfsExport;
+  readonly nfsVersion?: NfsPool['version'];
+  readonly nfsOptions?: NfsOptions;
   readonly autostart: boolean;
   readonly guard?: number;
   readonly overcommit?: number | 'any';
@@ -61,6 +66,7 @@ export function addPoolCommands(program: Command): void {
     });
   addDefineCommand(pool);
   addVerbs(pool);
+  addStopCommand(pool);
   addChangeCommands(pool);
   pool
     .command('delete <pool>')
@@ -77,8 +83,15 @@ function addDefineCommand(pool: Command): void {
   pool
     .command('define <name>')
     .description('make a pool and start it')
-    .addOption(new Option('--kind <kind>', 'what it is made of').choices(['dir']).default('dir'))
+    .addOption(new Option('--kind <kind>', 'what it is made of').choices(['dir', 'nfs']).default('dir'))
     .option('--path <directory>', 'kind dir: an empty directory of the host, or one to be made')
+    .option('--export <server:path>', 'kind nfs: an empty directory that a server exports', nfsExport)
+    .addOption(new Option('--nfs-version <version>', 'kind nfs: version of the protocol (default: 4.2)').choices(['4.1', '4.2']))
+    .option(
+      '--nfs-options <options>',
+      'kind nfs: hard or soft, timeo=, retrans=, nconnect=, with commas between (default: hard)',
+      nfsOptions,
+    )
     .option('--no-autostart', 'leave it stopped after a restart of the host')
     .option('--guard <percent>', 'percent of its capacity to keep free (default: 5)', wholeNumber)
     .option('--overcommit <ratio>', 'how many times its capacity volumes may have together (default: any)', ratio)
@@ -91,7 +104,6 @@ function addDefineCommand(pool: Command): void {
 
 const verbs = {
   start: 'start a pool',
-  stop: 'stop a pool that no machine uses',
   refresh: 'look at a pool anew: whether it is there, and how full it is',
 } as const;
 
@@ -105,6 +117,17 @@ function addVerbs(pool: Command): void {
         printOne(await client.pools[verb](name, { signal }), columns, output);
       });
   }
+}
+
+function addStopCommand(pool: Command): void {
+  pool
+    .command('stop <pool>')
+    .description('stop a pool that no machine uses')
+    .option('--force', 'also when its server does not answer: what was not yet written there is lost')
+    .action(async (name: string, { force }: { readonly force?: true }, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      printOne(await client.pools.stop(name, { signal, ...(force === undefined ? {} : { force }) }), columns, output);
+    });
 }
 
 function addChangeCommands(pool: Command): void {
@@ -131,11 +154,15 @@ async function change(name: string, policy: UpdatePool, command: Command): Promi
 }
 
 /** The request that the options mean. */
-function toDefinition(name: string, { kind, path, autostart, guard, overcommit, start }: DefineOptions): DefinePool {
+function toDefinition(name: string, options: DefineOptions): DefinePool {
+  const { kind, path, export: place, nfsVersion: version, nfsOptions: mount, autostart, guard, overcommit, start } = options;
   return {
     name,
     kind,
     ...(path === undefined ? {} : { dir: { path } }),
+    ...(place === undefined
+      ? {}
+      : { nfs: { ...place, ...(version === undefined ? {} : { version }), ...(mount === undefined ? {} : { options: mount }) } }),
     ...(autostart ? {} : { autostart }),
     ...(guard === undefined ? {} : { guardPercent: guard }),
     ...(typeof overcommit === 'number' ? { overcommitRatio: overcommit } : {}),

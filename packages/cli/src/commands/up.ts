@@ -36,7 +36,7 @@ export function addUpCommand(program: Command): void {
       collectRoot,
     )
     .option('--share-root <directory>', 'machines of administrators may share folders below this directory (may be repeated)', collectRoot)
-    .option('--pool-root <directory>', 'storage pools of the kind dir may be below this directory only (may be repeated)', collectRoot)
+    .option('--pool-root <directory>', 'storage pools may be below this directory only, and on no server (may be repeated)', collectRoot)
     .option(
       '--macvtap-parent <link>',
       'administrators may put guests on this link of the host, beside it (may be repeated)',

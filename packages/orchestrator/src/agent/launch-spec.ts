@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ApiError } from '../common/api-error.js';
 import { hardwareOf } from '../common/hardware.js';
 import { trafficOf } from '../common/interface-traffic.js';
 import { throttlingOf } from '../common/throttle.js';
@@ -23,7 +24,7 @@ export async function launchSpec(command: LaunchCommand, pools: HostPools): Prom
     kernelPath: home.imagePath(command.kernelImageId),
     ...(command.initrdImageId === undefined ? {} : { initrdPath: home.imagePath(command.initrdImageId) }),
     ...(command.commandLine === undefined ? {} : { commandLine: command.commandLine }),
-    disks: await Promise.all(command.disks.map((disk) => diskOf(disk, pools))),
+    disks: await Promise.all(command.disks.map((disk) => diskOf(disk, command, pools))),
     interfaces: command.interfaces.map((link) => ({
       name: link.name,
       ...networkOf(command.id, link),
@@ -43,7 +44,8 @@ export async function launchSpec(command: LaunchCommand, pools: HostPools): Prom
   };
 }
 
-async function diskOf(disk: LaunchDisk, pools: HostPools): Promise<HypervisorSpec['disks'][number]> {
+async function diskOf(disk: LaunchDisk, { isolation }: LaunchCommand, pools: HostPools): Promise<HypervisorSpec['disks'][number]> {
+  if (isolation === 'in-process' && disk.pool?.kind === 'nfs') throw waitsInside(disk.name);
   return {
     name: disk.name,
     ...(await pools.opened(disk.pool)).diskFiles(disk.volumeId, disk),
@@ -52,4 +54,12 @@ async function diskOf(disk: LaunchDisk, pools: HostPools): Promise<HypervisorSpe
     ...(disk.serial === undefined ? {} : { serial: disk.serial }),
     ...diskTuning(disk),
   };
+}
+
+function waitsInside(name: string): ApiError {
+  return new ApiError('spec.disk_invalid', {
+    detail: `Disk "${name}" is on an NFS server: while that is away, the process of a machine waits in the kernel, and this machine has no process of its own.`,
+    remedy: 'Make the machine without `isolation`, or its disks in a pool of another kind.',
+    field: 'isolation',
+  });
 }

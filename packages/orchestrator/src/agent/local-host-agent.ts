@@ -22,6 +22,7 @@ import {
   type ImageFacts,
   type ImportImageCommand,
   type LaunchCommand,
+  type LeavePoolCommand,
   type MachineCommand,
   type SetBalloonCommand,
   type SetLinkCommand,
@@ -104,12 +105,12 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.pools.open(pool);
   }
 
-  override closePool(pool: PoolRef): Promise<void> {
-    return this.parts.pools.close(pool);
+  override closePool({ pool, force }: LeavePoolCommand): Promise<void> {
+    return this.parts.pools.close(pool, force ?? false);
   }
 
-  override removePool(pool: PoolRef): Promise<void> {
-    return this.parts.pools.remove(pool);
+  override removePool({ pool, force }: LeavePoolCommand): Promise<void> {
+    return this.parts.pools.remove(pool, force ?? false);
   }
 
   override poolUsage({ pool }: PoolUsageCommand): Promise<PoolUsage> {
@@ -304,6 +305,7 @@ export class LocalHostAgent extends HostAgent {
     }
     await this.parts.hypervisor.close();
     await this.parts.network.close();
+    this.parts.pools.leave();
   }
 
   private async order<T>(command: MachineCommand, act: (id: string) => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../common/log.js';
 import type { Config } from '../config/config.js';
@@ -11,6 +11,9 @@ import { DiskConverter } from './storage/dir/disk-converter.js';
 import { DirPlace } from './storage/dir/dir-place.js';
 import { DirPool } from './storage/dir/dir-pool.js';
 import { HostPools } from './storage/host-pools.js';
+import { HostMounts } from './storage/nfs/host-mounts.js';
+import type { Mounts } from './storage/nfs/mounts.js';
+import { NfsPool } from './storage/nfs/nfs-pool.js';
 import type { FileTools } from './files/file-tools.js';
 
 /** Builds the host side as configured. Each adapter is loaded only when it is used. */
@@ -23,22 +26,32 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const mark = new InstallationMark(host);
   const poolDirectory = join(host, 'pools', 'default');
   const converter = new DiskConverter(new CommandRunner(log));
-  const rules = { roots: config.poolRoots, reserved: config.dataDirectory };
-  const makePools = (files: FileTools) =>
-    new HostPools(new DirPool(poolDirectory, files, config.importRoots, converter), ({ id, config: { path }, guardPercent }) => {
-      const defined = { place: new DirPlace(path, id, rules), guardPercent, home: poolDirectory };
-      return new DirPool(path, files, [], undefined, defined);
+  const points = join(host, 'mounts');
+  mkdirSync(points, { recursive: true, mode: 0o700 });
+  const makePools = (files: FileTools, mounts: Mounts) => {
+    const home = new DirPool(poolDirectory, files, config.importRoots, converter);
+    const native = config.hypervisor === 'native';
+    const nfs = { mounts, points: realpathSync(points), home: poolDirectory, native, rooted: config.poolRoots.length > 0 };
+    return new HostPools(home, (ref) => {
+      if (ref.kind === 'nfs') return new NfsPool(ref, nfs);
+      const { id, guardPercent } = ref;
+      const { path } = ref.config;
+      const remedy = `Mount the file system that the pool is on at ${path}, then refresh the pool.`;
+      const place = new DirPlace(path, id, { roots: config.poolRoots, reserved: config.dataDirectory, field: 'dir.path', remedy });
+      return new DirPool(path, files, [], undefined, { place, guardPercent, home: poolDirectory });
     });
+  };
   if (config.hypervisor === 'fake') {
     const { FakeHypervisor } = await import('./hypervisor/fake/fake-hypervisor.js');
     const { FakeMacvtaps } = await import('./network/fake/fake-macvtaps.js');
     const { FakeNetwork } = await import('./network/fake/fake-network.js');
     const { NodeFileTools } = await import('./files/node-file-tools.js');
+    const { FakeMounts } = await import('./storage/fake/fake-mounts.js');
     return new LocalHostAgent({
       hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')),
       network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
       macvtaps: new FakeMacvtaps(join(config.runtimeDirectory, 'fake', 'macvtaps'), config.macvtapParents),
-      pools: makePools(new NodeFileTools()),
+      pools: makePools(new NodeFileTools(), new FakeMounts(join(config.runtimeDirectory, 'fake', 'exports'))),
       consoles,
       mark,
       log,
@@ -63,7 +76,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
       native,
     }),
     macvtaps: new HostMacvtaps(new CommandRunner(log), join(host, 'networks', 'macvtaps'), config.macvtapParents),
-    pools: makePools(new NativeFileTools(native)),
+    pools: makePools(new NativeFileTools(native), new HostMounts(new CommandRunner(log))),
     consoles,
     mark,
     log,

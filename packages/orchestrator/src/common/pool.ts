@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Storage pools: what there is of them, and what each can do. One form from the API to the drivers.
+import type { NfsPoolConfig } from './nfs.js';
 
-export const POOL_KINDS = ['dir'] as const;
+export const POOL_KINDS = ['dir', 'nfs'] as const;
 export type PoolKind = (typeof POOL_KINDS)[number];
 
 /**
@@ -14,6 +15,7 @@ export type PoolCapability = (typeof POOL_CAPABILITIES)[number];
 /** What the driver of a kind can do where the host and the storage allow it; the host tells what a pool can do. */
 export const DRIVERS: Readonly<Record<PoolKind, readonly PoolCapability[]>> = {
   dir: ['linkedClones', 'resize', 'reflink'],
+  nfs: ['linkedClones', 'resize'],
 };
 
 /** Files in a directory of the host. */
@@ -21,16 +23,23 @@ export interface DirPoolConfig {
   path: string;
 }
 
-/** Where a pool is, by its kind. */
-export type PoolConfig = DirPoolConfig;
-
-/** Where the host finds a pool, and how much of it is kept free. */
-export interface PoolRef {
-  id: string;
-  kind: PoolKind;
-  config: PoolConfig;
-  guardPercent: number;
+/** Where pools are, by their kinds. */
+export interface PoolConfigs {
+  dir: DirPoolConfig;
+  nfs: NfsPoolConfig;
 }
+
+/** What a pool is made of, and where it is. */
+export type PoolPlace = { [K in PoolKind]: { kind: K; config: PoolConfigs[K] } }[PoolKind];
+
+/** Where the host finds a pool, how much of it is kept free, and how many wishes about it there have been. */
+export type PoolRef = PoolPlace & {
+  id: string;
+  generation: number;
+  guardPercent: number;
+};
+
+export type PoolRefOf<K extends PoolKind> = Extract<PoolRef, { kind: K }>;
 
 /** Most that a guard may keep free, in percent. */
 export const MAX_GUARD_PERCENT = 50;

@@ -49,7 +49,7 @@ export class Config {
   importRoots: string[];
   /** Directories below which machines may share folders; none: nowhere. */
   shareRoots: string[];
-  /** Directories below which storage pools of the kind `dir` may be; none: anywhere. */
+  /** Directories below which storage pools may be, and then none on a server; none: anywhere. */
   poolRoots: string[];
   /** Links of the host on which guests may be beside it. */
   macvtapParents: string[];

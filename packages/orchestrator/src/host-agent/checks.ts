@@ -90,6 +90,16 @@ export function either(field: string, having: Check, lacking: Check): Check {
   return (value, path) => (typeof value === 'object' && value !== null && Object.hasOwn(value, field) ? having : lacking)(value, path);
 }
 
+/** An object whose field `kind` says which check it is for. */
+export function byKind(checks: Readonly<Record<string, Check>>): Check {
+  return (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return path;
+    const { kind } = value as { kind?: unknown };
+    const check = typeof kind === 'string' && Object.hasOwn(checks, kind) ? checks[kind] : undefined;
+    return check === undefined ? join(path, 'kind') : check(value, path);
+  };
+}
+
 function join(path: string, key: string): string {
   return path === '' ? key : `${path}.${key}`;
 }

@@ -7,7 +7,7 @@ import { expect } from 'chai';
 import { pino } from 'pino';
 import { ApiError } from '../common/api-error.js';
 import { newId } from '../common/ids.js';
-import type { PoolRef } from '../common/pool.js';
+import type { PoolRef, PoolRefOf } from '../common/pool.js';
 import { checkCall, checkStream } from './command-checks.js';
 import type { EnsureNetworkCommand, HostAgent, LaunchCommand, UploadImageCommand } from './host-agent.js';
 import { COMMANDS, type CommandName } from './protocol.js';
@@ -67,12 +67,19 @@ const launch: LaunchCommand = {
 };
 const macvtapLaunch = (macvtap: unknown) => ({ ...launch, interfaces: [{ name: 'eth0', mac, macvtap, queues: 2 }] });
 const userLaunch = (forward: unknown) => ({ ...launch, interfaces: [{ name: 'eth0', mac, user: { forwards: [forward] } }] });
-const pool: PoolRef = { id: newId('poo'), kind: 'dir', config: { path: '/srv/fast pool' }, guardPercent: 5 };
+const pool: PoolRef = { id: newId('poo'), kind: 'dir', config: { path: '/srv/fast pool' }, generation: 2, guardPercent: 5 };
+const nfs: PoolRefOf<'nfs'> = {
+  ...{ id: newId('poo'), kind: 'nfs', generation: 0, guardPercent: 0 },
+  config: { server: 'fe80::1', path: '/', version: '4.1', options: { mode: 'soft', timeo: 50, retrans: 0, nconnect: 16 } },
+};
+const nfsAt = (config: object) => ({ ...nfs, config: { ...nfs.config, ...config } });
 const GOOD: [CommandName, unknown][] = [
   ['makePool', pool],
   ['openPool', pool],
-  ['closePool', pool],
-  ['removePool', { ...pool, guardPercent: 0 }],
+  ['openPool', nfs],
+  ['openPool', { ...nfs, config: { server: 'nas-1.example', path: '/srv/a b' } }],
+  ['closePool', { pool, force: true }],
+  ['removePool', { pool: { ...pool, guardPercent: 0 } }],
   ['poolUsage', {}],
   ['poolUsage', { pool }],
   ['removeVolume', { id: newId('vol'), pool }],
@@ -125,6 +132,22 @@ const BAD: [CommandName, unknown, string][] = [
   ['makePool', { ...pool, config: { path: '/srv/a\nb' } }, 'config.path'],
   ['makePool', { ...pool, config: { path: '/srv', more: 1 } }, 'config.more'],
   ['openPool', { ...pool, guardPercent: 100 }, 'guardPercent'],
+  ['openPool', { ...pool, generation: -1 }, 'generation'],
+  ['openPool', [], ''],
+  ['openPool', { ...pool, kind: 'toString' }, 'kind'],
+  ['openPool', { ...pool, kind: 'nfs' }, 'config.server'],
+  ['openPool', { ...nfs, kind: 'dir' }, 'config.server'],
+  ['openPool', nfsAt({ server: '-o' }), 'config.server'],
+  ['openPool', nfsAt({ server: 'a:/b' }), 'config.server'],
+  ['openPool', nfsAt({ server: 'a b' }), 'config.server'],
+  ['openPool', nfsAt({ path: '/srv/../etc' }), 'config.path'],
+  ['openPool', nfsAt({ path: 'srv' }), 'config.path'],
+  ['openPool', nfsAt({ version: '3' }), 'config.version'],
+  ['openPool', nfsAt({ options: { mode: 'hard,exec' } }), 'config.options.mode'],
+  ['openPool', nfsAt({ options: { timeo: '1,exec' } }), 'config.options.timeo'],
+  ['openPool', nfsAt({ options: { exec: true } }), 'config.options.exec'],
+  ['closePool', { pool, force: 1 }, 'force'],
+  ['closePool', pool, 'id'],
   ['removeVolume', { id: newId('vol'), pool: { ...pool, config: { path: 'srv' } } }, 'pool.config.path'],
   ['createMachine', { ...launch, shares: [{ tag: 'data', path: 'srv', readOnly: true }] }, 'shares[0].path'],
   ['createMachine', { ...launch, shares: [{ tag: '../data', path: '/srv', readOnly: true }] }, 'shares[0].tag'],

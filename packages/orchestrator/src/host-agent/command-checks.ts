@@ -30,13 +30,15 @@ import { type Macvtap, MACVTAP_MODES, PARENT_PATTERN } from '../common/macvtap.j
 import { type ConsolePort, type ConsoleSettings, MAX_CONSOLE_PORTS, PORT_NAME_PATTERN } from '../common/console-ports.js';
 import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNetwork } from '../common/user-network.js';
 import { MAX_SHARES, type SharedFolder, TAG_PATTERN } from '../common/shared-folder.js';
-import { MAX_GUARD_PERCENT, POOL_KINDS, POOL_PATH, type PoolConfig, type PoolRef } from '../common/pool.js';
+import { NFS_MODES, NFS_PATH, NFS_RANGES, NFS_SERVER, NFS_VERSIONS, type NfsOptions, type NfsPoolConfig } from '../common/nfs.js';
+import { type DirPoolConfig, MAX_GUARD_PERCENT, POOL_PATH, type PoolRefOf } from '../common/pool.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import { CLONE_KINDS, VOLUME_FORMATS } from '../common/volume-storage.js';
 import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
 import {
   absolutePath,
   bool,
+  byKind,
   type Check,
   either,
   id,
@@ -65,6 +67,7 @@ import type {
   LaunchMacvtap,
   LaunchUserInterface,
   LaunchVsock,
+  LeavePoolCommand,
   MachineCommand,
   OpenConsoleCommand,
   Ownership,
@@ -102,12 +105,29 @@ const rate = object<Rate>({ perSecond: int(1, MAX_RATE), burst: optional(int(1, 
 const limits = object<Limits>({ bytes: optional(rate), operations: optional(rate) });
 const throttle = object<Throttle>({ bytes: optional(rate), operations: optional(rate), group: optional(name) });
 
-const pool = object<PoolRef>({
-  id: id('poo'),
-  kind: oneOf(...POOL_KINDS),
-  config: object<PoolConfig>({ path: text(POOL_PATH) }),
-  guardPercent: int(0, MAX_GUARD_PERCENT),
+const within = ({ min, max }: { min: number; max: number }) => optional(int(min, max));
+const anyPool = { id: id('poo'), generation, guardPercent: int(0, MAX_GUARD_PERCENT) };
+const pool = byKind({
+  dir: object<PoolRefOf<'dir'>>({ ...anyPool, kind: oneOf('dir'), config: object<DirPoolConfig>({ path: text(POOL_PATH) }) }),
+  nfs: object<PoolRefOf<'nfs'>>({
+    ...anyPool,
+    kind: oneOf('nfs'),
+    config: object<NfsPoolConfig>({
+      server: text(NFS_SERVER),
+      path: text(NFS_PATH),
+      version: optional(oneOf(...NFS_VERSIONS)),
+      options: optional(
+        object<NfsOptions>({
+          mode: optional(oneOf(...NFS_MODES)),
+          timeo: within(NFS_RANGES.timeo),
+          retrans: within(NFS_RANGES.retrans),
+          nconnect: within(NFS_RANGES.nconnect),
+        }),
+      ),
+    }),
+  }),
 });
+const leavePool = object<LeavePoolCommand>({ pool, force: optional(bool) });
 const storage = { format: oneOf(...VOLUME_FORMATS), backingImageId: optional(id('img')) };
 
 const traffic = {
@@ -226,8 +246,8 @@ const CALLS: Record<CommandName, Check> = {
   report: nothing,
   makePool: pool,
   openPool: pool,
-  closePool: pool,
-  removePool: pool,
+  closePool: leavePool,
+  removePool: leavePool,
   poolUsage: object<PoolUsageCommand>({ pool: optional(pool) }),
   usedSubnets: nothing,
   listLeases: nothing,

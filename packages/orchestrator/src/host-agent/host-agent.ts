@@ -13,9 +13,9 @@ import type { Macvtap } from '../common/macvtap.js';
 import type { UserNetwork } from '../common/user-network.js';
 import type { PoolRef } from '../common/pool.js';
 import type { DiskTuning } from './disk-tuning.js';
-import type { PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
+import type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
 
-export type { PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
+export type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
 
 // The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
 // carries the generation of the wish behind it, so a command may be sent again after a crash, and an old one is refused.
@@ -301,9 +301,9 @@ export interface HostCommands {
   /** Brings a pool that was made to where volumes can be used; fails with `pool.unavailable` while it is not there. */
   openPool(pool: PoolRef): Promise<PoolFacts>;
   /** Lets go of a pool that no machine uses. */
-  closePool(pool: PoolRef): Promise<void>;
+  closePool(command: LeavePoolCommand): Promise<void>;
   /** Removes the place of a pool, and nothing that is not ours; fails with `pool.not_empty` while there are volumes. */
-  removePool(pool: PoolRef): Promise<void>;
+  removePool(command: LeavePoolCommand): Promise<void>;
   poolUsage(command: PoolUsageCommand): Promise<PoolUsage>;
   importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
   removeImage(command: { id: string }): Promise<void>;
@@ -357,8 +357,8 @@ export abstract class HostAgent implements HostCommands {
   abstract report(): Promise<HostReport>;
   abstract makePool(pool: PoolRef): Promise<void>;
   abstract openPool(pool: PoolRef): Promise<PoolFacts>;
-  abstract closePool(pool: PoolRef): Promise<void>;
-  abstract removePool(pool: PoolRef): Promise<void>;
+  abstract closePool(command: LeavePoolCommand): Promise<void>;
+  abstract removePool(command: LeavePoolCommand): Promise<void>;
   abstract poolUsage(command: PoolUsageCommand): Promise<PoolUsage>;
   abstract importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
   abstract uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts>;

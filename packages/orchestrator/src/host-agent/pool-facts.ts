@@ -13,6 +13,12 @@ export interface PoolUsageCommand {
   pool?: PoolRef;
 }
 
+/** `force`: also when the storage does not answer; what is on it stays there. */
+export interface LeavePoolCommand {
+  pool: PoolRef;
+  force?: boolean;
+}
+
 /** What a pool that was opened is like. */
 export interface PoolFacts extends PoolUsage {
   capabilities: PoolCapability[];

@@ -18,9 +18,13 @@ export class Pools extends Inventory<Pool> {
     return this.#change({ method: 'POST', path: `${this.#pathOf(pool)}/start`, json: {} }, options);
   }
 
-  /** Lets go of it. Refused with `pool.in_use` while machines use its volumes. */
-  stop(pool: string, options: OperationOptions = {}): Pending<Pool> {
-    return this.#change({ method: 'POST', path: `${this.#pathOf(pool)}/stop`, json: {} }, options);
+  /**
+   * Lets go of it. Refused with `pool.in_use` while machines use its volumes. `force`: also when its server does not answer, or something
+   * else of the host has files of it open. Default: false.
+   */
+  stop(pool: string, { force, ...options }: OperationOptions & { readonly force?: boolean } = {}): Pending<Pool> {
+    const json = force === undefined ? {} : { force };
+    return this.#change({ method: 'POST', path: `${this.#pathOf(pool)}/stop`, json }, options);
   }
 
   /** Looks at it anew: whether it is there, and how full it is. */

@@ -53,7 +53,7 @@ export class CommandRunner {
       if (options.signal?.aborted === true) abort();
       child.on('error', (error: NodeJS.ErrnoException) => {
         clearTimeout(timer);
-        reject(error.code === 'ENOENT' ? commandFailed(program, args, 'it is not installed') : error);
+        reject(error.code === 'ENOENT' ? commandFailed(program, args, 'it is not installed', error) : error);
       });
       child.on('close', (status) => {
         clearTimeout(timer);
@@ -66,9 +66,10 @@ export class CommandRunner {
   }
 }
 
-function commandFailed(program: string, args: readonly string[], why: string): ApiError {
+function commandFailed(program: string, args: readonly string[], why: string, cause?: Error): ApiError {
   return new ApiError('host.command_failed', {
     detail: `The program "${[program, ...args].join(' ').slice(0, 500)}" failed: ${why}.`,
     remedy: `Run \`flotilla doctor\`; it tells which programs are missing. Then try again.`,
+    cause,
   });
 }

@@ -15,6 +15,8 @@ export class HostPools {
   /** One object a pool: it knows what is being made there now. */
   private readonly known = new Map<string, StoragePool>();
   private readonly making = new KeyedQueue();
+  /** Generations of the wishes by which pools were closed. */
+  private readonly closed = new Map<string, number>();
 
   constructor(
     readonly home: DirPool,
@@ -25,6 +27,7 @@ export class HostPools {
   async opened(ref: PoolRef | undefined): Promise<StoragePool> {
     if (ref === undefined) return this.home;
     const pool = this.find(ref);
+    this.requireNewer(ref);
     await pool.open();
     return pool;
   }
@@ -42,20 +45,26 @@ export class HostPools {
 
   /** One after another: of two that want the same place, or one place in the other, the second finds the first. */
   make(ref: PoolRef): Promise<void> {
-    return this.making.run('', () => this.find(ref).make());
+    return this.making.run(ref.kind, () => this.find(ref).make());
   }
 
   open(ref: PoolRef): Promise<PoolFacts> {
     return this.use(ref, async (pool) => ({ ...(await pool.usage()), capabilities: await pool.capabilities() }));
   }
 
-  close(ref: PoolRef): Promise<void> {
-    return this.find(ref).close();
+  close(ref: PoolRef, force: boolean): Promise<void> {
+    this.closed.set(ref.id, Math.max(ref.generation, this.closed.get(ref.id) ?? 0));
+    return this.find(ref).close(force);
   }
 
-  async remove(ref: PoolRef): Promise<void> {
-    await this.find(ref).remove();
+  async remove(ref: PoolRef, force: boolean): Promise<void> {
+    await this.find(ref).remove(force);
     this.known.delete(ref.id);
+  }
+
+  /** This process ends; pools that are open stay so. */
+  leave(): void {
+    for (const pool of this.known.values()) pool.leave();
   }
 
   /** Collects what nobody owns, pool by pool; one that cannot be reached does not keep the others. */
@@ -72,6 +81,15 @@ export class HostPools {
       }
     }
     return all;
+  }
+
+  /** Who has asked before it was closed, and comes after that, must not open it again. */
+  private requireNewer({ id, generation }: PoolRef): void {
+    if (generation >= (this.closed.get(id) ?? 0)) return;
+    throw new ApiError('pool.not_started', {
+      detail: 'The storage pool was stopped meanwhile.',
+      remedy: 'Start it: `flotilla pool start POOL`.',
+    });
   }
 
   private find(ref: PoolRef): StoragePool {

@@ -41,10 +41,15 @@ export abstract class StoragePool {
   abstract make(): Promise<void>;
   /** Brings it to where volumes can be used, which costs next to nothing when it is; fails with `pool.unavailable`. */
   abstract open(): Promise<void>;
-  /** Undoes `open`. */
-  abstract close(): Promise<void>;
-  /** Undoes `make`; nothing is done to what is not ours. Fails with `pool.not_empty` while there are volumes. */
-  abstract remove(): Promise<void>;
+  /** Undoes `open`. `force`: also when the storage does not answer. */
+  abstract close(force: boolean): Promise<void>;
+  /**
+   * Undoes `make`; nothing is done to what is not ours. Fails with `pool.not_empty` while there are volumes. `force`: what cannot be
+   * reached stays there.
+   */
+  abstract remove(force: boolean): Promise<void>;
+  /** This process ends; what is open stays so, for the next one. */
+  leave(): void {}
 
   /** What this very pool can do, of what its driver can. */
   abstract capabilities(): Promise<PoolCapability[]>;

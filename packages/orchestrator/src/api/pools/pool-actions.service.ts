@@ -46,8 +46,8 @@ export class PoolActions {
     return this.act(idOrName, 'start', ifMatch);
   }
 
-  stop(idOrName: string, ifMatch?: string): Promise<Operation> {
-    return this.act(idOrName, 'stop', ifMatch);
+  stop(idOrName: string, force: boolean, ifMatch?: string): Promise<Operation> {
+    return this.act(idOrName, 'stop', ifMatch, { force });
   }
 
   refresh(idOrName: string, ifMatch?: string): Promise<Operation> {

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { ApiError } from '../../common/api-error.js';
 import type { PoolRef } from '../../common/pool.js';
 import type { WriteTransaction } from '../../database/database.js';
-import { HostAgent, type PoolFacts } from '../../host-agent/host-agent.js';
+import { HostAgent, type LeavePoolCommand, type PoolFacts } from '../../host-agent/host-agent.js';
 import type { Operation, OperationKind } from '../operations/operation.js';
 import type { Ending, OperationDefinition, Step } from '../operations/operation-definition.js';
 import { type Pool, type PoolObserved, poolTarget, refOf } from './pool.js';
@@ -39,7 +39,8 @@ export class PoolSteps {
     return {
       name: 'make',
       run: async ({ operation }) => this.agent.makePool(await this.ref(operation)),
-      undo: async (operation) => this.agent.removePool(await this.ref(operation)),
+      // What cannot be reached may be why it failed.
+      undo: async (operation) => this.agent.removePool({ pool: await this.ref(operation), force: true }),
     };
   }
 
@@ -53,12 +54,12 @@ export class PoolSteps {
   }
 
   close(): Step {
-    return { name: 'close', run: async ({ operation, aside }) => aside(async () => this.agent.closePool(await this.ref(operation))) };
+    return { name: 'close', run: async ({ operation, aside }) => aside(async () => this.agent.closePool(await this.leaving(operation))) };
   }
 
   /** Begins when it is recorded that the place was found: repeated after a kill, it may be gone. */
   remove(): Step {
-    return { name: 'remove', barrier: true, run: async ({ operation }) => this.agent.removePool(await this.ref(operation)) };
+    return { name: 'remove', barrier: true, run: async ({ operation }) => this.agent.removePool(await this.leaving(operation)) };
   }
 
   private async lookAt(operation: Operation): Promise<PoolFacts> {
@@ -66,6 +67,10 @@ export class PoolSteps {
     const ref = refOf(pool);
     if (ref !== undefined) return this.agent.openPool(ref);
     return { ...(await this.agent.poolUsage({})), capabilities: pool.observed.capabilities };
+  }
+
+  private async leaving(operation: Operation): Promise<LeavePoolCommand> {
+    return { pool: await this.ref(operation), force: operation.input['force'] === true };
   }
 
   private async ref(operation: Operation): Promise<PoolRef> {

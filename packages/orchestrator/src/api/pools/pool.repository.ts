@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Selectable } from 'kysely';
 import type { NamedPage } from '../../common/paging.js';
-import type { PoolConfig, PoolKind } from '../../common/pool.js';
+import type { PoolKind, PoolPlace } from '../../common/pool.js';
 import { Database, type Executor } from '../../database/database.js';
 import { isCalled, rowsOf } from '../../database/named.js';
 import type { PoolsTable } from '../../database/schema.js';
@@ -118,7 +118,7 @@ function fromRow(row: Selectable<PoolsTable>): Pool {
     observed: JSON.parse(row.observed) as PoolObserved,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
-    ...(row.config === null ? {} : { config: JSON.parse(row.config) as PoolConfig }),
+    ...(row.config === null ? {} : { config: JSON.parse(row.config) as PoolPlace['config'] }),
     ...(row.overcommit_ratio === null ? {} : { overcommitRatio: row.overcommit_ratio }),
   };
 }

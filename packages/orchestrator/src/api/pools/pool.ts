@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Target } from '../../common/event.js';
-import type { PoolCapability, PoolConfig, PoolKind, PoolRef } from '../../common/pool.js';
+import type { PoolCapability, PoolKind, PoolPlace, PoolRef } from '../../common/pool.js';
 
 /** Name of the pool every installation has: images are there, and volumes that name no other. */
 export const DEFAULT_POOL = 'default';
@@ -44,7 +44,7 @@ export interface Pool extends PoolPolicy {
   name: string;
   kind: PoolKind;
   /** Absent of the pool that every installation has, whose place the host knows. */
-  config?: PoolConfig;
+  config?: PoolPlace['config'];
   /** Grows with each change of what was asked for; the ETag. */
   generation: number;
   desired: DesiredPoolState;
@@ -54,8 +54,9 @@ export interface Pool extends PoolPolicy {
 }
 
 /** How the host is told of a pool; absent of the one that every installation has. */
-export function refOf({ id, kind, config, guardPercent }: Pool): PoolRef | undefined {
-  return config === undefined ? undefined : { id, kind, config, guardPercent };
+export function refOf({ id, kind, config, generation, guardPercent }: Pool): PoolRef | undefined {
+  // They were stored together.
+  return config === undefined ? undefined : { ...({ kind, config } as PoolPlace), id, generation, guardPercent };
 }
 
 export function poolTarget({ id, name }: Pool): Target {

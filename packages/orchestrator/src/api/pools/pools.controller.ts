@@ -8,7 +8,7 @@ import { Route, type RouteDeclaration } from '../../common/route.js';
 import { OperationDto } from '../operations/dto/operation.dto.js';
 import type { Operation } from '../operations/operation.js';
 import { PoolDto } from './dto/pool.dto.js';
-import { DefinePool, DeletePoolQuery, UpdatePool } from './dto/pool-requests.dto.js';
+import { DefinePool, DeletePoolQuery, StopPool, UpdatePool } from './dto/pool-requests.dto.js';
 import { PoolActions } from './pool-actions.service.js';
 import { DEFINE_POOL_ERRORS, POOL_ACTION_ERRORS, POOL_PARAM } from './pool.errors.js';
 import { PoolsService } from './pools.service.js';
@@ -99,9 +99,9 @@ export class PoolsController {
 
   @Post(':pool/stop')
   @HttpCode(202)
-  @Route(action('Stop a storage pool that no machine uses', { body: NoBody, errors: ['pool.in_use'] }))
-  stop(@Param('pool') pool: string, @Body() _body: NoBody, @Req() request: Request): Promise<Operation> {
-    return this.actions.stop(pool, request.headers['if-match']);
+  @Route(action('Stop a storage pool that no machine uses', { body: StopPool, errors: ['pool.in_use'] }))
+  stop(@Param('pool') pool: string, @Body() body: StopPool, @Req() request: Request): Promise<Operation> {
+    return this.actions.stop(pool, body.force ?? false, request.headers['if-match']);
   }
 
   @Post(':pool/refresh')

@@ -4,7 +4,7 @@ import { ApiError } from '../../common/api-error.js';
 import type { NamedQuery } from '../../common/dto/list.dto.js';
 import { newId } from '../../common/ids.js';
 import { namedPage, type Page, toPage } from '../../common/paging.js';
-import { POOL_KINDS, type PoolConfig } from '../../common/pool.js';
+import { POOL_KINDS, type PoolPlace } from '../../common/pool.js';
 import { requireMatch } from '../../common/precondition.js';
 import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
 import { HostAgent, type PoolUsage } from '../../host-agent/host-agent.js';
@@ -114,8 +114,7 @@ function newPool(body: DefinePool): Pool {
   return {
     id: newId('poo'),
     name: body.name,
-    kind: body.kind,
-    config: configOf(body),
+    ...placeOf(body),
     autostart: body.autostart ?? true,
     guardPercent: body.guardPercent ?? DEFAULT_GUARD_PERCENT,
     ...(body.overcommitRatio === undefined ? {} : { overcommitRatio: body.overcommitRatio }),
@@ -128,12 +127,12 @@ function newPool(body: DefinePool): Pool {
 }
 
 /** The configuration of its kind, and of no other. */
-function configOf(body: DefinePool): PoolConfig {
-  const config = body[body.kind];
-  if (config === undefined) throw misconfigured(`A pool of the kind ${body.kind} needs the field ${body.kind}.`, body.kind);
+function placeOf(body: DefinePool): PoolPlace {
+  if (body[body.kind] === undefined) throw misconfigured(`A pool of the kind ${body.kind} needs the field ${body.kind}.`, body.kind);
   const other = POOL_KINDS.find((kind) => kind !== body.kind && body[kind] !== undefined);
   if (other !== undefined) throw misconfigured(`A pool of the kind ${body.kind} has no field ${other}.`, other);
-  return { path: config.path };
+  // As plain objects: they are stored and sent.
+  return structuredClone({ kind: body.kind, config: { ...body[body.kind] } }) as PoolPlace;
 }
 
 function misconfigured(detail: string, field: string): ApiError {

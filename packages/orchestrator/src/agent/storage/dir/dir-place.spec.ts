@@ -9,7 +9,8 @@ import { DirPlace, MARK } from './dir-place.js';
 describe('The directory of a storage pool', () => {
   let folder: string;
   const at = (...names: string[]) => join(folder, ...names);
-  const place = (pool = 'poo-1', name = 'p') => new DirPlace(at(name), pool, { roots: [], reserved: at('data') });
+  const place = (pool = 'poo-1', name = 'p') =>
+    new DirPlace(at(name), pool, { roots: [], reserved: at('data'), field: 'dir.path', remedy: 'Mount it.' });
   const codeOf = (attempt: Promise<unknown>) =>
     attempt.then(
       () => undefined,
@@ -20,6 +21,15 @@ describe('The directory of a storage pool', () => {
     folder = mkdtempSync(join(tmpdir(), 'flotilla-place-'));
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('that cannot be read is not taken for one without a mark', async () => {
+    await place().make();
+    rmSync(at('p', MARK));
+    mkdirSync(at('p', MARK)); // which fails as a server does that is away: with an error that is not about the name
+    expect(await codeOf(place().require())).to.equal('pool.unavailable');
+    await place().remove();
+    expect(readdirSync(at('p')).sort()).to.deep.equal([MARK, 'images', 'volumes']);
+  });
 
   it('is made and removed as often as it is asked for, and comes to the same end', async () => {
     for (let turn = 0; turn < 2; turn += 1) await place().make();

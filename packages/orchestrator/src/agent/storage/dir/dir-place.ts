@@ -16,7 +16,6 @@ const NEEDED = ['images', 'volumes'] as const;
 const FOLDERS = [...NEEDED, 'set-aside'] as const;
 /** What may be in a directory before it becomes a pool. */
 const NO_CONTENT = ['lost+found', `${MARK}${PARTIAL_SUFFIX}`];
-const FIELD = 'dir.path';
 
 /** What the mark says. */
 interface Mark {
@@ -30,7 +29,13 @@ export interface PlaceRules {
   /** Directories below which pools may be; none: anywhere. */
   roots: readonly string[];
   /** The data directory, which has a pool of its own. */
-  reserved: string;
+  reserved?: string;
+  /** The field of a definition that says where it is. */
+  field: string;
+  /** How a person knows the place, where that is not its path. */
+  known?: string;
+  /** What to do when the mark is not there. */
+  remedy: string;
 }
 
 /**
@@ -45,7 +50,7 @@ export class DirPlace {
     private readonly pool: string,
     private readonly rules: PlaceRules,
   ) {
-    this.marks = new StorageLook(path, () => this.readMark());
+    this.marks = new StorageLook(rules.known ?? path, () => this.readMark());
   }
 
   /** Takes a directory that is empty, or makes one. Made whole under another name, so that a kill leaves it or nothing. */
@@ -54,23 +59,30 @@ export class DirPlace {
     await this.requireAllowed();
     const found = await facts(this.path);
     if (found === undefined) return this.makeDirectory();
-    if (!found.isDirectory()) throw invalid(`${this.path} is no directory.`, 'Give the path of a directory, not of a link or file.');
+    if (!found.isDirectory()) throw this.invalid(`${this.known} is no directory.`, 'Give the path of a directory, not of a link or file.');
     const content = (await readdir(this.path)).filter((name) => !NO_CONTENT.includes(name));
-    if (content.length > 0) throw taken(`${this.path} is not empty: it has ${JSON.stringify(content[0])}, for one.`);
+    if (content.length > 0) throw this.taken(`${this.known} is not empty: it has ${JSON.stringify(content[0])}, for one.`);
     await this.writeMark(this.path, false);
     await this.makeFolders(this.path);
   }
 
   /** Fails unless the directory bears the mark of this pool, and has its folders. */
   async require(): Promise<void> {
-    const mark = await this.marks.run();
+    const mark = await this.marks.run().catch((error: unknown) => {
+      if (error instanceof ApiError) throw error;
+      throw new ApiError('pool.unavailable', {
+        detail: `${this.known} cannot be read: ${String(error)}.`,
+        remedy: this.rules.remedy,
+        cause: error,
+      });
+    });
     if (mark?.pool === this.pool) return this.requireFolders();
     throw new ApiError('pool.unavailable', {
       detail:
         mark === undefined
-          ? `${this.path} lacks the file ${MARK} of this storage pool.`
-          : `${this.path} belongs to the storage pool ${mark.pool} and not to this one.`,
-      remedy: `Mount the file system that the pool is on at ${this.path}, then refresh the pool.`,
+          ? `${this.known} lacks the file ${MARK} of this storage pool.`
+          : `${this.known} belongs to the storage pool ${mark.pool} and not to this one.`,
+      remedy: this.rules.remedy,
     });
   }
 
@@ -99,12 +111,12 @@ export class DirPlace {
   private async makeDirectory(): Promise<void> {
     await rm(this.staged, { recursive: true, force: true });
     await mkdir(this.staged, { mode: 0o700 }).catch((error: unknown) => {
-      throw invalid(`${this.path} cannot be made: ${String(error)}.`, 'Make the directory yourself, and leave it empty.');
+      throw this.invalid(`${this.path} cannot be made: ${String(error)}.`, 'Make the directory yourself, and leave it empty.');
     });
     await this.makeFolders(this.staged);
     await this.writeMark(this.staged, true);
     await rename(this.staged, this.path).catch(() => {
-      throw taken(`Somebody else has made ${this.path} meanwhile.`);
+      throw this.taken(`Somebody else has made ${this.path} meanwhile.`);
     });
     await syncDirectory(dirname(this.path));
   }
@@ -132,7 +144,10 @@ export class DirPlace {
 
   /** Comes before all else that is done there: storage that does not answer is told by it. */
   private async readMark(): Promise<Mark | undefined> {
-    const text = await readFile(join(this.path, MARK), 'utf8').catch(() => undefined);
+    const text = await readFile(join(this.path, MARK), 'utf8').catch((error: unknown) => {
+      if (isMissing(error) || isNoDirectory(error)) return undefined;
+      throw error; // nobody knows whether it is there
+    });
     return text === undefined ? undefined : parseMark(text);
   }
 
@@ -153,15 +168,35 @@ export class DirPlace {
     const real = parent === undefined ? undefined : join(parent, basename(this.path));
     const roots = await Promise.all(this.rules.roots.map((root) => realpath(root).catch(() => undefined)));
     const open = roots.filter((root) => root !== undefined);
-    if (this.rules.roots.length > 0 && (real === undefined || !isBelow(real, open))) throw outside(this.path);
+    if (this.rules.roots.length > 0 && (real === undefined || !isBelow(real, open))) throw outside(this.path, this.rules.field);
     if (parent === undefined || real === undefined || !(await isDirectory(parent)))
-      throw invalid(`There is no directory ${dirname(this.path)} on the host.`, 'Make it, or give a path below a directory that there is.');
-    const reserved = await realpath(this.rules.reserved).catch(() => this.rules.reserved);
-    if (isBelow(real, [reserved])) throw taken(`${this.path} lies in the data directory.`);
+      throw this.invalid(
+        `There is no directory ${dirname(this.path)} on the host.`,
+        'Make it, or give a path below a directory that there is.',
+      );
+    const data = this.rules.reserved;
+    const reserved = data === undefined ? [] : [await realpath(data).catch(() => data)];
+    if (isBelow(real, reserved)) throw this.taken(`${this.path} lies in the data directory.`);
     for (let above = parent; ; above = dirname(above)) {
-      if ((await facts(join(above, MARK))) !== undefined) throw taken(`${above}, in which it lies, is a storage pool.`);
+      if ((await facts(join(above, MARK))) !== undefined) throw this.taken(`${above}, in which it lies, is a storage pool.`);
       if (above === dirname(above)) return;
     }
+  }
+
+  private get known(): string {
+    return this.rules.known ?? this.path;
+  }
+
+  private invalid(detail: string, remedy: string): ApiError {
+    return new ApiError('pool.place_invalid', { detail, remedy, field: this.rules.field });
+  }
+
+  private taken(detail: string): ApiError {
+    return new ApiError('pool.place_taken', {
+      detail,
+      remedy: 'Give the path of an empty directory, or of one that is not there yet.',
+      field: this.rules.field,
+    });
   }
 }
 
@@ -172,6 +207,10 @@ function parseMark(text: string): Mark | undefined {
   } catch {
     return undefined;
   }
+}
+
+function isNoDirectory(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOTDIR';
 }
 
 async function facts(path: string): Promise<Stats | undefined> {
@@ -195,22 +234,10 @@ async function filesBelow(directory: string): Promise<string[]> {
   return entries.filter((entry) => !entry.isDirectory() && !isHalfMade(entry.name)).map((entry) => join(entry.parentPath, entry.name));
 }
 
-function invalid(detail: string, remedy: string): ApiError {
-  return new ApiError('pool.place_invalid', { detail, remedy, field: FIELD });
-}
-
-function taken(detail: string): ApiError {
-  return new ApiError('pool.place_taken', {
-    detail,
-    remedy: 'Give the path of an empty directory, or of one that is not there yet.',
-    field: FIELD,
-  });
-}
-
-function outside(path: string): ApiError {
+function outside(path: string, field: string): ApiError {
   return new ApiError('pool.outside_roots', {
     detail: `${path} does not lie below a directory that is open for storage pools.`,
     remedy: 'Give a path below a directory that `flotilla up --pool-root` names.',
-    field: FIELD,
+    field,
   });
 }

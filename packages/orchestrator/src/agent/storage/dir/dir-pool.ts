@@ -18,7 +18,7 @@ import type {
   VolumeFacts,
 } from '../../../host-agent/host-agent.js';
 import { commitFile, makeWhole, PARTIAL_SUFFIX } from '../../files/durable.js';
-import type { BackingFile, FileTools } from '../../files/file-tools.js';
+import type { FileTools } from '../../files/file-tools.js';
 import { qcow2Size } from '../../files/qcow2-file.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
 import { StorageLook } from '../storage-look.js';
@@ -39,6 +39,7 @@ import {
   lostVolume,
   makeHole,
   occupied,
+  filesOf,
   recordedImage,
   sharedVolume,
   tooLong,
@@ -124,11 +125,7 @@ export class DirPool extends StoragePool {
 
   /** The files of a volume, as whoever opens it names them. */
   override diskFiles(id: string, storage: VolumeStorage): DiskFiles {
-    const { format, backingImageId } = storage;
-    if (isShared(storage)) return { path: this.imagePath(backingImageId ?? ''), format, backing: [] };
-    const backing: BackingFile[] =
-      backingImageId === undefined ? [] : [{ path: this.imagePath(backingImageId), ...recordedImage(backingImageId) }];
-    return { path: this.volumePath(id), format, backing };
+    return filesOf(this.directory, id, storage);
   }
 
   /** Copies a file of the host into the pool, checks it, and makes it durable under its id. */
@@ -244,6 +241,12 @@ export class DirPool extends StoragePool {
   async holdsData(): Promise<boolean> {
     const names = [...(await readdir(this.images)), ...(await readdir(this.volumes))];
     return names.some((name) => !isHalfMade(name));
+  }
+
+  /** Ids of images and volumes that have files, also half-made ones. */
+  async names(): Promise<{ images: string[]; volumes: string[] }> {
+    const idsIn = async (directory: string) => [...new Set((await readdir(directory)).map(idOf))];
+    return { images: await idsIn(this.images), volumes: await idsIn(this.volumes) };
   }
 
   /** Removes half-made files that nobody makes any more, and sets aside whole ones that no resource owns. */

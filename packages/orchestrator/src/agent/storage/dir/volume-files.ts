@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { open, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
+import { isShared, type VolumeStorage } from '../../../common/volume-storage.js';
 import { PARTIAL_SUFFIX } from '../../files/durable.js';
-import type { NamedBacking } from '../../files/file-tools.js';
+import type { BackingFile, NamedBacking } from '../../files/file-tools.js';
+import type { DiskFiles } from '../../hypervisor/hypervisor.js';
 
 /** Endings of files that are not complete. */
 const HALF_MADE = [PARTIAL_SUFFIX, '.import'];
@@ -23,6 +26,15 @@ export async function makeHole(path: string, sizeBytes: number): Promise<void> {
 /** What an image at the head of a chain records of the image below: a path within the pool, so that the pool can be moved. */
 export function recordedImage(imageId: string): NamedBacking {
   return { name: `../images/${imageId}`, format: 'raw' };
+}
+
+/** The files of a volume in the directory of a pool, as whoever opens it names them. */
+export function filesOf(directory: string, id: string, storage: VolumeStorage): DiskFiles {
+  const { format, backingImageId } = storage;
+  const imagePath = join(directory, 'images', backingImageId ?? '');
+  if (isShared(storage)) return { path: imagePath, format, backing: [] };
+  const backing: BackingFile[] = backingImageId === undefined ? [] : [{ path: imagePath, ...recordedImage(backingImageId) }];
+  return { path: join(directory, 'volumes', id), format, backing };
 }
 
 export async function isThere(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BoolField, EnumField, IntField, NameField, NumberField, ObjectField, QueryBoolField } from '../../../common/dto/fields.js';
 import { MAX_GUARD_PERCENT, POOL_KINDS, type PoolKind } from '../../../common/pool.js';
-import { DirPoolDto } from './pool.dto.js';
+import { DirPoolDto, NfsPoolDto } from './pool-places.dto.js';
 
 /** Guard of a pool that names none, in percent. */
 export const DEFAULT_GUARD_PERCENT = 5;
@@ -13,6 +13,7 @@ export class DefinePool {
   @NameField({ description: 'Name, unique among pools.' }) name: string;
   @EnumField({ description: 'What it is made of. The field of the same name says where.', values: POOL_KINDS }) kind: PoolKind;
   @ObjectField(() => DirPoolDto, { description: 'Of the kind `dir`: where.', optional: true }) dir?: DirPoolDto;
+  @ObjectField(() => NfsPoolDto, { description: 'Of the kind `nfs`: what is mounted.', optional: true }) nfs?: NfsPoolDto;
   @BoolField({ description: 'Whether it is started after a restart of the host.', optional: true, default: true }) autostart?: boolean;
   @IntField({
     description:
@@ -45,6 +46,18 @@ export class UpdatePool {
     ...RATIO,
   })
   overcommitRatio?: number | null;
+}
+
+/** How a pool is stopped. */
+export class StopPool {
+  @BoolField({
+    description:
+      'Also when its server does not answer, or something of the host has files of it open: the mount goes, and what was not yet ' +
+      'written through it is lost. Machines that use it have to be stopped or killed all the same.',
+    optional: true,
+    default: false,
+  })
+  force?: boolean;
 }
 
 /** How a pool is deleted. */

@@ -9,22 +9,9 @@ import {
   StringField,
   TimeField,
 } from '../../../common/dto/fields.js';
-import { MAX_GUARD_PERCENT, POOL_CAPABILITIES, POOL_KINDS, POOL_PATH, type PoolCapability, type PoolKind } from '../../../common/pool.js';
+import { MAX_GUARD_PERCENT, POOL_CAPABILITIES, POOL_KINDS, type PoolCapability, type PoolKind } from '../../../common/pool.js';
 import { DESIRED_POOL_STATES, type Pool, POOL_STATES } from '../pool.js';
-
-/** Where a pool of the kind `dir` is. */
-export class DirPoolDto {
-  @StringField({
-    description:
-      'Absolute path of a directory of the host: an empty one, or one that is made. A file in it, `.flotilla-pool`, says that it is the ' +
-      'pool; without it, as when its file system is not mounted, nothing is written there.',
-    maxLength: 4095,
-    pattern: POOL_PATH,
-    code: 'pool.config_invalid',
-    remedy: 'Give an absolute path without . and .. and not the root directory.',
-  })
-  path: string;
-}
+import { DirPoolDto, NfsPoolDto } from './pool-places.dto.js';
 
 /** Why a pool is not as it was asked to be. */
 export class PoolReasonDto {
@@ -40,6 +27,7 @@ export class PoolDto {
   @EnumField({ description: 'What it is made of.', values: POOL_KINDS }) kind: PoolKind;
   @ObjectField(() => DirPoolDto, { description: 'Of the kind `dir`: where. Absent of the pool `default`.', optional: true })
   dir?: DirPoolDto;
+  @ObjectField(() => NfsPoolDto, { description: 'Of the kind `nfs`: what is mounted.', optional: true }) nfs?: NfsPoolDto;
   @IntField({ description: 'Grows with each change of what was asked for; the ETag is `W/"<generation>"`.' }) generation: number;
   @EnumField({ description: 'What was asked for.', values: DESIRED_POOL_STATES }) desired: string;
   @EnumField({
@@ -78,5 +66,5 @@ export type PoolSpaceFacts = Pick<PoolDto, 'capacityBytes' | 'allocatedBytes' | 
 
 /** The form in which clients see a pool. */
 export function toPoolDto({ observed, config, ...pool }: Pool, space: PoolSpaceFacts): PoolDto {
-  return { ...pool, ...observed, ...space, ...(config === undefined ? {} : { dir: config }) };
+  return { ...pool, ...observed, ...space, ...(config === undefined ? {} : { [pool.kind]: config }) };
 }

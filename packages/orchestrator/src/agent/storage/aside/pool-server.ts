@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process that works on the files of a pool whose storage may go away; see PoolProcess. It is asked by messages, and has nothing
+// that it could not lose at any moment.
+import { statfs } from 'node:fs/promises';
+import { ApiError, type ProblemDocument } from '../../../common/api-error.js';
+import type { CommandControl } from '../../../host-agent/host-agent.js';
+import { DirPlace } from '../dir/dir-place.js';
+import { DirPool } from '../dir/dir-pool.js';
+import type { FileTools } from '../../files/file-tools.js';
+import type { FromPoolServer, PoolCall, PoolCalls, PoolSetup, ToPoolServer } from './pool-messages.js';
+
+type Calls = { [C in PoolCall]: (takes: PoolCalls[C]['takes'], control: CommandControl) => Promise<PoolCalls[C]['answers']> };
+
+const NOTHING = null;
+/** What a file system says when its server is gone, or has another file system there. */
+const AWAY = ['EIO', 'ETIMEDOUT', 'ESTALE', 'ENOTCONN', 'ECONNREFUSED', 'ECONNRESET', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENETUNREACH'];
+/** What it says to those who may not write. */
+const FORBIDDEN = ['EACCES', 'EPERM', 'EROFS'];
+
+async function main(): Promise<void> {
+  // Without the one who asks there is nothing to do. An exit in order would wait for threads that wait for the storage.
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  // They are meant for the one who asks: a terminal sends them to all.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+  const setup = JSON.parse(process.argv[2] ?? '') as PoolSetup;
+  const { field, known, remedy, directory, home } = setup;
+  const place = new DirPlace(directory, setup.id, { roots: [], field, known, remedy });
+  const pool = new DirPool(directory, await toolsOf(setup), [], undefined, { place, guardPercent: 0, home });
+  const running = new Map<number, AbortController>();
+  process.on('message', (message: ToPoolServer) => {
+    if ('abort' in message) return running.get(message.id)?.abort();
+    const stop = new AbortController();
+    running.set(message.id, stop);
+    const { id } = message;
+    const control = { signal: stop.signal, onProgress: (progress: { bytes: number; totalBytes: number }) => send({ id, progress }) };
+    pool.guardPercent = message.guardPercent ?? pool.guardPercent;
+    void answer(callsOf(pool, place, directory), message, control)
+      .then(
+        (found) => send({ id, answer: found }),
+        (error: unknown) => send({ id, problem: stop.signal.aborted ? calledOff() : problemOf(error, setup) }),
+      )
+      .finally(() => running.delete(id));
+  });
+  send({ ready: true });
+}
+
+async function toolsOf({ native }: PoolSetup): Promise<FileTools> {
+  if (!native) return new (await import('../../files/node-file-tools.js')).NodeFileTools();
+  const { loadNative } = await import('../../hypervisor/native/load.js');
+  return new (await import('../../hypervisor/native/native-file-tools.js')).NativeFileTools(await loadNative());
+}
+
+function callsOf(pool: DirPool, place: DirPlace, directory: string): Calls {
+  const quiet = async (work: Promise<unknown>) => {
+    await work;
+    return NOTHING;
+  };
+  return {
+    probe: () => quiet(statfs(directory)),
+    make: () => quiet(place.make()),
+    require: () => quiet(place.require()),
+    remove: () => quiet(place.remove()),
+    usage: () => pool.usage(),
+    ensureVolume: (volume, control) => pool.ensureVolume(volume, control),
+    growVolume: (volume) => pool.growVolume(volume),
+    removeVolume: (id) => quiet(pool.removeVolume(id)),
+    names: () => pool.names(),
+    collect: ({ images, volumes }) => pool.collect({ images: allBut(images), volumes: allBut(volumes) }),
+  };
+}
+
+/** Whatever came since they were named is kept. */
+function allBut(ids: readonly string[]): { has(id: string): boolean } {
+  const gone = new Set(ids);
+  return { has: (id) => !gone.has(id) };
+}
+
+function answer(calls: Calls, message: Exclude<ToPoolServer, { abort: true }>, control: CommandControl): Promise<unknown> {
+  const call = calls[message.call] as (takes: unknown, control: CommandControl) => Promise<unknown>;
+  return call(message.takes, control);
+}
+
+function problemOf(error: unknown, { known, field, remedy }: PoolSetup): ProblemDocument {
+  const { code = '', message = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  if (!(error instanceof ApiError) && AWAY.includes(code))
+    return new ApiError('pool.unavailable', { detail: `${known} cannot be used: ${message}.`, remedy }).toProblem();
+  if (!(error instanceof ApiError) && FORBIDDEN.includes(code))
+    return new ApiError('pool.place_invalid', {
+      detail: `${known} cannot be written to: ${message}.`,
+      remedy: 'Let the host write there as root: export it read-write with no_root_squash.',
+      field,
+    }).toProblem();
+  const problem = ApiError.from(error).toProblem();
+  if (problem.code === 'internal') process.stderr.write(`pool ${known}: ${error instanceof Error ? error.stack : String(error)}\n`);
+  return problem;
+}
+
+/** Whoever has called it off knows why. */
+function calledOff(): ProblemDocument {
+  return new ApiError('operation.cancelled', { detail: 'It was called off.', remedy: 'Nothing.' }).toProblem();
+}
+
+function send(message: FromPoolServer): void {
+  if (process.connected) process.send?.(message, () => undefined);
+}
+
+await main();
