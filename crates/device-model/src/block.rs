@@ -127,4 +127,14 @@ pub trait BlockQueue: Send {
     /// files afterwards: the machine is paused, and another process may open them. After an error with nothing in flight
     /// it is not, but the queue goes on as before.
     fn drain(&mut self, done: &mut Vec<Completion>) -> io::Result<()>;
+
+    /// Whether the back-end has put work off that the next flush would have to do.
+    fn has_leftovers(&self) -> bool {
+        false
+    }
+
+    /// Does a little of that work. Called while no requests come.
+    fn tidy(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -28,6 +28,18 @@ impl DirectQueue {
         Self { disk, depth: usize::from(depth), finished: Vec::new(), buffers: Vec::new() }
     }
 
+    /// Carries a request out.
+    pub(crate) fn carry_out(&mut self, request: Request) -> Completion {
+        match Transfer::new(request, &self.disk, &mut self.buffers) {
+            Ok(mut transfer) => {
+                let result = self.run(&mut transfer);
+                self.buffers = transfer.take_buffers();
+                transfer.finish(result)
+            }
+            Err(completion) => completion,
+        }
+    }
+
     fn run(&self, transfer: &mut Transfer) -> io::Result<u64> {
         loop {
             let result = self.call(transfer);
@@ -80,14 +92,7 @@ impl BlockQueue for DirectQueue {
         if self.in_flight() >= self.depth {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let completion = match Transfer::new(request, &self.disk, &mut self.buffers) {
-            Ok(mut transfer) => {
-                let result = self.run(&mut transfer);
-                self.buffers = transfer.take_buffers();
-                transfer.finish(result)
-            }
-            Err(completion) => completion,
-        };
+        let completion = self.carry_out(request);
         self.finished.push(completion);
         Ok(())
     }

@@ -22,6 +22,8 @@ const MAX_BYTES: u64 = 16 << 20;
 pub(super) struct Slice {
     pub(super) key: u64,
     entries: Box<[AtomicU64]>,
+    /// A bit for each entry whose cluster was written in part, and lies elsewhere as well (see `partial.rs`).
+    partial: Box<[AtomicU64]>,
     /// Differs from the file. Changed only under the image's metadata lock.
     pub(super) dirty: AtomicBool,
     used: AtomicBool,
@@ -30,9 +32,10 @@ pub(super) struct Slice {
 impl Slice {
     /// A slice of what the file holds.
     pub(super) fn from_bytes(key: u64, bytes: &[u8]) -> Self {
-        let entries =
+        let entries: Box<[AtomicU64]> =
             bytes.as_chunks().0.iter().map(|entry| AtomicU64::new(u64::from_be_bytes(*entry))).collect();
-        Self { key, entries, dirty: AtomicBool::new(false), used: AtomicBool::new(true) }
+        let partial = (0..entries.len().div_ceil(64)).map(|_| AtomicU64::default()).collect();
+        Self { key, entries, partial, dirty: AtomicBool::new(false), used: AtomicBool::new(true) }
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -42,6 +45,23 @@ impl Slice {
     /// An entry; 0, an unallocated one, outside.
     pub(super) fn get(&self, at: u64) -> u64 {
         self.entries.get(index(at)).map_or(0, |entry| entry.load(Ordering::Acquire))
+    }
+
+    /// Whether the cluster of an entry was written in part. Asked before the entry is read.
+    pub(super) fn is_partial(&self, at: u64) -> bool {
+        let word = self.partial.get(index(at / 64)).map_or(0, |word| word.load(Ordering::Acquire));
+        word >> (at % 64) & 1 != 0
+    }
+
+    /// Says whether a cluster of the guest was written in part.
+    pub(super) fn mark_partial(&self, cluster: u64, partial: bool) {
+        let at = cluster % self.entries.len() as u64;
+        let Some(word) = self.partial.get(index(at / 64)) else { return };
+        if partial {
+            word.fetch_or(1 << (at % 64), Ordering::Release);
+        } else {
+            word.fetch_and(!(1 << (at % 64)), Ordering::Release);
+        }
     }
 
     /// Under the image's metadata lock only.

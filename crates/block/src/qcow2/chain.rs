@@ -218,6 +218,39 @@ impl Chain {
         Ok(())
     }
 
+    /// Makes everything written so far durable.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        let completed = self.complete_some(usize::MAX);
+        // What one cluster lacks keeps no other from the file.
+        self.top.flush()?;
+        completed
+    }
+
+    /// Completes what was written in part up to now, at most so many clusters.
+    pub(super) fn complete_some(&self, clusters: usize) -> io::Result<()> {
+        let (mut memos, mut copy) = (self.memos(), Vec::new());
+        let mut result = Ok(());
+        for cluster in self.top.partials.first(clusters) {
+            let _guard = self.top.ranges.lock(cluster..cluster + 1);
+            result = result.and(self.complete(&mut memos, cluster, &mut copy));
+        }
+        result
+    }
+
+    /// Copies what was not written of a cluster, whose range is locked, and lets the tables know of it. `copy`: room for it.
+    pub(super) fn complete(&self, memos: &mut Memos, cluster: u64, copy: &mut Vec<u8>) -> io::Result<()> {
+        let top = &self.top;
+        let Some(partial) = top.partials.get(cluster) else { return Ok(()) };
+        for gap in partial.gaps(top.geometry.cluster_size()) {
+            copy.resize(index(gap.end - gap.start), 0);
+            let zero = self.read(memos, top.geometry.start_of(cluster) + gap.start, copy)?;
+            if !(zero && partial.fresh) {
+                top.storage.write(copy, partial.at + gap.start)?;
+            }
+        }
+        top.link_partial(cluster, partial.at)
+    }
+
     fn image(&self, layer: usize) -> &Image {
         match layer.checked_sub(1).and_then(|at| self.below.get(at)) {
             Some(Layer::Qcow2(image)) => image,
@@ -228,9 +261,11 @@ impl Chain {
 
 impl Drop for Chain {
     fn drop(&mut self) {
-        if self.top.metadata.is_some()
-            && let Err(error) = self.top.close()
-        {
+        if self.top.metadata.is_none() {
+            return;
+        }
+        let completed = self.complete_some(usize::MAX);
+        if let Err(error) = self.top.close().and(completed) {
             tracing::error!(%error, "tables of a disk image could not be written: its last writes are lost");
         }
     }

@@ -15,6 +15,7 @@ use super::grace::Grace;
 use super::header::{Compression, Header, field, incompatible};
 use super::layout::{Entry, Geometry};
 use super::metadata::Metadata;
+use super::partial::{Part, Partials};
 use super::ranges::RangeLock;
 use super::rebuild;
 use super::storage::Storage;
@@ -31,6 +32,8 @@ pub(super) struct Image {
     /// Entries of the active L1 table. Changed under the metadata lock only.
     pub(super) l1: RwLock<Vec<AtomicU64>>,
     pub(super) cache: Cache,
+    /// Clusters whose place the tables do not know yet.
+    pub(super) partials: Partials,
     /// `None`: the image is only read.
     pub(super) metadata: Option<Mutex<Metadata>>,
     /// Taken before `metadata` by whoever writes tables to the file.
@@ -96,6 +99,7 @@ impl Image {
             size: AtomicU64::new(header.size),
             l1: RwLock::new(l1.into_iter().map(AtomicU64::new).collect()),
             cache: Cache::new(geometry.slice_bytes()),
+            partials: Partials::new(geometry.cluster_size()),
             metadata,
             flushing: Mutex::default(),
             changes: AtomicU64::default(),
@@ -128,12 +132,26 @@ impl Image {
             let len = geometry.start_of(entries - cluster % entries) - within;
             return Ok(Extent { place: Place::Hole, len: len.min(max) });
         };
+        let mut max = max;
+        if slice.is_partial(at) {
+            match self.partials.look(cluster, within) {
+                Some(Part::New { at, len }) => {
+                    return Ok(Extent { place: Place::Data { at, in_place: true }, len: len.min(max) });
+                }
+                Some(Part::Old { len }) => max = max.min(len),
+                // It is complete, or was given up: the entry says where it is by now.
+                None => {}
+            }
+        }
         let first = geometry.l2(slice.get(at))?;
         let (mut len, mut end) = (geometry.cluster_size() - within, geometry.cluster_size());
         while len < max {
             at += 1;
             // Damage further on is for the request that asks for it.
-            let next = if at < geometry.slice_entries() { geometry.l2(slice.get(at)) } else { break };
+            if at >= geometry.slice_entries() || slice.is_partial(at) {
+                break;
+            }
+            let next = geometry.l2(slice.get(at));
             if !next.is_ok_and(|next| follows(first, next, end)) {
                 break;
             }
@@ -165,14 +183,14 @@ impl Image {
         Ok(Extent { place, len: len.min(file_end - at) })
     }
 
-    /// The L2 entry of a guest cluster.
+    /// The L2 entry of a guest cluster. It does not speak of what was written in part.
     pub(super) fn entry(&self, memo: &mut Memo, cluster: u64) -> io::Result<Entry> {
         let at = cluster % self.geometry.slice_entries();
         self.slice(memo, cluster)?.map_or(Ok(Entry::Hole), |slice| self.geometry.l2(slice.get(at)))
     }
 
     /// The piece of the L2 table that describes a guest cluster. `None`: there is no table.
-    fn slice<'a>(&self, memo: &'a mut Memo, cluster: u64) -> io::Result<Option<&'a Arc<Slice>>> {
+    pub(super) fn slice<'a>(&self, memo: &'a mut Memo, cluster: u64) -> io::Result<Option<&'a Arc<Slice>>> {
         let key = cluster / self.geometry.slice_entries();
         if memo.get(key).is_none() {
             let Some(slice) = self.shared_slice(cluster)? else { return Ok(None) };

@@ -23,7 +23,7 @@ use super::cache::Slice;
 use super::error::{Qcow2Error, damaged};
 use super::header::Header;
 use super::image::Image;
-use super::layout::{COPIED, Entry, Geometry};
+use super::layout::{COPIED, Entry, Geometry, data_entry};
 use super::refcounts::{Found, Refcounts};
 use super::storage::Storage;
 
@@ -31,6 +31,10 @@ use super::storage::Storage;
 const MAX_UNLINKED: usize = 16 << 10;
 /// The same in bytes, for pieces are of any length: what waits takes space that the guest does not have.
 const MAX_UNLINKED_BYTES: u64 = 256 << 20;
+
+/// The most clusters that are set aside to be handed out one by one, in number and in bytes.
+const MAX_RESERVE: u64 = 16;
+const MAX_RESERVE_BYTES: u64 = 1 << 20;
 
 /// The tables as they are in memory.
 pub(super) struct Metadata {
@@ -48,6 +52,8 @@ pub(super) struct Metadata {
     hint: u64,
     /// Clusters from here on were never used.
     high: u64,
+    /// Counted, and handed out one by one: a search for each of them takes longer than the write. A flush gives it back.
+    reserve: Option<Allocation>,
     /// The clusters of tables when the image was opened, in order: never handed out, whatever their counts say.
     tables: Vec<u64>,
 }
@@ -111,6 +117,7 @@ impl Metadata {
             limbo: VecDeque::new(),
             hint: 0,
             high: end,
+            reserve: None,
             tables,
         })
     }
@@ -135,6 +142,42 @@ impl Image {
 
     /// Allocates up to `want` clusters that follow one another. Their counts are one.
     pub(super) fn allocate(&self, metadata: &mut Metadata, want: u64) -> io::Result<Allocation> {
+        if want > 1 {
+            return self.search(metadata, want);
+        }
+        let mut run = match metadata.reserve.take() {
+            Some(reserve) => reserve,
+            None => self.search_reserve(metadata)?,
+        };
+        let one = Allocation { clusters: 1, ..run };
+        run.at += self.geometry.cluster_size();
+        run.clusters -= 1;
+        metadata.reserve = (run.clusters > 0).then_some(run);
+        self.changed();
+        Ok(one)
+    }
+
+    fn search_reserve(&self, metadata: &mut Metadata) -> io::Result<Allocation> {
+        let many = (MAX_RESERVE_BYTES >> self.geometry.cluster_bits).clamp(1, MAX_RESERVE);
+        match self.search(metadata, many) {
+            // There may be room for one.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.search(metadata, 1),
+            found => found,
+        }
+    }
+
+    /// Gives back what was set aside to be handed out.
+    fn release_reserve(&self, metadata: &mut Metadata) -> io::Result<()> {
+        let Some(reserve) = metadata.reserve.take() else { return Ok(()) };
+        let first = self.geometry.cluster_of(reserve.at);
+        if reserve.fresh && metadata.high == first + reserve.clusters {
+            metadata.high = first;
+        }
+        self.release(metadata, reserve)
+    }
+
+    /// Finds up to `want` clusters that follow one another, and counts them.
+    fn search(&self, metadata: &mut Metadata, want: u64) -> io::Result<Allocation> {
         self.reclaim(metadata)?;
         let storage = &self.storage;
         loop {
@@ -168,7 +211,7 @@ impl Image {
     pub(super) fn allocate_run(&self, metadata: &mut Metadata, want: u64) -> io::Result<u64> {
         let mut short = Vec::new();
         let found = loop {
-            let mut run = self.allocate(metadata, want)?;
+            let mut run = self.search(metadata, want)?;
             // A run may continue in the next piece of the counts.
             if self.extend(metadata, &mut run, want)? {
                 break run;
@@ -184,7 +227,7 @@ impl Image {
     /// Tries to make a run `want` clusters long.
     fn extend(&self, metadata: &mut Metadata, run: &mut Allocation, want: u64) -> io::Result<bool> {
         while run.clusters < want {
-            let next = self.allocate(metadata, want - run.clusters)?;
+            let next = self.search(metadata, want - run.clusters)?;
             if next.at != run.at + self.geometry.start_of(run.clusters) {
                 self.release(metadata, next)?;
                 return Ok(false);
@@ -322,6 +365,31 @@ impl Image {
         Ok(())
     }
 
+    /// Links a cluster that was written in part, and has all of its content by now.
+    pub(super) fn link_partial(&self, cluster: u64, at: u64) -> io::Result<()> {
+        let mut metadata = self.metadata()?;
+        self.link(&mut metadata, cluster, data_entry(at))?;
+        // Only now: whoever finds it no more looks at the entry.
+        self.partials.remove(cluster);
+        Ok(())
+    }
+
+    /// Gives up what was written of a cluster, which has another entry now.
+    pub(super) fn drop_partial(
+        &self,
+        metadata: &mut Metadata,
+        cluster: u64,
+        at: u64,
+        entry: u64,
+    ) -> io::Result<()> {
+        self.partials.remove(cluster);
+        if place_of(self.geometry.l2(entry)?) != Some(at) {
+            metadata.unlink(self.geometry.touched(at, 1));
+            self.changed();
+        }
+        Ok(())
+    }
+
     /// Makes a cluster that may be written in place part of the file, which may have been cut short before it.
     pub(super) fn reach_cluster(&self, entry: Entry) -> io::Result<()> {
         let Entry::Data { at, .. } = entry else { return Ok(()) };
@@ -344,9 +412,10 @@ impl Image {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether the tables in the file are those in memory.
+    /// Whether the tables in the file are those in memory, and nothing waits to get into them.
     pub(super) fn is_clean(&self) -> bool {
-        self.changes.load(Ordering::SeqCst) == self.durable.load(Ordering::SeqCst)
+        // In this order: what does not wait any more has changed the tables before.
+        self.partials.is_empty() && self.changes.load(Ordering::SeqCst) == self.durable.load(Ordering::SeqCst)
     }
 
     /// Flushes if so much waits that it should not become more.
@@ -359,7 +428,8 @@ impl Image {
         if much { self.flush() } else { Ok(()) }
     }
 
-    /// Makes data and tables durable. After an error everything that was not written waits for the next flush.
+    /// Makes data and tables durable, but for clusters that wait to be completed (`Chain::flush` does that first). After an
+    /// error everything that was not written waits for the next flush.
     pub(super) fn flush(&self) -> io::Result<()> {
         let flushing = lock(&self.flushing);
         self.flush_locked(&flushing)
@@ -398,6 +468,7 @@ impl Image {
     /// What is changed up to now. The counts are written at once: they may be early.
     fn gather(&self) -> io::Result<Batch> {
         let mut metadata = self.metadata()?;
+        self.release_reserve(&mut metadata)?;
         self.reclaim(&mut metadata)?;
         metadata.refcounts.write_pieces(&self.storage)?;
         let mut slices = Vec::with_capacity(metadata.dirty.len());

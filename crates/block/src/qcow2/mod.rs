@@ -26,6 +26,7 @@ mod header;
 mod image;
 mod layout;
 mod metadata;
+mod partial;
 mod queue;
 mod ranges;
 mod rebuild;
@@ -128,7 +129,7 @@ impl Qcow2 {
 
     /// Makes everything written so far durable, on the calling thread.
     pub fn flush(&self) -> io::Result<()> {
-        if self.read_only() { Ok(()) } else { self.chain.top.flush() }
+        if self.read_only() { Ok(()) } else { self.chain.flush() }
     }
 }
 

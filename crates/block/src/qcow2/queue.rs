@@ -31,6 +31,9 @@ const ENGINE_LAYERS: usize = 4;
 /// thousands of pieces, many times at once.
 const MAX_BACKLOG: usize = 1024;
 
+/// What is copied at a time while no requests come: the next one must not wait long.
+const TIDY_BYTES: u64 = 256 << 10;
+
 /// A request whose pieces are under way.
 struct Parent {
     token: u64,
@@ -289,7 +292,10 @@ impl Qcow2Queue {
                 direct: &mut self.direct,
                 copy: &mut self.copy,
             };
-            let written = writer.store(offset, extent.len, Source::Guest { memory, segments })?;
+            // What was written of a cluster before is no reason to write the rest in pieces.
+            let rest = chain.top.geometry.cluster_size() - chain.top.geometry.within(offset);
+            let len = extent.len.max(rest.min(total));
+            let written = writer.store(offset, len, Source::Guest { memory, segments })?;
             chain.top.relieve()?;
             // Zero: another thread allocated the place meanwhile.
             if written > 0 {
@@ -329,7 +335,7 @@ impl Qcow2Queue {
             }
             return;
         }
-        let result = if top.metadata.is_some() { top.flush() } else { Ok(()) };
+        let result = if top.metadata.is_some() { self.chain.flush() } else { Ok(()) };
         top.grace.leave(visit);
         self.finished.push(Completion { token, result: result.map(|()| 0) });
     }
@@ -459,9 +465,18 @@ impl BlockQueue for Qcow2Queue {
         // Whoever waits for the end of everything may want to see the image as it is, or hand it to another process.
         let top = &self.chain.top;
         if top.metadata.is_some() && !top.is_clean() {
-            top.flush()?;
+            self.chain.flush()?;
         }
         Ok(())
+    }
+
+    fn has_leftovers(&self) -> bool {
+        !self.chain.top.partials.is_empty()
+    }
+
+    fn tidy(&mut self) -> io::Result<()> {
+        let clusters = (TIDY_BYTES >> self.chain.top.geometry.cluster_bits).max(1);
+        self.chain.complete_some(index(clusters))
     }
 }
 

@@ -10,8 +10,15 @@ use std::sync::{Condvar, Mutex, PoisonError};
 /// The clusters being changed.
 #[derive(Default)]
 pub(super) struct RangeLock {
-    busy: Mutex<Vec<Range<u64>>>,
+    state: Mutex<State>,
     freed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    busy: Vec<Range<u64>>,
+    /// Threads that wait. To wake nobody is a system call all the same.
+    waiting: usize,
 }
 
 /// Ends the exclusion when dropped.
@@ -23,22 +30,27 @@ pub(super) struct RangeGuard<'a> {
 impl RangeLock {
     /// Waits until nobody else changes one of these clusters. A thread holds one guard at a time.
     pub(super) fn lock(&self, range: Range<u64>) -> RangeGuard<'_> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        while busy.iter().any(|other| other.start < range.end && range.start < other.end) {
-            busy = self.freed.wait(busy).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.busy.iter().any(|other| other.start < range.end && range.start < other.end) {
+            state.waiting += 1;
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
-        busy.push(range.clone());
+        state.busy.push(range.clone());
         RangeGuard { lock: self, range }
     }
 }
 
 impl Drop for RangeGuard<'_> {
     fn drop(&mut self) {
-        let mut busy = self.lock.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = busy.iter().position(|range| *range == self.range) {
-            busy.swap_remove(at);
+        let mut state = self.lock.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = state.busy.iter().position(|range| *range == self.range) {
+            state.busy.swap_remove(at);
         }
-        drop(busy);
-        self.lock.freed.notify_all();
+        let waiting = state.waiting;
+        drop(state);
+        if waiting > 0 {
+            self.lock.freed.notify_all();
+        }
     }
 }

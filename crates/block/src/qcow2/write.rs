@@ -8,15 +8,17 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flotilla_device_model::block::{BlockQueue, Operation, Request, Segment};
+use flotilla_device_model::block::{Operation, Request, Segment};
 use flotilla_memory::GuestMemory;
 
 use super::bytes::index;
 use super::chain::{Chain, Memos};
+use super::error::damaged;
 use super::guest;
 use super::image::{Image, Place};
 use super::layout::{Entry, data_entry, zero_entry};
 use super::metadata::Allocation;
+use crate::engine::direct::DirectQueue;
 
 /// The most clusters that one step changes, so that no other waits long.
 const MAX_STEP: u64 = 512;
@@ -43,8 +45,8 @@ pub(super) enum Clearing {
 pub(super) struct Writer<'a> {
     pub(super) chain: &'a Chain,
     pub(super) memos: &'a mut Memos,
-    /// Moves guest data to the file within `kick`.
-    pub(super) direct: &'a mut dyn BlockQueue,
+    /// Moves guest data to the file.
+    pub(super) direct: &'a mut DirectQueue,
     /// Room for a cluster that is copied, kept so that none is allocated, and cleared, for each.
     pub(super) copy: &'a mut Vec<u8>,
 }
@@ -57,6 +59,15 @@ impl Writer<'_> {
     fn entry(&mut self, cluster: u64) -> io::Result<Entry> {
         let mut fallback = super::cache::Memo::default();
         self.chain.top.entry(self.memos.first_mut().unwrap_or(&mut fallback), cluster)
+    }
+
+    /// The place of a cluster, whose range is locked, that was written in part.
+    fn partial(&mut self, cluster: u64) -> io::Result<Option<u64>> {
+        let image = &self.chain.top;
+        let mut fallback = super::cache::Memo::default();
+        let slice = image.slice(self.memos.first_mut().unwrap_or(&mut fallback), cluster)?;
+        let partial = slice.is_some_and(|slice| slice.is_partial(cluster % image.geometry.slice_entries()));
+        Ok(if partial { image.partials.place(cluster) } else { None })
     }
 
     /// Writes to the start of `offset..offset + len`, where something has to be allocated. Returns how many bytes were
@@ -72,10 +83,16 @@ impl Writer<'_> {
         let chain = self.chain;
         let _guard = chain.top.ranges.lock(first..first + clusters);
         let mut count = 0;
-        while count < clusters && !is_writable(self.entry(first + count)?) {
+        while count < clusters
+            && self.partial(first + count)?.is_none()
+            && !is_writable(self.entry(first + count)?)
+        {
             count += 1;
         }
         if count == 0 {
+            if let Some(at) = self.partial(first)? {
+                return self.store_more(first, at, 0..geometry.cluster_size(), source);
+            }
             let entry = self.entry(first)?;
             return chain.top.reach_cluster(entry).map(|()| 0);
         }
@@ -91,15 +108,65 @@ impl Writer<'_> {
         let chain = self.chain;
         let geometry = chain.top.geometry;
         let _guard = chain.top.ranges.lock(cluster..cluster + 1);
+        let part = within..within + len;
+        if let Some(at) = self.partial(cluster)? {
+            return self.store_more(cluster, at, part, source);
+        }
         let entry = self.entry(cluster)?;
         if is_writable(entry) {
             return chain.top.reach_cluster(entry).map(|()| 0);
         }
+        // What is set aside for a cluster may be written as well as a new one.
+        let set_aside = matches!(entry, Entry::Zero { reserved: Some(_), .. });
+        if !set_aside && chain.top.partials.has_room() {
+            return self.store_first(cluster, part, source);
+        }
         let mut old = std::mem::take(self.copy);
         old.resize(index(geometry.cluster_size()), 0);
-        let result = self.copy_cluster((cluster, entry), &mut old, within..within + len, source);
+        let result = self.copy_cluster((cluster, entry), &mut old, part, source);
         *self.copy = old;
         result.map(|()| len)
+    }
+
+    /// Gives a cluster a place of its own, and writes `part` there. The rest of it may wait.
+    fn store_first(&mut self, cluster: u64, part: Range<u64>, source: Source<'_>) -> io::Result<u64> {
+        let image = &self.chain.top;
+        let len = part.end - part.start;
+        let zero = self.is_zero(cluster)?;
+        let allocation = self.allocate(cluster, 1)?;
+        let slice = self.write_new(allocation, |writer| {
+            let memo = writer.memos.first_mut().ok_or(io::ErrorKind::InvalidInput)?;
+            let slice = image.slice(memo, cluster)?.map(Arc::clone);
+            writer.put(source, 0, len, allocation.at + part.start)?;
+            slice.ok_or_else(|| damaged("L2 table is missing"))
+        })?;
+        if zero && allocation.fresh {
+            self.link(cluster, allocation)?;
+        } else {
+            image.partials.start(cluster, &slice, allocation, part);
+        }
+        Ok(len)
+    }
+
+    /// Writes another part of a cluster that was written in part.
+    fn store_more(&mut self, cluster: u64, at: u64, part: Range<u64>, source: Source<'_>) -> io::Result<u64> {
+        let chain = self.chain;
+        let len = part.end - part.start;
+        let written = self.put(source, 0, len, at + part.start);
+        written.inspect_err(|_| chain.top.partials.spoil(cluster))?;
+        if chain.top.partials.add(cluster, part) {
+            chain.complete(self.memos, cluster, self.copy)?;
+        }
+        Ok(len)
+    }
+
+    /// Whether a whole cluster is known to be zero.
+    fn is_zero(&mut self, cluster: u64) -> io::Result<bool> {
+        let geometry = self.chain.top.geometry;
+        let offset = geometry.start_of(cluster);
+        let len = geometry.cluster_size().min(self.chain.top.size().saturating_sub(offset));
+        let piece = self.chain.resolve(self.memos, offset, len)?;
+        Ok(piece.extent.place == Place::Zero && piece.extent.len == len)
     }
 
     /// Gives a cluster a place of its own, with its old content but for `part`, which comes from the source.
@@ -152,11 +219,11 @@ impl Writer<'_> {
     }
 
     /// Moves data to new clusters, which are given back if that fails.
-    fn write_new(
+    fn write_new<T>(
         &mut self,
         allocation: Allocation,
-        write: impl FnOnce(&mut Self) -> io::Result<()>,
-    ) -> io::Result<()> {
+        write: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> io::Result<T> {
         let result = write(self);
         if result.is_err() {
             let image = self.image();
@@ -182,10 +249,8 @@ impl Writer<'_> {
         };
         let segments = guest::cut(segments, skip, len).into_iter().collect();
         let operation = Operation::Write { offset: at, segments };
-        self.direct.submit(Request { token: 0, memory: Arc::clone(memory), operation })?;
-        let mut done = Vec::new();
-        self.direct.drain(&mut done)?;
-        done.pop().map_or(Err(io::ErrorKind::Other.into()), |done| done.result.map(drop))
+        let request = Request { token: 0, memory: Arc::clone(memory), operation };
+        self.direct.carry_out(request).result.map(drop)
     }
 
     /// Makes the start of `offset..offset + len` zero. Returns how many bytes were done.
@@ -253,9 +318,17 @@ impl Writer<'_> {
             }
             image.own_table(&mut metadata, cluster)?;
             while cluster < table_end {
-                let old = self.entry(cluster)?;
+                let partial = self.partial(cluster)?;
+                // What was written in part is as good as data: all of it goes.
+                let old = match partial {
+                    Some(at) => Entry::Data { at, copied: true },
+                    None => self.entry(cluster)?,
+                };
                 if let Some(entry) = cleared(old, how, shows_through, image.geometry.version) {
                     image.link(&mut metadata, cluster, entry)?;
+                    if let Some(at) = partial {
+                        image.drop_partial(&mut metadata, cluster, at, entry)?;
+                    }
                 }
                 cluster += 1;
             }

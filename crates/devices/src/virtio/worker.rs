@@ -259,10 +259,12 @@ impl<S: Service> Worker<S> {
     pub fn doorbell_of_vcpu(&self, queue: u16, wait: bool) -> bool {
         let service = if wait { self.service.lock().ok() } else { self.service.try_lock().ok() };
         let Some(mut service) = service else { return false };
-        // A pause clears the flag before it takes the service to drain it. A deadline that came up is for the thread.
+        // A pause clears the flag before it takes the service to drain it. A deadline that came up is for the thread, which
+        // knows of those that were there before.
+        let known = service.deadline();
         let answered = self.control.serving.load(Ordering::SeqCst)
             && service.doorbell_of_vcpu(queue)
-            && service.deadline().is_none();
+            && service.deadline().is_none_or(|due| known.is_some_and(|known| known <= due));
         // What is left to the thread is counted there.
         self.notifications.add(u64::from(answered));
         answered

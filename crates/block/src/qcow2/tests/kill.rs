@@ -170,3 +170,9 @@ fn a_kill_at_any_point_loses_nothing_that_was_flushed() {
 fn a_kill_at_any_point_loses_nothing_of_an_overlay() {
     survives(true, 512);
 }
+
+/// Clusters of many sectors, most of which are written in part between two flushes.
+#[test]
+fn a_kill_at_any_point_loses_nothing_of_clusters_that_were_written_in_part() {
+    survives(true, 16 << 10);
+}

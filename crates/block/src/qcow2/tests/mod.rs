@@ -8,5 +8,6 @@ mod kill;
 mod limits;
 mod model;
 mod oracle;
+mod partial;
 mod speed;
 mod threads;

@@ -11,7 +11,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flotilla_device_model::block::{BlockQueue, Completion, Operation, Request};
 use flotilla_memory::{Bytes, GuestMemory};
@@ -94,7 +94,14 @@ pub struct BlockService {
     moved: u64,
     /// Bytes that the requests of the present round speak of.
     asked: u64,
+    /// When to look whether there is time for what the back-end has put off.
+    tidy: Option<Instant>,
+    /// Whether requests came since that was set.
+    busy: bool,
 }
+
+/// So long no request came before the back-end may do what it has put off.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// Bytes after which a round ends, whatever still waits: a pause, a stop and the guest's other work on this thread are not
 /// to wait for terabytes that a driver asks for at once.
@@ -123,6 +130,8 @@ impl BlockService {
             begun: false,
             moved: 0,
             asked: 0,
+            tidy: None,
+            busy: false,
         }
     }
 
@@ -134,6 +143,26 @@ impl BlockService {
     /// Has the thread look at its limits again.
     pub(super) fn recheck(&self) {
         self.queue.reschedule();
+    }
+
+    /// Requests were served: what the back-end has put off waits until there are none for a while.
+    fn note_leftovers(&mut self) {
+        self.busy = true;
+        if self.tidy.is_none() && self.disk.has_leftovers() {
+            self.tidy = Some(Instant::now() + QUIET);
+        }
+    }
+
+    /// Has the back-end do a little of what it has put off, if no request came.
+    fn tidy(&mut self, now: Instant) {
+        if self.tidy.is_none_or(|due| due > now) {
+            return;
+        }
+        let quiet = !std::mem::take(&mut self.busy);
+        // What fails is for the next flush to report.
+        let goes_on = !quiet || self.disk.tidy().is_ok();
+        let wait = if quiet { Duration::ZERO } else { QUIET };
+        self.tidy = (goes_on && self.disk.has_leftovers()).then(|| now + wait);
     }
 
     /// Takes all that waits and may begin, at most one queue's worth of chains and not much more than [`ROUND`] bytes, and returns how
@@ -416,6 +445,9 @@ impl Service for BlockService {
         let result = self.serve();
         if let Ok(taken) = result {
             self.pace.thread_served(taken, self.moved);
+            if taken > 0 {
+                self.note_leftovers();
+            }
         }
         self.note(result.map(drop));
     }
@@ -428,6 +460,7 @@ impl Service for BlockService {
         let result = self.serve();
         self.setting.metrics().vcpu_rounds.increment();
         self.pace.vcpu_served(self.moved);
+        self.note_leftovers();
         self.note(result.map(drop));
         true
     }
@@ -445,13 +478,15 @@ impl Service for BlockService {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.limiter.due()
+        [self.limiter.due(), self.tidy].into_iter().flatten().min()
     }
 
     fn tick(&mut self, watches: &Watches) {
-        if self.limiter.expire(Instant::now()) {
+        let now = Instant::now();
+        if self.limiter.expire(now) {
             self.doorbell(self.queue.index(), watches);
         }
+        self.tidy(now);
     }
 
     fn drain(&mut self) {

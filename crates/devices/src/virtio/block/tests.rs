@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use flotilla_device_model::block::{BlockBackend, BlockQueue, Completion, Request, SpaceAlarm};
@@ -496,6 +497,94 @@ fn works_with_a_back_end_that_has_no_event() {
         bench.activate(features);
         assert_eq!(bench.simple(OUT, 0, Readable(DATA, 512)), (OK, 1));
         assert_eq!(bench.simple(IN, 0, Writable(DATA, 512)), (OK, 513));
+    }
+}
+
+/// A back-end that puts something off with each request, up to so many times.
+struct Lazy(Blocking, Arc<AtomicUsize>, mpsc::Sender<usize>);
+
+struct LazyQueue(Box<dyn BlockQueue>, Arc<AtomicUsize>, mpsc::Sender<usize>);
+
+const LEFTOVERS: usize = 3;
+
+impl BlockBackend for Lazy {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_only(&self) -> bool {
+        self.0.read_only()
+    }
+
+    fn in_memory(&self) -> bool {
+        self.0.in_memory()
+    }
+
+    fn open_queue(&self, depth: u16) -> std::io::Result<Box<dyn BlockQueue>> {
+        Ok(Box::new(LazyQueue(self.0.open_queue(depth)?, Arc::clone(&self.1), self.2.clone())))
+    }
+}
+
+impl BlockQueue for LazyQueue {
+    fn submit(&mut self, request: Request) -> std::io::Result<()> {
+        self.1.store(LEFTOVERS, Ordering::SeqCst);
+        self.0.submit(request)
+    }
+
+    fn kick(&mut self) -> std::io::Result<()> {
+        self.0.kick()
+    }
+
+    fn completion_event(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
+    fn reap(&mut self, done: &mut Vec<Completion>) -> std::io::Result<()> {
+        self.0.reap(done)
+    }
+
+    fn in_flight(&self) -> usize {
+        self.0.in_flight()
+    }
+
+    fn drain(&mut self, done: &mut Vec<Completion>) -> std::io::Result<()> {
+        self.0.drain(done)
+    }
+
+    fn has_leftovers(&self) -> bool {
+        self.1.load(Ordering::SeqCst) > 0
+    }
+
+    fn tidy(&mut self) -> std::io::Result<()> {
+        let left = self.1.fetch_sub(1, Ordering::SeqCst) - 1;
+        self.2.send(left).unwrap();
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_back_end_has_put_off_is_done_while_no_requests_come() {
+    for in_memory in [false, true] {
+        let mut bench = bench();
+        let (done, tidied) = mpsc::channel();
+        let disk = Lazy(Blocking(bench.disk.clone(), in_memory), Arc::default(), done);
+        bench.device = Block::new("disk:root", Arc::new(disk), options()).unwrap();
+        bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
+        bench.activate(FLUSH | F_EVENT_IDX);
+        bench.header(IN, 1);
+        let read = [Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)];
+        for _ in 0..300 {
+            bench.queue.add(&read);
+            if !bench.device.doorbell(0) {
+                bench.queue.ring();
+            }
+            assert_eq!(bench.queue.wait_used().1, 513);
+        }
+        // That something waits is no reason to leave the work to the thread.
+        let on_vcpu = bench.metric("vcpu_rounds");
+        assert!(!in_memory || on_vcpu > 200, "{on_vcpu} of 300");
+        // All of it, without another request.
+        while tidied.recv_timeout(Duration::from_mins(1)).expect("it waits for ever") > 0 {}
     }
 }
 
