@@ -68,6 +68,9 @@ fn bench() -> Bench {
     bench_with(FLUSH, false, 16)
 }
 
+/// A read of one sector.
+const READ: [Buffer; 3] = [Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)];
+
 impl Bench {
     fn activate(&self, features: u64) {
         let activation = Activation {
@@ -113,6 +116,22 @@ impl Bench {
 
     fn metric(&self, name: &str) -> u64 {
         self.device.metrics().into_iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// Takes this disk, with a driver that waits for each of its requests.
+    fn wait_for_each_of_300_reads(&mut self, disk: impl BlockBackend + 'static) {
+        self.device = Block::new("disk:root", Arc::new(disk), options()).unwrap();
+        self.queue = FakeQueue::new(&self.memory, 0x1000, 16);
+        self.activate(FLUSH | F_EVENT_IDX);
+        self.header(IN, 1);
+        for _ in 0..300 {
+            self.queue.add(&READ);
+            // As a transport does on the thread of a vCPU.
+            if !self.device.doorbell(0) {
+                self.queue.ring();
+            }
+            assert_eq!(self.queue.wait_used().1, 513);
+        }
     }
 }
 
@@ -568,18 +587,7 @@ fn what_a_back_end_has_put_off_is_done_while_no_requests_come() {
         let mut bench = bench();
         let (done, tidied) = mpsc::channel();
         let disk = Lazy(Blocking(bench.disk.clone(), in_memory), Arc::default(), done);
-        bench.device = Block::new("disk:root", Arc::new(disk), options()).unwrap();
-        bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
-        bench.activate(FLUSH | F_EVENT_IDX);
-        bench.header(IN, 1);
-        let read = [Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)];
-        for _ in 0..300 {
-            bench.queue.add(&read);
-            if !bench.device.doorbell(0) {
-                bench.queue.ring();
-            }
-            assert_eq!(bench.queue.wait_used().1, 513);
-        }
+        bench.wait_for_each_of_300_reads(disk);
         // That something waits is no reason to leave the work to the thread.
         let on_vcpu = bench.metric("vcpu_rounds");
         assert!(!in_memory || on_vcpu > 200, "{on_vcpu} of 300");
@@ -591,24 +599,12 @@ fn what_a_back_end_has_put_off_is_done_while_no_requests_come() {
 #[test]
 fn a_driver_that_waits_for_each_request_is_answered_by_its_own_vcpu() {
     let mut bench = bench();
-    bench.device = Block::new("disk:root", Arc::new(Blocking(bench.disk.clone(), true)), options()).unwrap();
-    bench.queue = FakeQueue::new(&bench.memory, 0x1000, 16);
-    bench.activate(FLUSH | F_EVENT_IDX);
-    bench.header(IN, 1);
-    let read = [Readable(HEADER, 16), Writable(DATA, 512), Writable(STATUS, 1)];
-    for _ in 0..300 {
-        bench.queue.add(&read);
-        // As a transport does on the thread of a vCPU.
-        if !bench.device.doorbell(0) {
-            bench.queue.ring();
-        }
-        assert_eq!(bench.queue.wait_used().1, 513);
-    }
+    bench.wait_for_each_of_300_reads(Blocking(bench.disk.clone(), true));
     let on_vcpu = bench.metric("vcpu_rounds");
     assert!(on_vcpu > 250 && on_vcpu < 300, "{on_vcpu} of 300");
     // While paused it takes a doorbell for later.
     bench.device.pause();
-    bench.queue.add(&read);
+    bench.queue.add(&READ);
     assert!(!bench.device.doorbell(0));
     assert_eq!(bench.queue.take_used(), None);
     bench.device.resume();
