@@ -5,12 +5,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, tr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { Guest } from './lib/guest.js';
 import { eventually, type HostState, hostState, run } from './lib/host.js';
 import { makeExt4, makeSmallRoot } from './lib/file-systems.js';
 import { mappedFile } from './lib/memory.js';
 import { Run } from './lib/run.js';
 import { expectNothingLeft, useCloud } from './lib/suite.js';
+import { eachDisk, surviveDeath } from './lib/two-disks.js';
 import { waitLimitMs } from './lib/limits.js';
 
 const MEBIBYTE = 1 << 20;
@@ -263,17 +263,8 @@ describe('What the API changes under a running Linux', () => {
         { name: 'linked', image: 'base', clone: 'linked', pool: 'own' },
       ] as const;
       const guest = await cloud().boot('pooled', { disks: [...disks], restartPolicy: { mode: 'never' } });
-      const each = (what: string) => `for d in vda vdb; do ${what}; done`;
-      const mounted = 'mkdir -p /mnt/$d && mount -t ext4 /dev/$d /mnt/$d';
-      await guest.sh(each(`${mounted} && yes "on $d" | head -c 1048576 > /mnt/$d/own`));
-      await guest.sh('sync');
-      process.kill((await guest.machine.refresh()).data.observed.workerPid ?? 0, 'SIGKILL');
-      await eventually('the machine is failed', waitLimitMs, async () => (await guest.machine.refresh()).state === 'failed');
-      const again = await Guest.attach(await guest.machine.start());
-      expect(await again.sh(each(`${mounted} && yes "on $d" | head -c 1048576 | cmp - /mnt/$d/own && cat /mnt/$d/text`))).to.equal(
-        'from the imagefrom the image',
-      );
-      await again.sh(each('umount /mnt/$d'));
+      const again = await surviveDeath(guest);
+      await again.sh(eachDisk('umount /mnt/$d'));
       const refused: unknown = await Promise.resolve(client.pools.stop('own')).catch((error: unknown) => error);
       expect(refused).to.include({ code: 'pool.in_use' });
       await again.machine.stop({ timeoutSeconds: 60, thenKill: false });

@@ -12,6 +12,7 @@ import { importSmallGuest } from './lib/images.js';
 import { waitLimitMs } from './lib/limits.js';
 import { NfsServer } from './lib/nfs-server.js';
 import { expectNothingLeft } from './lib/suite.js';
+import { surviveDeath } from './lib/two-disks.js';
 
 const mebibyte = 1024 * 1024;
 /** An orchestrator that waits for a server waits longer than that. */
@@ -103,17 +104,7 @@ describe('Machines on an NFS server', () => {
     const [, linked] = (await guest.machine.refresh()).data.observed.disks;
     const atServer = join(server.root, 'hard/volumes', linked?.volume ?? '');
     expect(() => run('qemu-img', ['info', '-f', 'qcow2', atServer]), 'a lock that the server knows of').to.throw('lock');
-    const each = (what: string) => `for d in vda vdb; do ${what}; done`;
-    const mounted = 'mkdir -p /mnt/$d && mount -t ext4 /dev/$d /mnt/$d';
-    await guest.sh(each(`${mounted} && yes "on $d" | head -c 1048576 > /mnt/$d/own`));
-    await guest.sh('sync');
-    process.kill((await guest.machine.refresh()).data.observed.workerPid ?? 0, 'SIGKILL');
-    await eventually('the machine is failed', waitLimitMs, async () => (await guest.machine.refresh()).state === 'failed');
-    const again = await Guest.attach(await guest.machine.start());
-    guests.set('hard', again);
-    expect(await again.sh(each(`${mounted} && yes "on $d" | head -c 1048576 | cmp - /mnt/$d/own && cat /mnt/$d/text`))).to.equal(
-      'from the imagefrom the image',
-    );
+    guests.set('hard', await surviveDeath(guest));
   });
 
   it('wait, or see errors, while the server is away; the orchestrator answers, and says that it is', async () => {
