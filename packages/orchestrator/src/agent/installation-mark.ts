@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { ApiError } from '../common/api-error.js';
 import type { ClaimCommand } from '../host-agent/host-agent.js';
 import { makeWhole } from './files/durable.js';
+import { systemCode } from '../common/system-code.js';
 
 /**
  * Which installation, that is which database, what the host keeps belongs to: the file `installation` in the host's data
@@ -38,7 +39,7 @@ export class InstallationMark {
     try {
       return (await readFile(this.path, 'utf8')).trim();
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (systemCode(error) === 'ENOENT') return undefined;
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ERROR_CODES, type ErrorCode, isErrorCode, statusOf } from './error-codes.js';
+import { systemCode } from './system-code.js';
 
 /** What to do when the data directory has no space left. */
 export const POOL_FULL_REMEDY =
@@ -119,6 +120,6 @@ export async function needingSpace<T>(field: string, run: () => Promise<T>, leng
 }
 
 function isNoSpace(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = systemCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL';
 }

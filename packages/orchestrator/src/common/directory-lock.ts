@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { makePrivate } from './private-directory.js';
+import { systemCode } from './system-code.js';
 
 /** Another process holds the directory. */
 export class DirectoryLocked extends Error {
@@ -28,7 +29,7 @@ export class DirectoryLock {
       handle.exec('BEGIN EXCLUSIVE');
     } catch (error) {
       handle.close();
-      if (error instanceof Error && 'code' in error && error.code === 'SQLITE_BUSY') throw new DirectoryLocked(directory);
+      if (systemCode(error) === 'SQLITE_BUSY') throw new DirectoryLocked(directory);
       throw error;
     }
     return new DirectoryLock(handle);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { chmodSync, closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
+import { systemCode } from './system-code.js';
 
 /** The directory belongs to somebody else, who could put anything into it. */
 export class DirectoryNotOurs extends Error {
@@ -30,7 +31,7 @@ export function makePrivate(path: string): void {
   try {
     closeSync(openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o600));
   } catch (error) {
-    if (!(error instanceof Error) || !('code' in error) || error.code !== 'EEXIST') throw error;
+    if (systemCode(error) !== 'EEXIST') throw error;
     chmodSync(path, 0o600); // NOTE: to open and close it here would drop the locks that this process has on it
   }
 }

@@ -13,6 +13,7 @@ import { MIGRATIONS } from './migrations/index.js';
 import type { Schema } from './schema.js';
 import { EmbeddedDialect } from './sqlite.js';
 import { WalSync } from './wal-sync.js';
+import { systemCode } from '../common/system-code.js';
 
 /** Reads with or without a transaction. */
 export type Executor = Kysely<Schema>;
@@ -183,6 +184,6 @@ function toRow(event: NewEvent, requestId: string | null): EventRow {
 
 /** Whether an error says that a unique column has the value already. */
 export function isUniqueViolation(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = systemCode(error);
   return code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === '23505';
 }

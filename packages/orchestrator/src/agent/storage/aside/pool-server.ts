@@ -3,6 +3,7 @@
 // that it could not lose at any moment.
 import { statfs } from 'node:fs/promises';
 import { ApiError, type ProblemDocument } from '../../../common/api-error.js';
+import { systemCode } from '../../../common/system-code.js';
 import type { CommandControl } from '../../../host-agent/host-agent.js';
 import { DirPlace } from '../dir/dir-place.js';
 import { DirPool } from '../dir/dir-pool.js';
@@ -81,7 +82,8 @@ function answer(calls: Calls, message: Exclude<ToPoolServer, { abort: true }>, c
 }
 
 function problemOf(error: unknown, { known, field, remedy }: PoolSetup): ProblemDocument {
-  const { code = '', message = '' } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  const code = systemCode(error) ?? '';
+  const message = error instanceof Error ? error.message : '';
   if (!(error instanceof ApiError) && AWAY.includes(code))
     return new ApiError('pool.unavailable', { detail: `${known} cannot be used: ${message}.`, remedy }).toProblem();
   if (!(error instanceof ApiError) && FORBIDDEN.includes(code))

@@ -7,6 +7,7 @@ import { isBelow } from '../../../common/shared-folder.js';
 import { makeWhole, PARTIAL_SUFFIX, syncDirectory } from '../../files/durable.js';
 import { StorageLook } from '../storage-look.js';
 import { isHalfMade, isMissing } from './volume-files.js';
+import { systemCode } from '../../../common/system-code.js';
 
 /** The file that says whose a directory is. */
 export const MARK = '.flotilla-pool';
@@ -145,7 +146,7 @@ export class DirPlace {
   /** Comes before all else that is done there: storage that does not answer is told by it. */
   private async readMark(): Promise<Mark | undefined> {
     const text = await readFile(join(this.path, MARK), 'utf8').catch((error: unknown) => {
-      if (isMissing(error) || isNoDirectory(error)) return undefined;
+      if (isMissing(error) || systemCode(error) === 'ENOTDIR') return undefined;
       throw error; // nobody knows whether it is there
     });
     return text === undefined ? undefined : parseMark(text);
@@ -207,10 +208,6 @@ function parseMark(text: string): Mark | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isNoDirectory(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOTDIR';
 }
 
 async function facts(path: string): Promise<Stats | undefined> {

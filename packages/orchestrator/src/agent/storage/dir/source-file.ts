@@ -3,6 +3,7 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
+import { systemCode } from '../../../common/system-code.js';
 
 /** Linux O_PATH: names a file without opening it, so that looking at a device or a FIFO has no effect on it. Node has no name for it. */
 const O_PATH = 0o10000000;
@@ -99,7 +100,7 @@ function notRegular(path: string, facts: Stats): ApiError {
 }
 
 function refusal(path: string, error: unknown): ApiError {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = systemCode(error);
   if (code === 'EACCES' || code === 'EPERM')
     return new ApiError('file.denied', {
       detail: `The host agent may not read ${path}.`,

@@ -6,6 +6,7 @@ import { isShared, type VolumeStorage } from '../../../common/volume-storage.js'
 import { PARTIAL_SUFFIX } from '../../files/durable.js';
 import type { BackingFile, NamedBacking } from '../../files/file-tools.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
+import { systemCode } from '../../../common/system-code.js';
 
 /** Endings of files that are not complete. */
 const HALF_MADE = [PARTIAL_SUFFIX, '.import'];
@@ -50,7 +51,7 @@ export function sharedVolume(id: string): ApiError {
 }
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return systemCode(error) === 'ENOENT';
 }
 
 export function lostVolume(id: string, cause?: unknown): ApiError {
@@ -63,7 +64,7 @@ export function lostVolume(id: string, cause?: unknown): ApiError {
 
 /** Beyond the longest file of the file system; some say EINVAL. */
 export function isTooLong(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'EFBIG' || error.code === 'EINVAL');
+  return ['EFBIG', 'EINVAL'].includes(systemCode(error) ?? '');
 }
 
 export function tooLong(sizeBytes: number, cause: unknown): ApiError {

@@ -4,6 +4,7 @@ import { ApiError } from '../../../common/api-error.js';
 import type { CommandResult, CommandRunner } from '../../runner/command-runner.js';
 import { mountedAt } from './mount-table.js';
 import { type Mounted, MountRefused, Mounts, type WantedMount } from './mounts.js';
+import { systemCode } from '../../../common/system-code.js';
 
 const MOUNT_MILLISECONDS = 20_000;
 /** For what the host has not yet written to the server. */
@@ -43,7 +44,7 @@ export class HostMounts extends Mounts {
       if (status !== 0) throw new MountRefused(/busy/.test(stderr) ? 'busy' : 'refused', said(stderr, status));
     }
     await rmdir(point).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      if (systemCode(error) !== 'ENOENT') throw error;
     });
   }
 
@@ -57,8 +58,7 @@ export class HostMounts extends Mounts {
     try {
       return await this.runner.run(program, args, { timeoutMilliseconds, accept: ANY_STATUS });
     } catch (error) {
-      const { cause } = ApiError.from(error);
-      const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+      const missing = systemCode(ApiError.from(error).cause) === 'ENOENT';
       throw missing
         ? new MountRefused('missing-program', `the program ${program} is not installed`)
         : new MountRefused('no-answer', `${program} did not end within ${timeoutMilliseconds / 1000} seconds`);
