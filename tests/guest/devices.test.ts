@@ -10,11 +10,12 @@ import { type HostState, eventually, hostState, run } from './lib/host.js';
 import { builtImages } from './lib/images.js';
 import { mapped } from './lib/memory.js';
 import { MovedMetrics } from './lib/moved-metrics.js';
+import { written } from './lib/output.js';
 import { Run } from './lib/run.js';
 import { escapes, secret, useFolders, virtiofsd } from './lib/shares.js';
 import { fetchProgram, HostProgram, programDisk } from './lib/sockets.js';
 import { expectNothingLeft } from './lib/suite.js';
-import { bootLimitMs, waitLimitMs } from './lib/limits.js';
+import { waitLimitMs } from './lib/limits.js';
 
 const MEBIBYTE = 1 << 20;
 const memoryKiB = 128 << 10;
@@ -462,7 +463,7 @@ describe('Metrics', () => {
         ],
         interfaces: [{ id: 'eth0', tap: { name: tap } }],
         balloon: { freePageHinting: true },
-        console: {},
+        console: { ports: [{ name: 'agent' }] },
         vsock: { socket: { path } },
       },
     });
@@ -540,7 +541,7 @@ class Console {
   }
 
   shows(pattern: RegExp): Promise<void> {
-    return eventually(`the guest writes ${pattern.source}`, bootLimitMs, () => this.has(pattern));
+    return written(pattern, () => this.#output);
   }
 
   close(): void {

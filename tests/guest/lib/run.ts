@@ -3,9 +3,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolveWorkerPath } from '@flotilla/native';
-import { eventually } from './host.js';
 import { builtImages } from './images.js';
 import { bootLimitMs } from './limits.js';
+import { written } from './output.js';
 
 /** How it ended. */
 export interface RunEnd {
@@ -53,10 +53,9 @@ export class Run {
 
   /** Waits until the guest has written `pattern`. */
   async shows(pattern: RegExp): Promise<void> {
-    await eventually(`the guest writes ${pattern.source}`, bootLimitMs, () => {
-      if (pattern.test(this.#output)) return true;
-      if (this.#process.exitCode !== null) throw new Error(`It ended before: ${this.#output}${this.#said}`);
-      return false;
+    await written(pattern, () => {
+      if (this.#process.exitCode !== null && !pattern.test(this.#output)) throw new Error(`It ended before: ${this.#said}`);
+      return this.#output;
     });
   }
 

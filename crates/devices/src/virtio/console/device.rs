@@ -22,7 +22,7 @@ use crate::virtio::worker::Sources;
 const VIRTIO_ID_CONSOLE: u32 = 3;
 /// The configuration space has the size of the terminal (virtio 1.2 §5.3.3), as a mask.
 const VIRTIO_CONSOLE_F_SIZE: u64 = 1 << 0;
-/// There are several ports, and control queues.
+/// There are several ports, and control queues. Offered when there is a port beside the terminal.
 pub(super) const VIRTIO_CONSOLE_F_MULTIPORT: u64 = 1 << 1;
 /// Entries of a queue. A driver keeps a page for each entry of a queue to it.
 const QUEUE_MAX_SIZE: u16 = 32;
@@ -72,9 +72,13 @@ impl ConsoleDevice {
     /// # Errors
     /// When the host has no descriptor left.
     pub fn new(name: impl Into<String>, terminal: Arc<dyn PortHost>, ports: Vec<Port>) -> io::Result<Self> {
-        let features = RING_FEATURES | VIRTIO_CONSOLE_F_SIZE | VIRTIO_CONSOLE_F_MULTIPORT;
         let count = ports.len() + 1;
-        let common = VirtioCommon::new(name, features, vec![QUEUE_MAX_SIZE; 2 * (count + 1)]);
+        // A terminal alone needs no conversation about ports: the driver has it as soon as it has the device, before the kernel
+        // opens the console for its first process.
+        let (multiport, queues) =
+            if ports.is_empty() { (0, 2) } else { (VIRTIO_CONSOLE_F_MULTIPORT, 2 * (count + 1)) };
+        let features = RING_FEATURES | VIRTIO_CONSOLE_F_SIZE | multiport;
+        let common = VirtioCommon::new(name, features, vec![QUEUE_MAX_SIZE; queues]);
         let changed = Arc::new(EventFd::new(EFD_NONBLOCK)?);
         let (names, others): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.name, port.host)).unzip();
         let hosts: Vec<_> = std::iter::once(terminal).chain(others).collect();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The console device (virtio 1.2 §5.3) with several ports: port 0 is a terminal, whose size can change, each further one a
+//! The console device (virtio 1.2 §5.3), with several ports if wanted: port 0 is a terminal, whose size can change, each further one a
 //! byte stream with a name.
 //!
 //! ```text

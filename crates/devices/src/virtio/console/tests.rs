@@ -176,6 +176,20 @@ fn it_says_what_it_is() {
 }
 
 #[test]
+fn without_a_further_port_it_is_a_terminal_at_once() {
+    let mut bench = idle();
+    bench.device =
+        ConsoleDevice::new("console", Arc::<FakePort>::clone(&bench.terminal), Vec::new()).unwrap();
+    bench.queues.truncate(2);
+    assert_eq!(bench.device.device_features() & 3, 1);
+    assert_eq!(bench.device.queue_max_sizes().len(), 2);
+    bench.activate(bench.device.device_features()).unwrap();
+    bench.offer(TO_0, 1);
+    bench.terminal.send(b"a");
+    assert_eq!(bench.receive(TO_0), b"a");
+}
+
+#[test]
 fn a_driver_hears_of_each_port_as_far_as_it_has_come_itself() {
     let mut bench = bench();
     assert!(bench.is_silent(NEWS), "it has not asked");
