@@ -32,7 +32,7 @@ mod transfer;
 pub use engine::uring::try_ring;
 pub use error::BlockError;
 pub use file::{EngineChoice, EngineKind, RawFile, RawOptions};
-pub use lock::{LockKind, lock, unlock};
+pub use lock::{LockKind, claim, lock, unlock};
 pub use qcow2::{
     BackingFile, BackingFormat, MAX_BACKING, Qcow2, Qcow2Create, Qcow2Error, Qcow2Info, Qcow2Options,
     RecordedName, inspect as inspect_qcow2,

@@ -4,9 +4,15 @@
 //! Open-file-description locks (fcntl(2), `F_OFD_SETLK`): they survive `dup` and the passing of descriptors, and end
 //! with the last descriptor of the open file. They cover the bytes of the disk and not "the whole file", because
 //! some network file systems turn whole-file locks into mandatory ones.
+//!
+//! On a block device they are those of one device file, and a device may have several, in containers too. So it is
+//! also claimed (open(2), `O_EXCL`): a claim is the device's, whatever name it was opened by, and excludes a file system of the
+//! host on it. A claim is the open file's as well, and goes with its last descriptor.
 
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use crate::{BlockError, size};
@@ -35,6 +41,9 @@ impl LockKind {
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// The same of a claim, which nobody can give back before its last descriptor: the kernel closes that of a ring when it likes.
+const CLAIM_ATTEMPTS: u32 = 200;
+
 /// Takes the lock of a disk, or changes its kind. Fails after 0.2 s if it is held by another. The lock ends with the
 /// last descriptor of the open file, in whichever process.
 pub fn lock(disk: &impl AsFd, kind: LockKind) -> Result<(), BlockError> {
@@ -48,6 +57,30 @@ pub fn lock(disk: &impl AsFd, kind: LockKind) -> Result<(), BlockError> {
             result => return result,
         }
     }
+}
+
+/// Opens a disk anew, if it is a block device, by a descriptor that requests can wait on; for a writer with a claim. A file
+/// stays as it is. Fails after 2 s if somebody else has claimed it.
+pub fn claim(disk: File, kind: LockKind) -> Result<File, BlockError> {
+    if !size::is_device(disk.as_fd())? {
+        return Ok(disk);
+    }
+    // The very device that is open, whatever its name leads to by now. Not O_NONBLOCK, which it may be open with: on devices
+    // that cannot say "not now", such as thin volumes, io_uring would fail each request with EAGAIN.
+    let itself = format!("/proc/self/fd/{}", disk.as_raw_fd());
+    let writer = kind == LockKind::Exclusive;
+    let flags = if writer { libc::O_EXCL } else { 0 };
+    for attempt in 0..=CLAIM_ATTEMPTS {
+        match OpenOptions::new().read(true).write(writer).custom_flags(flags).open(&itself) {
+            Ok(claimed) => return Ok(claimed),
+            Err(error) if error.raw_os_error() != Some(libc::EBUSY) => {
+                return Err(BlockError::Host { step: "claim the device", source: error });
+            }
+            Err(_) if attempt < CLAIM_ATTEMPTS => std::thread::sleep(PAUSE),
+            Err(_) => {}
+        }
+    }
+    Err(BlockError::InUse { wanted: kind.name() })
 }
 
 /// As [`lock`], but at once.
@@ -101,8 +134,6 @@ fn set(disk: &impl AsFd, lock_type: libc::c_int) -> Result<io::Result<()>, Block
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{File, OpenOptions};
-
     use super::*;
 
     struct Disk(tempfile::NamedTempFile);

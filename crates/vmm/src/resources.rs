@@ -213,7 +213,9 @@ fn open_disk(source: &FileSource, read_only: bool, field: &str) -> Result<File, 
         return Err(not_regular(path, field));
     }
     let kind = if read_only { LockKind::Shared } else { LockKind::Exclusive };
-    flotilla_block::lock(&file, kind).map_err(|error| block_fault(&error, path, field))?;
+    let fault = |error: BlockError| block_fault(&error, path, field);
+    let file = flotilla_block::claim(file, kind).map_err(fault)?;
+    flotilla_block::lock(&file, kind).map_err(fault)?;
     Ok(file)
 }
 
