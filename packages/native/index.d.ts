@@ -149,6 +149,9 @@ export declare function deleteTap(name: string): Promise<void>
 /** Ends a worker that does not answer, by what its record says of the process; what it leaves stays. */
 export declare function endWorker(runtimeDirectory: string, id: string): Promise<void>
 
+/** Gives a block device its first content. */
+export declare function fillDevice(device: string, image: string | undefined | null, used: boolean, from: number, cancel: CancelToken, onProgress: OnProgress): Promise<void>
+
 /** Makes the disk of a qcow2 image larger that no machine uses. The size in bytes. */
 export declare function growQcow2(path: string, sizeBytes: number, backing: Array<BackingImage>): Promise<number>
 

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createQcow2, createTap, deleteTap, endWorker, growQcow2, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
+const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createQcow2, createTap, deleteTap, endWorker, fillDevice, growQcow2, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
 export { CancelToken }
 export { NativeMachine }
 export { adoptMachine }
@@ -784,6 +784,7 @@ export { createQcow2 }
 export { createTap }
 export { deleteTap }
 export { endWorker }
+export { fillDevice }
 export { growQcow2 }
 export { hashFile }
 export { inspectImage }

@@ -86,30 +86,12 @@ struct Transfer<'a> {
 impl Transfer<'_> {
     fn run(mut self) -> Result<(), HostError> {
         let mut at = 0;
-        while let Some((start, end)) = self.next_data(at)? {
+        while let Some((start, end)) = next_data(self.from, self.source, at, self.length)? {
             self.copy_range(start, end)?;
             at = end;
         }
         self.meter.finish();
         Ok(())
-    }
-
-    /// The next range that holds data at or after `at`.
-    fn next_data(&self, at: u64) -> Result<Option<(u64, u64)>, HostError> {
-        if at >= self.length {
-            return Ok(None);
-        }
-        let start = match seek(self.from, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return Ok(None),
-            // The file system knows no holes.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some((at, self.length))),
-            Err(error) => return Err(HostError::file("read", self.source)(error)),
-        };
-        let end = seek(self.from, SeekFrom::Hole(start)).map_err(HostError::file("read", self.source))?;
-        // The source may grow or shrink meanwhile; a range is never empty and never beyond the first length.
-        let end = end.min(self.length);
-        Ok((start < end).then_some((start, end)))
     }
 
     fn copy_range(&mut self, start: u64, end: u64) -> Result<(), HostError> {
@@ -150,10 +132,33 @@ impl Transfer<'_> {
     }
 }
 
+/// The next range of a file that holds data at or after `at`.
+pub(crate) fn next_data(
+    from: &File,
+    source: &Path,
+    at: u64,
+    length: u64,
+) -> Result<Option<(u64, u64)>, HostError> {
+    if at >= length {
+        return Ok(None);
+    }
+    let start = match seek(from, SeekFrom::Data(at)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return Ok(None),
+        // The file system knows no holes.
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some((at, length))),
+        Err(error) => return Err(HostError::file("read", source)(error)),
+    };
+    let end = seek(from, SeekFrom::Hole(start)).map_err(HostError::file("read", source))?;
+    // The source may grow or shrink meanwhile; a range is never empty and never beyond the first length.
+    let end = end.min(length);
+    Ok((start < end).then_some((start, end)))
+}
+
 /// Reads and writes at an offset of its own.
-struct At<'a> {
-    file: &'a File,
-    offset: u64,
+pub(crate) struct At<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) offset: u64,
 }
 
 impl Read for At<'_> {

@@ -5,7 +5,7 @@
 //!   doctor   what this host offers, with remedies        image    what a file is, before anything boots it
 //!   qcow2    new and larger images                       run      run directories, spawn, adopt, death of workers
 //!   copy     clone or sparse copy, all or nothing        hash     SHA-256 of a file
-//!   tap      persistent tap interfaces
+//!   fill     first content of a block device             tap      persistent tap interfaces
 //! ```
 //!
 //! Everything blocks; long calls take a [`Cancel`] and report progress. Nothing here is global to the process.
@@ -20,6 +20,7 @@ pub mod copy;
 pub mod doctor;
 mod error;
 mod file;
+pub mod fill;
 pub mod hash;
 pub mod image;
 mod partial;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use flotilla_control::Failure;
 use flotilla_host::image::ImageKind;
-use flotilla_host::{copy, doctor, hash, image, qcow2, tap};
+use flotilla_host::{copy, doctor, fill, hash, image, qcow2, tap};
 use flotilla_spec::DiskFormat;
 use flotilla_spec::code::ErrorCode;
 use napi::bindgen_prelude::PromiseRaw;
@@ -122,6 +122,26 @@ pub fn copy_file<'env>(
         Ok(copy::copy(&source, &target, size_bytes.map(from_js), &tell, &cancel)?)
     };
     job::run(env, work, |copied| CopyResult { size_bytes: to_js(copied.size), reflinked: copied.reflinked })
+}
+
+/// Gives a block device its first content.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn fill_device<'env>(
+    env: &'env Env,
+    device: String,
+    image: Option<String>,
+    used: bool,
+    from: f64,
+    cancel: &CancelToken,
+    on_progress: OnProgress,
+) -> napi::Result<PromiseRaw<'env, ()>> {
+    let cancel = cancel.inner();
+    let work = move || {
+        let content = fill::Content { image: image.map(PathBuf::from), used, from: from_js(from) };
+        let tell = |done, total| tell(&on_progress, done, total);
+        Ok(fill::fill(&PathBuf::from(device), &content, &tell, &cancel)?)
+    };
+    job::run(env, work, |()| ())
 }
 
 /// The SHA-256 of a file in hexadecimal.

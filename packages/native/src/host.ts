@@ -6,7 +6,7 @@ import { requireBytes, requireText, requireUser } from './validate.js';
 
 /** One thing `checkHost` looked at. */
 export interface HostCheck {
-  /** Stable name: `cpu`, `kvm`, `kvm-kind`, `kvm-capabilities`, `kernel`, `seccomp`, `landlock`, `io-uring`, `cgroup`, `tun`, `nf-tables`, `vhost-net`, `passt`, `hugepages`, `iommu`, `ksm`, `disk-space`, `program-<name>`. */
+  /** Stable name: `cpu`, `kvm`, `kvm-kind`, `kvm-capabilities`, `kernel`, `seccomp`, `landlock`, `io-uring`, `cgroup`, `tun`, `nf-tables`, `vhost-net`, `passt`, `virtiofsd`, `mount-nfs`, `lvm`, `hugepages`, `iommu`, `ksm`, `disk-space`, `program-<name>`. */
   id: string;
   title: string;
   /** `degraded`: works with the loss that `meaning` names. `missing`: what `meaning` names does not work. */
@@ -105,6 +105,28 @@ export async function copyFile(options: CopyFileOptions): Promise<{ sizeBytes: n
   const target = requireText(options.target, '$.target');
   const size = options.sizeBytes === undefined ? undefined : requireBytes(options.sizeBytes, '$.sizeBytes');
   return watched(options, (cancel, tell) => native.copyFile(source, target, size, cancel, tell));
+}
+
+export interface FillDeviceOptions {
+  /** A block device that nothing else has claimed, or a file that is as long as it is to be. */
+  device: string;
+  /** A regular file that comes to its beginning. Default: none. */
+  image?: string;
+  /** Whether it may hold what others left, which is then overwritten everywhere; else it reads as zeroes now. Default: true. */
+  used?: boolean;
+  /** The byte from which on it is filled; what is before it stays, and may be in use. Default: 0, of a device that nothing has claimed. */
+  fromBytes?: number;
+  /** Called at least every 250 ms while bytes move. An error it throws ends the work. */
+  onProgress?: (progress: FileProgress) => void;
+  signal?: AbortSignal;
+}
+
+/** Gives a block device its first content: an image, and zeroes where that has none. Durable afterwards; after an error it holds anything. */
+export async function fillDevice(options: FillDeviceOptions): Promise<void> {
+  const device = requireText(options.device, '$.device');
+  const image = options.image === undefined ? undefined : requireText(options.image, '$.image');
+  const from = options.fromBytes === undefined ? 0 : requireBytes(options.fromBytes, '$.fromBytes');
+  return watched(options, (cancel, tell) => native.fillDevice(device, image, options.used ?? true, from, cancel, tell));
 }
 
 /** A backing file as a qcow2 image records it. */

@@ -12,6 +12,7 @@ import {
   createTap,
   deleteTap,
   type FileProgress,
+  fillDevice,
   type FlotillaError,
   growQcow2,
   hashFile,
@@ -69,6 +70,22 @@ describe('Host services', () => {
     await rejects(copyFile({ source: path('a'), target: path('c'), sizeBytes: 1 }), 'spec.invalid_value');
     await rejects(copyFile({ source: path('a'), target: path('c'), sizeBytes: 1.5 }), 'spec.invalid_value');
     expect(readdirSync(folder.path).sort()).to.deep.equal(['a', 'b']);
+  });
+
+  it('fill a device with an image and zeroes, or with zeroes alone', async () => {
+    writeFileSync(path('image'), 'start');
+    writeFileSync(path('device'), Buffer.alloc(4096, 1));
+    await fillDevice({ device: path('device'), image: path('image') });
+    expect(readFileSync(path('device'))).to.deep.equal(Buffer.concat([Buffer.from('start'), Buffer.alloc(4091)]));
+    writeFileSync(path('device'), Buffer.alloc(4096, 1));
+    await fillDevice({ device: path('device'), fromBytes: 4095 });
+    expect(readFileSync(path('device')).subarray(4094)).to.deep.equal(Buffer.from([1, 0]));
+    const told: FileProgress[] = [];
+    await fillDevice({ device: path('device'), onProgress: (progress) => told.push(progress) });
+    expect(readFileSync(path('device'))).to.deep.equal(Buffer.alloc(4096));
+    expect(told.at(-1)).to.deep.equal({ bytes: 4096, totalBytes: 4096 });
+    await rejects(fillDevice({ device: folder.path }), 'file.not_regular');
+    await rejects(fillDevice({ device: path('image'), image: path('device'), used: false }), 'spec.invalid_value');
   });
 
   it('make qcow2 images, larger ones too, and nothing when that cannot be', async () => {
