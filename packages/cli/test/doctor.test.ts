@@ -16,6 +16,7 @@ const ids = [
     'passt',
     'virtiofsd',
     'mount-nfs',
+    'lvm',
     'hugepages',
     'iommu',
     'ksm',

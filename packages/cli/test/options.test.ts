@@ -371,6 +371,24 @@ describe('The options of the command line', () => {
       effect: ({ stderr }) => expect(stderr).to.contain('"exec"').and.to.contain('nconnect'),
     },
     {
+      about: 'define --kind lvm-thin takes --group and --thin-pool; there is no such group',
+      args: ['pool', 'define', 'thin', '--kind', 'lvm-thin', '--group', 'none', '--thin-pool', 'tp'],
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('pool.place_invalid').and.to.contain('"none" not found'),
+    },
+    {
+      about: 'define --kind lvm takes --group; there is no such group',
+      args: ['pool', 'define', 'thick', '--kind', 'lvm', '--group', 'none'],
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('pool.place_invalid').and.to.contain('vgcreate'),
+    },
+    {
+      about: '--group is the name of a group, and not an option or a tag',
+      args: ['pool', 'define', 'thick', '--kind', 'lvm', '--group=@all'],
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('pool.config_invalid').and.to.contain('lvm.volumeGroup'),
+    },
+    {
       about: 'define without --path says what is missing',
       args: ['pool', 'define', 'nowhere'],
       status: 1,

@@ -372,9 +372,9 @@ export type DefinePool = {
      */
     name: string;
     /**
-     * What it is made of. The field of the same name says where.
+     * What it is made of. The field of that name (`lvmThin` of `lvm-thin`) says where.
      */
-    kind: 'dir' | 'nfs';
+    kind: 'dir' | 'nfs' | 'lvm-thin' | 'lvm';
     /**
      * Of the kind `dir`: where.
      */
@@ -383,6 +383,14 @@ export type DefinePool = {
      * Of the kind `nfs`: what is mounted.
      */
     nfs?: NfsPool;
+    /**
+     * Of the kind `lvm-thin`: the thin pool.
+     */
+    lvmThin?: LvmThinPool;
+    /**
+     * Of the kind `lvm`: the volume group.
+     */
+    lvm?: LvmPool;
     /**
      * Whether it is started after a restart of the host.
      */
@@ -858,6 +866,24 @@ export type Limits = {
      * Operations, whatever their size: requests to a disk, frames of an interface.
      */
     operations?: Rate;
+};
+
+export type LvmPool = {
+    /**
+     * Name of a volume group that there is. A tag of it says that it is the pool; other volumes in it are left alone.
+     */
+    volumeGroup: string;
+};
+
+export type LvmThinPool = {
+    /**
+     * Name of a volume group that there is.
+     */
+    volumeGroup: string;
+    /**
+     * Name of a thin pool in it, which zeroes its blocks (`lvchange -Zy`). A tag of the thin pool says that it is the pool; other volumes in it are left alone.
+     */
+    thinPool: string;
 };
 
 export type Machine = {
@@ -1441,7 +1467,7 @@ export type Pool = {
     /**
      * What it is made of.
      */
-    kind: 'dir' | 'nfs';
+    kind: 'dir' | 'nfs' | 'lvm-thin' | 'lvm';
     /**
      * Of the kind `dir`: where. Absent of the pool `default`.
      */
@@ -1450,6 +1476,14 @@ export type Pool = {
      * Of the kind `nfs`: what is mounted.
      */
     nfs?: NfsPool;
+    /**
+     * Of the kind `lvm-thin`: the thin pool.
+     */
+    lvmThin?: LvmThinPool;
+    /**
+     * Of the kind `lvm`: the volume group.
+     */
+    lvm?: LvmPool;
     /**
      * Grows with each change of what was asked for; the ETag is `W/"<generation>"`.
      */
@@ -1498,6 +1532,14 @@ export type Pool = {
      * Bytes that new images and volumes may take: what is free, less a part kept back (guard, database).
      */
     availableBytes: number;
+    /**
+     * Of the kind `lvm-thin`, while it is ready: percent of the thin pool that hold data.
+     */
+    dataPercent?: number;
+    /**
+     * Of the kind `lvm-thin`, while it is ready: percent of its metadata that are in use. From 90 on nothing is made there.
+     */
+    metadataPercent?: number;
     /**
      * Bytes that its volumes may come to hold together.
      */

@@ -86,6 +86,7 @@ pub fn check(wanted: &Wanted) -> HostReport {
     checks.push(network::passt(system::find_program("passt")));
     checks.push(system::virtiofsd(flotilla_share::virtiofsd::program()));
     checks.push(system::mount_nfs(system::find_program("mount.nfs")));
+    checks.push(system::lvm(system::find_program("lvm"), system::find_program("thin_check")));
     checks.push(system::hugepages(&host));
     checks.push(system::iommu(&host));
     checks.push(system::same_page_merging(&host));

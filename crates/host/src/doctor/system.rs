@@ -159,6 +159,23 @@ pub fn mount_nfs(program: Option<PathBuf>) -> Check {
     }
 }
 
+/// Only storage pools of the kinds `lvm` and `lvm-thin` need them, the second of both.
+pub fn lvm(lvm: Option<PathBuf>, thin_check: Option<PathBuf>) -> Check {
+    let meaning =
+        "They make the logical volumes of storage pools of the kinds lvm and lvm-thin; others do without";
+    let check = about("lvm", "Programs of LVM", meaning);
+    match (lvm, thin_check) {
+        (Some(lvm), Some(_)) => check.ok(lvm.display().to_string()),
+        (Some(_), None) => check.degraded(
+            "there is no thin_check, without which thin pools are not activated",
+            "Install it: apt-get install thin-provisioning-tools",
+        ),
+        (None, _) => check.ok(
+            "not there; only storage pools of the kinds lvm and lvm-thin need them (apt-get install lvm2 thin-provisioning-tools)",
+        ),
+    }
+}
+
 /// Like a shell, and in the system directories that the PATH of a plain user lacks.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

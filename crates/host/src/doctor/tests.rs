@@ -48,7 +48,7 @@ fn every_check_has_a_name_a_meaning_and_a_remedy_when_it_is_not_well() {
         assert_eq!(check.remedy.is_none(), check.status == Status::Ok, "{check:?}");
     }
     let ids: Vec<&str> = report.checks.iter().map(|check| check.id.as_str()).collect();
-    let always = "cpu kvm kvm-kind kvm-capabilities kernel seccomp landlock io-uring cgroup tun nf-tables vhost-net passt virtiofsd mount-nfs \
+    let always = "cpu kvm kvm-kind kvm-capabilities kernel seccomp landlock io-uring cgroup tun nf-tables vhost-net passt virtiofsd mount-nfs lvm \
                   hugepages iommu ksm disk-space program-ip program-nft program-dnsmasq";
     assert_eq!(ids, always.split_ascii_whitespace().collect::<Vec<_>>());
 }
@@ -141,6 +141,13 @@ fn networks_miss_what_is_not_there() {
     let absent = system::mount_nfs(None);
     assert!(absent.status == Status::Ok && absent.detail.contains("apt-get install nfs-common"));
     assert_eq!(system::mount_nfs(Some("/m".into())).detail, "/m");
+    let absent = system::lvm(None, None);
+    assert!(absent.status == Status::Ok && absent.detail.contains("apt-get install lvm2"));
+    assert_eq!(system::lvm(Some("/l".into()), Some("/t".into())).detail, "/l");
+    let lacking = system::lvm(Some("/l".into()), None);
+    assert!(
+        lacking.status == Status::Degraded && lacking.remedy.unwrap().contains("thin-provisioning-tools")
+    );
 }
 
 #[test]

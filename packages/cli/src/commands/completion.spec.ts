@@ -29,7 +29,7 @@ describe('Shell completion', () => {
     expect(await candidates('event', 'watch', '--kind', 'network.')).to.deep.equal(['network.lease', 'network.ready']);
     expect(await candidates('machine', 'create', '--no-start', '--isol')).to.deep.equal(['--isolation']);
     expect(await candidates('pool', 're')).to.deep.equal(['refresh']);
-    expect(await candidates('pool', 'define', '--kind', '')).to.deep.equal(['dir', 'nfs']);
+    expect(await candidates('pool', 'define', '--kind', '')).to.deep.equal(['dir', 'lvm', 'lvm-thin', 'nfs']);
     expect(await candidates('completion', '')).to.deep.equal(['bash', 'fish', 'zsh']);
   });
 

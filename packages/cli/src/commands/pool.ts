@@ -6,6 +6,7 @@ import { showProgress } from '../output/progress.js';
 import { type Columns, printList, printOne, say } from '../output/render.js';
 import { size } from '../output/table.js';
 import { wholeNumber } from '../values.js';
+import { type LvmOptions, lvmPlace, lvmText, thinText } from './pool-lvm.js';
 import { exportText, type NfsExport, nfsExport, nfsOptions } from './pool-nfs.js';
 
 const columns: Columns<Pool> = [
@@ -27,6 +28,8 @@ const details: Columns<Pool> = [
   ...columns,
   ['path', ({ dir }) => dir?.path ?? ''],
   ['export', ({ nfs }) => (nfs === undefined ? '' : exportText(nfs))],
+  ['volumes in', lvmText],
+  ['thin pool', thinText],
   ['guard', ({ guardPercent, guarded }) => `${guardPercent} %${guarded ? ' (reached)' : ''}`],
   ['over-commit', ({ overcommitRatio }) => (overcommitRatio === undefined ? 'any' : String(overcommitRatio))],
   ['can', ({ capabilities }) => capabilities.join(', ')],
@@ -36,8 +39,7 @@ interface PolicyOptions {
   readonly guard?: number;
   readonly overcommit?: number | 'any';
 }
-interface DefineOptions {
-  readonly kind: DefinePool['kind'];
+interface DefineOptions extends LvmOptions {
   readonly path?: string;
   readonly export?: NfsExport;
   readonly nfsVersion?: NfsPool['version'];
@@ -83,7 +85,7 @@ function addDefineCommand(pool: Command): void {
   pool
     .command('define <name>')
     .description('make a pool and start it')
-    .addOption(new Option('--kind <kind>', 'what it is made of').choices(['dir', 'nfs']).default('dir'))
+    .addOption(new Option('--kind <kind>', 'what it is made of').choices(['dir', 'nfs', 'lvm-thin', 'lvm']).default('dir'))
     .option('--path <directory>', 'kind dir: an empty directory of the host, or one to be made')
     .option('--export <server:path>', 'kind nfs: an empty directory that a server exports', nfsExport)
     .addOption(new Option('--nfs-version <version>', 'kind nfs: version of the protocol (default: 4.2)').choices(['4.1', '4.2']))
@@ -92,6 +94,8 @@ function addDefineCommand(pool: Command): void {
       'kind nfs: hard or soft, timeo=, retrans=, nconnect=, with commas between (default: hard)',
       nfsOptions,
     )
+    .option('--group <name>', 'kinds lvm-thin and lvm: a volume group that there is')
+    .option('--thin-pool <name>', 'kind lvm-thin: a thin pool in it')
     .option('--no-autostart', 'leave it stopped after a restart of the host')
     .option('--guard <percent>', 'percent of its capacity to keep free (default: 5)', wholeNumber)
     .option('--overcommit <ratio>', 'how many times its capacity volumes may have together (default: any)', ratio)
@@ -163,6 +167,7 @@ function toDefinition(name: string, options: DefineOptions): DefinePool {
     ...(place === undefined
       ? {}
       : { nfs: { ...place, ...(version === undefined ? {} : { version }), ...(mount === undefined ? {} : { options: mount }) } }),
+    ...lvmPlace(options),
     ...(autostart ? {} : { autostart }),
     ...(guard === undefined ? {} : { guardPercent: guard }),
     ...(typeof overcommit === 'number' ? { overcommitRatio: overcommit } : {}),

@@ -46,12 +46,15 @@ export async function launchSpec(command: LaunchCommand, pools: HostPools): Prom
 
 async function diskOf(disk: LaunchDisk, { isolation }: LaunchCommand, pools: HostPools): Promise<HypervisorSpec['disks'][number]> {
   if (isolation === 'in-process' && disk.pool?.kind === 'nfs') throw waitsInside(disk.name);
+  const onDevice = disk.pool?.kind === 'lvm-thin' || disk.pool?.kind === 'lvm';
   return {
     name: disk.name,
     ...(await pools.opened(disk.pool)).diskFiles(disk.volumeId, disk),
     // Whatever was asked for: an image is for many.
     readOnly: disk.readOnly || isShared(disk),
     ...(disk.serial === undefined ? {} : { serial: disk.serial }),
+    // What is in the cache of the host when a thin pool is full is lost; what passes it by can wait for space.
+    ...(onDevice && disk.attach !== 'pmem' ? { cache: 'none' as const } : {}),
     ...diskTuning(disk),
   };
 }

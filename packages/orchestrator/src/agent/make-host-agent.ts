@@ -14,6 +14,9 @@ import { HostPools } from './storage/host-pools.js';
 import { HostMounts } from './storage/nfs/host-mounts.js';
 import type { Mounts } from './storage/nfs/mounts.js';
 import { NfsPool } from './storage/nfs/nfs-pool.js';
+import { HostVolumes } from './storage/lvm/host-volumes.js';
+import type { LogicalVolumes } from './storage/lvm/logical-volumes.js';
+import { LvmPool } from './storage/lvm/lvm-pool.js';
 import type { FileTools } from './files/file-tools.js';
 
 /** Builds the host side as configured. Each adapter is loaded only when it is used. */
@@ -28,12 +31,14 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const converter = new DiskConverter(new CommandRunner(log));
   const points = join(host, 'mounts');
   mkdirSync(points, { recursive: true, mode: 0o700 });
-  const makePools = (files: FileTools, mounts: Mounts) => {
+  const makePools = (files: FileTools, mounts: Mounts, volumes: LogicalVolumes) => {
     const home = new DirPool(poolDirectory, files, config.importRoots, converter);
     const native = config.hypervisor === 'native';
-    const nfs = { mounts, points: realpathSync(points), home: poolDirectory, native, rooted: config.poolRoots.length > 0 };
+    const rooted = config.poolRoots.length > 0;
+    const nfs = { mounts, points: realpathSync(points), home: poolDirectory, native, rooted };
     return new HostPools(home, (ref) => {
       if (ref.kind === 'nfs') return new NfsPool(ref, nfs);
+      if (ref.kind === 'lvm-thin' || ref.kind === 'lvm') return new LvmPool(ref, { volumes, native, rooted });
       const { id, guardPercent } = ref;
       const { path } = ref.config;
       const remedy = `Mount the file system that the pool is on at ${path}, then refresh the pool.`;
@@ -47,11 +52,16 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
     const { FakeNetwork } = await import('./network/fake/fake-network.js');
     const { NodeFileTools } = await import('./files/node-file-tools.js');
     const { FakeMounts } = await import('./storage/fake/fake-mounts.js');
+    const { FakeVolumes } = await import('./storage/fake/fake-volumes.js');
     return new LocalHostAgent({
       hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')),
       network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
       macvtaps: new FakeMacvtaps(join(config.runtimeDirectory, 'fake', 'macvtaps'), config.macvtapParents),
-      pools: makePools(new NodeFileTools(), new FakeMounts(join(config.runtimeDirectory, 'fake', 'exports'))),
+      pools: makePools(
+        new NodeFileTools(),
+        new FakeMounts(join(config.runtimeDirectory, 'fake', 'exports')),
+        new FakeVolumes(join(config.runtimeDirectory, 'fake', 'groups')),
+      ),
       consoles,
       mark,
       log,
@@ -76,7 +86,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
       native,
     }),
     macvtaps: new HostMacvtaps(new CommandRunner(log), join(host, 'networks', 'macvtaps'), config.macvtapParents),
-    pools: makePools(new NativeFileTools(native), new HostMounts(new CommandRunner(log))),
+    pools: makePools(new NativeFileTools(native), new HostMounts(new CommandRunner(log)), new HostVolumes(new CommandRunner(log))),
     consoles,
     mark,
     log,

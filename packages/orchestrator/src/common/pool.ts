@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Storage pools: what there is of them, and what each can do. One form from the API to the drivers.
+import type { LvmPoolConfig, LvmThinPoolConfig } from './lvm.js';
 import type { NfsPoolConfig } from './nfs.js';
 
-export const POOL_KINDS = ['dir', 'nfs'] as const;
+export const POOL_KINDS = ['dir', 'nfs', 'lvm-thin', 'lvm'] as const;
 export type PoolKind = (typeof POOL_KINDS)[number];
+
+/** The field of a definition that says where a pool of a kind is. */
+export const PLACE_FIELDS = { dir: 'dir', nfs: 'nfs', 'lvm-thin': 'lvmThin', lvm: 'lvm' } as const satisfies Record<PoolKind, string>;
 
 /**
  * Everything that a driver may be able to do beside making and removing volumes. `linkedClones`: a volume that holds only what differs
@@ -16,6 +20,8 @@ export type PoolCapability = (typeof POOL_CAPABILITIES)[number];
 export const DRIVERS: Readonly<Record<PoolKind, readonly PoolCapability[]>> = {
   dir: ['linkedClones', 'resize', 'reflink'],
   nfs: ['linkedClones', 'resize'],
+  'lvm-thin': ['resize'],
+  lvm: ['resize'],
 };
 
 /** Files in a directory of the host. */
@@ -27,6 +33,8 @@ export interface DirPoolConfig {
 export interface PoolConfigs {
   dir: DirPoolConfig;
   nfs: NfsPoolConfig;
+  'lvm-thin': LvmThinPoolConfig;
+  lvm: LvmPoolConfig;
 }
 
 /** What a pool is made of, and where it is. */

@@ -73,10 +73,14 @@ const nfs: PoolRefOf<'nfs'> = {
   config: { server: 'fe80::1', path: '/', version: '4.1', options: { mode: 'soft', timeo: 50, retrans: 0, nconnect: 16 } },
 };
 const nfsAt = (config: object) => ({ ...nfs, config: { ...nfs.config, ...config } });
+const thin: PoolRefOf<'lvm-thin'> = { ...nfs, kind: 'lvm-thin', config: { volumeGroup: 'vg0', thinPool: 'tp' } };
+const thick: PoolRefOf<'lvm'> = { ...nfs, kind: 'lvm', config: { volumeGroup: 'vg0' } };
 const GOOD: [CommandName, unknown][] = [
   ['makePool', pool],
   ['openPool', pool],
   ['openPool', nfs],
+  ['makePool', thin],
+  ['openPool', thick],
   ['openPool', { ...nfs, config: { server: 'nas-1.example', path: '/srv/a b' } }],
   ['closePool', { pool, force: true }],
   ['removePool', { pool: { ...pool, guardPercent: 0 } }],
@@ -137,6 +141,10 @@ const BAD: [CommandName, unknown, string][] = [
   ['openPool', { ...pool, kind: 'toString' }, 'kind'],
   ['openPool', { ...pool, kind: 'nfs' }, 'config.server'],
   ['openPool', { ...nfs, kind: 'dir' }, 'config.server'],
+  ['openPool', { ...thin, config: { ...thin.config, volumeGroup: '-y' } }, 'config.volumeGroup'],
+  ['openPool', { ...thin, config: { ...thin.config, thinPool: '@all' } }, 'config.thinPool'],
+  ['openPool', { ...thick, config: { volumeGroup: 'vg0/x' } }, 'config.volumeGroup'],
+  ['openPool', { ...thin, kind: 'lvm' }, 'config.thinPool'],
   ['openPool', nfsAt({ server: '-o' }), 'config.server'],
   ['openPool', nfsAt({ server: 'a:/b' }), 'config.server'],
   ['openPool', nfsAt({ server: 'a b' }), 'config.server'],

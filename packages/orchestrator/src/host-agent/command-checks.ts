@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { LVM_NAME, type LvmPoolConfig, type LvmThinPoolConfig } from '../common/lvm.js';
 import {
   type Limits,
   MAX_RATE,
@@ -126,6 +127,12 @@ const pool = byKind({
       ),
     }),
   }),
+  'lvm-thin': object<PoolRefOf<'lvm-thin'>>({
+    ...anyPool,
+    kind: oneOf('lvm-thin'),
+    config: object<LvmThinPoolConfig>({ volumeGroup: text(LVM_NAME), thinPool: text(LVM_NAME) }),
+  }),
+  lvm: object<PoolRefOf<'lvm'>>({ ...anyPool, kind: oneOf('lvm'), config: object<LvmPoolConfig>({ volumeGroup: text(LVM_NAME) }) }),
 });
 const leavePool = object<LeavePoolCommand>({ pool, force: optional(bool) });
 const storage = { format: oneOf(...VOLUME_FORMATS), backingImageId: optional(id('img')) };

@@ -6,6 +6,9 @@ export interface PoolUsage {
   capacityBytes: number;
   allocatedBytes: number;
   availableBytes: number;
+  /** Of a thin pool: percent of its space for data, and for what it knows of them, that are in use. */
+  dataPercent?: number;
+  metadataPercent?: number;
 }
 
 /** Which pool is asked about; absent: the one that every installation has. */

@@ -220,6 +220,7 @@ describe('a disk that is longer than the file system has files', () => {
 const noImages = {
   createQcow2: () => Promise.reject(new Error('no image is made')),
   growQcow2: () => Promise.reject(new Error('no image grows')),
+  fill: () => Promise.reject(new Error('no device is filled')),
 };
 
 describe('a disk that fills while a file is copied to it', () => {

@@ -12,6 +12,17 @@ export interface BackingFile extends NamedBacking {
   path: string;
 }
 
+/** What a block device is to hold. */
+export interface DeviceContent {
+  device: string;
+  /** A file that comes to its beginning; zeroes are after it. Absent: zeroes alone. */
+  image?: string;
+  /** Whether it may hold what others left. Else it reads as zeroes now, and zeroes are not written. */
+  used: boolean;
+  /** The byte from which on it is filled; what is before it stays, and may be in use. Absent: all of it, which nothing else has open. */
+  fromBytes?: number;
+}
+
 /** Port to fast file work: the native module (reflink, sparse) or plain Node. */
 export abstract class FileTools {
   /** Copies a regular file: to a temporary name, made durable, renamed. Grows to `sizeBytes` when given. */
@@ -20,6 +31,8 @@ export abstract class FileTools {
   abstract createQcow2(target: string, options: { sizeBytes: number; backing: NamedBacking }): Promise<void>;
   /** Makes the disk of a qcow2 image larger that nobody has open, never smaller; answers its size. */
   abstract growQcow2(path: string, options: { sizeBytes: number; backing: BackingFile[] }): Promise<number>;
+  /** Gives a block device its first content, see `DeviceContent`; it is durable then, and holds anything after an error. */
+  abstract fill(content: DeviceContent, control: CommandControl): Promise<void>;
   /** SHA-256 in hexadecimal. */
   abstract hash(path: string, control: CommandControl): Promise<string>;
 }

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { CommandControl } from '../../host-agent/host-agent.js';
 import { makeWhole } from './durable.js';
-import { FileTools, type NamedBacking } from './file-tools.js';
+import { type DeviceContent, FileTools, type NamedBacking } from './file-tools.js';
 import { enlargeQcow2, writeQcow2 } from './qcow2-file.js';
 
 const CHUNK = 1024 * 1024;
@@ -21,6 +21,30 @@ export class NodeFileTools extends FileTools {
 
   override growQcow2(path: string, { sizeBytes }: { sizeBytes: number }): Promise<number> {
     return enlargeQcow2(path, sizeBytes);
+  }
+
+  /** A file in place of a device: it keeps its length. */
+  override async fill({ device, image, used, fromBytes = 0 }: DeviceContent, { signal, onProgress }: CommandControl): Promise<void> {
+    const to = await open(device, 'r+');
+    try {
+      const { size } = await to.stat();
+      const source = image === undefined ? undefined : await open(image, 'r');
+      try {
+        const totalBytes = used ? size : ((await source?.stat())?.size ?? 0);
+        for (let at = fromBytes; at < totalBytes; at += CHUNK) {
+          signal?.throwIfAborted();
+          const buffer = Buffer.alloc(Math.min(CHUNK, totalBytes - at));
+          await source?.read(buffer, 0, buffer.length, at);
+          await to.write(buffer, 0, buffer.length, at);
+          onProgress?.({ bytes: at + buffer.length, totalBytes });
+        }
+      } finally {
+        await source?.close();
+      }
+      await to.sync();
+    } finally {
+      await to.close();
+    }
   }
 
   override async hash(path: string, control: CommandControl): Promise<string> {

@@ -17,6 +17,12 @@ export interface CommandResult {
 export interface CommandOptions {
   input?: string;
   timeoutMilliseconds?: number;
+  /** How a program is ended that takes longer; the default, SIGKILL, leaves it no time to finish what others wait for. */
+  endBy?: NodeJS.Signals;
+  /** Told of a program that has taken longer: when it is gone at last. */
+  onLate?: (gone: Promise<void>) => void;
+  /** Variables of its environment, beside those that all have. */
+  env?: Readonly<Record<string, string>>;
   /** Exit statuses that are no error, beside 0. */
   accept?: readonly number[];
   /** Kills the program. */
@@ -37,10 +43,15 @@ export class CommandRunner {
 
   private execute(program: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> {
     return new Promise((resolve, reject) => {
-      const child = spawn(program, [...args], { env: { PATH, LC_ALL: 'C' }, stdio: ['pipe', 'pipe', 'pipe'], shell: false });
+      const child = spawn(program, [...args], {
+        env: { PATH, LC_ALL: 'C', ...options.env },
+        stdio: ['pipe', 'pipe', 'pipe'],
+        shell: false,
+      });
       const output = { stdout: '', stderr: '' };
       const timer = setTimeout(() => {
-        child.kill('SIGKILL');
+        options.onLate?.(new Promise((gone) => child.once('close', () => gone())));
+        child.kill(options.endBy ?? 'SIGKILL');
         reject(commandFailed(program, args, 'it did not end in time'));
       }, options.timeoutMilliseconds ?? DEFAULT_TIMEOUT_MILLISECONDS);
       for (const name of ['stdout', 'stderr'] as const) {

@@ -4,7 +4,7 @@ import { ApiError } from '../../common/api-error.js';
 import type { NamedQuery } from '../../common/dto/list.dto.js';
 import { newId } from '../../common/ids.js';
 import { namedPage, type Page, toPage } from '../../common/paging.js';
-import { POOL_KINDS, type PoolPlace } from '../../common/pool.js';
+import { PLACE_FIELDS, POOL_KINDS, type PoolPlace } from '../../common/pool.js';
 import { requireMatch } from '../../common/precondition.js';
 import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
 import { HostAgent, type PoolUsage } from '../../host-agent/host-agent.js';
@@ -128,11 +128,12 @@ function newPool(body: DefinePool): Pool {
 
 /** The configuration of its kind, and of no other. */
 function placeOf(body: DefinePool): PoolPlace {
-  if (body[body.kind] === undefined) throw misconfigured(`A pool of the kind ${body.kind} needs the field ${body.kind}.`, body.kind);
-  const other = POOL_KINDS.find((kind) => kind !== body.kind && body[kind] !== undefined);
+  const field = PLACE_FIELDS[body.kind];
+  if (body[field] === undefined) throw misconfigured(`A pool of the kind ${body.kind} needs the field ${field}.`, field);
+  const other = POOL_KINDS.map((kind) => PLACE_FIELDS[kind]).find((one) => one !== field && body[one] !== undefined);
   if (other !== undefined) throw misconfigured(`A pool of the kind ${body.kind} has no field ${other}.`, other);
   // As plain objects: they are stored and sent.
-  return structuredClone({ kind: body.kind, config: { ...body[body.kind] } }) as PoolPlace;
+  return structuredClone({ kind: body.kind, config: { ...body[field] } }) as PoolPlace;
 }
 
 function misconfigured(detail: string, field: string): ApiError {

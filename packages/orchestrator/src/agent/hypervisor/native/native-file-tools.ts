@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CommandControl } from '../../../host-agent/host-agent.js';
-import { type BackingFile, FileTools, type NamedBacking } from '../../files/file-tools.js';
+import { type BackingFile, type DeviceContent, FileTools, type NamedBacking } from '../../files/file-tools.js';
 import { native } from './native-errors.js';
 import type { NativeModule } from './native-module.js';
 
@@ -20,6 +20,10 @@ export class NativeFileTools extends FileTools {
 
   override growQcow2(path: string, options: { sizeBytes: number; backing: BackingFile[] }): Promise<number> {
     return native(() => this.core.growQcow2({ path, ...options }));
+  }
+
+  override fill(content: DeviceContent, control: CommandControl): Promise<void> {
+    return native(() => this.core.fillDevice({ ...content, ...control }));
   }
 
   override hash(path: string, control: CommandControl): Promise<string> {

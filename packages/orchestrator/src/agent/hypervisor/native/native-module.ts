@@ -164,6 +164,14 @@ export interface NativeModule {
     onProgress?: (progress: ByteProgress) => void;
     signal?: AbortSignal;
   }): Promise<unknown>;
+  fillDevice(options: {
+    device: string;
+    image?: string;
+    used: boolean;
+    fromBytes?: number;
+    onProgress?: (progress: ByteProgress) => void;
+    signal?: AbortSignal;
+  }): Promise<void>;
   createQcow2(options: { target: string; sizeBytes: number; backing?: NamedBacking }): Promise<void>;
   /** The size in bytes. */
   growQcow2(options: { path: string; sizeBytes: number; backing?: BackingFile[] }): Promise<number>;

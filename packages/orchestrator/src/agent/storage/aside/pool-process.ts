@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { ApiError } from '../../../common/api-error.js';
 import type { CommandControl } from '../../../host-agent/host-agent.js';
-import type { FromPoolServer, PoolCall, PoolCalls, PoolSetup, ToPoolServer } from './pool-messages.js';
+import type { AsideSetup, FromPoolServer, PoolCall, PoolCalls, PoolSetup, ToPoolServer } from './pool-messages.js';
 
 /** Bounds of waits, in milliseconds. */
 export interface Patience {
@@ -41,7 +41,7 @@ export class PoolProcess {
   private end: ApiError | undefined;
 
   constructor(
-    setup: PoolSetup,
+    setup: PoolSetup | AsideSetup,
     /** What it fails with when the storage does not answer. */
     private readonly away: (why: string) => ApiError,
     private readonly patience: Patience = PATIENCE,

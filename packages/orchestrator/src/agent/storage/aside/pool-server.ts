@@ -8,9 +8,10 @@ import type { CommandControl } from '../../../host-agent/host-agent.js';
 import { DirPlace } from '../dir/dir-place.js';
 import { DirPool } from '../dir/dir-pool.js';
 import type { FileTools } from '../../files/file-tools.js';
-import type { FromPoolServer, PoolCall, PoolCalls, PoolSetup, ToPoolServer } from './pool-messages.js';
+import type { AsideSetup, FromPoolServer, PoolCall, PoolCalls, PoolSetup, ToPoolServer } from './pool-messages.js';
 
-type Calls = { [C in PoolCall]: (takes: PoolCalls[C]['takes'], control: CommandControl) => Promise<PoolCalls[C]['answers']> };
+/** What it can do: not all of it is there on files, or on a device. */
+type Calls = { [C in PoolCall]?: (takes: PoolCalls[C]['takes'], control: CommandControl) => Promise<PoolCalls[C]['answers']> };
 
 const NOTHING = null;
 /** What a file system says when its server is gone, or has another file system there. */
@@ -23,10 +24,9 @@ async function main(): Promise<void> {
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   // They are meant for the one who asks: a terminal sends them to all.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-  const setup = JSON.parse(process.argv[2] ?? '') as PoolSetup;
-  const { field, known, remedy, directory, home } = setup;
-  const place = new DirPlace(directory, setup.id, { roots: [], field, known, remedy });
-  const pool = new DirPool(directory, await toolsOf(setup), [], undefined, { place, guardPercent: 0, home });
+  const setup = JSON.parse(process.argv[2] ?? '') as PoolSetup | AsideSetup;
+  const tools = await toolsOf(setup);
+  const server = 'directory' in setup ? onFiles(setup, tools) : onDevice(tools);
   const running = new Map<number, AbortController>();
   process.on('message', (message: ToPoolServer) => {
     if ('abort' in message) return running.get(message.id)?.abort();
@@ -34,8 +34,7 @@ async function main(): Promise<void> {
     running.set(message.id, stop);
     const { id } = message;
     const control = { signal: stop.signal, onProgress: (progress: { bytes: number; totalBytes: number }) => send({ id, progress }) };
-    pool.guardPercent = message.guardPercent ?? pool.guardPercent;
-    void answer(callsOf(pool, place, directory), message, control)
+    void answer(server(message), message, control)
       .then(
         (found) => send({ id, answer: found }),
         (error: unknown) => send({ id, problem: stop.signal.aborted ? calledOff() : problemOf(error, setup) }),
@@ -45,7 +44,31 @@ async function main(): Promise<void> {
   send({ ready: true });
 }
 
-async function toolsOf({ native }: PoolSetup): Promise<FileTools> {
+/** Works on the files of a pool. */
+function onFiles(
+  { id, directory, home, known, field, remedy }: PoolSetup,
+  tools: FileTools,
+): (message: { guardPercent?: number }) => Calls {
+  const place = new DirPlace(directory, id, { roots: [], field, known, remedy });
+  const pool = new DirPool(directory, tools, [], undefined, { place, guardPercent: 0, home });
+  return ({ guardPercent }) => {
+    pool.guardPercent = guardPercent ?? pool.guardPercent;
+    return callsOf(pool, place, directory);
+  };
+}
+
+/** Works on one device. Whether that answers is told by its progress. */
+function onDevice(tools: FileTools): () => Calls {
+  return () => ({
+    probe: () => Promise.resolve(NOTHING),
+    fill: async (content, control) => {
+      await tools.fill(content, control);
+      return NOTHING;
+    },
+  });
+}
+
+async function toolsOf({ native }: AsideSetup): Promise<FileTools> {
   if (!native) return new (await import('../../files/node-file-tools.js')).NodeFileTools();
   const { loadNative } = await import('../../hypervisor/native/load.js');
   return new (await import('../../hypervisor/native/native-file-tools.js')).NativeFileTools(await loadNative());
@@ -77,11 +100,12 @@ function allBut(ids: readonly string[]): { has(id: string): boolean } {
 }
 
 function answer(calls: Calls, message: Exclude<ToPoolServer, { abort: true }>, control: CommandControl): Promise<unknown> {
-  const call = calls[message.call] as (takes: unknown, control: CommandControl) => Promise<unknown>;
+  const call = calls[message.call] as ((takes: unknown, control: CommandControl) => Promise<unknown>) | undefined;
+  if (call === undefined) throw new Error(`Nothing here can do ${message.call}.`);
   return call(message.takes, control);
 }
 
-function problemOf(error: unknown, { known, field, remedy }: PoolSetup): ProblemDocument {
+function problemOf(error: unknown, { known, field, remedy }: AsideSetup): ProblemDocument {
   const code = systemCode(error) ?? '';
   const message = error instanceof Error ? error.message : '';
   if (!(error instanceof ApiError) && AWAY.includes(code))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a pool is, by its kind.
 import { EnumField, IntField, ObjectField, StringField } from '../../../common/dto/fields.js';
+import { LVM_NAME } from '../../../common/lvm.js';
 import { NFS_MODES, NFS_PATH, NFS_RANGES, NFS_SERVER, NFS_VERSIONS, type NfsMode, type NfsVersion } from '../../../common/nfs.js';
 import { POOL_PATH } from '../../../common/pool.js';
 
@@ -58,4 +59,27 @@ export class NfsPoolDto {
   path: string;
   @EnumField({ description: 'Version of the protocol.', values: NFS_VERSIONS, optional: true, default: '4.2' }) version?: NfsVersion;
   @ObjectField(() => NfsOptionsDto, { description: 'Options of the mount.', optional: true }) options?: NfsOptionsDto;
+}
+
+const NAME = { maxLength: 127, pattern: LVM_NAME, code, remedy: 'Give the name that `vgs` or `lvs` shows, not a path or a tag.' } as const;
+
+/** Where a pool of the kind `lvm-thin` is. */
+export class LvmThinPoolDto {
+  @StringField({ description: 'Name of a volume group that there is.', ...NAME }) volumeGroup: string;
+  @StringField({
+    description:
+      'Name of a thin pool in it, which zeroes its blocks (`lvchange -Zy`). A tag of the thin pool says that it is the pool; other ' +
+      'volumes in it are left alone.',
+    ...NAME,
+  })
+  thinPool: string;
+}
+
+/** Where a pool of the kind `lvm` is. */
+export class LvmPoolDto {
+  @StringField({
+    description: 'Name of a volume group that there is. A tag of it says that it is the pool; other volumes in it are left alone.',
+    ...NAME,
+  })
+  volumeGroup: string;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BoolField, EnumField, IntField, NameField, NumberField, ObjectField, QueryBoolField } from '../../../common/dto/fields.js';
 import { MAX_GUARD_PERCENT, POOL_KINDS, type PoolKind } from '../../../common/pool.js';
-import { DirPoolDto, NfsPoolDto } from './pool-places.dto.js';
+import { DirPoolDto, LvmPoolDto, LvmThinPoolDto, NfsPoolDto } from './pool-places.dto.js';
 
 /** Guard of a pool that names none, in percent. */
 export const DEFAULT_GUARD_PERCENT = 5;
@@ -11,9 +11,12 @@ const RATIO = { min: 0.001, max: 10_000 };
 /** A new pool. */
 export class DefinePool {
   @NameField({ description: 'Name, unique among pools.' }) name: string;
-  @EnumField({ description: 'What it is made of. The field of the same name says where.', values: POOL_KINDS }) kind: PoolKind;
+  @EnumField({ description: 'What it is made of. The field of that name (`lvmThin` of `lvm-thin`) says where.', values: POOL_KINDS })
+  kind: PoolKind;
   @ObjectField(() => DirPoolDto, { description: 'Of the kind `dir`: where.', optional: true }) dir?: DirPoolDto;
   @ObjectField(() => NfsPoolDto, { description: 'Of the kind `nfs`: what is mounted.', optional: true }) nfs?: NfsPoolDto;
+  @ObjectField(() => LvmThinPoolDto, { description: 'Of the kind `lvm-thin`: the thin pool.', optional: true }) lvmThin?: LvmThinPoolDto;
+  @ObjectField(() => LvmPoolDto, { description: 'Of the kind `lvm`: the volume group.', optional: true }) lvm?: LvmPoolDto;
   @BoolField({ description: 'Whether it is started after a restart of the host.', optional: true, default: true }) autostart?: boolean;
   @IntField({
     description:

@@ -9,9 +9,16 @@ import {
   StringField,
   TimeField,
 } from '../../../common/dto/fields.js';
-import { MAX_GUARD_PERCENT, POOL_CAPABILITIES, POOL_KINDS, type PoolCapability, type PoolKind } from '../../../common/pool.js';
+import {
+  MAX_GUARD_PERCENT,
+  PLACE_FIELDS,
+  POOL_CAPABILITIES,
+  POOL_KINDS,
+  type PoolCapability,
+  type PoolKind,
+} from '../../../common/pool.js';
 import { DESIRED_POOL_STATES, type Pool, POOL_STATES } from '../pool.js';
-import { DirPoolDto, NfsPoolDto } from './pool-places.dto.js';
+import { DirPoolDto, LvmPoolDto, LvmThinPoolDto, NfsPoolDto } from './pool-places.dto.js';
 
 /** Why a pool is not as it was asked to be. */
 export class PoolReasonDto {
@@ -28,6 +35,8 @@ export class PoolDto {
   @ObjectField(() => DirPoolDto, { description: 'Of the kind `dir`: where. Absent of the pool `default`.', optional: true })
   dir?: DirPoolDto;
   @ObjectField(() => NfsPoolDto, { description: 'Of the kind `nfs`: what is mounted.', optional: true }) nfs?: NfsPoolDto;
+  @ObjectField(() => LvmThinPoolDto, { description: 'Of the kind `lvm-thin`: the thin pool.', optional: true }) lvmThin?: LvmThinPoolDto;
+  @ObjectField(() => LvmPoolDto, { description: 'Of the kind `lvm`: the volume group.', optional: true }) lvm?: LvmPoolDto;
   @IntField({ description: 'Grows with each change of what was asked for; the ETag is `W/"<generation>"`.' }) generation: number;
   @EnumField({ description: 'What was asked for.', values: DESIRED_POOL_STATES }) desired: string;
   @EnumField({
@@ -55,6 +64,13 @@ export class PoolDto {
   @IntField({ description: 'Bytes given to volumes and images.' }) allocatedBytes: number;
   @IntField({ description: 'Bytes that new images and volumes may take: what is free, less a part kept back (guard, database).' })
   availableBytes: number;
+  @NumberField({ description: 'Of the kind `lvm-thin`, while it is ready: percent of the thin pool that hold data.', optional: true })
+  dataPercent?: number;
+  @NumberField({
+    description: 'Of the kind `lvm-thin`, while it is ready: percent of its metadata that are in use. From 90 on nothing is made there.',
+    optional: true,
+  })
+  metadataPercent?: number;
   @IntField({ description: 'Bytes that its volumes may come to hold together.' }) promisedBytes: number;
   @IntField({ description: 'How many volumes it has.' }) volumes: number;
   @TimeField({ description: 'When it was defined.' }) createdAt: string;
@@ -62,9 +78,12 @@ export class PoolDto {
 }
 
 /** What the host says of the space of a pool, and what the volumes in it come to. */
-export type PoolSpaceFacts = Pick<PoolDto, 'capacityBytes' | 'allocatedBytes' | 'availableBytes' | 'promisedBytes' | 'volumes'>;
+export type PoolSpaceFacts = Pick<
+  PoolDto,
+  'capacityBytes' | 'allocatedBytes' | 'availableBytes' | 'dataPercent' | 'metadataPercent' | 'promisedBytes' | 'volumes'
+>;
 
 /** The form in which clients see a pool. */
 export function toPoolDto({ observed, config, ...pool }: Pool, space: PoolSpaceFacts): PoolDto {
-  return { ...pool, ...observed, ...space, ...(config === undefined ? {} : { [pool.kind]: config }) };
+  return { ...pool, ...observed, ...space, ...(config === undefined ? {} : { [PLACE_FIELDS[pool.kind]]: config }) };
 }

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stat } from 'node:fs/promises';
+import { ApiError } from '../../../common/api-error.js';
+import { KeyedQueue } from '../../../common/async.js';
+import type { PoolCapability, PoolRefOf } from '../../../common/pool.js';
+import type { VolumeStorage } from '../../../common/volume-storage.js';
+import type { CommandControl, PoolUsage, VolumeFacts } from '../../../host-agent/host-agent.js';
+import type { DiskFiles } from '../../hypervisor/hypervisor.js';
+import type { Keep } from '../../touched.js';
+import { guardOf } from '../dir/pool-space.js';
+import { KEPT_DAYS } from '../dir/set-aside.js';
+import { lostVolume, occupied } from '../dir/volume-files.js';
+import { type GrownVolume, type NewVolume, type PoolCollection, StoragePool } from '../storage-pool.js';
+import { DeviceFiller } from './device-filler.js';
+import { type Layout, METADATA_LIMIT, thickLayout, thinLayout } from './layout.js';
+import { type LogicalVolume, type LogicalVolumes, LvmRefused, type VolumeGroup } from './logical-volumes.js';
+import { asideSince, asideTag, growsFrom, growthTag, HALF_MADE, isWhole, OURS, ownerOf, poolTag } from './tags.js';
+
+const DAY_MILLISECONDS = 86_400_000;
+
+/** What pools of logical volumes need of the host. */
+export interface LvmHost {
+  volumes: LogicalVolumes;
+  /** Whether the core fills devices, or Node. */
+  native: boolean;
+  /** Whether pools are bound to directories of the host. */
+  rooted: boolean;
+}
+
+/**
+ * Storage pool of the kinds `lvm-thin` and `lvm`: each volume is a logical volume named by its id, and a disk is its block device.
+ * What is ours is known by tags alone, which LVM keeps with what they are on: the thin pool or the group that is the pool, and
+ * each volume. A volume has one more until it is whole, and from the moment it goes:
+ *
+ *     lvcreate --addtag half-made ─▶ filled ─▶ lvchange --deltag half-made ─▶ (used)
+ *                                              lvchange --addtag half-made ─▶ wiped ─▶ lvremove
+ *
+ * The host never makes or removes the group and the thin pool.
+ */
+export class LvmPool extends StoragePool {
+  override readonly kind: 'lvm-thin' | 'lvm';
+  override guardPercent: number;
+  private readonly id: string;
+  private readonly tag: string;
+  private readonly layout: Layout;
+  private readonly volumes: LogicalVolumes;
+  private readonly filler: DeviceFiller;
+  /** Opening and closing, one after the other. */
+  private readonly turns = new KeyedQueue();
+  private opening: Promise<void> | undefined;
+  /** Volumes that are being made or changed now; the collector leaves them alone. */
+  private readonly changing = new Set<string>();
+
+  constructor(
+    ref: PoolRefOf<'lvm-thin'> | PoolRefOf<'lvm'>,
+    private readonly host: LvmHost,
+  ) {
+    super();
+    this.kind = ref.kind;
+    this.id = ref.id;
+    this.tag = poolTag(ref.id);
+    this.guardPercent = ref.guardPercent;
+    this.layout = ref.kind === 'lvm' ? thickLayout(ref) : thinLayout(ref);
+    this.volumes = host.volumes;
+    const { errors } = this.layout;
+    this.filler = new DeviceFiller({ ...errors.setup, native: host.native }, (why) => errors.away(why));
+  }
+
+  override make(): Promise<void> {
+    const { layout } = this;
+    const { errors } = layout;
+    return this.inTurn(async () => {
+      if (this.host.rooted) throw errors.rooted();
+      const group = await this.volumes.look(layout.group).catch((error: unknown) => {
+        throw errors.atDefinition(error);
+      });
+      layout.requireValid(group);
+      const owner = ownerOf(layout.tagsIn(group) ?? []);
+      if (owner === this.id) return;
+      if (owner !== undefined) throw errors.taken(owner);
+      await this.volumes.tag(layout.place, { add: [OURS, this.tag] });
+    });
+  }
+
+  /** Looked at once for all who ask at a time. */
+  override open(): Promise<void> {
+    this.opening ??= this.inTurn(async () => {
+      const group = await this.look();
+      this.layout.requireValid(group);
+      this.layout.requireWell(group);
+      const own = this.ownIn(group).filter((volume) => isWhole(volume) && asideSince(volume) === undefined);
+      const inactive = own.filter(({ active }) => !active).map(({ name }) => name);
+      if (inactive.length > 0) await this.volumes.activate(this.layout.group, inactive);
+      for (const volume of own) await this.finishGrowth(volume);
+    }).finally(() => {
+      this.opening = undefined;
+    });
+    return this.opening;
+  }
+
+  /** What has its devices open keeps it, by force too: nothing is gained by a device that goes under a guest. */
+  override close(force: boolean): Promise<void> {
+    return this.inTurn(async () => {
+      const group = await this.volumes.look(this.layout.group).catch((error: unknown) => {
+        if (force) return undefined;
+        throw error;
+      });
+      if (group === undefined) return;
+      const active = this.ownIn(group).filter(({ active }) => active);
+      if (active.length === 0) return;
+      await this.volumes.deactivate(
+        this.layout.group,
+        active.map(({ name }) => name),
+      );
+    });
+  }
+
+  override remove(force: boolean): Promise<void> {
+    const { layout } = this;
+    return this.inTurn(async () => {
+      const group = await this.volumes.look(layout.group).catch((error: unknown) => {
+        if (force || (error instanceof LvmRefused && error.why === 'no-group')) return undefined;
+        throw error;
+      });
+      if (group === undefined || ownerOf(layout.tagsIn(group) ?? []) !== this.id) return;
+      for (const volume of this.ownIn(group)) {
+        if (isWhole(volume)) throw layout.errors.notEmpty(volume.name, asideSince(volume) !== undefined);
+        await this.drop(volume);
+      }
+      await this.volumes.tag(layout.place, { remove: [this.tag, OURS] });
+    });
+  }
+
+  override capabilities(): Promise<PoolCapability[]> {
+    return Promise.resolve(['resize']);
+  }
+
+  override usage(): Promise<PoolUsage> {
+    return this.saying(async () => {
+      const group = await this.look();
+      const { capacityBytes, freeBytes: _free, ...percents } = this.layout.space(group);
+      const allocatedBytes = this.ownIn(group).reduce((sum, volume) => sum + this.layout.takenBy(volume), 0);
+      return { capacityBytes, allocatedBytes, availableBytes: this.availableIn(group), ...percents };
+    });
+  }
+
+  override ensureVolume(volume: NewVolume, control: CommandControl): Promise<VolumeFacts> {
+    const { id, clone, imagePath } = volume;
+    if (clone === 'linked' || clone === 'shared') throw this.unsupported(clone);
+    return this.during(id, async () => {
+      const group = await this.look();
+      const found = this.findIn(group, id);
+      if (found !== undefined && isWhole(found)) return { sizeBytes: found.sizeBytes };
+      if (found !== undefined) await this.drop(found);
+      const image = imagePath === undefined ? undefined : { path: imagePath, ...(await this.imageFacts(volume.imageId ?? '', imagePath)) };
+      const sizeBytes = this.wholeExtents(group, Math.max(volume.sizeBytes ?? 0, image?.sizeBytes ?? 0));
+      this.requireRoom(group, this.layout.needs(sizeBytes, image?.contentBytes ?? 0));
+      await this.makeVolume(id, sizeBytes, image?.path, control);
+      return { sizeBytes };
+    });
+  }
+
+  /** The new extents of a thick volume are wiped before anybody is told of them; until that is done, a tag says so. */
+  override growVolume({ id, sizeBytes: wanted }: GrownVolume): Promise<VolumeFacts> {
+    const { group: name, used } = this.layout;
+    return this.during(id, async () => {
+      const group = await this.look();
+      const volume = this.findIn(group, id);
+      if (volume === undefined || !isWhole(volume)) throw lostVolume(id);
+      if (volume.sizeBytes >= wanted) return { sizeBytes: volume.sizeBytes };
+      const sizeBytes = this.wholeExtents(group, wanted);
+      this.requireRoom(group, this.layout.needs(sizeBytes - volume.sizeBytes, 0));
+      if (used) await this.volumes.tag({ group: name, volume: id }, { add: [growthTag(volume.sizeBytes)] });
+      await this.volumes.extend(name, id, sizeBytes);
+      if (used) await this.wipeEnd(id, volume.sizeBytes);
+      return { sizeBytes };
+    });
+  }
+
+  override removeVolume(id: string): Promise<void> {
+    return this.during(id, async () => {
+      const volume = this.ownIn(await this.look()).find(({ name }) => name === id);
+      if (volume !== undefined) await this.drop(volume);
+    });
+  }
+
+  override diskFiles(id: string, _storage: VolumeStorage): DiskFiles {
+    return { path: this.volumes.device(this.layout.group, id), format: 'raw', backing: [] };
+  }
+
+  override collect(owned: { volumes: Keep }): Promise<PoolCollection> {
+    return this.saying(async () => {
+      const done: PoolCollection = { removed: [], setAside: [], failed: [] };
+      for (const volume of this.ownIn(await this.look())) {
+        const { name } = volume;
+        if (this.changing.has(name)) continue;
+        const path = `${this.layout.group}/${name}`;
+        try {
+          const what = await this.collectVolume(volume, owned.volumes.has(name));
+          if (what !== undefined) done[what].push(path);
+        } catch (error) {
+          done.failed.push(`${path}: ${String(error)}`); // one that stays must not keep the others
+        }
+      }
+      return done;
+    });
+  }
+
+  private async collectVolume(volume: LogicalVolume, owned: boolean): Promise<'removed' | 'setAside' | undefined> {
+    const of = { group: this.layout.group, volume: volume.name };
+    const since = asideSince(volume);
+    const now = Date.now();
+    if (owned && isWhole(volume)) {
+      // It was set aside while another database was in place.
+      if (since !== undefined) await this.volumes.tag(of, { remove: [asideTag(since)] });
+      return undefined;
+    }
+    if (!isWhole(volume) || (since !== undefined && now - since >= KEPT_DAYS * DAY_MILLISECONDS)) {
+      await this.drop(volume);
+      return 'removed';
+    }
+    if (since !== undefined) return undefined;
+    await this.volumes.tag(of, { add: [asideTag(now)] });
+    return 'setAside';
+  }
+
+  private async makeVolume(id: string, sizeBytes: number, image: string | undefined, control: CommandControl): Promise<void> {
+    const { group, thinPool, used } = this.layout;
+    const of = { group, volume: id };
+    await this.volumes.create({
+      group,
+      name: id,
+      sizeBytes,
+      tags: [OURS, this.tag, HALF_MADE],
+      ...(thinPool === undefined ? {} : { thinPool }),
+    });
+    try {
+      const device = this.volumes.device(group, id);
+      if (used || image !== undefined) await this.filler.fill({ device, used, ...(image === undefined ? {} : { image }) }, control);
+      await this.volumes.tag(of, { remove: [HALF_MADE] });
+    } catch (error) {
+      // Nobody has read what is in it. What stays is known to be half made.
+      await this.volumes.remove(group, id).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Removes a volume of ours. What was in a thick one is wiped first: its extents go to whoever makes a volume next. */
+  private async drop({ name, active, tags }: LogicalVolume): Promise<void> {
+    const { group, used } = this.layout;
+    if (used) {
+      if (!tags.includes(HALF_MADE)) await this.volumes.tag({ group, volume: name }, { add: [HALF_MADE] });
+      if (!active) await this.volumes.activate(group, [name]);
+      await this.filler.fill({ device: this.volumes.device(group, name), used }, {});
+    }
+    await this.volumes.remove(group, name);
+  }
+
+  /** A growth that was interrupted. */
+  private async finishGrowth(volume: LogicalVolume): Promise<void> {
+    const from = growsFrom(volume);
+    if (from === undefined || this.changing.has(volume.name)) return;
+    await this.wipeEnd(volume.name, from);
+  }
+
+  private async wipeEnd(id: string, fromBytes: number): Promise<void> {
+    const { group } = this.layout;
+    await this.filler.fill({ device: this.volumes.device(group, id), used: true, fromBytes }, {});
+    await this.volumes.tag({ group, volume: id }, { remove: [growthTag(fromBytes)] });
+  }
+
+  /** The group, in which the place bears our mark. */
+  private async look(): Promise<VolumeGroup> {
+    const { layout } = this;
+    const group = await this.volumes.look(layout.group);
+    const tags = layout.tagsIn(group);
+    if (tags === undefined) throw layout.errors.away(`The volume group ${layout.group} has no thin pool ${layout.thinPool}.`);
+    const owner = ownerOf(tags);
+    if (owner === this.id) return group;
+    throw layout.errors.away(
+      owner === undefined
+        ? `It lacks the tag ${this.tag} of this storage pool.`
+        : `It belongs to the storage pool ${owner} and not to this one.`,
+      'Bring back the one that is meant, then refresh the pool.',
+    );
+  }
+
+  private ownIn({ volumes }: VolumeGroup): LogicalVolume[] {
+    const { volume: place } = this.layout.place;
+    return volumes.filter(({ name, tags }) => name !== place && tags.includes(this.tag));
+  }
+
+  /** The volume of that name, which is ours. */
+  private findIn({ volumes }: VolumeGroup, id: string): LogicalVolume | undefined {
+    const found = volumes.find(({ name }) => name === id);
+    if (found !== undefined && !found.tags.includes(this.tag)) throw this.layout.errors.foreign(id);
+    return found;
+  }
+
+  private wholeExtents({ extentBytes }: VolumeGroup, sizeBytes: number): number {
+    return Math.max(1, Math.ceil(sizeBytes / extentBytes)) * extentBytes;
+  }
+
+  /** What new volumes may take: what is free, less what the guard keeps. */
+  private availableIn(group: VolumeGroup): number {
+    const { capacityBytes, freeBytes, metadataPercent = 0 } = this.layout.space(group);
+    if (metadataPercent >= METADATA_LIMIT) return 0;
+    return Math.max(0, freeBytes - guardOf(() => this.guardPercent).bytes(capacityBytes));
+  }
+
+  /** The guard keeps volumes without content away too: their guests will fill them. */
+  private requireRoom(group: VolumeGroup, bytes: number): void {
+    const { errors } = this.layout;
+    const { capacityBytes, freeBytes, metadataPercent = 0 } = this.layout.space(group);
+    const guard = guardOf(() => this.guardPercent);
+    if (metadataPercent >= METADATA_LIMIT)
+      throw errors.full(
+        `${metadataPercent} % of its metadata are in use, and from ${METADATA_LIMIT} % on nothing is made there.`,
+        `Make them larger: lvextend --poolmetadatasize +1G ${this.layout.group}/${this.layout.thinPool}`,
+      );
+    const kept = guard.bytes(capacityBytes);
+    if (bytes <= freeBytes - kept) return;
+    throw errors.full(
+      `${freeBytes} bytes are free, of which ${kept} are kept back ${guard.why}${bytes > 0 ? `; ${bytes} are needed` : ''}.`,
+      guard.remedy,
+    );
+  }
+
+  private async imageFacts(imageId: string, path: string): Promise<{ sizeBytes: number; contentBytes: number }> {
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined) return { sizeBytes: found.size, contentBytes: await occupied(path) };
+    throw new ApiError('file.missing', {
+      detail: `The pool has lost the file of image ${imageId}.`,
+      remedy: 'Delete the image and import it again.',
+    });
+  }
+
+  private unsupported(clone: 'linked' | 'shared'): ApiError {
+    return new ApiError('pool.unsupported', {
+      detail: `${this.layout.errors.known} is of the kind ${this.kind}, which has no ${clone} clones.`,
+      remedy: 'Make a full clone, or use a pool of another kind.',
+    });
+  }
+
+  private async during<T>(id: string, change: () => Promise<T>): Promise<T> {
+    this.changing.add(id);
+    try {
+      return await this.saying(change);
+    } finally {
+      this.changing.delete(id);
+    }
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.turns.run('', () => this.saying(work));
+  }
+
+  private async saying<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof LvmRefused ? this.layout.errors.from(error) : error;
+    }
+  }
+}
