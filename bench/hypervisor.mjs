@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // What needs hardware KVM, so it runs in the lab where there is none: boot time of both profiles and memory, beside QEMU.
-// Usage: node bench/hypervisor.mjs RUNS RESULT.json [standard|micro|memory ...], all by default, with FLOTILLA_GUEST_IMAGES set.
+// Usage: node bench/hypervisor.mjs RUNS RESULT.json [standard|micro|memory [CANDIDATE ...]], all by default, with
+// FLOTILLA_GUEST_IMAGES set.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { MICRO_END, bootCommands, equipped, guestMemoryKiB, microCommands } from './lib/candidates.mjs';
+import { MICRO_END, bootCommands, chosen, equipped, guestMemoryKiB, microCommands } from './lib/candidates.mjs';
+import { writeResult } from './lib/lost.mjs';
 import { cpuModel, kernelRelease } from './lib/machine.mjs';
 import { memoryBesideGuest, startUntil, timeToExit } from './lib/process.mjs';
 import { staged } from './lib/staged.mjs';
 import { alternate } from './lib/stats.mjs';
 
-const [runs, resultFile, ...named] = process.argv.slice(2);
+const [runs, resultFile, only, ...named] = process.argv.slice(2);
 const images = JSON.parse(process.env.FLOTILLA_GUEST_IMAGES);
 const say = (line) => console.error(`  ${line}`);
 
@@ -22,15 +24,16 @@ const common = 'console=ttyS0 quiet';
 const acpi = `${common} reboot=k panic=-1`;
 
 const PARTS = { standard: measureStandard, micro: measureMicro, memory: measureAllMemory };
-const results = {};
-for (const part of named.length > 0 ? named : Object.keys(PARTS)) results[part] = await PARTS[part]();
+await writeResult(resultFile, async () => {
+  const results = {};
+  for (const part of only === undefined ? Object.keys(PARTS) : [only]) results[part] = await PARTS[part]();
+  return { ...results, versions: versions() };
+});
 
-const versions = {
-  qemu: spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' }).stdout.split('\n')[0],
-  kernel: kernelRelease(),
-  cpu: cpuModel(),
-};
-writeFileSync(resultFile, JSON.stringify({ ...results, versions }));
+function versions() {
+  const { stdout } = spawnSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
+  return { qemu: stdout.split('\n')[0], kernel: kernelRelease(), cpu: cpuModel() };
+}
 
 function measureStandard() {
   console.error('start of process to guest user land to power-off (ms)');
@@ -45,7 +48,7 @@ function measureMicro() {
 async function measureBoots(commands) {
   const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
   try {
-    const measures = mapValues(commands, ({ argv, status }) => {
+    const measures = mapValues(chosen(commands, named), ({ argv, status }) => {
       const inMemory = staged(argv, folder);
       return () => timeToExit(inMemory, ready, status);
     });
@@ -75,7 +78,7 @@ async function measureAllMemory() {
 
 function measureEach(commands) {
   return alternate(
-    mapValues(commands, (argv) => () => measureMemory(argv)),
+    mapValues(chosen(commands, named), (argv) => () => measureMemory(argv)),
     5,
     say,
   );

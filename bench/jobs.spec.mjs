@@ -11,6 +11,7 @@ import { counted } from './lib/exits.mjs';
 import { follower } from './lib/guest.mjs';
 import { QCOW2_OWN, VHOST_OWN, networkCandidates, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
 import { DISK_JOBS, readFio, readIperf, readPing } from './lib/jobs.mjs';
+import { HUNG } from './lib/lost.mjs';
 import { createOverlay } from './lib/qcow2.mjs';
 import { diskTable, networkTable } from './lib/rows.mjs';
 import { alternateRows } from './lib/stats.mjs';
@@ -77,6 +78,9 @@ describe('figures of the measuring guest', () => {
     assert.equal(order.join(''), 'abababab');
     assert.deepEqual(rows.speed, { a: { min: 3, median: 5, max: 7, runs: 3 }, b: { min: 4, median: 6, max: 8, runs: 3 } });
     assert.deepEqual(Object.keys(rows.only), ['a']);
+    order.length = 0;
+    await alternateRows({ a: candidate('a'), b: candidate('b') }, 2, () => {}, 0);
+    assert.equal(order.join(''), 'abab', 'none that does not count');
   });
 });
 
@@ -182,6 +186,7 @@ describe('what a build can do', () => {
   it('is not guessed from a program that is not there or fails', () => {
     assert.throws(() => takes(join(folder, 'none'), QCOW2), /ENOENT/);
     assert.throws(() => takes(program('echo broken >&2; exit 1'), QCOW2), /ended with 1: broken/);
+    assert.throws(() => takes(program('exec sleep 60'), VHOST, 50), { how: HUNG });
   });
 
   it('measures an image of which every second cluster is its own', () => {

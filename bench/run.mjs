@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // npm run bench: measures, and writes the table. See README.md.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -12,10 +12,15 @@ import { inspectHost } from '../scripts/setup/index.mjs';
 import { prepare } from '../tests/runner/prepare.mjs';
 import { measureControlPlane, measureCreatePath } from './control-plane.mjs';
 import { DISK_BARS, NETWORK_BARS, QCOW2_BARS, createMoreMs, missedBars, missedRows, verdictOn } from './lib/bars.mjs';
+import { MICRO_END, bootCommands, microCommands } from './lib/candidates.mjs';
+import { CountingLabs } from './lib/counting-labs.mjs';
+import { networkCandidates, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
 import { cpuModel, kernelRelease } from './lib/machine.mjs';
 import { top } from './lib/places.mjs';
-import { report } from './lib/report.mjs';
+import { hypervisorTable, report } from './lib/report.mjs';
+import { inRounds } from './lib/rounds.mjs';
 import { diskTable, networkTable } from './lib/rows.mjs';
+import { countedRun, lab, run } from './lib/runs.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -29,8 +34,24 @@ const { values } = parseArgs({
 
 const say = (line) => console.error(line);
 
-/** Requests of each job where instructions are counted: runs differ little there, so a long one shows no more, and takes minutes. */
-const WORK = 2000;
+/**
+ * Requests of each job where instructions are counted: runs differ little there, so a long one shows no more, and takes minutes. A stream of
+ * TCP must be long enough that its beginning and a tick of the clock are a small part of it: 62 MiB.
+ */
+const WORK = { disk: 2000, network: 8000 };
+
+/** By the part of bench/hypervisor.mjs. */
+const BOOTS = {
+  standard: Object.keys(bootCommands({ kernel: {}, initramfs: {} }, '')),
+  micro: Object.keys(microCommands({ kernel: {}, initramfs: {} }, MICRO_END)),
+};
+const PATHS = {
+  disk: Object.keys({ ...rawCandidates({}, '', ''), ...qcow2Candidates({}, '', {}) }),
+  network: Object.keys(networkCandidates({}, '', {})),
+};
+
+/** Seconds that one candidate may take in a lab that counts instructions: some three times what it takes on two processors with other work. */
+const COUNTED_LIMITS = { boot: 60, disk: 240, network: 90 };
 
 /** Fewer are too few for a median that decides about a bar. */
 const LEAST_RUNS = 5;
@@ -92,7 +113,7 @@ function printCreatePath(create) {
 }
 
 function printBoot(measured) {
-  console.log(JSON.stringify(measured, null, 2));
+  console.log(hypervisorTable(measured).join('\n'));
 }
 
 /** A missed bar is a failure here too. */
@@ -102,57 +123,40 @@ function printRows(measured, table, bars) {
 }
 
 /**
- * Boot time and memory. Without hardware KVM both in the lab; boot also in one whose time is the instructions it carries out.
+ * Boot time and memory. Without hardware KVM both in the lab; boot also in labs whose time is the instructions they carry out.
  * By the host's clock much of a boot in the lab is the work of QEMU's translator, which hardware does not have.
  */
 function measureHypervisor(host, runs) {
   const images = guestImages('kernel', 'initramfs');
-  const measure = (result, ...what) => ['bench/hypervisor.mjs', String(runs), result, ...what];
+  const measure = (result) => ['bench/hypervisor.mjs', String(runs), result];
   if (host.kvm === 'hardware') return run([], measure, images);
-  // One that counts instructions takes a minute, or hangs.
-  const count = (part) => run(lab(300, '--clock', 'instructions'), (result) => measure(result, part), images)[part];
-  const counted = { standard: count('standard'), micro: count('micro') };
-  return { ...run(lab(1800), measure, images), counted };
+  if (values.clock === 'host') return run(lab(1800), measure, images);
+  const labs = new CountingLabs(COUNTED_LIMITS.boot, say);
+  const count = (part) =>
+    inRounds(BOOTS[part], runs, (name, round) => {
+      const one = (result) => ['bench/hypervisor.mjs', '1', result, part, name];
+      const { [part]: boots } = countedRun(labs, `${part} boot, ${name}, round ${round}`, one, images);
+      return { rows: { [part]: boots } };
+    }).rows;
+  const counted = { ...count('standard'), ...count('micro') };
+  return { ...run(lab(1800), measure, images), counted, labs };
 }
 
 /**
- * `disk` or `network`. A lab that counts instructions may hang after some guests: then the host's clock measures, and the table says so.
- * @returns {{ rows: object, absent: string[], clock: string }}
+ * `disk` or `network`.
+ * @returns {{ rows: object, absent: string[], clock: string, labs?: CountingLabs }}
  */
 function measurePath(path, host, runs) {
   const images = guestImages('kernel', 'io');
-  const measure = (before, amount) => run(before, (result) => [`bench/${path}.mjs`, String(runs), amount, result], images);
-  const bySeconds = `seconds=${values.seconds}`;
-  if (host.kvm === 'hardware') return { ...measure([], bySeconds), clock: 'on hardware' };
-  if (values.clock === 'instructions') {
-    try {
-      return { ...measure(lab(2400, '--clock', 'instructions'), `work=${WORK}`), clock: 'by the clock of the lab' };
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      say(`${path}: ${error.message}; measuring by the clock of the host`);
-    }
-  }
-  return { ...measure(lab(5400), bySeconds), clock: 'by the clock of the host' };
-}
-
-function lab(seconds, ...options) {
-  return ['node', 'lab/lab.mjs', '--memory', '4096', '--timeout', String(seconds), ...options];
-}
-
-/** Runs the measurement behind `before`; `measure` tells its command from the file for its result. */
-function run(before, measure, images) {
-  const folder = mkdtempSync(join(tmpdir(), 'flotilla-bench-'));
-  try {
-    const resultFile = join(folder, 'result.json');
-    const command = ['node', ...measure(resultFile)];
-    const [program, ...args] = before.length === 0 ? command : [...before, '--writable', folder, '--', ...command];
-    const env = { ...process.env, FLOTILLA_GUEST_IMAGES: images };
-    const { status } = spawnSync(program, args, { cwd: top, env, stdio: ['ignore', 'inherit', 'inherit'] });
-    if (status !== 0) throw new Failure(`${command[1]} ended with status ${status}`);
-    return JSON.parse(readFileSync(resultFile, 'utf8'));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const measure = (result) => [`bench/${path}.mjs`, String(runs), `seconds=${values.seconds}`, result];
+  if (host.kvm === 'hardware') return { ...run([], measure, images), clock: 'on hardware' };
+  if (values.clock === 'host') return { ...run(lab(5400), measure, images), clock: 'by the clock of the host' };
+  const labs = new CountingLabs(COUNTED_LIMITS[path], say);
+  const measured = inRounds(PATHS[path], runs, (name, round) => {
+    const one = (result) => [`bench/${path}.mjs`, '1', `work=${WORK[path]}`, result, name];
+    return countedRun(labs, `${path}, ${name}, round ${round}`, one, images);
+  });
+  return { ...measured, clock: 'by the clock of the lab', labs };
 }
 
 function guestImages(...names) {

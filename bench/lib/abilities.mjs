@@ -2,6 +2,8 @@
 // What a build of flotilla-vmm can do, by its own word. A row that needs more is reported as not there.
 import { spawnSync } from 'node:child_process';
 
+import { HUNG, Lost } from './lost.mjs';
+
 const USAGE = 64;
 /** The specification cannot be used; no KVM. */
 const REFUSED = [2, 3];
@@ -12,8 +14,9 @@ export const QCOW2 = ['--disk', `path=${NOWHERE},format=qcow2,backing=raw:${NOWH
 export const VHOST = ['--net', 'tap=flt-nowhere,vhost=on'];
 
 /** Whether the worker at `program` knows the flags. */
-export function takes(program, flags) {
-  const { error, status, stderr } = spawnSync(program, ['run', '--kernel', NOWHERE, ...flags], { encoding: 'utf8', timeout: 60_000 });
+export function takes(program, flags, limitMs = 60_000) {
+  const { error, status, stderr } = spawnSync(program, ['run', '--kernel', NOWHERE, ...flags], { encoding: 'utf8', timeout: limitMs });
+  if (error?.code === 'ETIMEDOUT') throw new Lost(HUNG, `${program} did not end in ${limitMs / 1000} s`);
   if (error !== undefined) throw error;
   if (status === USAGE) return false;
   if (REFUSED.includes(status)) return true;

@@ -7,6 +7,12 @@ export const guestMemoryKiB = memoryMiB * 1024;
 
 const MICROVM = 'microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=off';
 
+/** Those of the candidates that were named; all when none was. */
+export function chosen(candidates, named) {
+  if (named.length === 0) return candidates;
+  return Object.fromEntries(Object.entries(candidates).filter(([name]) => named.includes(name)));
+}
+
 export function bootCommands({ kernel, initramfs }, commandLine) {
   return {
     Flotilla: [

@@ -5,17 +5,20 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
 import { counted, readCounters } from './exits.mjs';
+import { HUNG, Lost, refusePanic } from './lost.mjs';
 
 const limitMs = 300_000;
 
 /**
+ * @param {readonly string[]} wanted the jobs; without the figures of one of them there are none
  * @returns {Promise<Record<string, { text: string, exits: Record<string, number> }>>} by job; `text` is what its program wrote
  */
-export async function runJobs([program, ...args], look = readCounters) {
+export async function runJobs([program, ...args], wanted, look = readCounters) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk) => (said += chunk));
-  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+  let late = false;
+  const timer = setTimeout(() => (late = child.kill('SIGKILL')), limitMs);
   const ended = once(child, 'exit');
   const follow = follower(look);
   const other = [];
@@ -24,7 +27,11 @@ export async function runJobs([program, ...args], look = readCounters) {
   }
   const [status, signal] = await ended;
   clearTimeout(timer);
+  refusePanic(other.join('\n'));
+  if (late) throw new Lost(HUNG, `${program} ${args.join(' ')} did not end in ${limitMs / 1000} s: ${said}${other.join('\n')}`);
   if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}: ${said}${other.join('\n')}`);
+  const missing = wanted.filter((job) => follow.jobs[job] === undefined);
+  if (missing.length > 0) throw new Error(`${program} ${args.join(' ')} ended without ${missing.join(', ')}: ${other.join('\n')}`);
   if (other.length > 0) console.error(other.map((line) => `    ${line}`).join('\n'));
   return follow.jobs;
 }

@@ -3,23 +3,28 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 
+import { HUNG, Lost, refusePanic } from './lost.mjs';
+
 const limitMs = 120_000;
 
 /**
  * Milliseconds from the start of a process to its end. It must end with status `expected`, in time, and after its output held `text`: a
  * QEMU whose guest panicked early ends with 0 as well, and sooner.
  */
-export async function timeToExit([program, ...args], text, expected = 0) {
+export async function timeToExit([program, ...args], text, expected = 0, limit = limitMs) {
   const began = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let [seen, said, milliseconds] = ['', '', 0];
   child.stdout.on('data', (chunk) => (seen += chunk));
   child.stderr.on('data', (chunk) => (said += chunk));
   child.once('exit', () => (milliseconds = performance.now() - began));
-  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+  let late = false;
+  const timer = setTimeout(() => (late = child.kill('SIGKILL')), limit);
   // Not its exit: the last of the output may still be on its way.
   const [status, signal] = await once(child, 'close');
   clearTimeout(timer);
+  refusePanic(seen);
+  if (late) throw new Lost(HUNG, `${program} ${args.join(' ')} did not end in ${limit / 1000} s: ${said}${seen.slice(-2000)}`);
   if (status !== expected) throw new Error(`${program} ${args.join(' ')} ended with ${signal ?? status}, not ${expected}: ${said}`);
   if (!seen.includes(text)) throw new Error(`${program} ${args.join(' ')} ended without ${JSON.stringify(text)}: ${seen.slice(-2000)}`);
   return milliseconds;

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 
 import { describeHost } from '../../scripts/setup/index.mjs';
 import { LIMITS, bootRatio, createMoreMs, megabytes, microRatio } from './bars.mjs';
-import { diskTable, networkTable } from './rows.mjs';
+import { diskTable, lostLabs, networkTable } from './rows.mjs';
 
 const LAB = `- What needs KVM was measured in the lab (emulated CPU, real KVM): compare the columns, not the clock. By the lab’s own clock the emulated
   CPU needs a nanosecond for each instruction, whoever's it is; by the host's clock the emulator's own work counts too: it translates code
@@ -32,13 +32,15 @@ export function report({ host, machine, hypervisor, controlPlane, disk, network,
   ].join('\n')}\n`;
 }
 
-function hypervisorTable({ standard, micro, counted, memory }) {
+/** Boots and memory; where they were counted, by both clocks. */
+export function hypervisorTable({ standard, micro, counted, labs, memory }) {
   const names = Object.keys(standard);
   const beside = memory.bare.Flotilla.median / 1024;
   const equipped = megabytes(memory.equipped.Flotilla.median);
   return [
     '## One machine: small kernel, 1 vCPU, 128 MiB',
     '',
+    ...lostLabs(labs),
     `| measure | ${names.join(' | ')} | bar | |`,
     `|---|${names.map(() => '---').join('|')}|---|---|`,
     ...bootRows(standard, counted?.standard, bootVerdict),

@@ -27,13 +27,17 @@ const NETWORK_COLUMNS = {
   'QEMU vhost-net': 'QEMU vhost-net',
 };
 
-/** @param {{ rows: object, absent: readonly string[], clock: string }} measured `absent`: candidates that this build cannot be */
+/**
+ * @param {{ rows: object, absent: readonly string[], clock: string, labs?: { started: number, hung: number, broke: number } }} measured `absent`: candidates
+ *   that this build cannot be
+ */
 export function diskTable(measured) {
   return [
     `## Disk: fio in the guest, direct, file in memory, 1 vCPU; ${measured.clock}`,
     '',
     'QEMU with an I/O thread and io_uring.',
     '',
+    ...lostLabs(measured.labs),
     ...table(measured, RAW_COLUMNS, DISK_LINES, DISK_BARS),
     '',
     'The same on a qcow2 image with a raw backing file. Every second cluster is the image’s own at the start of each run.',
@@ -47,9 +51,16 @@ export function networkTable(measured) {
   return [
     `## Network: iperf3 and ping between the guest and its host; ${measured.clock}`,
     '',
+    ...lostLabs(measured.labs),
     ...table(measured, NETWORK_COLUMNS, NETWORK_LINES, NETWORK_BARS),
     '',
   ];
+}
+
+/** What became of the labs that counted instructions, where there were any. */
+export function lostLabs(labs) {
+  if (labs === undefined) return [];
+  return [`A lab for each run; of ${labs.started}, ${labs.hung} hung and ${labs.broke} broke their guest: those runs were made again.`, ''];
 }
 
 function table({ rows, absent }, columns, lines, bars) {

@@ -24,15 +24,16 @@ export async function alternate(candidates, runs, note = () => {}) {
 /**
  * The same for measurements that yield several figures at once: `measure` returns them by row, and so is the result, by candidate
  * in each row. A figure that a candidate never has is left out.
+ * @param {number} uncounted rounds before those that count
  */
-export async function alternateRows(candidates, runs, note = () => {}) {
+export async function alternateRows(candidates, runs, note = () => {}, uncounted = 1) {
   const taken = {};
-  for (let round = 0; round <= runs; round++) {
+  for (let round = 1 - uncounted; round <= runs; round++) {
     for (const [name, measure] of Object.entries(candidates)) {
       const figures = await measure();
       const text = Object.entries(figures).map(([row, value]) => `${row} ${value.toFixed(1)}`);
-      note(`${name}: ${text.join(', ')}${round === 0 ? ' (not counted)' : ''}`);
-      if (round === 0) continue;
+      note(`${name}: ${text.join(', ')}${round < 1 ? ' (not counted)' : ''}`);
+      if (round < 1) continue;
       for (const [row, value] of Object.entries(figures)) {
         taken[row] ??= {};
         taken[row][name] = [...(taken[row][name] ?? []), value];
