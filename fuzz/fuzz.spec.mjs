@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 
-import { writeInputs } from './inputs.mjs';
+import { writeInputs, writeSpoiled } from './inputs.mjs';
+import { seedsOf, writeSeeds } from './seeds.mjs';
 import { listTargets } from './targets.mjs';
 
 const top = fileURLToPath(new URL('..', import.meta.url));
@@ -19,30 +20,35 @@ const SEED = 4;
 
 describe('A fuzz target', () => {
   let folder;
-  let inputs;
 
   before(function () {
     this.timeout(900_000);
     const argv = ['build', '--locked', '--quiet', '--bins', '--manifest-path', 'fuzz/Cargo.toml', '--target-dir', target];
     const built = spawnSync('cargo', argv, { cwd: top, encoding: 'utf8' });
     expect(built.status, built.stderr).to.equal(0);
+  });
+  beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'flotilla-fuzz-'));
-    inputs = writeInputs(folder, INPUTS, SEED);
   });
-  after(() => {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** What a target finds it writes into the folder where it runs. */
+  function feed(name, inputs, env = {}) {
+    const done = spawnSync(join(target, 'debug', name), ['-timeout=20', '-rss_limit_mb=1024', ...inputs], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+    });
+    expect(done.status, `${done.stderr}`.slice(-4000)).to.equal(0);
+    expect(done.stderr.match(/^Executed /gm)).to.have.length(inputs.length);
+    expect(readdirSync(folder)).to.have.length(inputs.length);
+  }
 
   for (const name of listTargets()) {
-    it(`survives ${INPUTS} inputs: ${name}`, () => {
-      // What a target finds it writes into the folder where it runs.
-      const done = spawnSync(join(target, 'debug', name), ['-timeout=20', '-rss_limit_mb=1024', ...inputs], {
-        cwd: folder,
-        encoding: 'utf8',
-      });
-      expect(done.status, `${done.stderr}`.slice(-4000)).to.equal(0);
-      expect(done.stderr.match(/^Executed /gm)).to.have.length(INPUTS);
-      expect(readdirSync(folder)).to.have.length(INPUTS);
-    });
+    it(`survives ${INPUTS} inputs: ${name}`, () => feed(name, writeInputs(folder, INPUTS, SEED)));
+
+    if (seedsOf(name).length === 0) continue;
+    it(`accepts what its fuzzer begins with: ${name}`, () => feed(name, writeSeeds(folder, name), { FLOTILLA_FUZZ_VALID: '1' }));
+    it(`survives ${INPUTS} inputs that were valid: ${name}`, () => feed(name, writeSpoiled(folder, INPUTS, SEED, seedsOf(name))));
   }
 });

@@ -7,10 +7,19 @@ const MAX_LENGTH = 4096;
 
 /** Writes `count` inputs into a folder and gives their paths. */
 export function writeInputs(folder, count, seed) {
+  return write(folder, count, seed, input);
+}
+
+/** The same of inputs that were valid, but for some bytes of them. */
+export function writeSpoiled(folder, count, seed, valid) {
+  return write(folder, count, seed, (random) => spoiled(valid[Math.floor(random() * valid.length)], random));
+}
+
+function write(folder, count, seed, make) {
   const random = numbers(seed);
   return Array.from({ length: count }, (_, index) => {
     const path = join(folder, String(index).padStart(4, '0'));
-    writeFileSync(path, input(random));
+    writeFileSync(path, make(random));
     return path;
   });
 }
@@ -27,6 +36,15 @@ function input(random) {
     bytes[at] = repeats ? bytes[at - 1] : Math.floor(random() * (random() < 0.1 ? 256 : least));
   }
   return bytes;
+}
+
+/** One to eight bytes are others, mostly in the first part, where headers are; now and then the end is missing. */
+function spoiled(valid, random) {
+  const bytes = Buffer.from(valid);
+  for (let left = 1 + Math.floor(8 * random()); left > 0; left -= 1) {
+    bytes[Math.floor(bytes.length * random() ** 2)] = random() < 0.5 ? 0xff : Math.floor(256 * random());
+  }
+  return random() < 0.1 ? bytes.subarray(0, Math.floor(bytes.length * random())) : bytes;
 }
 
 /** Numbers from 0 to 1 that follow from the seed (xorshift of Marsaglia, 32 bit). */

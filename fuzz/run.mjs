@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { Failure, runMain } from '../scripts/lib/failure.mjs';
+import { writeSeeds } from './seeds.mjs';
 import { listTargets } from './targets.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -49,6 +50,7 @@ function requireCargoFuzz() {
 /** Builds and runs one target; false when it crashed, hung, ran out of memory or could not be built. */
 function survives(target, seconds) {
   console.error(`fuzz: ${target}, ${seconds} s`);
+  writeSeeds(join(here, 'corpus', target), target);
   const limits = [`-max_total_time=${seconds}`, `-timeout=${limitSeconds}`, '-print_final_stats=1'];
   const { status, error } = spawnSync('cargo', ['+nightly', 'fuzz', 'run', '--fuzz-dir', here, target, '--', ...limits], {
     cwd: top,

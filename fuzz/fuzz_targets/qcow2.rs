@@ -25,7 +25,9 @@ fuzz_target!(|data: &[u8]| {
     file.write_all_at(&image, 0).expect("an image of a few kilobytes");
     let options = Qcow2Options { read_only: data.len().is_multiple_of(2), engine: EngineChoice::Direct };
     let copy = file.try_clone().expect("a descriptor");
-    if let Ok(disk) = Qcow2::open(copy, &[], options) {
+    let disk = Qcow2::open(copy, &[], options);
+    assert!(disk.is_ok() || !flotilla_fuzz::expects_valid(), "refused: {:?}", disk.err());
+    if let Ok(disk) = disk {
         use_it(&disk);
     }
     let len = file.metadata().expect("its length").len();
