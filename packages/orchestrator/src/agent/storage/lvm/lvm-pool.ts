@@ -45,7 +45,7 @@ export class LvmPool extends StoragePool {
   private readonly layout: Layout;
   private readonly volumes: LogicalVolumes;
   private readonly filler: DeviceFiller;
-  /** Opening and closing, one after the other. */
+  /** Opening and closing, one after the other, and so are the changes of each volume, the collector's too. */
   private readonly turns = new KeyedQueue();
   private opening: Promise<void> | undefined;
   /** Volumes that are being made or changed now; the collector leaves them alone. */
@@ -91,7 +91,7 @@ export class LvmPool extends StoragePool {
       const own = this.ownIn(group).filter((volume) => isWhole(volume) && asideSince(volume) === undefined);
       const inactive = own.filter(({ active }) => !active).map(({ name }) => name);
       if (inactive.length > 0) await this.volumes.activate(this.layout.group, inactive);
-      for (const volume of own) await this.finishGrowth(volume);
+      for (const { name } of own.filter((volume) => growsFrom(volume) !== undefined)) await this.finishGrowth(name);
     }).finally(() => {
       this.opening = undefined;
     });
@@ -167,12 +167,13 @@ export class LvmPool extends StoragePool {
       const group = await this.look();
       const volume = this.findIn(group, id);
       if (volume === undefined || !isWhole(volume)) throw lostVolume(id);
+      await this.wipeGrown(volume);
       if (volume.sizeBytes >= wanted) return { sizeBytes: volume.sizeBytes };
       const sizeBytes = this.wholeExtents(group, wanted);
       this.requireRoom(group, this.layout.needs(sizeBytes - volume.sizeBytes, 0));
       if (used) await this.volumes.tag({ group: name, volume: id }, { add: [growthTag(volume.sizeBytes)] });
       await this.volumes.extend(name, id, sizeBytes);
-      if (used) await this.wipeEnd(id, volume.sizeBytes);
+      if (used) await this.wipeFrom(id, volume.sizeBytes);
       return { sizeBytes };
     });
   }
@@ -191,12 +192,11 @@ export class LvmPool extends StoragePool {
   override collect(owned: { volumes: Keep }): Promise<PoolCollection> {
     return this.saying(async () => {
       const done: PoolCollection = { removed: [], setAside: [], failed: [] };
-      for (const volume of this.ownIn(await this.look())) {
-        const { name } = volume;
+      for (const { name } of this.ownIn(await this.look())) {
         if (this.changing.has(name)) continue;
         const path = `${this.layout.group}/${name}`;
         try {
-          const what = await this.collectVolume(volume, owned.volumes.has(name));
+          const what = await this.during(name, () => this.collectVolume(name, owned.volumes));
           if (what !== undefined) done[what].push(path);
         } catch (error) {
           done.failed.push(`${path}: ${String(error)}`); // one that stays must not keep the others
@@ -206,8 +206,12 @@ export class LvmPool extends StoragePool {
     });
   }
 
-  private async collectVolume(volume: LogicalVolume, owned: boolean): Promise<'removed' | 'setAside' | undefined> {
-    const of = { group: this.layout.group, volume: volume.name };
+  /** Looks anew: wiping the volumes before it can take hours, in which one that was half made has become whole. */
+  private async collectVolume(name: string, kept: Keep): Promise<'removed' | 'setAside' | undefined> {
+    const volume = this.ownIn(await this.look()).find((one) => one.name === name);
+    if (volume === undefined) return undefined;
+    const owned = kept.has(name);
+    const of = { group: this.layout.group, volume: name };
     const since = asideSince(volume);
     const now = Date.now();
     if (owned && isWhole(volume)) {
@@ -256,14 +260,21 @@ export class LvmPool extends StoragePool {
     await this.volumes.remove(group, name);
   }
 
-  /** A growth that was interrupted. */
-  private async finishGrowth(volume: LogicalVolume): Promise<void> {
-    const from = growsFrom(volume);
-    if (from === undefined || this.changing.has(volume.name)) return;
-    await this.wipeEnd(volume.name, from);
+  /** Of a growth that was interrupted. One that has come to its end meanwhile has the data of a guest there, so it is looked at anew. */
+  private async finishGrowth(id: string): Promise<void> {
+    if (this.changing.has(id)) return;
+    await this.during(id, async () => {
+      const volume = this.findIn(await this.look(), id);
+      if (volume !== undefined) await this.wipeGrown(volume);
+    });
   }
 
-  private async wipeEnd(id: string, fromBytes: number): Promise<void> {
+  private async wipeGrown(volume: LogicalVolume): Promise<void> {
+    const from = growsFrom(volume);
+    if (from !== undefined) await this.wipeFrom(volume.name, from);
+  }
+
+  private async wipeFrom(id: string, fromBytes: number): Promise<void> {
     const { group } = this.layout;
     await this.filler.fill({ device: this.volumes.device(group, id), used: true, fromBytes }, {});
     await this.volumes.tag({ group, volume: id }, { remove: [growthTag(fromBytes)] });
@@ -342,13 +353,15 @@ export class LvmPool extends StoragePool {
     });
   }
 
-  private async during<T>(id: string, change: () => Promise<T>): Promise<T> {
-    this.changing.add(id);
-    try {
-      return await this.saying(change);
-    } finally {
-      this.changing.delete(id);
-    }
+  private during<T>(id: string, change: () => Promise<T>): Promise<T> {
+    return this.turns.run(id, async () => {
+      this.changing.add(id);
+      try {
+        return await this.saying(change);
+      } finally {
+        this.changing.delete(id);
+      }
+    });
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
