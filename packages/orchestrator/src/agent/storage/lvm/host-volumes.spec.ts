@@ -95,10 +95,7 @@ describe('Logical volumes of the host, by programs', () => {
   it('wait for no program without a bound, and begin none beside one that does not end', async () => {
     const runner = new CommandRunner(pino({ level: 'silent' }));
     let started = 0;
-    let end: () => void = () => undefined;
-    const gone = new Promise<void>((resolve) => {
-      end = resolve;
-    });
+    const ends: (() => void)[] = [];
     const hanging = Object.assign(Object.create(runner) as CommandRunner, {
       run: (_program: string, _args: string[], options: CommandOptions) => {
         started += 1;
@@ -106,22 +103,28 @@ describe('Logical volumes of the host, by programs', () => {
           ...options,
           timeoutMilliseconds: 100,
           // It takes no notice of SIGTERM, as a program of LVM that has begun a change.
-          onLate: () => options.onLate?.(gone),
+          onLate: () => options.onLate?.(new Promise((gone) => ends.push(gone))),
         });
       },
     });
     const of = new HostVolumes(hanging);
-    expect((await refusal(of.remove('vg0', 'vol-1')))?.[0]).to.equal('no-answer');
-    expect((await refusal(of.look('vg0')))?.[1])
-      .to.contain('lvremove')
-      .and.to.contain('has not ended yet');
-    expect(started, 'nothing more was begun in that group').to.equal(1);
+    const both = await Promise.all(['vol-1', 'vol-2'].map((name) => refusal(of.remove('vg0', name))));
+    expect(both.map((one) => one?.[0])).to.deep.equal(['no-answer', 'no-answer']);
+    const [one, other] = ends;
+    for (const end of [undefined, one]) {
+      end?.();
+      await new Promise(setImmediate);
+      expect((await refusal(of.look('vg0')))?.[1])
+        .to.contain('lvremove')
+        .and.to.contain('has not ended yet');
+      expect(started, 'nothing more was begun in that group').to.equal(2);
+    }
     expect((await refusal(of.remove('vg1', 'vol-1')))?.[0]).to.equal('no-answer');
-    expect(started, 'other groups are not affected').to.equal(2);
-    end();
-    await gone;
+    expect(started, 'other groups are not affected').to.equal(3);
+    other?.();
+    await new Promise(setImmediate);
     expect((await refusal(of.remove('vg0', 'vol-1')))?.[0]).to.equal('no-answer');
-    expect(started, 'and it is tried again when that is gone').to.equal(3);
+    expect(started, 'and it is tried again when both are gone').to.equal(4);
   });
 
   it('say which program is missing', async () => {

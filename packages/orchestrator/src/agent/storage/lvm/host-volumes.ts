@@ -23,8 +23,8 @@ const UDEV = '/run/udev/control';
 
 /** Logical volumes of this host, made by the programs of LVM. */
 export class HostVolumes extends LogicalVolumes {
-  /** Groups with a program that was to end long ago: what was begun beside it would wait as well, one more each time. */
-  private readonly stuck = new Map<string, string>();
+  /** Groups with programs that were to end long ago: what was begun beside them would wait as well, one more each time. */
+  private readonly stuck = new Map<string, Map<Promise<void>, string>>();
   /** What was seen of a group and not changed by us since: one look is for all that ask at a time, and for what follows it at once. */
   private readonly looks = new Map<string, { answer: Promise<VolumeGroup>; until: number }>();
 
@@ -116,28 +116,37 @@ export class HostVolumes extends LogicalVolumes {
   }
 
   private async run(program: string, args: readonly string[], group: string, timeoutMilliseconds: number): Promise<CommandResult> {
-    const stuck = this.stuck.get(group);
-    if (stuck !== undefined) throw new LvmRefused('no-answer', `${stuck}, which was started before, has not ended yet`);
+    const [stuck] = this.stuck.get(group)?.values() ?? [];
+    if (stuck !== undefined) throw new LvmRefused('no-answer', `${stuck} was started before and has not ended yet`);
+    let late = false;
     try {
       return await this.runner.run(program, args, {
         timeoutMilliseconds,
         accept: ANY_STATUS,
         // By SIGKILL it could leave volumes suspended half way, and all that use them waiting. This one it takes when it has let go.
         endBy: 'SIGTERM',
-        onLate: (gone) => this.watch(group, program, gone),
+        onLate: (gone) => {
+          late = true;
+          this.watch(group, program, gone);
+        },
         // Nobody but the library makes the names of devices where there is no udev.
         ...(existsSync(UDEV) ? {} : { env: { DM_DISABLE_UDEV: '1' } }),
       });
     } catch (error) {
+      if (late) throw new LvmRefused('no-answer', `${program} did not end within ${timeoutMilliseconds / 1000} seconds`);
       throw systemCode(ApiError.from(error).cause) === 'ENOENT'
         ? new LvmRefused('missing-program', `the program ${program} is not installed`)
-        : new LvmRefused('no-answer', `${program} did not end within ${timeoutMilliseconds / 1000} seconds`);
+        : new LvmRefused('refused', `${program} cannot be started: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 
   private watch(group: string, program: string, gone: Promise<void>): void {
-    this.stuck.set(group, program);
-    void gone.then(() => this.stuck.delete(group));
+    const stuck = this.stuck.get(group) ?? new Map<Promise<void>, string>();
+    this.stuck.set(group, stuck.set(gone, program));
+    void gone.then(() => {
+      stuck.delete(gone);
+      if (stuck.size === 0) this.stuck.delete(group);
+    });
   }
 }
 
