@@ -77,3 +77,10 @@ describe('Volumes of a pool, what is done to them at once', function () {
     expect(both).to.deep.equal([{ sizeBytes: EXTENT }, { sizeBytes: EXTENT }]);
   });
 });
+  it('makes a volume anew in the space of what was half made of it', async () => {
+    const large = { id: 'vol-3', sizeBytes: 60 * EXTENT };
+    await pool.ensureVolume(large, {});
+    await tags('vol-3', { add: [HALF_MADE] });
+    expect(await pool.ensureVolume(large, {})).to.deep.equal({ sizeBytes: 60 * EXTENT });
+  });
+

@@ -157,6 +157,7 @@ export class LvmPool extends StoragePool {
       this.requireRoom(group, this.layout.needs(sizeBytes, image?.contentBytes ?? 0));
       await this.makeVolume(id, sizeBytes, image?.path, control);
       return { sizeBytes };
+      const group = await this.look(); // what was half made has given its space back
     });
   }
 
