@@ -9,6 +9,7 @@ import { LvmPool } from './lvm-pool.js';
 import { growthTag, HALF_MADE } from './tags.js';
 
 const EXTENT = 4096;
+const ref = { id: 'poo-1', kind: 'lvm', config: { volumeGroup: 'vg0' }, generation: 1, guardPercent: 0 } as const;
 
 describe('Volumes of a pool, what is done to them at once', function () {
   this.timeout(120_000);
@@ -36,7 +37,6 @@ describe('Volumes of a pool, what is done to them at once', function () {
     };
     writeFileSync(join(folder, 'vg0', GROUP_FILE), JSON.stringify(group));
     volumes = new FakeVolumes(folder);
-    const ref = { id: 'poo-1', kind: 'lvm', config: { volumeGroup: 'vg0' }, generation: 1, guardPercent: 0 } as const;
     pool = new LvmPool(ref, { volumes, native: false, rooted: false });
     await pool.make();
     for (const id of ['vol-1', 'vol-2']) await pool.ensureVolume({ id, sizeBytes: EXTENT }, {});
@@ -48,6 +48,22 @@ describe('Volumes of a pool, what is done to them at once', function () {
     before('remove', () => pool.ensureVolume({ id: 'vol-2', sizeBytes: EXTENT }, {}));
     expect(await pool.collect({ volumes: new Set(['vol-2']) })).to.deep.equal({ removed: ['vg0/vol-1'], setAside: [], failed: [] });
     expect(await names()).to.deep.equal(['vol-2']);
+  });
+
+  it('is collected without waiting for one that takes long, of which the next collection tells', async () => {
+    for (const id of ['vol-1', 'vol-2']) await tags(id, { add: [HALF_MADE] });
+    let end: () => void = () => undefined;
+    const long = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    before('remove', () => long);
+    const impatient = new LvmPool(ref, { volumes, native: false, rooted: false }, 2_000);
+    const first = await impatient.collect({ volumes: new Set() });
+    expect([...first.removed, ...first.failed]).to.not.include('vg0/vol-1');
+    end();
+    await impatient.removeVolume('vol-1'); // in turn with its collection
+    expect((await impatient.collect({ volumes: new Set() })).removed).to.include('vg0/vol-1');
+    expect(await names()).to.deep.equal([]);
   });
 
   it('keeps what a guest wrote to the end of a volume that grew while the pool was opened', async () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
 import type { PoolCapability, PoolRefOf } from '../../../common/pool.js';
@@ -17,6 +18,8 @@ import { type LogicalVolume, type LogicalVolumes, LvmRefused, type VolumeGroup }
 import { asideSince, asideTag, growsFrom, growthTag, HALF_MADE, isWhole, OURS, ownerOf, poolTag } from './tags.js';
 
 const DAY_MILLISECONDS = 86_400_000;
+/** A collection waits so long for each volume. Wiping one can take hours, and neither other pools nor the end of this process wait for it. */
+const COLLECT_MILLISECONDS = 5_000;
 
 /** What pools of logical volumes need of the host. */
 export interface LvmHost {
@@ -50,10 +53,13 @@ export class LvmPool extends StoragePool {
   private opening: Promise<void> | undefined;
   /** Volumes that are being made or changed now; the collector leaves them alone. */
   private readonly changing = new Set<string>();
+  /** What was collected and not told of yet: by the next collection what this one has not waited for. */
+  private collected = nothing();
 
   constructor(
     ref: PoolRefOf<'lvm-thin'> | PoolRefOf<'lvm'>,
     private readonly host: LvmHost,
+    private readonly collectMilliseconds = COLLECT_MILLISECONDS,
   ) {
     super();
     this.kind = ref.kind;
@@ -195,20 +201,28 @@ export class LvmPool extends StoragePool {
       const done: PoolCollection = { removed: [], setAside: [], failed: [] };
       for (const { name } of this.ownIn(await this.look())) {
         if (this.changing.has(name)) continue;
-        const path = `${this.layout.group}/${name}`;
-        try {
-          const what = await this.during(name, () => this.collectVolume(name, owned.volumes));
-          if (what !== undefined) done[what].push(path);
-        } catch (error) {
-          done.failed.push(`${path}: ${String(error)}`); // one that stays must not keep the others
-        }
+        const late = delay(this.collectMilliseconds, undefined, { ref: false });
+        await Promise.race([this.collectOne(name, owned.volumes), late]);
       }
       return done;
     });
+      const done = this.collected;
+      this.collected = nothing();
   }
 
   /** Looks anew: wiping the volumes before it can take hours, in which one that was half made has become whole. */
   private async collectVolume(name: string, kept: Keep): Promise<'removed' | 'setAside' | undefined> {
+  /** Never rejects: one that stays must not keep the others. */
+  private async collectOne(name: string, kept: Keep): Promise<void> {
+    const path = `${this.layout.group}/${name}`;
+    try {
+      const what = await this.during(name, () => this.collectVolume(name, kept));
+      if (what !== undefined) this.collected[what].push(path);
+    } catch (error) {
+      this.collected.failed.push(`${path}: ${String(error)}`);
+    }
+  }
+
     const volume = this.ownIn(await this.look()).find((one) => one.name === name);
     if (volume === undefined) return undefined;
     const owned = kept.has(name);
@@ -376,4 +390,8 @@ export class LvmPool extends StoragePool {
       throw error instanceof LvmRefused ? this.layout.errors.from(error) : error;
     }
   }
+}
+
+function nothing(): PoolCollection {
+  return { removed: [], setAside: [], failed: [] };
 }
