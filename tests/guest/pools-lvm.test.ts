@@ -2,6 +2,7 @@
 import { closeSync, constants, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fillDevice } from '@flotilla/native';
 import type { DefinePool } from '@flotilla/sdk';
 import { expect } from 'chai';
 import { Cloud, newPlaces, smallMachine } from './lib/cloud.js';
@@ -139,6 +140,41 @@ describe('Machines on logical volumes', () => {
     const compared =
       'i=0; while [ $i -lt 64 ]; do dd if=/dev/vda bs=1M skip=$i count=1 iflag=direct 2>/dev/null | cmp - /tmp/much || break; i=$((i+1)); done';
     expect(await guest.sh(`${compared}; echo $i`)).to.equal('64');
+  });
+
+  it('are mistaken for no others, and take none with them', async () => {
+    await cloud.clear();
+    const disks = [{ name: 'a', sizeMiB: 8, pool: 'lvm' }];
+    const machine = await cloud.client.machines.create({ ...smallMachine('idle'), start: false, disks });
+    const [volume = ''] = await volumesOf('idle');
+
+    // Who fills a device waits for who has just let go of it, and says so when nobody does.
+    const held = openSync(group.device(volume), constants.O_RDWR | constants.O_EXCL);
+    expect(await failure(fillDevice({ device: group.device(volume) }))).to.deep.equal(['disk.locked']);
+    closeSync(held);
+    await fillDevice({ device: group.device(volume) });
+
+    // Without udev names are as old as the last program that made them itself: this one leads to what is another's by now.
+    const name = join('/dev/mapper', `${group.name}-${volume.replaceAll('-', '--')}`);
+    run('rm', [name]);
+    run('cp', ['-a', join('/dev/mapper', `${group.name}-foreign`), name]);
+    expect(await failure(machine.start())).to.deep.equal(['pool.unavailable']);
+    expect(group.foreign()).to.deep.equal(foreign);
+    run('vgmknodes', []);
+
+    run('lvcreate', ['-y', '-s', '-L', '4m', '-n', 'foreign-copy', `${group.name}/${volume}`]);
+    expect(await failure(machine.delete({ force: true }))).to.deep.equal(['pool.in_use']);
+    expect(run('lvs', ['--noheadings', '-o', 'origin', `${group.name}/foreign-copy`]).trim()).to.equal(volume);
+    run('lvremove', ['-f', '-y', `${group.name}/foreign-copy`]);
+    await cloud.clear();
+    expect(group.ours()).to.deep.equal([group.thinPool]);
+  });
+
+  it('have a thin pool that says how full it is, also when somebody has let it sleep', async () => {
+    for (const name of ['foreign-thin', group.thinPool]) run('lvchange', ['-an', `${group.name}/${name}`]);
+    expect((await cloud.client.pools.refresh('lvm-thin')).dataPercent).to.be.above(5);
+    run('lvchange', ['-ay', `${group.name}/foreign-thin`]);
+    expect(group.foreign()).to.deep.equal(foreign);
   });
 
   it('leave the group as they found it', async () => {

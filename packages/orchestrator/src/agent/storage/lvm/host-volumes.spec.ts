@@ -69,13 +69,20 @@ describe('Logical volumes of the host, by programs', () => {
       'lvextend -L 8192b vg0/vol-1',
       'lvremove -f -y vg0/vol-1',
     ]);
-    expect(of.device('vg0', 'vol-1')).to.equal('/dev/vg0/vol-1');
+  });
+
+  it('have a device by their name, and no other one that is there', async () => {
+    const at = (found: string | undefined) => new HostVolumes(undefined as never, undefined, () => found);
+    for (const found of ['vg0-vol--1', undefined]) expect(at(found).device('vg0', 'vol-1')).to.equal('/dev/vg0/vol-1');
+    for (const found of ['vg0-vol--2', 'vg0-vol-1', 'no block device'])
+      expect((await refusal(Promise.resolve().then(() => at(found).device('vg0', 'vol-1'))))?.[0]).to.equal('misled');
   });
 
   it('say why not, in the words of the program', async () => {
     for (const [stderr, why, said] of [
       ['  Volume group "vg0" not found\n  Cannot process volume group vg0\n', 'no-group', 'Volume group "vg0" not found'],
       ['  Volume group "vg0" has insufficient free space (86 extents): 5000 required.\n', 'full', undefined],
+      ['  Insufficient suitable allocatable extents for logical volume vol-1: 5 more required\n', 'full', undefined],
       ['  Free space in pool vg0/tp is above threshold, new volumes are not allowed.\n', 'full', undefined],
       ['File descriptor 9 leaked.\n  WARNING: x in use.\n  Logical volume vg0/vol-1 in use.\n', 'busy', 'Logical volume vg0/vol-1 in use'],
       ['  WARNING: a group not found\n  Failed to find logical volume "vg0/x"\n', 'refused', 'Failed to find logical volume "vg0/x"'],

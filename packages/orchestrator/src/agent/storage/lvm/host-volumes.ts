@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { ApiError } from '../../../common/api-error.js';
 import { systemCode } from '../../../common/system-code.js';
 import type { CommandResult, CommandRunner } from '../../runner/command-runner.js';
+import { mappedAt, mapperName } from './device-names.js';
 import { LogicalVolumes, LvmRefused, type Tagged, type VolumeGroup, type WantedVolume } from './logical-volumes.js';
 import { GROUP_FIELDS, parseGroup, parseVolumes, REPORT, VOLUME_FIELDS } from './lvm-report.js';
 
@@ -15,7 +16,7 @@ const KEPT_MILLISECONDS = 300;
 const ANY_STATUS = Array.from({ length: 255 }, (_, index) => index + 1);
 const REASONS: readonly [RegExp, LvmRefused['why']][] = [
   [/^Volume group "[^"]*" not found|^Cannot process volume group/, 'no-group'],
-  [/insufficient free space|above threshold|out of (data|metadata) space|free space in pool/i, 'full'],
+  [/insufficient (free space|suitable|allocatable)|above threshold|out of (data|metadata) space|free space in pool/i, 'full'],
   [/\bin use\b|is used by|resource busy/i, 'busy'],
 ];
 /** There while udev makes the names of devices. */
@@ -31,6 +32,7 @@ export class HostVolumes extends LogicalVolumes {
   constructor(
     private readonly runner: CommandRunner,
     private readonly limits = { look: LOOK_MILLISECONDS, change: CHANGE_MILLISECONDS },
+    private readonly at: (path: string) => string | undefined = mappedAt,
   ) {
     super();
   }
@@ -78,7 +80,11 @@ export class HostVolumes extends LogicalVolumes {
   }
 
   override device(group: string, name: string): string {
-    return `/dev/${group}/${name}`;
+    const path = `/dev/${group}/${name}`;
+    const found = this.at(path);
+    // Whoever opens what is not there says so.
+    if (found === undefined || found === mapperName(group, name)) return path;
+    throw new LvmRefused('misled', `${path} leads to another device than that volume: ${found}`);
   }
 
   private async lookNow(group: string): Promise<VolumeGroup> {

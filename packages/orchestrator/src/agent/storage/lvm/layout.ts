@@ -31,6 +31,8 @@ export interface Layout {
   /** Fails unless volumes that are there can be used. */
   requireWell(group: VolumeGroup): void;
   space(group: VolumeGroup): LvmSpace;
+  /** What has to be active beside the volumes: how full a thin pool is can only be told then. */
+  asleepIn(group: VolumeGroup): readonly string[];
   /** Bytes of the pool that a volume takes now. */
   takenBy(volume: LogicalVolume): number;
   /** Bytes that must be free for a new volume of a size, with so much of an image in it. */
@@ -72,6 +74,7 @@ export function thinLayout({ config: { volumeGroup: group, thinPool } }: PoolRef
       const freeBytes = sizeBytes - Math.ceil((sizeBytes * dataPercent) / 100);
       return { capacityBytes: sizeBytes, freeBytes, dataPercent, metadataPercent };
     },
+    asleepIn: (found) => (find(found)?.dataPercent === undefined ? [thinPool] : []),
     takenBy: ({ sizeBytes, dataPercent = 0 }) => Math.ceil((sizeBytes * dataPercent) / 100),
     needs: (_size, contentBytes) => contentBytes,
   };
@@ -89,6 +92,7 @@ export function thickLayout({ config: { volumeGroup: group } }: PoolRefOf<'lvm'>
     tagsIn: ({ tags }) => tags,
     requireWell: () => undefined,
     space: ({ sizeBytes, freeBytes }) => ({ capacityBytes: sizeBytes, freeBytes }),
+    asleepIn: () => [],
     takenBy: ({ sizeBytes }) => sizeBytes,
     needs: (sizeBytes) => sizeBytes,
   };

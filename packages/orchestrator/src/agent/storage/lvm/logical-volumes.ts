@@ -5,6 +5,8 @@ export interface LogicalVolume {
   name: string;
   sizeBytes: number;
   role: 'thin-pool' | 'thin' | 'other';
+  /** Whether somebody has made snapshots of a thick one: they go with it. */
+  hasSnapshots?: true;
   /** The thin pool that a thin volume is in. */
   pool?: string;
   tags: readonly string[];
@@ -62,7 +64,7 @@ export abstract class LogicalVolumes {
   abstract extend(group: string, name: string, sizeBytes: number): Promise<void>;
   /** Fails with `busy` when it is open. */
   abstract remove(group: string, name: string): Promise<void>;
-  /** The block device of a volume that is active. */
+  /** The block device of a volume that is active. Fails with `misled` when there is another one by its name. */
   abstract device(group: string, name: string): string;
 }
 
@@ -71,7 +73,7 @@ export class LvmRefused extends Error {
   override name = 'LvmRefused';
 
   constructor(
-    readonly why: 'missing-program' | 'no-group' | 'full' | 'busy' | 'no-answer' | 'refused',
+    readonly why: 'missing-program' | 'no-group' | 'full' | 'busy' | 'no-answer' | 'misled' | 'refused',
     /** What was said, without a full stop. */
     readonly said: string,
   ) {

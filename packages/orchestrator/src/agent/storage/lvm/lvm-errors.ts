@@ -57,6 +57,14 @@ export class LvmErrors {
     });
   }
 
+  /** It would go with a volume of ours, and is somebody's. */
+  hasSnapshots(name: string): ApiError {
+    return new ApiError('pool.in_use', {
+      detail: `${this.known}: there are snapshots of the logical volume ${name}, which would go with it.`,
+      remedy: 'Remove them when nobody needs them (`lvs -o lv_name,origin`, lvremove), then try again.',
+    });
+  }
+
   full(detail: string, remedy: string): ApiError {
     return new ApiError('pool.full', { detail: `${this.known}: ${detail}`, remedy });
   }
@@ -89,6 +97,7 @@ export class LvmErrors {
     };
     const [code, remedy] = known[why] ?? [];
     if (code !== undefined && remedy !== undefined) return new ApiError(code, { detail: `${this.known}: ${said}.`, remedy, cause: error });
+    if (why === 'misled') return this.away(`On this host ${said}.`, 'Have LVM put the names of devices right: `vgmknodes`', error);
     return this.away(`LVM says: ${said}.`, why === 'missing-program' ? INSTALL : LOOK, error);
   }
 }

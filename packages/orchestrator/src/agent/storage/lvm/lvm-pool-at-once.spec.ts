@@ -88,11 +88,6 @@ describe('Volumes of a pool, what is done to them at once', function () {
     expect((await volumes.look('vg0')).volumes[0]?.tags).to.deep.equal(['flotilla', 'flotilla.pool.poo-1']);
   });
 
-  it('makes a volume once that is asked for twice', async () => {
-    const both = await Promise.all([1, 2].map(() => pool.ensureVolume({ id: 'vol-3', sizeBytes: EXTENT }, {})));
-    expect(both).to.deep.equal([{ sizeBytes: EXTENT }, { sizeBytes: EXTENT }]);
-  });
-});
   it('makes a volume anew in the space of what was half made of it', async () => {
     const large = { id: 'vol-3', sizeBytes: 60 * EXTENT };
     await pool.ensureVolume(large, {});
@@ -100,3 +95,8 @@ describe('Volumes of a pool, what is done to them at once', function () {
     expect(await pool.ensureVolume(large, {})).to.deep.equal({ sizeBytes: 60 * EXTENT });
   });
 
+  it('makes a volume once that is asked for twice', async () => {
+    const both = await Promise.all([1, 2].map(() => pool.ensureVolume({ id: 'vol-3', sizeBytes: EXTENT }, {})));
+    expect(both).to.deep.equal([{ sizeBytes: EXTENT }, { sizeBytes: EXTENT }]);
+  });
+});

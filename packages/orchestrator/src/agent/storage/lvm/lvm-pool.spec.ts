@@ -208,6 +208,33 @@ describe('A pool of logical volumes', function () {
       ]);
   });
 
+  it('has its thin pool active, which tells only then how full it is', async () => {
+    await make().make();
+    const { dataPercent: _unknown, ...asleep } = { ...thinPool, tags: named('tp')?.tags ?? [], active: false };
+    write({ ...read(), volumes: [asleep] });
+    await make().open();
+    expect(named('tp')?.active).to.equal(true);
+  });
+
+  it('keeps a volume, as it is, that somebody has made snapshots of', async () => {
+    const pool = make(thickRef);
+    await pool.make();
+    await pool.ensureVolume({ id: 'vol-1', ...image(EXTENT) }, {});
+    change('vol-1', { hasSnapshots: true });
+    const before = read();
+    expect(await failure(pool.removeVolume('vol-1'))).to.deep.equal(['pool.in_use']);
+    expect([read(), readFileSync(at('vg0', 'vol-1'), 'utf8').startsWith('image ')]).to.deep.equal([before, true]);
+  });
+
+  it('gives no machine a device that is another one', async () => {
+    const pool = make();
+    volumes.device = () => {
+      throw new LvmRefused('misled', '/dev/vg0/vol-1 leads to the volume vg0-foreign');
+    };
+    const given = Promise.resolve().then(() => pool.diskFiles('vol-1', { format: 'raw' }));
+    expect(await failure(given)).to.deep.equal(['pool.unavailable']);
+  });
+
   it('wipes what a growth that was interrupted has added, before anybody uses it', async () => {
     const pool = make(thickRef);
     await pool.make();

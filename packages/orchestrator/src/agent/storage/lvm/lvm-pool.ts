@@ -95,7 +95,7 @@ export class LvmPool extends StoragePool {
       this.layout.requireValid(group);
       this.layout.requireWell(group);
       const own = this.ownIn(group).filter((volume) => isWhole(volume) && asideSince(volume) === undefined);
-      const inactive = own.filter(({ active }) => !active).map(({ name }) => name);
+      const inactive = [...this.layout.asleepIn(group), ...own.filter(({ active }) => !active).map(({ name }) => name)];
       if (inactive.length > 0) await this.volumes.activate(this.layout.group, inactive);
       for (const { name } of own.filter((volume) => growsFrom(volume) !== undefined)) await this.finishGrowth(name);
     }).finally(() => {
@@ -154,16 +154,15 @@ export class LvmPool extends StoragePool {
     const { id, clone, imagePath } = volume;
     if (clone === 'linked' || clone === 'shared') throw this.unsupported(clone);
     return this.during(id, async () => {
-      const group = await this.look();
-      const found = this.findIn(group, id);
+      const found = this.findIn(await this.look(), id);
       if (found !== undefined && isWhole(found)) return { sizeBytes: found.sizeBytes };
       if (found !== undefined) await this.drop(found);
+      const group = await this.look(); // what was half made has given its space back
       const image = imagePath === undefined ? undefined : { path: imagePath, ...(await this.imageFacts(volume.imageId ?? '', imagePath)) };
       const sizeBytes = this.wholeExtents(group, Math.max(volume.sizeBytes ?? 0, image?.sizeBytes ?? 0));
       this.requireRoom(group, this.layout.needs(sizeBytes, image?.contentBytes ?? 0));
       await this.makeVolume(id, sizeBytes, image?.path, control);
       return { sizeBytes };
-      const group = await this.look(); // what was half made has given its space back
     });
   }
 
@@ -193,25 +192,26 @@ export class LvmPool extends StoragePool {
   }
 
   override diskFiles(id: string, _storage: VolumeStorage): DiskFiles {
-    return { path: this.volumes.device(this.layout.group, id), format: 'raw', backing: [] };
+    try {
+      return { path: this.volumes.device(this.layout.group, id), format: 'raw', backing: [] };
+    } catch (error) {
+      throw this.layout.errors.from(error);
+    }
   }
 
   override collect(owned: { volumes: Keep }): Promise<PoolCollection> {
     return this.saying(async () => {
-      const done: PoolCollection = { removed: [], setAside: [], failed: [] };
       for (const { name } of this.ownIn(await this.look())) {
         if (this.changing.has(name)) continue;
         const late = delay(this.collectMilliseconds, undefined, { ref: false });
         await Promise.race([this.collectOne(name, owned.volumes), late]);
       }
-      return done;
-    });
       const done = this.collected;
       this.collected = nothing();
+      return done;
+    });
   }
 
-  /** Looks anew: wiping the volumes before it can take hours, in which one that was half made has become whole. */
-  private async collectVolume(name: string, kept: Keep): Promise<'removed' | 'setAside' | undefined> {
   /** Never rejects: one that stays must not keep the others. */
   private async collectOne(name: string, kept: Keep): Promise<void> {
     const path = `${this.layout.group}/${name}`;
@@ -223,6 +223,8 @@ export class LvmPool extends StoragePool {
     }
   }
 
+  /** Looks anew: wiping the volumes before it can take hours, in which one that was half made has become whole. */
+  private async collectVolume(name: string, kept: Keep): Promise<'removed' | 'setAside' | undefined> {
     const volume = this.ownIn(await this.look()).find((one) => one.name === name);
     if (volume === undefined) return undefined;
     const owned = kept.has(name);
@@ -265,8 +267,9 @@ export class LvmPool extends StoragePool {
   }
 
   /** Removes a volume of ours. What was in a thick one is wiped first: its extents go to whoever makes a volume next. */
-  private async drop({ name, active, tags }: LogicalVolume): Promise<void> {
-    const { group, used } = this.layout;
+  private async drop({ name, active, tags, hasSnapshots }: LogicalVolume): Promise<void> {
+    const { group, used, errors } = this.layout;
+    if (hasSnapshots) throw errors.hasSnapshots(name);
     if (used) {
       if (!tags.includes(HALF_MADE)) await this.volumes.tag({ group, volume: name }, { add: [HALF_MADE] });
       if (!active) await this.volumes.activate(group, [name]);

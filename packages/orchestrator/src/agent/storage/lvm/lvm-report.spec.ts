@@ -44,6 +44,7 @@ describe('What LVM reports', () => {
     ]);
     expect(volume({ lv_attr: 'twi-aotzD-', lv_health_status: 'out_of_data' })).to.include({ health: 'full' });
     expect(volume({ lv_attr: 'twi-aotzM-', lv_health_status: 'metadata_read_only' })).to.include({ health: 'failed' });
+    expect(volume({ lv_attr: 'owi-a-s---' })).to.include({ role: 'other', hasSnapshots: true });
     expect(volume({ lv_attr: 'Vwi-s-tz--' }), 'suspended').to.include({ health: 'failed', active: true });
   });
 

@@ -36,6 +36,7 @@ function volumeOf(row: Row): LogicalVolume {
     name,
     sizeBytes: bytes(row, 'lv_size'),
     role: type === 't' ? 'thin-pool' : type === 'V' ? 'thin' : 'other',
+    ...(type === 'o' || type === 'O' ? { hasSnapshots: true as const } : {}),
     ...(pool === '' ? {} : { pool }),
     tags: tags(row, 'lv_tags'),
     active: state !== '-' && state !== 'd' && state !== 'i',
