@@ -14,12 +14,14 @@ use std::io::Read;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use flotilla_block::LockKind;
 use flotilla_spec::code::ErrorCode;
 use rustix::fs::{FallocateFlags, OFlags, SeekFrom, fallocate, seek};
 use rustix::io::Errno;
 
 use crate::cancel::Meter;
 use crate::copy::{At, next_data};
+use crate::qcow2::failed;
 use crate::{Cancel, HostError, Progress, file};
 
 /// Bytes of one step: small enough that a slow disk still gives progress and can be cancelled.
@@ -159,11 +161,11 @@ impl Fill<'_> {
     }
 }
 
-/// `O_EXCL` without `O_CREAT` claims a block device (open(2)): neither a machine nor a file system on it is overwritten.
+/// A block device is claimed: neither a machine nor a file system on it is overwritten.
 fn open_device(path: &Path, claim: bool) -> Result<File, HostError> {
-    let flags = |flags: OFlags| i32::try_from(flags.bits()).unwrap_or_default();
-    let open = |more| OpenOptions::new().read(true).write(true).custom_flags(flags(more)).open(path);
-    let file = open(OFlags::NONBLOCK).map_err(HostError::file("open", path))?;
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let opened = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path);
+    let file = opened.map_err(HostError::file("open", path))?;
     let kind = file.metadata().map_err(HostError::file("look at", path))?.file_type();
     if kind.is_file() {
         return Ok(file);
@@ -174,7 +176,8 @@ fn open_device(path: &Path, claim: bool) -> Result<File, HostError> {
     if !claim {
         return Ok(file);
     }
-    open(OFlags::NONBLOCK | OFlags::EXCL).map_err(HostError::file("claim", path))
+    // It waits for who has just ended, a machine or an earlier filler: the kernel lets go of what they had when it likes.
+    flotilla_block::claim(file, LockKind::Exclusive).map_err(|error| failed(path, error.into()))
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn name_of(format: DiskFormat) -> &'static str {
     }
 }
 
-fn failed(path: &Path, error: Qcow2Error) -> HostError {
+pub(crate) fn failed(path: &Path, error: Qcow2Error) -> HostError {
     match error {
         Qcow2Error::Host { step, source } | Qcow2Error::File(BlockError::Host { step, source }) => {
             HostError::File { step, path: path.to_owned(), source }
