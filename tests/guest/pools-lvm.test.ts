@@ -160,7 +160,7 @@ describe('Machines on logical volumes', () => {
     run('cp', ['-a', join('/dev/mapper', `${group.name}-foreign`), name]);
     expect(await failure(machine.start())).to.deep.equal(['pool.unavailable']);
     expect(group.foreign()).to.deep.equal(foreign);
-    run('vgmknodes', []);
+    run('dmsetup', ['mknodes']);
 
     run('lvcreate', ['-y', '-s', '-L', '4m', '-n', 'foreign-copy', `${group.name}/${volume}`]);
     expect(await failure(machine.delete({ force: true }))).to.deep.equal(['pool.in_use']);

@@ -8,13 +8,13 @@ import type { VolumeStorage } from '../../../common/volume-storage.js';
 import type { CommandControl, PoolUsage, VolumeFacts } from '../../../host-agent/host-agent.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
 import type { Keep } from '../../touched.js';
-import { guardOf } from '../dir/pool-space.js';
 import { KEPT_DAYS } from '../dir/set-aside.js';
 import { lostVolume, occupied } from '../dir/volume-files.js';
 import { type GrownVolume, type NewVolume, type PoolCollection, StoragePool } from '../storage-pool.js';
 import { DeviceFiller } from './device-filler.js';
-import { type Layout, METADATA_LIMIT, thickLayout, thinLayout } from './layout.js';
+import { type Layout, thickLayout, thinLayout } from './layout.js';
 import { type LogicalVolume, type LogicalVolumes, LvmRefused, type VolumeGroup } from './logical-volumes.js';
+import { LvmRoom } from './lvm-room.js';
 import { asideSince, asideTag, growsFrom, growthTag, HALF_MADE, isWhole, OURS, ownerOf, poolTag } from './tags.js';
 
 const DAY_MILLISECONDS = 86_400_000;
@@ -48,6 +48,7 @@ export class LvmPool extends StoragePool {
   private readonly layout: Layout;
   private readonly volumes: LogicalVolumes;
   private readonly filler: DeviceFiller;
+  private readonly room: LvmRoom;
   /** Opening and closing, one after the other, and so are the changes of each volume, the collector's too. */
   private readonly turns = new KeyedQueue();
   private opening: Promise<void> | undefined;
@@ -68,6 +69,7 @@ export class LvmPool extends StoragePool {
     this.guardPercent = ref.guardPercent;
     this.layout = ref.kind === 'lvm' ? thickLayout(ref) : thinLayout(ref);
     this.volumes = host.volumes;
+    this.room = new LvmRoom(this.layout, () => this.guardPercent);
     const { errors } = this.layout;
     this.filler = new DeviceFiller({ ...errors.setup, native: host.native }, (why) => errors.away(why));
   }
@@ -146,7 +148,7 @@ export class LvmPool extends StoragePool {
       const group = await this.look();
       const { capacityBytes, freeBytes: _free, ...percents } = this.layout.space(group);
       const allocatedBytes = this.ownIn(group).reduce((sum, volume) => sum + this.layout.takenBy(volume), 0);
-      return { capacityBytes, allocatedBytes, availableBytes: this.availableIn(group), ...percents };
+      return { capacityBytes, allocatedBytes, availableBytes: this.room.availableIn(group), ...percents };
     });
   }
 
@@ -160,7 +162,7 @@ export class LvmPool extends StoragePool {
       const group = await this.look(); // what was half made has given its space back
       const image = imagePath === undefined ? undefined : { path: imagePath, ...(await this.imageFacts(volume.imageId ?? '', imagePath)) };
       const sizeBytes = this.wholeExtents(group, Math.max(volume.sizeBytes ?? 0, image?.sizeBytes ?? 0));
-      this.requireRoom(group, this.layout.needs(sizeBytes, image?.contentBytes ?? 0));
+      this.room.require(group, this.layout.needs(sizeBytes, image?.contentBytes ?? 0));
       await this.makeVolume(id, sizeBytes, image?.path, control);
       return { sizeBytes };
     });
@@ -176,7 +178,7 @@ export class LvmPool extends StoragePool {
       await this.wipeGrown(volume);
       if (volume.sizeBytes >= wanted) return { sizeBytes: volume.sizeBytes };
       const sizeBytes = this.wholeExtents(group, wanted);
-      this.requireRoom(group, this.layout.needs(sizeBytes - volume.sizeBytes, 0));
+      this.room.require(group, this.layout.needs(sizeBytes - volume.sizeBytes, 0));
       if (used) await this.volumes.tag({ group: name, volume: id }, { add: [growthTag(volume.sizeBytes)] });
       await this.volumes.extend(name, id, sizeBytes);
       if (used) await this.wipeFrom(id, volume.sizeBytes);
@@ -328,31 +330,6 @@ export class LvmPool extends StoragePool {
 
   private wholeExtents({ extentBytes }: VolumeGroup, sizeBytes: number): number {
     return Math.max(1, Math.ceil(sizeBytes / extentBytes)) * extentBytes;
-  }
-
-  /** What new volumes may take: what is free, less what the guard keeps. */
-  private availableIn(group: VolumeGroup): number {
-    const { capacityBytes, freeBytes, metadataPercent = 0 } = this.layout.space(group);
-    if (metadataPercent >= METADATA_LIMIT) return 0;
-    return Math.max(0, freeBytes - guardOf(() => this.guardPercent).bytes(capacityBytes));
-  }
-
-  /** The guard keeps volumes without content away too: their guests will fill them. */
-  private requireRoom(group: VolumeGroup, bytes: number): void {
-    const { errors } = this.layout;
-    const { capacityBytes, freeBytes, metadataPercent = 0 } = this.layout.space(group);
-    const guard = guardOf(() => this.guardPercent);
-    if (metadataPercent >= METADATA_LIMIT)
-      throw errors.full(
-        `${metadataPercent} % of its metadata are in use, and from ${METADATA_LIMIT} % on nothing is made there.`,
-        `Make them larger: lvextend --poolmetadatasize +1G ${this.layout.group}/${this.layout.thinPool}`,
-      );
-    const kept = guard.bytes(capacityBytes);
-    if (bytes <= freeBytes - kept) return;
-    throw errors.full(
-      `${freeBytes} bytes are free, of which ${kept} are kept back ${guard.why}${bytes > 0 ? `; ${bytes} are needed` : ''}.`,
-      guard.remedy,
-    );
   }
 
   private async imageFacts(imageId: string, path: string): Promise<{ sizeBytes: number; contentBytes: number }> {
