@@ -97,7 +97,7 @@ export class LvmErrors {
     };
     const [code, remedy] = known[why] ?? [];
     if (code !== undefined && remedy !== undefined) return new ApiError(code, { detail: `${this.known}: ${said}.`, remedy, cause: error });
-    if (why === 'misled') return this.away(`On this host ${said}.`, 'Have LVM put the names of devices right: `dmsetup mknodes`', error);
+    if (why === 'misled') return this.away(`On this host ${said}.`, 'Put the names of devices right: `dmsetup mknodes`', error);
     return this.away(`LVM says: ${said}.`, why === 'missing-program' ? INSTALL : LOOK, error);
   }
 }
