@@ -67,7 +67,7 @@ describe('Machines on logical volumes', () => {
       const again = { ...definition(kind), name: 'again' };
       expect(await failure(cloud.client.pools.define(again))).to.deep.equal([
         'pool.place_taken',
-        kind === 'lvm' ? 'lvm.volumeGroup' : 'lvmThin.volumeGroup',
+        kind === 'lvm' ? 'lvm.volumeGroup' : 'lvmThin.thinPool',
       ]);
     }
     const base = join(folder, 'base');

@@ -107,7 +107,7 @@ describe('storage pools of logical volumes', () => {
     ] as const)
       expect(failure(await define(place)), field).to.deep.equal(['failed', code, field]);
     await define();
-    expect(failure(await define(thin(), 'again'))).to.deep.equal(['failed', 'pool.place_taken', 'lvmThin.volumeGroup']);
+    expect(failure(await define(thin(), 'again'))).to.deep.equal(['failed', 'pool.place_taken', 'lvmThin.thinPool']);
     await remove();
     expect(read()).to.deep.equal(found);
     await flotilla.stop();

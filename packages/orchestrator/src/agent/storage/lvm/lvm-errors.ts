@@ -37,7 +37,7 @@ export class LvmErrors {
     return new ApiError('pool.place_taken', {
       detail: `${this.known} belongs to the storage pool ${owner}.`,
       remedy: `Choose another one; or, if no installation has that pool any more, take its tag flotilla.pool.${owner} away with \`vgchange\` or \`lvchange --deltag\`.`,
-      field: this.groupField,
+      field: this.field === 'lvm' ? this.groupField : `${this.field}.thinPool`,
     });
   }
 

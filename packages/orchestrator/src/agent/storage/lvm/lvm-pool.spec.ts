@@ -117,7 +117,7 @@ describe('A pool of logical volumes', function () {
     change('tp', { zeroes: false });
     expect(await failure(make().make())).to.deep.equal(['pool.place_invalid', 'lvmThin.thinPool']);
     change('tp', { zeroes: true, tags: ['flotilla', 'flotilla.pool.poo-9'] });
-    expect(await failure(make().make())).to.deep.equal(['pool.place_taken', 'lvmThin.volumeGroup']);
+    expect(await failure(make().make())).to.deep.equal(['pool.place_taken', 'lvmThin.thinPool']);
     await make(thickRef).make(); // the rest of the group is another place
   });
 
