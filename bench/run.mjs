@@ -17,7 +17,7 @@ import { CountingLabs } from './lib/counting-labs.mjs';
 import { networkCandidates, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
 import { cpuModel, kernelRelease } from './lib/machine.mjs';
 import { top } from './lib/places.mjs';
-import { hypervisorTable, report } from './lib/report.mjs';
+import { controlPlaneTable, hypervisorTable, report } from './lib/report.mjs';
 import { inRounds } from './lib/rounds.mjs';
 import { diskTable, networkTable } from './lib/rows.mjs';
 import { countedRun, lab, run } from './lib/runs.mjs';
@@ -59,6 +59,7 @@ const LEAST_RUNS = 5;
 /** Each prints its part and writes no file. */
 const PARTS = {
   create: measureCreate,
+  control: async (runs) => console.log(controlPlaneTable(await measureControl(inspectHost(), runs)).join('\n')),
   boot: (runs) => printBoot(measureHypervisor(inspectHost(), runs)),
   disk: (runs) => printRows(measurePath('disk', inspectHost(), runs), diskTable, [...DISK_BARS, ...QCOW2_BARS]),
   network: (runs) => printRows(measurePath('network', inspectHost(), runs), networkTable, NETWORK_BARS),
@@ -86,7 +87,7 @@ function wholeNumber(option, text, what) {
 async function measureAll(runs) {
   await prepare();
   const host = inspectHost();
-  const controlPlane = await measureControlPlane(runs, say, { kvm: host.kvm !== 'none' && host.kvm !== 'denied' });
+  const controlPlane = await measureControl(host, runs);
   const hypervisor = measureHypervisor(host, runs);
   const [disk, network] = ['disk', 'network'].map((path) => measurePath(path, host, runs));
   const machine = { cpu: cpuModel(), kernel: kernelRelease() };
@@ -94,6 +95,10 @@ async function measureAll(runs) {
   writeFileSync(values.output, report(results));
   console.log(readFileSync(values.output, 'utf8'));
   return verdictOn(missedBars(results));
+}
+
+function measureControl(host, runs) {
+  return measureControlPlane(runs, say, { kvm: host.kvm !== 'none' && host.kvm !== 'denied' });
 }
 
 async function measureCreate(runs) {

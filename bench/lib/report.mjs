@@ -88,7 +88,7 @@ function microVerdict(micro) {
   };
 }
 
-function controlPlaneTable({ start, perMachine, create }) {
+export function controlPlaneTable({ start, perMachine, create }) {
   const { startMs, perMachineKiB } = LIMITS;
   return [
     '## Control plane, on the host itself',

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Answer, type Body, machine, Orchestrator } from '../support/orchestrator.js';
+import { dieAtEachStep, POOL_STEPS, type PoolVerb, settled } from '../support/pool-faults.js';
 
 const EXTENT = 65_536;
 const refusal = ({ status, body }: Answer) => [status, body['code'], body['field']].filter((one) => one !== undefined);
@@ -29,11 +30,6 @@ describe('storage pools of logical volumes', () => {
   const act = (verb: string, given: unknown = {}) => flotilla.call('POST', `/v1/pools/fast/${verb}`, { body: given, ...wait });
   const remove = (query = '', name = 'fast') => flotilla.call('DELETE', `/v1/pools/${name}${query}`, wait);
   const get = async (): Promise<Body> => (await flotilla.call('GET', '/v1/pools/fast')).body;
-  const settled = (what: string) =>
-    flotilla.waitFor(`the end of what was interrupted at ${what}`, async () => {
-      const items = [...((await flotilla.call('GET', '/v1/operations?limit=200')).body['items'] ?? [])];
-      return items.every((one) => !['pending', 'running'].includes(String(one['state'])));
-    });
 
   beforeEach(async () => {
     flotilla = await new Orchestrator().start();
@@ -153,7 +149,7 @@ describe('storage pools of logical volumes', () => {
       if (point.startsWith('machine.delete')) await flotilla.call('DELETE', '/v1/machines/m?force=true').catch(() => undefined);
       await flotilla.died();
       await flotilla.start();
-      await settled(point);
+      await settled(flotilla, point);
       if (point.startsWith('machine.create')) {
         expect(
           ours().map(({ tags }) => tags.includes('flotilla.half-made')),
@@ -165,27 +161,13 @@ describe('storage pools of logical volumes', () => {
     }
   });
 
-  for (const [verb, steps, left] of [
-    ['define', ['make', 'open'], true],
-    ['stop', ['close'], true],
-    ['delete', ['open', 'close', 'remove'], false],
-  ] as const) {
+  for (const verb of Object.keys(POOL_STEPS) as PoolVerb[]) {
     it(`are whole or not there after a kill -9 at any step of ${verb}`, async function () {
       this.timeout(180_000);
-      const ask = () => (verb === 'define' ? define() : verb === 'stop' ? act('stop') : remove());
-      for (const point of steps.flatMap((step) => [`pool.${verb}.${step}.begin`, `pool.${verb}.${step}`])) {
-        if (verb === 'define') await remove();
-        else if ((await get())['state'] === undefined) await define();
-        else await act('start');
-        await flotilla.stop();
-        await flotilla.start({ FLOTILLA_FAULT: point });
-        await ask().catch(() => undefined);
-        await flotilla.died();
-        await flotilla.start();
-        await settled(point);
-        expect(read().volumes.find(({ name }) => name === 'tp')?.tags.length, point).to.equal(left ? 2 : 0);
+      await dieAtEachStep(flotilla, { define: () => define(), act, remove: () => remove(), get }, verb, (point) => {
+        expect(read().volumes.find(({ name }) => name === 'tp')?.tags.length, point).to.equal(verb === 'delete' ? 0 : 2);
         expect([read().tags, ours()], point).to.deep.equal([[], []]);
-      }
+      });
     });
   }
 });

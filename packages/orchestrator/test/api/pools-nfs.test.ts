@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync } from '
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Answer, type Body, machine, Orchestrator } from '../support/orchestrator.js';
+import { dieAtEachStep, POOL_STEPS, type PoolVerb } from '../support/pool-faults.js';
 
 const MARK = '.flotilla-pool';
 const refusal = ({ status, body }: Answer) => [status, body['code'], body['field']].filter((one) => one !== undefined);
@@ -117,30 +118,13 @@ describe('storage pools on NFS', () => {
     expect([mounted(), readdirSync(at('away')).sort()]).to.deep.equal([[], [MARK, 'images', 'volumes']]);
   });
 
-  for (const [verb, steps, left] of [
-    ['define', ['make', 'open'], [MARK, 'images', 'volumes']],
-    ['stop', ['close'], [MARK, 'images', 'volumes']],
-    ['delete', ['open', 'close', 'remove'], []],
-  ] as const) {
+  for (const verb of Object.keys(POOL_STEPS) as PoolVerb[]) {
     it(`are whole or not there after a kill -9 at any step of ${verb}`, async function () {
       this.timeout(180_000);
-      const ask = () => (verb === 'define' ? define() : verb === 'stop' ? act('stop') : remove());
-      for (const point of steps.flatMap((step) => [`pool.${verb}.${step}.begin`, `pool.${verb}.${step}`])) {
-        if (verb === 'define') await remove();
-        else if ((await get())['state'] === undefined) await define();
-        else await act('start');
-        await flotilla.stop();
-        await flotilla.start({ FLOTILLA_FAULT: point });
-        await ask().catch(() => undefined);
-        await flotilla.died();
-        await flotilla.start();
-        await flotilla.waitFor(`the end of what was interrupted at ${point}`, async () => {
-          const items = [...((await flotilla.call('GET', '/v1/operations?limit=200')).body['items'] ?? [])];
-          return items.every((one) => !['pending', 'running'].includes(String(one['state'])));
-        });
-        expect(readdirSync(served()).sort(), point).to.deep.equal(left);
+      await dieAtEachStep(flotilla, { define: () => define(), act, remove: () => remove(), get }, verb, (point) => {
+        expect(readdirSync(served()).sort(), point).to.deep.equal(verb === 'delete' ? [] : [MARK, 'images', 'volumes']);
         expect(mounted(), point).to.have.length(verb === 'define' ? 1 : 0);
-      }
+      });
     });
   }
 });
