@@ -36,6 +36,7 @@ import {
   isMissing,
   isThere,
   isTooLong,
+  lostImage,
   lostVolume,
   makeHole,
   occupied,
@@ -357,9 +358,9 @@ export class DirPool extends StoragePool {
   }
 
   /** The file of an image that a volume is made from. */
-  private async source(imageId: string, path = this.imagePath(imageId), remedy = 'Delete the image and import it again.'): Promise<string> {
+  private async source(imageId: string, path = this.imagePath(imageId), remedy?: string): Promise<string> {
     if (await isThere(path)) return path;
-    throw new ApiError('file.missing', { detail: `The pool has lost the file of image ${imageId}.`, remedy });
+    throw lostImage(imageId, remedy);
   }
 
   private async makeEmpty(target: string, sizeBytes: number): Promise<void> {

@@ -5,7 +5,7 @@ import { syncDirectory } from '../../files/durable.js';
 
 /** So many days what was set aside is kept. */
 export const KEPT_DAYS = 30;
-const DAY_MILLISECONDS = 86_400_000;
+export const KEPT_MILLISECONDS = KEPT_DAYS * 86_400_000;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /**
@@ -29,7 +29,7 @@ export class SetAside {
   async expire(now: number): Promise<string[]> {
     const removed: string[] = [];
     for (const name of await this.collections()) {
-      if (now - Date.parse(name) < KEPT_DAYS * DAY_MILLISECONDS) continue;
+      if (now - Date.parse(name) < KEPT_MILLISECONDS) continue;
       await rm(join(this.directory, name), { recursive: true, force: true });
       removed.push(join(this.directory, name));
     }

@@ -62,6 +62,10 @@ export function lostVolume(id: string, cause?: unknown): ApiError {
   });
 }
 
+export function lostImage(imageId: string, remedy = 'Delete the image and import it again.'): ApiError {
+  return new ApiError('file.missing', { detail: `The pool has lost the file of image ${imageId}.`, remedy });
+}
+
 /** Beyond the longest file of the file system; some say EINVAL. */
 export function isTooLong(error: unknown): boolean {
   return ['EFBIG', 'EINVAL'].includes(systemCode(error) ?? '');

@@ -8,8 +8,8 @@ import type { VolumeStorage } from '../../../common/volume-storage.js';
 import type { CommandControl, PoolUsage, VolumeFacts } from '../../../host-agent/host-agent.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
 import type { Keep } from '../../touched.js';
-import { KEPT_DAYS } from '../dir/set-aside.js';
-import { lostVolume, occupied } from '../dir/volume-files.js';
+import { KEPT_MILLISECONDS } from '../dir/set-aside.js';
+import { lostImage, lostVolume, occupied } from '../dir/volume-files.js';
 import { type GrownVolume, type NewVolume, type PoolCollection, StoragePool } from '../storage-pool.js';
 import { DeviceFiller } from './device-filler.js';
 import { type Layout, thickLayout, thinLayout } from './layout.js';
@@ -17,7 +17,6 @@ import { type LogicalVolume, type LogicalVolumes, LvmRefused, type VolumeGroup }
 import { LvmRoom } from './lvm-room.js';
 import { asideSince, asideTag, growsFrom, growthTag, HALF_MADE, isWhole, OURS, ownerOf, poolTag } from './tags.js';
 
-const DAY_MILLISECONDS = 86_400_000;
 /** A collection waits so long for each volume. Wiping one can take hours, and neither other pools nor the end of this process wait for it. */
 const COLLECT_MILLISECONDS = 5_000;
 
@@ -238,7 +237,7 @@ export class LvmPool extends StoragePool {
       if (since !== undefined) await this.volumes.tag(of, { remove: [asideTag(since)] });
       return undefined;
     }
-    if (!isWhole(volume) || (since !== undefined && now - since >= KEPT_DAYS * DAY_MILLISECONDS)) {
+    if (!isWhole(volume) || (since !== undefined && now - since >= KEPT_MILLISECONDS)) {
       await this.drop(volume);
       return 'removed';
     }
@@ -335,10 +334,7 @@ export class LvmPool extends StoragePool {
   private async imageFacts(imageId: string, path: string): Promise<{ sizeBytes: number; contentBytes: number }> {
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined) return { sizeBytes: found.size, contentBytes: await occupied(path) };
-    throw new ApiError('file.missing', {
-      detail: `The pool has lost the file of image ${imageId}.`,
-      remedy: 'Delete the image and import it again.',
-    });
+    throw lostImage(imageId);
   }
 
   private unsupported(clone: 'linked' | 'shared'): ApiError {
