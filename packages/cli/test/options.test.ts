@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Image, Machine, Operation, Pool } from '@flotilla/sdk';
+import type { Image, Machine, Network, Operation, Pool } from '@flotilla/sdk';
 import { expect } from 'chai';
 import { Cloud, end, eventually, type Outcome, shows } from './cloud.js';
 
@@ -329,6 +329,55 @@ describe('The options of the command line', () => {
         expect((await cloud.flotilla('operation', 'watch', id)).stdout).to.contain('succeeded');
         expect((await machineNamed('later')).observed.state).to.equal('running');
       },
+    },
+  ]);
+
+  const network = (name: string): Promise<Network> => cloud.json<Network>('network', 'show', name);
+  table('of networks', [
+    {
+      about: 'define takes --kind, --subnet, --gateway, --dhcp-range, --mtu, --domain and --label',
+      args: [
+        ...['network', 'define', 'lab', '--kind', 'isolated', '--subnet', '10.91.0.0/24', '--gateway', '10.91.0.254'],
+        ...['--dhcp-range', '10.91.0.10-10.91.0.20', '--mtu', '1400', '--domain', 'lab.test', '--label', 'team=red'],
+      ],
+      effect: async () =>
+        expect(await network('lab')).to.deep.include({
+          kind: 'isolated',
+          ipv4: { subnet: '10.91.0.0/24', gateway: '10.91.0.254', dhcpRange: '10.91.0.10-10.91.0.20' },
+          mtu: 1400,
+          domain: 'lab.test',
+          labels: { team: 'red' },
+        }),
+    },
+    {
+      about: 'list --label shows those that have it, and no other',
+      args: ['-o', 'name', 'network', 'list', '--label', 'team=red'],
+      effect: ({ stdout }) => expect(stdout).to.equal('lab\n'),
+    },
+    {
+      about: 'set takes --mtu, --domain, --label and --unlabel',
+      args: ['network', 'set', 'lab', '--mtu', 'none', '--domain', 'new.test', '--label', 'a=b', '--unlabel', 'team'],
+      effect: async () => {
+        const { mtu, domain, labels } = await network('lab');
+        expect({ mtu, domain, labels }).to.deep.equal({ mtu: undefined, domain: 'new.test', labels: { a: 'b' } });
+      },
+    },
+    {
+      about: 'set --mtu is a number or none',
+      args: ['network', 'set', 'lab', '--mtu', 'large'],
+      status: 2,
+      effect: ({ stderr }) => expect(stderr).to.contain('or none'),
+    },
+    {
+      about: 'delete takes away what no machine is on',
+      args: ['network', 'delete', 'lab'],
+      effect: async () => expect((await cloud.flotilla('network', 'show', 'lab')).stderr).to.contain('network.not_found'),
+    },
+    {
+      about: 'delete leaves the one of every installation',
+      args: ['network', 'delete', 'default'],
+      status: 1,
+      effect: ({ stderr }) => expect(stderr).to.contain('network.built_in'),
     },
   ]);
 

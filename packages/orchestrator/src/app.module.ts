@@ -43,6 +43,7 @@ import { MachinesService } from './api/machines/machines.service.js';
 import { UnseenMachines } from './api/machines/unseen-machines.js';
 import { AddressHolders } from './api/networks/address-holders.js';
 import { KyselyNetworkRepository, NetworkRepository } from './api/networks/network.repository.js';
+import { NetworkDefinitions } from './api/networks/network-definitions.service.js';
 import { NetworksReconciler } from './api/networks/networks.reconciler.js';
 import { NetworksService } from './api/networks/networks.service.js';
 import { KyselyOperationRepository, OperationRepository } from './api/operations/operation.repository.js';
@@ -131,6 +132,7 @@ const SERVICES: Provider[] = [
   PoolsReconciler,
   VolumesService,
   NetworksService,
+  NetworkDefinitions,
   NetworksReconciler,
   HostsService,
   OperationsService,

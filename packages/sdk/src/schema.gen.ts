@@ -366,6 +366,50 @@ export type CreateMachine = {
     start?: boolean;
 };
 
+export type DefineNetwork = {
+    /**
+     * Name, unique among networks.
+     */
+    name: string;
+    /**
+     * `nat`: machines reach the outside under the address of the host, and nobody outside reaches them. `isolated`: they reach each other, DHCP and DNS of their own names, and nothing else. `routed`: packets pass both ways with the addresses that they have.
+     */
+    kind: 'nat' | 'isolated' | 'routed';
+    /**
+     * IPv4 addresses. Default: chosen.
+     */
+    ipv4?: DefineNetworkIpv4;
+    /**
+     * MTU of its links, which machines are told of by their interfaces and by DHCP. Absent: 1500, and nobody is told.
+     */
+    mtu?: number;
+    /**
+     * Domain of the names of its machines, which DNS knows on the network: `<machine>.<domain>`. Lower case.
+     */
+    domain?: string;
+    /**
+     * Labels: at most 64 pairs of texts; lists can be filtered by them.
+     */
+    labels?: {
+        [key: string]: string;
+    };
+};
+
+export type DefineNetworkIpv4 = {
+    /**
+     * Subnet with a prefix of 16 to 30 bits, by its first address. Private, but of the kind `routed`. Absent: one that is free is chosen.
+     */
+    subnet?: string;
+    /**
+     * Address of the host on it. Default: the first one.
+     */
+    gateway?: string;
+    /**
+     * First and last address that machines are given. Default: all of the subnet.
+     */
+    dhcpRange?: string;
+};
+
 export type DefinePool = {
     /**
      * Name, unique among pools.
@@ -498,7 +542,7 @@ export type Event = {
     /**
      * What happened.
      */
-    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.watchdog' | 'machine.disk_full' | 'machine.link_lost' | 'machine.share_lost' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.ready' | 'network.lease' | 'pool.created' | 'pool.updated' | 'pool.state' | 'pool.guard' | 'pool.deleted' | 'key.created' | 'key.deleted';
+    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.watchdog' | 'machine.disk_full' | 'machine.link_lost' | 'machine.share_lost' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.created' | 'network.updated' | 'network.ready' | 'network.lease' | 'network.deleted' | 'pool.created' | 'pool.updated' | 'pool.state' | 'pool.guard' | 'pool.deleted' | 'key.created' | 'key.deleted';
     /**
      * When.
      */
@@ -523,7 +567,7 @@ export type FieldProblem = {
     /**
      * Stable code of the fault.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.name_taken' | 'network.subnet_invalid' | 'network.subnet_overlaps' | 'network.in_use' | 'network.built_in' | 'network.too_many' | 'network.place_taken' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * JSON path of the field, for example `disks[0].image`.
      */
@@ -1177,9 +1221,9 @@ export type Network = {
      */
     name: string;
     /**
-     * Kind.
+     * Whom its machines reach.
      */
-    kind: 'nat';
+    kind: 'nat' | 'isolated' | 'routed';
     /**
      * IPv4 addresses.
      */
@@ -1189,13 +1233,35 @@ export type Network = {
      */
     bridge: string;
     /**
-     * State.
+     * MTU of its links. Absent: 1500, and machines are not told.
+     */
+    mtu?: number;
+    /**
+     * Domain of the names of its machines.
+     */
+    domain: string;
+    /**
+     * Labels.
+     */
+    labels: {
+        [key: string]: string;
+    };
+    /**
+     * `pending`: the host has it not, for no machine uses it. `ready`: the host has it.
      */
     state: 'pending' | 'ready' | 'failed';
+    /**
+     * Grows with each change of what was asked for; the ETag is `W/"<generation>"`.
+     */
+    generation: number;
     /**
      * When it was made.
      */
     createdAt: string;
+    /**
+     * When what was asked for was last changed.
+     */
+    updatedAt: string;
     /**
      * Addresses of its machines, in the order of the addresses.
      */
@@ -1597,7 +1663,7 @@ export type Problem = {
     /**
      * Stable code; decide by it, never by the texts.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.name_taken' | 'network.subnet_invalid' | 'network.subnet_overlaps' | 'network.in_use' | 'network.built_in' | 'network.too_many' | 'network.place_taken' | 'network.full' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * What went wrong in this case.
      */
@@ -1797,6 +1863,23 @@ export type UpdateMachine = {
      * Replaces the restart policy.
      */
     restartPolicy?: RestartPolicy;
+};
+
+export type UpdateNetwork = {
+    /**
+     * MTU of its links, which machines are told of by their interfaces and by DHCP; null: 1500, and nobody is told. Machines that run keep to what they were told until they ask again.
+     */
+    mtu?: number | null;
+    /**
+     * Domain of the names of its machines, which DNS knows on the network: `<machine>.<domain>`. Lower case.
+     */
+    domain?: string;
+    /**
+     * Replaces all labels.
+     */
+    labels?: {
+        [key: string]: string;
+    };
 };
 
 export type UpdatePool = {
@@ -4611,6 +4694,10 @@ export type NetworksListData = {
          * Only the row of this name.
          */
         name?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
     };
     url: '/v1/networks';
 };
@@ -4647,6 +4734,158 @@ export type NetworksListResponses = {
 };
 
 export type NetworksListResponse = NetworksListResponses[keyof NetworksListResponses];
+
+export type NetworksDefineData = {
+    body: DefineNetwork;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/networks';
+};
+
+export type NetworksDefineErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `network.name_taken`: A network of this name exists.
+     * `network.subnet_overlaps`: The subnet is in use.
+     * `network.too_many`: There are too many networks.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `network.subnet_invalid`: The addresses of the network are not usable.
+     * `request.invalid_name`: A name is not valid.
+     * `request.invalid_labels`: The labels are not valid.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `network.no_free_subnet`: No subnet is free on this host.
+     */
+    507: Problem;
+};
+
+export type NetworksDefineError = NetworksDefineErrors[keyof NetworksDefineErrors];
+
+export type NetworksDefineResponses = {
+    /**
+     * The network. The host has it while machines use it.
+     */
+    201: Network;
+};
+
+export type NetworksDefineResponse = NetworksDefineResponses[keyof NetworksDefineResponses];
+
+export type NetworksRemoveData = {
+    body?: never;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the network.
+         */
+        network: string;
+    };
+    query?: never;
+    url: '/v1/networks/{network}';
+};
+
+export type NetworksRemoveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `network.not_found`: There is no such network.
+     */
+    404: Problem;
+    /**
+     * `network.in_use`: Machines are on the network.
+     * `network.built_in`: The network belongs to every installation.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type NetworksRemoveError = NetworksRemoveErrors[keyof NetworksRemoveErrors];
+
+export type NetworksRemoveResponses = {
+    /**
+     * It is deleted.
+     */
+    204: void;
+};
+
+export type NetworksRemoveResponse = NetworksRemoveResponses[keyof NetworksRemoveResponses];
 
 export type NetworksGetData = {
     body?: never;
@@ -4694,6 +4933,91 @@ export type NetworksGetResponses = {
 };
 
 export type NetworksGetResponse = NetworksGetResponses[keyof NetworksGetResponses];
+
+export type NetworksUpdateData = {
+    body?: UpdateNetwork;
+    headers?: {
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the network.
+         */
+        network: string;
+    };
+    query?: never;
+    url: '/v1/networks/{network}';
+};
+
+export type NetworksUpdateErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `network.not_found`: There is no such network.
+     */
+    404: Problem;
+    /**
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `network.not_found`: There is no such network.
+     * `request.invalid_labels`: The labels are not valid.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+};
+
+export type NetworksUpdateError = NetworksUpdateErrors[keyof NetworksUpdateErrors];
+
+export type NetworksUpdateResponses = {
+    /**
+     * The network as it is now.
+     */
+    200: Network;
+};
+
+export type NetworksUpdateResponse = NetworksUpdateResponses[keyof NetworksUpdateResponses];
 
 export type OperationsListData = {
     body?: never;

@@ -76,6 +76,23 @@ describe('The SDK, against an orchestrator', () => {
     expect(await rejection(client.pools.get('fast'))).to.be.instanceOf(NotFoundError);
   });
 
+  it('takes a network from its definition to its deletion', async () => {
+    const lab = await client.networks.define({ name: 'lab', kind: 'isolated', ipv4: { subnet: '10.91.0.0/24' }, labels: { team: 'red' } });
+    expect(lab).to.include({ kind: 'isolated', state: 'pending', domain: 'flotilla.internal' });
+    expect(await rejection(client.networks.define({ name: 'lab', kind: 'nat' }))).to.be.instanceOf(ConflictError);
+    expect((await client.networks.list({ labels: { team: 'red' } }).all()).map(({ name }) => name)).to.deep.equal(['lab']);
+    const ifMatch = `"${lab.generation}"`;
+    expect((await client.networks.update('lab', { mtu: 1400 }, { ifMatch })).mtu).to.equal(1400);
+    expect(await rejection(client.networks.update('lab', { mtu: null }, { ifMatch }))).to.be.instanceOf(PreconditionError);
+    const guest = await client.machines.create(machine('labbed', { interfaces: [{ name: 'eth0', network: 'lab' }] }));
+    expect(await rejection(client.networks.delete('lab')))
+      .to.be.instanceOf(ConflictError)
+      .and.to.have.property('code', 'network.in_use');
+    await (await guest.stop()).delete();
+    await client.networks.delete('lab');
+    expect(await rejection(client.networks.get('lab'))).to.be.instanceOf(NotFoundError);
+  });
+
   it('gives the operation at once to whoever does not want to wait', async () => {
     const pending = client.machines.create(machine('slow', { boot: { kernel: 'kernel', commandLine: 'fake.boot_ms=300' } }));
     const operation = await pending.accepted();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Network } from '@flotilla/sdk';
-import type { Command } from 'commander';
+import type { DefineNetwork, Network, UpdateNetwork } from '@flotilla/sdk';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf } from '../context.js';
-import { type Columns, print, printList, printOne } from '../output/render.js';
+import { type Columns, print, printList, printOne, say } from '../output/render.js';
 import { formatTable } from '../output/table.js';
+import { collect, collectLabel, wholeNumber } from '../values.js';
 
 const columns: Columns<Network> = [
   ['name', ({ name }) => name],
@@ -14,22 +15,71 @@ const columns: Columns<Network> = [
   ['state', ({ state }) => state],
 ];
 
+/** What a person wants to know of one, beside what the list has. */
+const details: Columns<Network> = [
+  ['id', ({ id }) => id],
+  ...columns,
+  ['dhcp range', ({ ipv4 }) => ipv4.dhcpRange],
+  ['domain', ({ domain }) => domain],
+  ['mtu', ({ mtu }) => mtu],
+  [
+    'labels',
+    ({ labels }) =>
+      Object.entries(labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(', '),
+  ],
+];
+
+type Labels = Record<string, string>;
+
+interface DefineOptions {
+  readonly kind: DefineNetwork['kind'];
+  readonly subnet?: string;
+  readonly gateway?: string;
+  readonly dhcpRange?: string;
+  readonly mtu?: number;
+  readonly domain?: string;
+  readonly label?: Labels;
+}
+interface SetOptions {
+  readonly mtu?: number | 'none';
+  readonly domain?: string;
+  readonly label?: Labels;
+  readonly unlabel?: readonly string[];
+}
+
 export function addNetworkCommands(program: Command): void {
   const network = program.command('network').description('networks that machines are on');
   network
     .command('list')
     .description('list the networks')
-    .action(async (_options: unknown, command: Command) => {
+    .option('--label <key=value>', 'only with this label (may be repeated)', collectLabel)
+    .action(async ({ label }: { readonly label?: Labels }, command: Command) => {
       const { client, output, signal } = contextOf(command);
-      printList(await client.networks.list({}, { signal }).all(), columns, output);
+      printList(await client.networks.list(label === undefined ? {} : { labels: label }, { signal }).all(), columns, output);
     });
+  addShowCommand(network);
+  addDefineCommand(network);
+  addSetCommand(network);
+  network
+    .command('delete <network>')
+    .description('delete a network that no machine is on')
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const { client, signal } = contextOf(command);
+      await client.networks.delete(name, { signal });
+      say(`Network ${name} is deleted.`);
+    });
+}
+
+function addShowCommand(network: Command): void {
   network
     .command('show <network>')
     .description('show a network and the addresses on it')
     .action(async (name: string, _options: unknown, command: Command) => {
       const { client, output, signal } = contextOf(command);
       const found = await client.networks.get(name, { signal });
-      printOne(found, columns, output);
+      printOne(found, details, output);
       if (output !== 'table' || found.leases.length === 0) return;
       print(
         `\n${formatTable(
@@ -38,4 +88,71 @@ export function addNetworkCommands(program: Command): void {
         )}`,
       );
     });
+}
+
+function addDefineCommand(network: Command): void {
+  network
+    .command('define <name>')
+    .description('define a network')
+    .addOption(new Option('--kind <kind>', 'whom its machines reach').choices(['nat', 'isolated', 'routed']).default('nat'))
+    .option('--subnet <subnet>', 'such as 10.90.0.0/24 (default: one that is free)')
+    .option('--gateway <address>', 'address of the host on it (default: the first)')
+    .option('--dhcp-range <first-last>', 'addresses that machines are given (default: all)')
+    .option('--mtu <bytes>', 'MTU of its links, which machines are told of (default: 1500)', wholeNumber)
+    .option('--domain <domain>', 'domain of the names of its machines (default: flotilla.internal)')
+    .option('--label <key=value>', 'label (may be repeated)', collectLabel)
+    .action(async (name: string, options: DefineOptions, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      printOne(await client.networks.define(toDefinition(name, options), { signal }), details, output);
+    });
+}
+
+function addSetCommand(network: Command): void {
+  network
+    .command('set <network>')
+    .description('change the MTU, the domain or labels of a network')
+    .option('--mtu <bytes|none>', 'MTU of its links, which machines are told of', mtuOrNone)
+    .option('--domain <domain>', 'domain of the names of its machines')
+    .option('--label <key=value>', 'add or change a label (may be repeated)', collectLabel)
+    .option('--unlabel <key>', 'take a label away (may be repeated)', collect)
+    .action(async (name: string, options: SetOptions, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      const found = await client.networks.get(name, { signal });
+      const change = toChange(found, options);
+      const ifMatch = change.labels === undefined ? {} : { ifMatch: `"${found.generation}"` };
+      printOne(await client.networks.update(name, change, { signal, ...ifMatch }), details, output);
+    });
+}
+
+/** The body of the request that the options mean. */
+function toDefinition(name: string, { kind, subnet, gateway, dhcpRange, mtu, domain, label }: DefineOptions): DefineNetwork {
+  const ipv4 = {
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(dhcpRange === undefined ? {} : { dhcpRange }),
+  };
+  return {
+    name,
+    kind,
+    ...(Object.keys(ipv4).length === 0 ? {} : { ipv4 }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(domain === undefined ? {} : { domain }),
+    ...(label === undefined ? {} : { labels: label }),
+  };
+}
+
+function toChange({ labels }: Network, { mtu, domain, label = {}, unlabel = [] }: SetOptions): UpdateNetwork {
+  const relabelled = Object.fromEntries(Object.entries({ ...labels, ...label }).filter(([key]) => !unlabel.includes(key)));
+  return {
+    ...(mtu === undefined ? {} : { mtu: mtu === 'none' ? null : mtu }),
+    ...(domain === undefined ? {} : { domain }),
+    ...(Object.keys(label).length + unlabel.length === 0 ? {} : { labels: relabelled }),
+  };
+}
+
+/** `9000`, or `none`. */
+function mtuOrNone(text: string): number | 'none' {
+  if (text === 'none') return text;
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('Give a number such as 9000, or none.');
+  return Number(text);
 }

@@ -46,6 +46,7 @@ export class Reconcilers {
     runs.runNetworks();
     runs.runPools();
     await this.hub.listen((events) => {
+      if (events.some((event) => event.kind === 'network.deleted')) runs.runOrphans();
       if (events.some((event) => event.kind === 'machine.deleted')) {
         runs.runOrphans();
         runs.runNetworks(); // whose machines that stay must no more find the one that is gone

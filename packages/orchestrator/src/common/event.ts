@@ -28,7 +28,10 @@ export interface EventMap {
   'image.ready': { sizeBytes: number; sha256: string };
   'image.failed': { code: string };
   'image.deleted': Record<string, never>;
+  'network.created': { kind: string };
+  'network.updated': { generation: number };
   'network.ready': { bridge: string };
+  'network.deleted': Record<string, never>;
   /** `taken`: the guest asked for its address and got it; `renewed`: it keeps it longer; `ended`: the guest is gone or let it run out. */
   'network.lease': {
     state: 'taken' | 'renewed' | 'ended';
@@ -65,8 +68,11 @@ export const EVENT_KINDS = [
   'image.ready',
   'image.failed',
   'image.deleted',
+  'network.created',
+  'network.updated',
   'network.ready',
   'network.lease',
+  'network.deleted',
   'pool.created',
   'pool.updated',
   'pool.state',

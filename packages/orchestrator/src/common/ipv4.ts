@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { PREFIX_RANGE } from './network.js';
+
 /** An IPv4 subnet in numbers. */
 export interface Subnet {
   first: number;
@@ -25,6 +27,31 @@ export function parseSubnet(text: string): Subnet | undefined {
   if (value === undefined || !Number.isInteger(prefix) || prefix < 0 || prefix > 32) return undefined;
   const size = 2 ** (32 - prefix);
   return { first: value - (value % size), size, prefix };
+}
+
+/** Subnets that are nobody's on the Internet. */
+const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
+/** Addresses that no link of ours can have: this host, its loopback, what reaches no further than a link, groups, and what is reserved. */
+const NO_UNICAST = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'];
+
+/** A subnet with room for machines that is given by its first address. */
+export function parseNetwork(text: string): Subnet | undefined {
+  const [address = '', length = ''] = text.split('/');
+  const subnet = /^\d{1,2}$/.test(length) ? parseSubnet(text) : undefined;
+  if (subnet === undefined || subnet.prefix < PREFIX_RANGE.min || subnet.prefix > PREFIX_RANGE.max) return undefined;
+  return formatIpv4(subnet.first) === address ? subnet : undefined;
+}
+
+export function isPrivate(subnet: Subnet): boolean {
+  return subnetsOf(PRIVATE).some((one) => subnet.first >= one.first && subnet.first + subnet.size <= one.first + one.size);
+}
+
+export function isUnicast(subnet: Subnet): boolean {
+  return !subnetsOf(NO_UNICAST).some((one) => overlaps(one, subnet));
+}
+
+function subnetsOf(texts: readonly string[]): Subnet[] {
+  return texts.map(parseSubnet).filter((subnet) => subnet !== undefined);
 }
 
 export function overlaps(a: Subnet, b: Subnet): boolean {

@@ -18,6 +18,7 @@ export const PERMISSIONS = [
   'pools:write',
   'volumes:read',
   'networks:read',
+  'networks:write',
   'hosts:read',
   'operations:read',
   'operations:write',

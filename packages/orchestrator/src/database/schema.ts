@@ -87,7 +87,11 @@ export interface NetworksTable {
   dhcp_range: string;
   bridge: string;
   state: string;
+  /** What else was asked for. */
+  config: string;
+  generation: number;
   created_at: string;
+  updated_at: string;
 }
 export interface AddressesTable {
   network_id: string;

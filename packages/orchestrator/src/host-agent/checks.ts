@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAddress } from '../common/user-network.js';
-import { parseIpv4, parseSubnet } from '../common/ipv4.js';
+import { isPrivate, isUnicast, parseIpv4, parseNetwork, type Subnet } from '../common/ipv4.js';
 import type { IdPrefix } from '../common/ids.js';
 
 /** Looks at one value; answers the path of the first that is wrong, `undefined` when all is well. */
@@ -8,8 +8,6 @@ export type Check = (value: unknown, path: string) => string | undefined;
 
 /** One check for each field of a command, optional ones too: the compiler proves that none is forgotten. */
 export type Fields<T> = { [K in keyof Required<T>]: Check };
-
-const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'].map(parseSubnet);
 
 function when(holds: (value: unknown) => boolean): Check {
   return (value, path) => (holds(value) ? undefined : path);
@@ -23,6 +21,13 @@ export const ipAddress = when(isAddress);
 export const ipv4 = when((value) => typeof value === 'string' && parseIpv4(value) !== undefined);
 /** An absolute path; where it may lead is decided by who opens it. */
 export const absolutePath = text(/^\/[^\0\n\r]{0,4095}$/);
+
+function subnetThat(holds: (subnet: Subnet) => boolean): Check {
+  return when((value) => {
+    const subnet = typeof value === 'string' ? parseNetwork(value) : undefined;
+    return subnet !== undefined && holds(subnet);
+  });
+}
 
 export function text(pattern: RegExp): Check {
   return when((value) => typeof value === 'string' && pattern.test(value));
@@ -42,12 +47,9 @@ export function id(prefix: IdPrefix): Check {
 }
 
 /** A subnet that no route to elsewhere can be lost to: private, and given by its first address. */
-export const privateSubnet = when((value) => {
-  const subnet = typeof value === 'string' && /^[\d.]+\/\d+$/.test(value) ? parseSubnet(value) : undefined;
-  if (subnet === undefined || subnet.prefix < 16 || subnet.prefix > 30 || parseIpv4(String(value).split('/')[0] ?? '') !== subnet.first)
-    return false;
-  return PRIVATE.some((one) => one !== undefined && subnet.first >= one.first && subnet.first + subnet.size <= one.first + one.size);
-});
+export const privateSubnet = subnetThat(isPrivate);
+/** One that machines can have and others can reach: what an administrator routes to this host. */
+export const unicastSubnet = subnetThat(isUnicast);
 
 /** `<first>-<last>`. */
 export const ipv4Range = when(

@@ -33,6 +33,7 @@ import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNet
 import { MAX_SHARES, type SharedFolder, TAG_PATTERN } from '../common/shared-folder.js';
 import { NFS_MODES, NFS_PATH, NFS_RANGES, NFS_SERVER, NFS_VERSIONS, type NfsOptions, type NfsPoolConfig } from '../common/nfs.js';
 import { type DirPoolConfig, MAX_GUARD_PERCENT, POOL_PATH, type PoolRefOf } from '../common/pool.js';
+import { DOMAIN_PATTERN, NETWORK_KINDS, NETWORK_MTU_RANGE } from '../common/network.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import { CLONE_KINDS, VOLUME_FORMATS } from '../common/volume-storage.js';
 import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
@@ -54,6 +55,7 @@ import {
   optional,
   privateSubnet,
   text,
+  unicastSubnet,
 } from './checks.js';
 import { BLOCK_SIZES, DISK_ATTACHMENTS, DISK_CACHES, DISK_ENGINES, MAX_DISK_QUEUES, SPACE_POLICIES } from './disk-tuning.js';
 import type {
@@ -100,7 +102,20 @@ const format = oneOf('elf', 'bzimage', 'raw', 'initrd', 'qcow2', 'vmdk', 'vhd', 
 const generation = int(0, Number.MAX_SAFE_INTEGER);
 const offset = optional(int(0, Number.MAX_SAFE_INTEGER));
 /** The links Flotilla makes: no command can name another's. */
-const bridge = text(/^flo-\d{1,5}$/);
+const bridge = text(/^flo-(\d{1,5}|[0-9a-f]{8})$/);
+const networkIn = (subnet: Check) =>
+  object<EnsureNetworkCommand>({
+    id: id('net'),
+    name,
+    kind: oneOf(...NETWORK_KINDS),
+    domain: text(DOMAIN_PATTERN),
+    mtu: optional(int(NETWORK_MTU_RANGE.min, NETWORK_MTU_RANGE.max)),
+    subnet,
+    gateway: ipv4,
+    dhcpRange: ipv4Range,
+    bridge,
+    reservations: list(65_536, object<Reservation>({ mac, ip: ipv4, hostname: name })),
+  });
 
 const rate = object<Rate>({ perSecond: int(1, MAX_RATE), burst: optional(int(1, MAX_RATE)) });
 const limits = object<Limits>({ bytes: optional(rate), operations: optional(rate) });
@@ -277,15 +292,7 @@ const CALLS: Record<CommandName, Check> = {
     pool: optional(pool),
   }),
   removeVolume: object<RemoveVolumeCommand>({ id: id('vol'), pool: optional(pool) }),
-  ensureNetwork: object<EnsureNetworkCommand>({
-    id: id('net'),
-    name,
-    subnet: privateSubnet,
-    gateway: ipv4,
-    dhcpRange: ipv4Range,
-    bridge,
-    reservations: list(65_536, object<Reservation>({ mac, ip: ipv4, hostname: name })),
-  }),
+  ensureNetwork: byKind({ nat: networkIn(privateSubnet), isolated: networkIn(privateSubnet), routed: networkIn(unicastSubnet) }),
   removeNetwork: byId('net'),
   prepareMachine: launch,
   createMachine: launch,

@@ -9,6 +9,7 @@ import type { CloneKind, VolumeStorage } from '../common/volume-storage.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
 import type { SharedFolder } from '../common/shared-folder.js';
+import type { NetworkKind } from '../common/network.js';
 import type { Macvtap } from '../common/macvtap.js';
 import type { UserNetwork } from '../common/user-network.js';
 import type { PoolRef } from '../common/pool.js';
@@ -95,6 +96,11 @@ export interface Reservation {
 export interface EnsureNetworkCommand {
   id: string;
   name: string;
+  kind: NetworkKind;
+  /** Of the names of its machines. */
+  domain: string;
+  /** Of its links; absent: what the kernel gives them. */
+  mtu?: number;
   subnet: string;
   gateway: string;
   dhcpRange: string;

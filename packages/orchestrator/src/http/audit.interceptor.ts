@@ -17,7 +17,9 @@ export class AuditInterceptor implements NestInterceptor {
     return next.handle().pipe(
       mergeMap((body: unknown) => {
         const generation =
-          declaration?.etag === undefined || declaration.operation === true ? undefined : (body as { generation?: number }).generation;
+          declaration?.etag === undefined || declaration.operation === true
+            ? undefined
+            : (body as { generation?: number } | undefined)?.generation;
         if (generation !== undefined) response.setHeader('ETag', `W/"${generation}"`);
         return from(this.audit.record(request, declaration?.permission ?? 'none', response.statusCode)).pipe(mergeMap(() => of(body)));
       }),

@@ -194,8 +194,13 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
       kind: 'nat',
       ipv4: { subnet: '10.77.1.0/24', gateway: '10.77.1.1', dhcpRange: '10.77.1.2-10.77.1.254' },
       bridge: 'fl-blue',
+      mtu: 9000,
+      domain: 'blue.internal',
+      labels: { team: 'red' },
       state: 'pending',
+      generation: 1,
       createdAt: NOW,
+      updatedAt: NOW,
     };
     const address = (last: number, more: Partial<Address> = {}): Address => ({
       network: network.id,
@@ -207,14 +212,19 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
     });
 
     it('come back as they were stored, and in the state they came to', async () => {
-      await networks().insert(network);
+      const insert = (one: Network) => database.write((tx) => networks().insert(one, tx.db));
+      await insert(network);
       expect(await networks().find('blue')).to.deep.equal(network);
       await networks().setState(network.id, 'ready');
       expect(await networks().find(network.id)).to.deep.equal({ ...network, state: 'ready' });
       expect(await networks().all()).to.have.length(1);
       expect(await networks().page({ ...everything, name: 'blue' })).to.have.length(1);
       expect(await networks().page({ ...everything, after: network.id })).to.deep.equal([]);
-      expect(await isTaken(networks().insert({ ...network, id: newId('net') }))).to.equal(true);
+      expect(await networks().page({ ...everything, labels: { team: 'blue' } })).to.deep.equal([]);
+      const changed = { ...network, domain: 'other', labels: {}, generation: 2 };
+      await database.write((tx) => networks().save(changed, tx.db));
+      expect(await networks().find('blue')).to.deep.equal({ ...changed, state: 'ready' });
+      expect(await isTaken(insert({ ...network, id: newId('net') }))).to.equal(true);
     });
 
     it('give each address once, in the order of numbers and not of texts, and take back those of a machine', async () => {

@@ -16,6 +16,8 @@ const make = () => new NatNetwork(runner, { stateDirectory: join(directory, 'sta
 const command = (n: number) => ({
   id: `net-${n}`,
   name: `n${n}`,
+  kind: 'nat' as const,
+  domain: 'flotilla.internal',
   subnet: `10.77.${n}.0/24`,
   gateway: `10.77.${n}.1`,
   dhcpRange: `10.77.${n}.2-10.77.${n}.254`,

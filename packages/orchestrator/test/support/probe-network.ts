@@ -7,6 +7,8 @@ export const MAC = '02:f1:00:00:00:01';
 export const command = {
   id: 'net-probe',
   name: 'default',
+  kind: 'nat' as const,
+  domain: 'flotilla.internal',
   subnet: '10.77.0.0/24',
   gateway: '10.77.0.1',
   dhcpRange: '10.77.0.2-10.77.0.254',

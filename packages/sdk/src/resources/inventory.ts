@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resources that are mostly read: hosts, volumes, networks, the audit log.
+// Resources that are mostly read: hosts, volumes, the audit log.
 import { List, type PageBody } from '../core/pagination.js';
 import type { RequestOptions } from '../core/options.js';
 import { query } from '../internal/query.js';
 import type { Transport } from '../internal/transport.js';
-import type { Audit, Host, HostReport, Network, UpdateVolume, Volume } from '../schema.gen.js';
+import type { Audit, Host, HostReport, UpdateVolume, Volume } from '../schema.gen.js';
 
 /** A resource that is listed and read by id or name. */
 export class Inventory<T> {
@@ -27,8 +27,6 @@ export class Inventory<T> {
   }
 }
 
-/** Networks and the leases on them. */
-export class Networks extends Inventory<Network> {}
 /** Volumes: the disks of machines. */
 export class Volumes extends Inventory<Volume> {
   /** Makes a volume larger, also under a running machine, whose guest is told at once. Never smaller. */

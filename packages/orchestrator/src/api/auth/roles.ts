@@ -10,6 +10,7 @@ const ADMIN_ONLY: readonly Permission[] = [
   'audit:read',
   'images:import',
   'pools:write',
+  'networks:write',
   'machines:in-process',
   'machines:user-network',
   'machines:shares',

@@ -177,7 +177,14 @@ export class MachineSteps {
       }
       const network = await this.networks.load(link.network);
       const reserved = machine.observed.addresses.find((one) => one.interface === link.name)?.address;
-      interfaces.push({ ...common, networkId: network.id, bridge: network.bridge, ip: reserved ?? '' });
+      const mtu = link.mtu ?? network.mtu;
+      interfaces.push({
+        ...common,
+        ...(mtu === undefined ? {} : { mtu }),
+        networkId: network.id,
+        bridge: network.bridge,
+        ip: reserved ?? '',
+      });
     }
     return {
       id,

@@ -2,19 +2,27 @@
 import { Injectable } from '@nestjs/common';
 import type { Selectable } from 'kysely';
 import { parseIpv4 } from '../../common/ipv4.js';
-import type { NamedPage } from '../../common/paging.js';
+import { DEFAULT_DOMAIN, type NetworkKind } from '../../common/network.js';
+import type { Labels } from '../../common/names.js';
+import type { LabelledPage } from '../../common/paging.js';
 import { Database, type Executor } from '../../database/database.js';
+import { labelFilter, labelsOf, removeLabels, replaceLabels } from '../../database/labels.js';
 import { isCalled, rowsOf } from '../../database/named.js';
 import type { AddressesTable, NetworksTable } from '../../database/schema.js';
 import type { Address, Network, NetworkState } from './network.js';
 
 /** Where networks and the addresses on them are kept. */
 export abstract class NetworkRepository {
-  abstract insert(network: Network, db?: Executor): Promise<void>;
+  abstract insert(network: Network, db: Executor): Promise<void>;
+  /** Stores what can be changed. */
+  abstract save(network: Network, db: Executor): Promise<void>;
+  abstract remove(id: string, db: Executor): Promise<void>;
   abstract setState(id: string, state: NetworkState, db?: Executor): Promise<void>;
   abstract find(idOrName: string, db?: Executor): Promise<Network | undefined>;
-  abstract page(request: NamedPage): Promise<Network[]>;
-  abstract all(): Promise<Network[]>;
+  abstract page(request: LabelledPage): Promise<Network[]>;
+  abstract all(db?: Executor): Promise<Network[]>;
+  /** Names of the machines that are on a network. */
+  abstract machinesOn(id: string, db: Executor): Promise<string[]>;
   /** Addresses in use on a network, ascending. */
   abstract addresses(networkId: string): Promise<Address[]>;
   /** Numbers of the addresses in use, ascending. */
@@ -30,12 +38,20 @@ export class KyselyNetworkRepository extends NetworkRepository {
     super();
   }
 
-  override async insert(network: Network, db: Executor = this.database.db): Promise<void> {
-    const { ipv4, createdAt, ...row } = network;
-    await db
-      .insertInto('networks')
-      .values({ ...row, subnet: ipv4.subnet, gateway: ipv4.gateway, dhcp_range: ipv4.dhcpRange, created_at: createdAt })
-      .execute();
+  override async insert(network: Network, db: Executor): Promise<void> {
+    await db.insertInto('networks').values(toRow(network)).execute();
+    await replaceLabels(db, 'network', network.id, network.labels);
+  }
+
+  override async save(network: Network, db: Executor): Promise<void> {
+    const { config, generation, updated_at } = toRow(network);
+    await db.updateTable('networks').set({ config, generation, updated_at }).where('id', '=', network.id).execute();
+    await replaceLabels(db, 'network', network.id, network.labels);
+  }
+
+  override async remove(id: string, db: Executor): Promise<void> {
+    await removeLabels(db, 'network', id);
+    await db.deleteFrom('networks').where('id', '=', id).execute();
   }
 
   override async setState(id: string, state: NetworkState, db: Executor = this.database.db): Promise<void> {
@@ -45,15 +61,29 @@ export class KyselyNetworkRepository extends NetworkRepository {
   override async find(idOrName: string, db: Executor = this.database.db): Promise<Network | undefined> {
     const named = db.selectFrom('networks').selectAll();
     const row = await named.where((w) => isCalled(w, idOrName)).executeTakeFirst();
-    return row === undefined ? undefined : fromRow(row);
+    return row === undefined ? undefined : (await withLabels([row], db))[0];
   }
 
-  override async page(request: NamedPage): Promise<Network[]> {
-    return (await rowsOf(this.database.db.selectFrom('networks').selectAll(), request).execute()).map(fromRow);
+  override async page(request: LabelledPage): Promise<Network[]> {
+    let query = rowsOf(this.database.db.selectFrom('networks').selectAll(), request);
+    for (const filter of labelFilter(this.database.db, 'network', request.labels)) query = query.where('id', 'in', filter);
+    return withLabels(await query.execute(), this.database.db);
   }
 
-  override async all(): Promise<Network[]> {
-    return (await this.database.db.selectFrom('networks').selectAll().orderBy('id').execute()).map(fromRow);
+  override async all(db: Executor = this.database.db): Promise<Network[]> {
+    return withLabels(await db.selectFrom('networks').selectAll().orderBy('id').execute(), db);
+  }
+
+  override async machinesOn(id: string, db: Executor): Promise<string[]> {
+    const rows = await db
+      .selectFrom('addresses')
+      .innerJoin('machines', 'machines.id', 'addresses.machine_id')
+      .select('machines.name')
+      .distinct()
+      .where('network_id', '=', id)
+      .orderBy('machines.name')
+      .execute();
+    return rows.map((row) => row.name);
   }
 
   override async addresses(networkId: string): Promise<Address[]> {
@@ -96,15 +126,51 @@ export class KyselyNetworkRepository extends NetworkRepository {
   }
 }
 
-function fromRow(row: Selectable<NetworksTable>): Network {
+/** What is kept as JSON. */
+type Config = Partial<Pick<Network, 'mtu' | 'domain'>>;
+
+async function withLabels(rows: Selectable<NetworksTable>[], db: Executor): Promise<Network[]> {
+  const labels = await labelsOf(
+    db,
+    'network',
+    rows.map((row) => row.id),
+  );
+  return rows.map((row) => fromRow(row, labels.get(row.id) ?? {}));
+}
+
+function toRow(network: Network): NetworksTable {
+  const { id, name, kind, ipv4, bridge, state, generation, mtu, domain } = network;
+  const config: Config = { domain, ...(mtu === undefined ? {} : { mtu }) };
+  return {
+    id,
+    name,
+    kind,
+    subnet: ipv4.subnet,
+    gateway: ipv4.gateway,
+    dhcp_range: ipv4.dhcpRange,
+    bridge,
+    state,
+    config: JSON.stringify(config),
+    generation,
+    created_at: network.createdAt,
+    updated_at: network.updatedAt,
+  };
+}
+
+function fromRow(row: Selectable<NetworksTable>, labels: Labels): Network {
   return {
     id: row.id,
     name: row.name,
-    kind: 'nat',
-    bridge: row.bridge,
-    state: row.state as NetworkState,
-    createdAt: row.created_at,
+    kind: row.kind as NetworkKind,
     ipv4: { subnet: row.subnet, gateway: row.gateway, dhcpRange: row.dhcp_range },
+    bridge: row.bridge,
+    domain: DEFAULT_DOMAIN,
+    ...(JSON.parse(row.config) as Config),
+    labels,
+    state: row.state as NetworkState,
+    generation: row.generation,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
   };
 }
 

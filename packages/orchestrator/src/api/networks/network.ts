@@ -1,16 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Target } from '../../common/event.js';
+import { shortId } from '../../common/ids.js';
+import type { Labels } from '../../common/names.js';
+import { DEFAULT_DOMAIN, type NetworkKind } from '../../common/network.js';
+
 export const NETWORK_STATES = ['pending', 'ready', 'failed'] as const;
 export type NetworkState = (typeof NETWORK_STATES)[number];
 
-/** An IPv4 network with DHCP, DNS and NAT to the outside. */
-export interface Network {
+/** Name of the network every installation has. */
+export const DEFAULT_NETWORK = 'default';
+
+/** Addresses of a network. */
+export interface Ipv4 {
+  subnet: string;
+  gateway: string;
+  /** `<first>-<last>` that machines get. */
+  dhcpRange: string;
+}
+
+/** What can be changed of a network. */
+export interface NetworkSettings {
+  /** Of its links, and of the machines that ask by DHCP; absent: 1500, and nobody is told. */
+  mtu?: number;
+  /** Of the names of its machines. */
+  domain: string;
+  labels: Labels;
+}
+
+/** A network of machines, with DHCP and DNS. It is on the host while machines use it. */
+export interface Network extends NetworkSettings {
   id: string;
   name: string;
-  kind: 'nat';
-  ipv4: { subnet: string; gateway: string; dhcpRange: string };
+  kind: NetworkKind;
+  ipv4: Ipv4;
   bridge: string;
   state: NetworkState;
+  /** Grows with each change of what was asked for; the ETag. */
+  generation: number;
   createdAt: string;
+  updatedAt: string;
+}
+
+/** What a network is to be. */
+export type NetworkWish = Pick<Network, 'name' | 'kind'> & Partial<NetworkSettings>;
+
+/** A network that nothing is known of but this. */
+export function newNetwork(id: string, { name, kind, mtu, domain, labels }: NetworkWish, ipv4: Ipv4): Network {
+  const now = new Date().toISOString();
+  return {
+    id,
+    name,
+    kind,
+    ipv4,
+    bridge: `flo-${shortId(id)}`,
+    ...(mtu === undefined ? {} : { mtu }),
+    domain: domain ?? DEFAULT_DOMAIN,
+    labels: labels ?? {},
+    state: 'pending',
+    generation: 1,
+    createdAt: now,
+    updatedAt: now,
+  };
+}
+
+export function networkTarget({ id, name }: Pick<Network, 'id' | 'name'>): Target {
+  return { kind: 'network', id, name };
 }
 
 /** An address that belongs to an interface of a machine. */

@@ -2,19 +2,18 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { KeyedQueue } from '../../common/async.js';
-import type { NamedQuery } from '../../common/dto/list.dto.js';
+import type { LabelledQuery } from '../../common/dto/list.dto.js';
 import { newId } from '../../common/ids.js';
-import { chooseSubnet, formatIpv4, parseSubnet } from '../../common/ipv4.js';
-import { namedPage, type Page, toPage } from '../../common/paging.js';
+import { formatIpv4, parseIpv4 } from '../../common/ipv4.js';
+import { labelledPage, type Page, toPage } from '../../common/paging.js';
 import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
 import { type AddressHolder, AddressHolders } from './address-holders.js';
 import type { NetworkDto } from './dto/network.dto.js';
-import type { Address, Lease, Network } from './network.js';
+import { planAddresses, rangeOf } from './network-addresses.js';
+import { NetworkNotFound } from './network.errors.js';
+import { type Address, DEFAULT_NETWORK, type Lease, type Network, newNetwork } from './network.js';
 import { NetworkRepository } from './network.repository.js';
-
-/** Name of the network every installation has. */
-export const DEFAULT_NETWORK = 'default';
 
 @Injectable()
 export class NetworksService {
@@ -27,8 +26,8 @@ export class NetworksService {
     private readonly agent: HostAgent,
   ) {}
 
-  async list(query: NamedQuery): Promise<Page<NetworkDto>> {
-    const request = namedPage(query);
+  async list(query: LabelledQuery): Promise<Page<NetworkDto>> {
+    const request = labelledPage(query);
     // Why it cannot be made is for whoever uses it to hear: the others are listed all the same.
     await this.makeDefault().catch(() => undefined);
     const page = toPage(
@@ -49,35 +48,18 @@ export class NetworksService {
     if (idOrName === DEFAULT_NETWORK && db === undefined) await this.makeDefault();
     const network = await this.repository.find(idOrName, db);
     if (network !== undefined) return network;
-    throw new ApiError('network.not_found', {
-      detail: `There is no network with the id or name "${idOrName}".`,
-      remedy: 'List the networks: GET /v1/networks.',
-      field,
-      status: field === undefined ? 404 : 422,
-    });
+    throw new NetworkNotFound(idOrName, field);
   }
 
   /** Makes the default network the first time: a subnet that clashes with none of the host's. */
   async makeDefault(): Promise<void> {
     await this.queue.run(DEFAULT_NETWORK, async () => {
       if ((await this.repository.find(DEFAULT_NETWORK)) !== undefined) return;
-      const subnet = chooseSubnet(await this.agent.usedSubnets());
-      const numbers = subnet === undefined ? undefined : parseSubnet(subnet);
-      if (subnet === undefined || numbers === undefined) {
-        throw new ApiError('network.no_free_subnet', {
-          detail: 'All subnets from 10.77.0.0/16 to 10.127.0.0/16 clash with routes of the host.',
-          remedy: 'Remove a route of the host (`ip route`).',
-        });
-      }
-      const { first, size } = numbers;
-      await this.repository.insert({
-        id: newId('net'),
-        name: DEFAULT_NETWORK,
-        kind: 'nat',
-        bridge: bridgeName(subnet),
-        state: 'pending',
-        createdAt: new Date().toISOString(),
-        ipv4: { subnet, gateway: formatIpv4(first + 1), dhcpRange: `${formatIpv4(first + 2)}-${formatIpv4(first + size - 2)}` },
+      const routes = await this.agent.usedSubnets();
+      await this.database.write(async (tx) => {
+        const ipv4 = planAddresses('nat', {}, { networks: await this.repository.all(tx.db), routes });
+        const network = newNetwork(newId('net'), { name: DEFAULT_NETWORK, kind: 'nat' }, ipv4);
+        await this.repository.insert({ ...network, bridge: bridgeName(ipv4.subnet) }, tx.db);
       });
     });
   }
@@ -89,9 +71,10 @@ export class NetworksService {
     field: string,
     db: Executor,
   ): Promise<Address> {
-    const subnet = parseSubnet(network.ipv4.subnet);
+    // Until the machine is stored nothing keeps its networks: one may have been deleted since the machine was planned.
+    if ((await this.repository.find(network.id, db)) === undefined) throw new NetworkNotFound(network.name, `${field}.network`);
     const used = new Set(await this.repository.usedNumbers(network.id, db));
-    const number = subnet === undefined ? undefined : freeNumber(subnet.first + 2, subnet.first + subnet.size - 2, used);
+    const number = freeNumber(rangeOf(network.ipv4.dhcpRange), used.add(parseIpv4(network.ipv4.gateway) ?? 0));
     if (number === undefined) {
       throw new ApiError('network.full', {
         detail: `Network "${network.name}" has no free address.`,
@@ -156,9 +139,14 @@ export class NetworksService {
     return used;
   }
 
-  private async makeOnHost({ id, name, bridge, ipv4 }: Network): Promise<void> {
+  /** Takes a network off the host that is stored no more. */
+  async takeFromHost(id: string): Promise<void> {
+    await this.queue.run(id, () => this.agent.removeNetwork({ id }));
+  }
+
+  private async makeOnHost({ id, name, kind, bridge, ipv4, mtu, domain }: Network): Promise<void> {
     const reservations = (await this.heldAddresses(id)).map(([{ mac, ip }, holder]) => ({ mac, ip, hostname: holder.name }));
-    await this.agent.ensureNetwork({ id, name, bridge, ...ipv4, reservations });
+    await this.agent.ensureNetwork({ id, name, kind, bridge, domain, ...(mtu === undefined ? {} : { mtu }), ...ipv4, reservations });
   }
 
   private async toDto(network: Network): Promise<NetworkDto> {
@@ -188,7 +176,7 @@ function bridgeName(subnet: string): string {
   return `flo-${(second - 77) * 256 + third}`;
 }
 
-function freeNumber(first: number, last: number, used: ReadonlySet<number>): number | undefined {
+function freeNumber([first, last]: readonly [number, number], used: ReadonlySet<number>): number | undefined {
   for (let number = first; number <= last; number += 1) if (!used.has(number)) return number;
   return undefined;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { formatIpv4 } from '../../../common/ipv4.js';
 import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
 import { LEASE_SECONDS } from '../leases/host-leases.js';
@@ -9,10 +10,11 @@ import { noteChange } from '../notes.js';
 
 type Reservation = EnsureNetworkCommand['reservations'][number];
 
-/** Domain of the guests: `<machine>.flotilla.internal`. */
-const DOMAIN = 'flotilla.internal';
 /** Names that in a reservation mean something else to dnsmasq: serve nobody, a lease without an end, the length of a lease. */
 const KEYWORD = /^(ignore|infinite|\d+[smhdw]?)$/;
+
+/** Questions about names of others would be one. */
+const NO_WAY_OUT = 'no-resolv\n';
 
 /** One dnsmasq for each network: an address for each MAC we know, and names. It outlives this process and is found again by its pid file. */
 export class Dnsmasq {
@@ -80,7 +82,9 @@ export class Dnsmasq {
 }
 
 function config(network: EnsureNetworkCommand, files: { hosts: string; names: string; leases: string; pid: string }): string {
-  const [address = ''] = network.subnet.split('/');
+  const [address = '', prefix = ''] = network.subnet.split('/');
+  const { domain, gateway, mtu } = network;
+  const isolated = network.kind === 'isolated';
   return `# flotilla ${network.id}
 interface=${network.bridge}
 except-interface=lo
@@ -88,18 +92,22 @@ bind-dynamic
 no-hosts
 domain-needed
 bogus-priv
-domain=${DOMAIN}
-local=/${DOMAIN}/
+domain=${domain}
+local=/${domain}/
 expand-hosts
 dhcp-authoritative
-dhcp-range=${address},static,255.255.255.0,${LEASE_SECONDS}
-dhcp-option=option:router,${network.gateway}
-dhcp-option=option:dns-server,${network.gateway}
+dhcp-range=${address},static,${netmask(prefix)},${LEASE_SECONDS}
+dhcp-option=option:router${isolated ? '' : `,${gateway}`}
+dhcp-option=option:dns-server,${gateway}
 dhcp-hostsfile=${files.hosts}
 addn-hosts=${files.names}
 dhcp-leasefile=${files.leases}
 pid-file=${files.pid}
-`;
+${isolated ? NO_WAY_OUT : ''}${mtu === undefined ? '' : `dhcp-option=option:mtu,${mtu}\n`}`;
+}
+
+function netmask(prefix: string): string {
+  return formatIpv4(2 ** 32 - 2 ** (32 - Number(prefix)));
 }
 
 /**

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { tableName } from './ruleset.js';
 import type { HostLease } from '../../../host-agent/host-agent.js';
 
 const SUPPORT = join(dirname(fileURLToPath(import.meta.url)), '../../../../test/support');
@@ -76,6 +77,30 @@ describe('a NAT network', function () {
       host: { ping: 'answered', gateway: 'timeout', otherAddress: 'timeout', fromOutside: '192.0.2.2' },
       metadata: { fromHost: '192.0.2.1', fromGuest: 'timeout' },
       inbound: { fromHost: '10.77.0.1', fromOutside: 'timeout' },
+    });
+  });
+
+  it('lets through what its kind says, tells machines what they need, and touches nothing that others have', () => {
+    expect(inNamespace('kinds-probe')).to.deep.equal({
+      answers: {
+        outward: { nat: 'answered', isolated: 'lost', routed: 'answered' },
+        inward: { nat: 'lost', isolated: 'lost', routed: 'answered' },
+        host: { nat: 'answered', isolated: 'lost', other: 'lost' },
+        metadata: { nat: 'lost', routed: 'lost' },
+        across: { natToIsolated: 'lost', isolatedToNat: 'lost', routedToNat: 'lost' },
+        within: { isolated: 'answered' },
+        forged: { routed: 'lost' },
+      },
+      names: { own: '10.90.2.3', others: 'none', elsewhere: 'none', withNat: '10.90.1.2' },
+      leases: {
+        isolated: ['ip=10.90.2.3', 'router=', 'mtu=1400', 'domain=n2.test', 'mask=28'],
+        routed: ['ip=10.90.3.2', 'router=10.90.3.1', 'mtu=', 'domain=n3.test', 'mask=28'],
+      },
+      mtus: [1400],
+      changed: { name: '10.90.2.3', mtu: 1300 },
+      refused: ['network.place_taken', 'network.place_taken'],
+      left: { tables: [`table inet ${tableName({ id: 'net-4', name: 'n4' })}`, 'table inet other'], bridges: ['br-other', 'flo-00000005'] },
+      untouched: { held: true, after: true },
     });
   });
 

@@ -17,7 +17,7 @@ import { TapOwners } from '../leases/tap-owners.js';
 import { Dnsmasq } from './dnsmasq.js';
 import { Forwarding } from './forwarding.js';
 import { note, noteChange, noted, notedNow } from '../notes.js';
-import { ruleset, tableName } from './ruleset.js';
+import { ruleset, tableComment, tableName } from './ruleset.js';
 import type { Keep } from '../../touched.js';
 
 /** The part of the native package that makes taps. */
@@ -39,13 +39,18 @@ interface Link {
   ifalias?: string;
   flags?: string[];
   master?: string;
+  mtu?: number;
+  linkinfo?: { info_kind?: string };
   addr_info?: { local?: string }[];
 }
 interface Route {
   dst?: string;
 }
 
-/** NAT networks: a bridge, our own nftables table and a dnsmasq each. All of it is noted on disk and carries our label. */
+/** MTU of links that are made without one. */
+const DEFAULT_MTU = 1500;
+
+/** Networks of ours: a bridge, our own nftables table and a dnsmasq each. All of it is noted on disk and carries our label. */
 export class NatNetwork extends NetworkDriver {
   private readonly taps: string;
   private readonly owners = new TapOwners();
@@ -81,7 +86,7 @@ export class NatNetwork extends NetworkDriver {
     await this.queue.run(command.id, async () => {
       await noteChange(join(this.networks, command.id), JSON.stringify(command));
       await this.ensureBridge(command);
-      await this.forwarding.enable();
+      if (forwards(command)) await this.forwarding.enable();
       await this.ensureRules(command);
       await this.dnsmasq.ensure(command);
       this.watcher.add(command.id, this.dnsmasq.leaseFile(command.id));
@@ -90,18 +95,20 @@ export class NatNetwork extends NetworkDriver {
 
   override async removeNetwork(id: string): Promise<void> {
     await this.queue.run(id, async () => {
-      const text = await readFile(join(this.networks, id), 'utf8').catch(() => undefined);
-      if (text === undefined) return;
-      const network = JSON.parse(text) as EnsureNetworkCommand;
+      const network = await this.find(id);
+      if (network === undefined) return;
       this.watcher.remove(id);
       await this.dnsmasq.remove(id);
       const link = await this.link(network.bridge);
-      if (link !== undefined && (link.ifalias ?? linkLabel(id)) === linkLabel(id))
-        await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
-      await this.runner.run('nft', ['-f', '-'], { input: `table inet ${tableName(network)}\ndelete table inet ${tableName(network)}\n` });
+      if (link !== undefined && isOurs(link, id)) await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
+      const rules = await this.shownRules(network);
+      if (rules?.includes(tableComment(network)) === true) await this.runner.run('nft', ['delete', 'table', 'inet', tableName(network)]);
       this.applied.delete(id);
       await rm(join(this.networks, id), { force: true });
-      await this.forwarding.restore(async () => (await noted(this.networks)).length > 0);
+      await this.forwarding.restore(async () => {
+        const left = await Promise.all((await noted(this.networks)).map((one) => this.find(one)));
+        return left.some((one) => one !== undefined && forwards(one));
+      });
     });
   }
 
@@ -111,7 +118,8 @@ export class NatNetwork extends NetworkDriver {
     if (found?.ifalias === linkLabel(machineId) && found.master === link.bridge) return name;
     await note(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
     if (found === undefined) await this.options.native.createTap({ name, ...((link.queues ?? 1) > 1 ? { multiQueue: true } : {}) });
-    await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', linkLabel(machineId), 'master', link.bridge, 'up']);
+    const mtu = String((await this.find(link.networkId))?.mtu ?? DEFAULT_MTU);
+    await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', linkLabel(machineId), 'mtu', mtu, 'master', link.bridge, 'up']);
     return name;
   }
 
@@ -159,23 +167,24 @@ export class NatNetwork extends NetworkDriver {
   }
 
   private async ensureBridge(command: EnsureNetworkCommand): Promise<void> {
-    const { bridge, gateway } = command;
+    const { bridge, gateway, mtu = DEFAULT_MTU } = command;
     const found = await this.link(bridge);
     // A crash between the two first lines below leaves a bridge without a label: it has our name, so it is ours.
-    if (found?.ifalias !== undefined && found.ifalias !== linkLabel(command.id)) {
-      throw new ApiError('host.command_failed', {
-        detail: `The link ${bridge} is there already and is not ours (label "${found.ifalias}").`,
+    if (found !== undefined && !isOurs(found, command.id)) {
+      throw new ApiError('network.place_taken', {
+        detail: `The link ${bridge} is there already and is not ours (label "${found.ifalias ?? ''}").`,
         remedy: `If nothing uses it, remove it: ip link delete dev ${bridge}.`,
       });
     }
-    if (found?.addr_info?.some((one) => one.local === gateway) === true && found.flags?.includes('UP') === true) return;
+    if (found !== undefined && isMade(found, gateway, mtu)) return;
     // Up comes last: what a failure leaves undone is seen by the next call.
     const prefix = command.subnet.split('/')[1] ?? '24';
     const lines = [
       ...(found === undefined ? [`link add name ${bridge} type bridge stp_state 0 forward_delay 0`] : []),
       `link set dev ${bridge} alias ${linkLabel(command.id)}`,
+      `link set dev ${bridge} mtu ${mtu}`,
       `address replace ${gateway}/${prefix} dev ${bridge}`,
-      ...(await this.presentTaps(command.id)).map((tap) => `link set dev ${tap} master ${bridge} up`),
+      ...(await this.presentTaps(command.id)).map((tap) => `link set dev ${tap} mtu ${mtu} master ${bridge} up`),
       `link set dev ${bridge} up`,
     ];
     await this.runner.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
@@ -184,11 +193,24 @@ export class NatNetwork extends NetworkDriver {
   private async ensureRules(command: EnsureNetworkCommand): Promise<void> {
     const rules = ruleset(command);
     const before = this.applied.get(command.id);
-    if (before?.rules === rules && (await this.shownRules(command)) === before.shown) return;
+    const present = await this.shownRules(command);
+    if (before?.rules === rules && present === before.shown) return;
+    if (present?.includes(tableComment(command)) === false) {
+      throw new ApiError('network.place_taken', {
+        detail: `The nftables table inet ${tableName(command)} is there already and is not ours.`,
+        remedy: `If nothing needs it, remove it: nft delete table inet ${tableName(command)}.`,
+      });
+    }
     this.applied.delete(command.id);
     await this.runner.run('nft', ['-f', '-'], { input: rules });
     const shown = await this.shownRules(command);
     if (shown !== undefined) this.applied.set(command.id, { rules, shown });
+  }
+
+  /** A network as it was last made. */
+  private async find(id: string): Promise<EnsureNetworkCommand | undefined> {
+    const text = await readFile(join(this.networks, id), 'utf8').catch(() => undefined);
+    return text === undefined ? undefined : (JSON.parse(text) as EnsureNetworkCommand);
   }
 
   /** The table of a network as the host has it, without counts: nft words rules in a way of its own. */
@@ -209,7 +231,7 @@ export class NatNetwork extends NetworkDriver {
 
   private async link(name: string): Promise<Link | undefined> {
     if (!isThere(name)) return undefined;
-    const { status, stdout } = await this.runner.run('ip', ['-j', 'address', 'show', 'dev', name], { accept: [1] });
+    const { status, stdout } = await this.runner.run('ip', ['-j', '-d', 'address', 'show', 'dev', name], { accept: [1] });
     if (status !== 0) return undefined;
     return (JSON.parse(stdout) as Link[]).find((link) => link.ifname === name);
   }
@@ -220,4 +242,18 @@ export class NatNetwork extends NetworkDriver {
     this.owners.forget(name);
     this.watcher.soon();
   }
+}
+
+/** Whether a link is the bridge of a network. One that was made and not yet labelled when the process died is: it has our name. */
+function isOurs({ ifalias, linkinfo }: Link, id: string): boolean {
+  return linkinfo?.info_kind === 'bridge' && (ifalias ?? linkLabel(id)) === linkLabel(id);
+}
+
+function isMade({ addr_info: addresses = [], flags = [], mtu: found }: Link, gateway: string, mtu: number): boolean {
+  return addresses.some((one) => one.local === gateway) && flags.includes('UP') && found === mtu;
+}
+
+/** Whether packets of its machines pass the host; of those that an earlier version noted they do. */
+function forwards({ kind }: Pick<EnsureNetworkCommand, 'kind'>): boolean {
+  return kind !== 'isolated';
 }

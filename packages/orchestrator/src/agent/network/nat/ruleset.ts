@@ -1,47 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
+import { shortId } from '../../../common/ids.js';
+import type { NetworkKind } from '../../../common/network.js';
 import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
 
-/** Name of the table of a network. */
-export function tableName(network: { name: string }): string {
-  return `flotilla-${network.name}`;
+/** Name of the table of a network: no other network, now or later, has it. The one that every installation has is there once. */
+export function tableName({ id, name }: { id: string; name: string }): string {
+  return `flotilla-${name === 'default' ? name : shortId(id)}`;
 }
+
+/** What says in a listing that a table is that of a network. */
+export function tableComment({ id }: { id: string }): string {
+  return `comment "flotilla ${id}"`;
+}
+
+/** What machines reach of the host. */
+const INPUT: Readonly<Record<NetworkKind, (network: EnsureNetworkCommand) => readonly string[]>> = {
+  nat: () => OPEN_SERVICES,
+  routed: () => OPEN_SERVICES,
+  // Another DNS server of the host would be a way out.
+  isolated: ({ gateway }) => ['udp dport 67 accept', `ip daddr ${gateway} udp dport 53 accept`, `ip daddr ${gateway} tcp dport 53 accept`],
+};
+const OPEN_SERVICES = ['udp dport { 53, 67 } accept', 'tcp dport 53 accept', 'icmp type echo-request accept'];
+
+/** What passes from machines to others and back. */
+const FORWARD: Readonly<Record<NetworkKind, (network: EnsureNetworkCommand) => readonly string[]>> = {
+  nat: (network) => [
+    ...outward(network),
+    `oifname "${network.bridge}" ct state established,related accept`,
+    `oifname "${network.bridge}" counter drop`,
+  ],
+  routed: (network) => [...outward(network), `oifname "${network.bridge}" meta nfproto ipv6 counter drop`],
+  isolated: ({ bridge }) => [`iifname "${bridge}" counter drop`, `oifname "${bridge}" counter drop`],
+};
 
 /**
  * The whole table of a network, for `nft -f -`: add, delete and define in one transaction, so there is no moment without rules.
- * Guests reach DHCP, DNS and ping on the host and nothing else of it; they reach the outside by masquerade; nobody outside
- * reaches them. Closed to them are link-local addresses (metadata services of the host's own cloud), and the outside by IPv6:
- * no rule here hides their addresses there or checks them.
+ * Machines reach DHCP, DNS and, unless they are isolated, ping on the host and nothing else of it. To the outside those of the kind `nat`
+ * go by masquerade, and nobody outside reaches them; those of the kind `routed` have their own addresses there. Closed to both are
+ * link-local addresses (metadata services of the host's own cloud), and the outside by IPv6: no rule here hides their addresses
+ * there or checks them.
  */
 export function ruleset(network: EnsureNetworkCommand): string {
-  const { bridge, subnet } = network;
+  const { bridge, kind } = network;
   const table = `inet ${tableName(network)}`;
   return `table ${table}
 delete table ${table}
 table ${table} {
-  comment "flotilla ${network.id}"
+  ${tableComment(network)}
   chain input {
     type filter hook input priority filter; policy accept;
     iifname != "${bridge}" accept
     ct state established,related accept
-    udp dport { 53, 67 } accept
-    tcp dport 53 accept
-    icmp type echo-request accept
+    ${INPUT[kind](network).join('\n    ')}
     counter drop
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
     iifname "${bridge}" oifname "${bridge}" accept
-    iifname "${bridge}" meta nfproto ipv6 counter drop
-    iifname "${bridge}" ip saddr != ${subnet} counter drop
-    iifname "${bridge}" ip daddr 169.254.0.0/16 counter drop
-    iifname "${bridge}" accept
-    oifname "${bridge}" ct state established,related accept
-    oifname "${bridge}" counter drop
+    ${FORWARD[kind](network).join('\n    ')}
   }
-  chain postrouting {
+${kind === 'nat' ? masquerade(network) : ''}}
+`;
+}
+
+function outward({ bridge, subnet }: EnsureNetworkCommand): readonly string[] {
+  return [
+    `iifname "${bridge}" meta nfproto ipv6 counter drop`,
+    `iifname "${bridge}" ip saddr != ${subnet} counter drop`,
+    `iifname "${bridge}" ip daddr 169.254.0.0/16 counter drop`,
+    `iifname "${bridge}" accept`,
+  ];
+}
+
+function masquerade({ subnet }: EnsureNetworkCommand): string {
+  return `  chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr ${subnet} ip daddr != ${subnet} counter masquerade
   }
-}
 `;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EnumField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { EnumField, IntField, LabelsField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { NETWORK_KINDS, type NetworkKind } from '../../../common/network.js';
 import { LEASE_STATES, NETWORK_STATES } from '../network.js';
 
 /** IPv4 side of a network. */
@@ -27,10 +28,16 @@ export class LeaseDto {
 export class NetworkDto {
   @StringField({ description: 'Id.' }) id: string;
   @StringField({ description: 'Unique name.' }) name: string;
-  @EnumField({ description: 'Kind.', values: ['nat'] }) kind: string;
+  @EnumField({ description: 'Whom its machines reach.', values: NETWORK_KINDS }) kind: NetworkKind;
   @ObjectField(() => NetworkIpv4, { description: 'IPv4 addresses.' }) ipv4: NetworkIpv4;
   @StringField({ description: 'Name of its bridge on the host.' }) bridge: string;
-  @EnumField({ description: 'State.', values: NETWORK_STATES }) state: string;
+  @IntField({ description: 'MTU of its links. Absent: 1500, and machines are not told.', optional: true }) mtu?: number;
+  @StringField({ description: 'Domain of the names of its machines.' }) domain: string;
+  @LabelsField({ description: 'Labels.' }) labels: Record<string, string>;
+  @EnumField({ description: '`pending`: the host has it not, for no machine uses it. `ready`: the host has it.', values: NETWORK_STATES })
+  state: string;
+  @IntField({ description: 'Grows with each change of what was asked for; the ETag is `W/"<generation>"`.' }) generation: number;
   @TimeField({ description: 'When it was made.' }) createdAt: string;
+  @TimeField({ description: 'When what was asked for was last changed.' }) updatedAt: string;
   @ListField(() => LeaseDto, { description: 'Addresses of its machines, in the order of the addresses.' }) leases: LeaseDto[];
 }

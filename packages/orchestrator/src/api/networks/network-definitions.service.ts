@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Inject, Injectable } from '@nestjs/common';
+import { newId } from '../../common/ids.js';
+import { LOG, type Log } from '../../common/log.js';
+import { requireMatch } from '../../common/precondition.js';
+import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
+import { HostAgent } from '../../host-agent/host-agent.js';
+import type { NetworkDto } from './dto/network.dto.js';
+import type { DefineNetwork, UpdateNetwork } from './dto/network-requests.dto.js';
+import { planAddresses } from './network-addresses.js';
+import { NetworkBuiltIn, NetworkInUse, NetworkNameTaken, NetworkNotFound, TooManyNetworks } from './network.errors.js';
+import { DEFAULT_NETWORK, type Network, networkTarget, newNetwork } from './network.js';
+import { NetworkRepository } from './network.repository.js';
+import { NetworksService } from './networks.service.js';
+
+const MAX_NETWORKS = 1024;
+
+/**
+ * Networks as resources: define, change, delete. Each is a row and no more: the host has a network while machines use it, made by whoever starts
+ * one and kept by the reconciler; what no row owns is collected. So a kill at any point leaves nothing to undo.
+ */
+@Injectable()
+export class NetworkDefinitions {
+  constructor(
+    private readonly repository: NetworkRepository,
+    private readonly networks: NetworksService,
+    private readonly database: Database,
+    private readonly agent: HostAgent,
+    @Inject(LOG) private readonly log: Log,
+  ) {}
+
+  async define(body: DefineNetwork): Promise<NetworkDto> {
+    const routes = await this.agent.usedSubnets();
+    const id = newId('net');
+    const defined = this.database.write(async (tx) => {
+      const networks = await this.repository.all(tx.db);
+      if (networks.some(({ name }) => name === body.name) || body.name === DEFAULT_NETWORK) throw new NetworkNameTaken(body.name);
+      if (networks.length >= MAX_NETWORKS) throw new TooManyNetworks(MAX_NETWORKS);
+      const network = newNetwork(id, body, planAddresses(body.kind, body.ipv4 ?? {}, { networks, routes }));
+      await this.repository.insert(network, tx.db);
+      tx.emit({ kind: 'network.created', target: networkTarget(network), data: { kind: network.kind } });
+    });
+    await defined.catch((error: unknown) => {
+      throw isUniqueViolation(error) ? new NetworkNameTaken(body.name) : error;
+    });
+    return this.networks.get(id);
+  }
+
+  async update(idOrName: string, body: UpdateNetwork, ifMatch: string | undefined): Promise<NetworkDto> {
+    const { id } = await this.networks.load(idOrName); // makes the default network, if nobody has asked for it yet
+    await this.database.write(async (tx) => {
+      const network = await this.find(id, tx.db);
+      requireMatch('Network', network, ifMatch);
+      change(network, body);
+      network.generation += 1;
+      network.updatedAt = new Date().toISOString();
+      await this.repository.save(network, tx.db);
+      tx.emit({ kind: 'network.updated', target: networkTarget(network), data: { generation: network.generation } });
+    });
+    await this.settle(id, () => this.networks.mendOnHost(id));
+    return this.networks.get(id);
+  }
+
+  /** Whoever makes a machine looks at the network in a transaction too, and there is one of these at a time. */
+  async remove(idOrName: string, ifMatch: string | undefined): Promise<void> {
+    if (idOrName === DEFAULT_NETWORK) throw new NetworkBuiltIn();
+    const { id } = await this.database.write(async (tx) => {
+      const network = await this.find(idOrName, tx.db);
+      requireMatch('Network', network, ifMatch);
+      if (network.name === DEFAULT_NETWORK) throw new NetworkBuiltIn();
+      const machines = await this.repository.machinesOn(network.id, tx.db);
+      if (machines.length > 0) throw new NetworkInUse(network, machines);
+      await this.repository.remove(network.id, tx.db);
+      tx.emit({ kind: 'network.deleted', target: networkTarget(network), data: {} });
+      return network;
+    });
+    await this.settle(id, () => this.networks.takeFromHost(id));
+  }
+
+  /** Brings the host to what is stored now. When that fails, it is for the reconcilers, which try again until it is so. */
+  private async settle(id: string, act: () => Promise<void>): Promise<void> {
+    await act().catch((error: unknown) => this.log.warn({ err: error, network: id }, 'a change of a network has not reached the host yet'));
+  }
+
+  private async find(idOrName: string, db: Executor): Promise<Network> {
+    const network = await this.repository.find(idOrName, db);
+    if (network === undefined) throw new NetworkNotFound(idOrName);
+    return network;
+  }
+}
+
+function change(network: Network, { mtu, domain, labels }: UpdateNetwork): void {
+  if (mtu === null) delete network.mtu;
+  else if (mtu !== undefined) network.mtu = mtu;
+  network.domain = domain ?? network.domain;
+  network.labels = labels ?? network.labels;
+}
