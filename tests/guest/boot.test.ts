@@ -63,7 +63,7 @@ describe('A machine', () => {
           const machine = await guest.machine.refresh();
           expect(await guest.sh('ip -4 addr show eth0')).to.contain(`inet ${machine.address}/`);
           const network = await cloud().client.networks.get('default');
-          await guest.sh(`ping -c 1 -W 5 ${network.ipv4.gateway}`);
+          await guest.sh(`ping -c 1 -W 5 ${network.ipv4?.gateway}`);
         });
 
         it('is shown to have taken its address, for as long as its DHCP client was told', async () => {

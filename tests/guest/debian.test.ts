@@ -111,7 +111,7 @@ describe('An unmodified Debian 12', () => {
 
         it('is found by its name in the DNS of its network', async () => {
           const network = await cloud().client.networks.get('default');
-          expect(await guest.sh(`busybox nslookup debian ${network.ipv4.gateway} 2>&1 || true`)).to.contain(machine.address);
+          expect(await guest.sh(`busybox nslookup debian ${network.ipv4?.gateway} 2>&1 || true`)).to.contain(machine.address);
         });
       },
     );

@@ -355,6 +355,14 @@ describe('The options of the command line', () => {
       effect: ({ stdout }) => expect(stdout).to.equal('lab\n'),
     },
     {
+      about: 'define --kind bridge takes --bridge',
+      args: ['network', 'define', 'lan', '--kind', 'bridge', '--bridge', 'br0'],
+      effect: async () =>
+        expect(await network('lan'))
+          .to.include({ kind: 'bridge', bridge: 'br0' })
+          .and.not.to.have.property('ipv4'),
+    },
+    {
       about: 'set takes --mtu, --domain, --label and --unlabel',
       args: ['network', 'set', 'lab', '--mtu', 'none', '--domain', 'new.test', '--label', 'a=b', '--unlabel', 'team'],
       effect: async () => {

@@ -9,8 +9,8 @@ import { collect, collectLabel, wholeNumber } from '../values.js';
 const columns: Columns<Network> = [
   ['name', ({ name }) => name],
   ['kind', ({ kind }) => kind],
-  ['subnet', ({ ipv4 }) => ipv4.subnet],
-  ['gateway', ({ ipv4 }) => ipv4.gateway],
+  ['subnet', ({ ipv4 }) => ipv4?.subnet],
+  ['gateway', ({ ipv4 }) => ipv4?.gateway],
   ['bridge', ({ bridge }) => bridge],
   ['state', ({ state }) => state],
 ];
@@ -19,7 +19,7 @@ const columns: Columns<Network> = [
 const details: Columns<Network> = [
   ['id', ({ id }) => id],
   ...columns,
-  ['dhcp range', ({ ipv4 }) => ipv4.dhcpRange],
+  ['dhcp range', ({ ipv4 }) => ipv4?.dhcpRange],
   ['domain', ({ domain }) => domain],
   ['mtu', ({ mtu }) => mtu],
   [
@@ -38,6 +38,7 @@ interface DefineOptions {
   readonly subnet?: string;
   readonly gateway?: string;
   readonly dhcpRange?: string;
+  readonly bridge?: string;
   readonly mtu?: number;
   readonly domain?: string;
   readonly label?: Labels;
@@ -94,10 +95,11 @@ function addDefineCommand(network: Command): void {
   network
     .command('define <name>')
     .description('define a network')
-    .addOption(new Option('--kind <kind>', 'whom its machines reach').choices(['nat', 'isolated', 'routed']).default('nat'))
+    .addOption(new Option('--kind <kind>', 'whom its machines reach').choices(['nat', 'isolated', 'routed', 'bridge']).default('nat'))
     .option('--subnet <subnet>', 'such as 10.90.0.0/24 (default: one that is free)')
     .option('--gateway <address>', 'address of the host on it (default: the first)')
     .option('--dhcp-range <first-last>', 'addresses that machines are given (default: all)')
+    .option('--bridge <name>', 'kind bridge: a bridge of the host')
     .option('--mtu <bytes>', 'MTU of its links, which machines are told of (default: 1500)', wholeNumber)
     .option('--domain <domain>', 'domain of the names of its machines (default: flotilla.internal)')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
@@ -125,7 +127,7 @@ function addSetCommand(network: Command): void {
 }
 
 /** The body of the request that the options mean. */
-function toDefinition(name: string, { kind, subnet, gateway, dhcpRange, mtu, domain, label }: DefineOptions): DefineNetwork {
+function toDefinition(name: string, { kind, subnet, gateway, dhcpRange, bridge, mtu, domain, label }: DefineOptions): DefineNetwork {
   const ipv4 = {
     ...(subnet === undefined ? {} : { subnet }),
     ...(gateway === undefined ? {} : { gateway }),
@@ -135,6 +137,7 @@ function toDefinition(name: string, { kind, subnet, gateway, dhcpRange, mtu, dom
     name,
     kind,
     ...(Object.keys(ipv4).length === 0 ? {} : { ipv4 }),
+    ...(bridge === undefined ? {} : { bridge }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(domain === undefined ? {} : { domain }),
     ...(label === undefined ? {} : { labels: label }),

@@ -10,6 +10,7 @@ import {
   type CollectReport,
   type CommandControl,
   type ConsoleLog,
+  type EnsureBridgeCommand,
   type EnsureNetworkCommand,
   type EnsureVolumeCommand,
   type GrowVolumeCommand,
@@ -151,7 +152,7 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.network.usedSubnets();
   }
 
-  override ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
+  override ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void> {
     this.touched.touch(command.id);
     return this.parts.network.ensureNetwork(command);
   }

@@ -55,7 +55,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
     const { FakeVolumes } = await import('./storage/fake/fake-volumes.js');
     return new LocalHostAgent({
       hypervisor: new FakeHypervisor(join(config.runtimeDirectory, 'fake', 'machines')),
-      network: new FakeNetwork(join(config.runtimeDirectory, 'fake')),
+      network: new FakeNetwork(join(config.runtimeDirectory, 'fake'), config.macvtapParents),
       macvtaps: new FakeMacvtaps(join(config.runtimeDirectory, 'fake', 'macvtaps'), config.macvtapParents),
       pools: makePools(
         new NodeFileTools(),
@@ -83,6 +83,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
     network: new NatNetwork(new CommandRunner(log), {
       stateDirectory: join(host, 'networks'),
       runtimeDirectory: join(config.runtimeDirectory, 'networks'),
+      hostBridges: config.macvtapParents,
       native,
     }),
     macvtaps: new HostMacvtaps(new CommandRunner(log), join(host, 'networks', 'macvtaps'), config.macvtapParents),

@@ -5,7 +5,11 @@
  * `nat`: machines reach the outside under the address of the host, and nobody outside reaches them. `isolated`: they reach each other, DHCP and
  * DNS, and nothing else. `routed`: packets pass both ways with the addresses that they have.
  */
-export const NETWORK_KINDS = ['nat', 'isolated', 'routed'] as const;
+export const OWN_KINDS = ['nat', 'isolated', 'routed'] as const;
+/** Kinds of networks that are ours. */
+export type OwnKind = (typeof OWN_KINDS)[number];
+/** `bridge`: they are on a bridge that the host has, with whatever is there. */
+export const NETWORK_KINDS = [...OWN_KINDS, 'bridge'] as const;
 export type NetworkKind = (typeof NETWORK_KINDS)[number];
 
 /** Domain of the machines of a network that names none. */

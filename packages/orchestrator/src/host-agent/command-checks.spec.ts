@@ -97,6 +97,7 @@ const GOOD: [CommandName, unknown][] = [
   ['ensureNetwork', network],
   ['ensureNetwork', { ...network, kind: 'isolated', bridge: 'flo-0123abcd', domain: 'lab', mtu: 9000 }],
   ['ensureNetwork', { ...network, kind: 'routed', subnet: '203.0.113.0/28' }],
+  ['ensureNetwork', { id: network.id, name: 'lan', kind: 'bridge', hostBridge: 'br0' }],
   ['createMachine', launch],
   [
     'createMachine',
@@ -213,6 +214,8 @@ const BAD: [CommandName, unknown, string][] = [
   ['ensureNetwork', { ...network, gateway: '10.77.0.1\nlink delete eth0' }, 'gateway'],
   ['ensureNetwork', { ...network, subnet: '0.0.0.0/0' }, 'subnet'],
   ['ensureNetwork', { ...network, kind: 'open' }, 'kind'],
+  ['ensureNetwork', { id: network.id, name: 'lan', kind: 'bridge', hostBridge: 'br0 up' }, 'hostBridge'],
+  ['ensureNetwork', { ...network, kind: 'bridge' }, 'domain'],
   ['ensureNetwork', { ...network, domain: 'lab\ndhcp-script=/tmp/x' }, 'domain'],
   ['ensureNetwork', { ...network, domain: 'a/b' }, 'domain'],
   ['ensureNetwork', { ...network, mtu: 100 }, 'mtu'],

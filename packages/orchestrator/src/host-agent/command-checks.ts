@@ -33,7 +33,7 @@ import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNet
 import { MAX_SHARES, type SharedFolder, TAG_PATTERN } from '../common/shared-folder.js';
 import { NFS_MODES, NFS_PATH, NFS_RANGES, NFS_SERVER, NFS_VERSIONS, type NfsOptions, type NfsPoolConfig } from '../common/nfs.js';
 import { type DirPoolConfig, MAX_GUARD_PERCENT, POOL_PATH, type PoolRefOf } from '../common/pool.js';
-import { DOMAIN_PATTERN, NETWORK_KINDS, NETWORK_MTU_RANGE } from '../common/network.js';
+import { DOMAIN_PATTERN, NETWORK_MTU_RANGE, OWN_KINDS } from '../common/network.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import { CLONE_KINDS, VOLUME_FORMATS } from '../common/volume-storage.js';
 import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
@@ -60,6 +60,7 @@ import {
 import { BLOCK_SIZES, DISK_ATTACHMENTS, DISK_CACHES, DISK_ENGINES, MAX_DISK_QUEUES, SPACE_POLICIES } from './disk-tuning.js';
 import type {
   ClaimCommand,
+  EnsureBridgeCommand,
   EnsureNetworkCommand,
   EnsureVolumeCommand,
   GrowVolumeCommand,
@@ -107,7 +108,7 @@ const networkIn = (subnet: Check) =>
   object<EnsureNetworkCommand>({
     id: id('net'),
     name,
-    kind: oneOf(...NETWORK_KINDS),
+    kind: oneOf(...OWN_KINDS),
     domain: text(DOMAIN_PATTERN),
     mtu: optional(int(NETWORK_MTU_RANGE.min, NETWORK_MTU_RANGE.max)),
     subnet,
@@ -292,7 +293,12 @@ const CALLS: Record<CommandName, Check> = {
     pool: optional(pool),
   }),
   removeVolume: object<RemoveVolumeCommand>({ id: id('vol'), pool: optional(pool) }),
-  ensureNetwork: byKind({ nat: networkIn(privateSubnet), isolated: networkIn(privateSubnet), routed: networkIn(unicastSubnet) }),
+  ensureNetwork: byKind({
+    nat: networkIn(privateSubnet),
+    isolated: networkIn(privateSubnet),
+    routed: networkIn(unicastSubnet),
+    bridge: object<EnsureBridgeCommand>({ id: id('net'), name, kind: oneOf('bridge'), hostBridge: text(PARENT_PATTERN) }),
+  }),
   removeNetwork: byId('net'),
   prepareMachine: launch,
   createMachine: launch,

@@ -9,7 +9,7 @@ import type { CloneKind, VolumeStorage } from '../common/volume-storage.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
 import type { SharedFolder } from '../common/shared-folder.js';
-import type { NetworkKind } from '../common/network.js';
+import type { OwnKind } from '../common/network.js';
 import type { Macvtap } from '../common/macvtap.js';
 import type { UserNetwork } from '../common/user-network.js';
 import type { PoolRef } from '../common/pool.js';
@@ -96,7 +96,7 @@ export interface Reservation {
 export interface EnsureNetworkCommand {
   id: string;
   name: string;
-  kind: NetworkKind;
+  kind: OwnKind;
   /** Of the names of its machines. */
   domain: string;
   /** Of its links; absent: what the kernel gives them. */
@@ -106,6 +106,13 @@ export interface EnsureNetworkCommand {
   dhcpRange: string;
   bridge: string;
   reservations: Reservation[];
+}
+/** A network that is a bridge of the host: nothing of it is ours but who is on it. */
+export interface EnsureBridgeCommand {
+  id: string;
+  name: string;
+  kind: 'bridge';
+  hostBridge: string;
 }
 
 export interface LaunchDisk extends DiskTuning, VolumeStorage {
@@ -319,7 +326,7 @@ export interface HostCommands {
   removeVolume(command: RemoveVolumeCommand): Promise<void>;
   /** Subnets in use on the host, as CIDR texts. */
   usedSubnets(): Promise<string[]>;
-  ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
+  ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void>;
   removeNetwork(command: { id: string }): Promise<void>;
   /** Addresses that guests have taken. */
   listLeases(): Promise<HostLease[]>;
@@ -373,7 +380,7 @@ export abstract class HostAgent implements HostCommands {
   abstract growVolume(command: GrowVolumeCommand): Promise<VolumeFacts>;
   abstract removeVolume(command: RemoveVolumeCommand): Promise<void>;
   abstract usedSubnets(): Promise<string[]>;
-  abstract ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
+  abstract ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void>;
   abstract removeNetwork(command: { id: string }): Promise<void>;
   abstract listLeases(): Promise<HostLease[]>;
   abstract prepareMachine(command: LaunchCommand): Promise<void>;

@@ -62,7 +62,13 @@ onEachDatabase('networks', (makeDatabase) => {
       [{ domain: 'x\ndhcp-script=/tmp/x' }, [422, 'request.invalid_value', 'domain']],
       [{ domain: `${'a.'.repeat(90)}b` }, [422, 'request.invalid_value', 'domain']],
       [{ labels: { 'a b': 'c' } }, [422, 'request.invalid_labels', 'labels']],
-      [{ bridge: 'br0' }, [422, 'request.unknown_field', 'bridge']],
+      [{ bridge: 'br0' }, [422, 'network.config_invalid', 'bridge']],
+      [{ kind: 'bridge' }, [422, 'network.config_invalid', 'bridge']],
+      [{ kind: 'bridge', bridge: 'br0; reboot' }, [422, 'network.config_invalid', 'bridge']],
+      [{ kind: 'bridge', bridge: 'br0', ipv4: {} }, [422, 'network.config_invalid', 'ipv4']],
+      [{ kind: 'bridge', bridge: 'br0', mtu: 1400 }, [422, 'network.config_invalid', 'mtu']],
+      [{ kind: 'bridge', bridge: 'br0', domain: 'x' }, [422, 'network.config_invalid', 'domain']],
+      [{ vlan: 7 }, [422, 'request.unknown_field', 'vlan']],
       [{ ipv4: { subnet: '10.90.0.128/25' } }, [409, 'network.subnet_overlaps', 'ipv4.subnet']],
       [{ ipv4: { subnet: '10.90.0.0/16' } }, [409, 'network.subnet_overlaps', 'ipv4.subnet']],
       [{ ipv4: { subnet: '192.168.7.0/24' } }, [409, 'network.subnet_overlaps', 'ipv4.subnet']],
@@ -179,6 +185,36 @@ onEachDatabase('networks', (makeDatabase) => {
     await asked;
     await flotilla.start();
     await flotilla.waitFor('the host has it no more', async () => onHost().length === 0);
+  });
+
+  it('may be bridges of the host that were named for guests, and then machines on them are for administrators', async () => {
+    await flotilla.stop();
+    await flotilla.start({ FLOTILLA_MACVTAP_PARENTS: 'br0' });
+    const lan = await define('lan', { kind: 'bridge', bridge: 'br0' });
+    expect(lan.body).to.include({ kind: 'bridge', bridge: 'br0', state: 'pending' }).and.not.to.have.property('ipv4');
+    for (const name of ['one', 'two']) await flotilla.change('POST', '/v1/machines', on(name, 'lan'));
+    const { observed } = (await flotilla.call('GET', '/v1/machines/two')).body;
+    expect(observed?.['addresses']?.[0]).to.have.all.keys('interface', 'mac');
+    expect(onHost()[0]).to.deep.equal({ id: lan.body['id'], name: 'lan', kind: 'bridge', hostBridge: 'br0' });
+    expect((await get('lan'))['leases']).to.deep.equal([]);
+    const mac = observed?.['addresses']?.[0]?.['mac'];
+    expect(refusal(await flotilla.call('POST', '/v1/machines', { body: on('three', 'lan', { mac }) }))).to.deep.equal([
+      409,
+      'network.mac_taken',
+      'interfaces[0].mac',
+    ]);
+    expect(refusal(await remove('lan'))).to.deep.equal([409, 'network.in_use']);
+    expect(refusal(await flotilla.call('PATCH', '/v1/networks/lan', { body: { domain: 'x' } }))).to.deep.equal([
+      422,
+      'network.config_invalid',
+      'domain',
+    ]);
+    const made = await flotilla.call('POST', '/v1/keys', { body: { name: 'op', role: 'operator' } });
+    const refused = await flotilla.call('POST', '/v1/machines', { body: on('four', 'lan'), key: String(made.body['secret']) });
+    expect(refusal(refused)).to.deep.equal([403, 'auth.forbidden', 'interfaces[0].network']);
+    await define('other', { kind: 'bridge', bridge: 'br1' });
+    const failed = await flotilla.call('POST', '/v1/machines', { body: on('five', 'other'), headers: { prefer: 'wait=30' } });
+    expect(failed.body['error']?.['code']).to.equal('network.bridge_refused');
   });
 
   it('are for administrators to change, and for all to see', async () => {

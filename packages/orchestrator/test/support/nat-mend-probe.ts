@@ -93,7 +93,7 @@ async function look() {
   }[];
   return {
     rules: (await runner.run('nft', ['-s', 'list', 'ruleset'])).stdout,
-    bridge: links.find(({ ifname }) => ifname === network.bridge)?.addr_info.some(({ local }) => local === network.ipv4.gateway) ?? false,
+    bridge: links.find(({ ifname }) => ifname === network.bridge)?.addr_info.some(({ local }) => local === network.ipv4?.gateway) ?? false,
     master: links.find(({ ifname }) => ifname === tap)?.master ?? '',
     names: await Promise.all(['one', 'two'].map(resolved)),
   };
@@ -102,7 +102,7 @@ async function look() {
 /** The address that the DNS of the network gives for a machine. */
 async function resolved(name: string): Promise<string> {
   const resolver = new Resolver({ timeout: 500, tries: 4 });
-  resolver.setServers([network.ipv4.gateway]);
+  resolver.setServers([network.ipv4?.gateway ?? '']);
   return resolver.resolve4(`${name}.flotilla.internal`).then(
     ([address = '']) => address,
     () => 'none',

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../host-agent/host-agent.js';
+import type { EnsureBridgeCommand, EnsureNetworkCommand, HostLease, LaunchInterface } from '../../host-agent/host-agent.js';
 import type { Keep } from '../touched.js';
 
 /** Port to a kind of network on this host. All calls are idempotent. */
 export abstract class NetworkDriver {
   /** Subnets the host already routes. */
   abstract usedSubnets(): Promise<string[]>;
-  abstract ensureNetwork(command: EnsureNetworkCommand): Promise<void>;
+  abstract ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void>;
   abstract removeNetwork(id: string): Promise<void>;
   /** Makes the link of an interface and answers its name. */
   abstract attach(machineId: string, link: LaunchInterface): Promise<string>;

@@ -244,10 +244,16 @@ export class MachinePlanner {
     if (link.macvtap !== undefined) return { macvtap: macvtapOf(link.macvtap) };
     if (link.user !== undefined) return { user: userNetworkOf(link.user) };
     const network = await this.networks.load(link.network ?? DEFAULT_NETWORK, `${field}.network`);
+    if (network.kind === 'bridge') requireRight('machines:host-link', `${field}.network`, ON_HOST);
     plan.networks.set(network.id, network);
     return { network: network.id };
   }
 }
+
+const ON_HOST = {
+  because: 'such a guest is on the network that the host is on, without any rule in between',
+  instead: 'Put the interface on a network of ours',
+};
 
 /** What only some may ask for. */
 function requireRights(body: CreateMachine): void {
@@ -272,10 +278,7 @@ function requireRights(body: CreateMachine): void {
   }
   const onLink = (body.interfaces ?? []).findIndex((link) => link.macvtap !== undefined);
   if (onLink >= 0) {
-    requireRight('machines:host-link', `interfaces[${onLink}].macvtap`, {
-      because: 'such a guest is on the network that the host is on, without any rule in between',
-      instead: 'Put the interface on a network',
-    });
+    requireRight('machines:host-link', `interfaces[${onLink}].macvtap`, ON_HOST);
   }
 }
 

@@ -52,7 +52,7 @@ export class MachineStores {
         `interfaces[${index}]`,
         tx.db,
       );
-      addresses.push({ interface: link.name, mac: link.mac, address: reserved.ip });
+      addresses.push({ interface: link.name, mac: link.mac, ...(reserved.ip === '' ? {} : { address: reserved.ip }) });
     }
     return addresses;
   }

@@ -11,7 +11,7 @@ import {
   parseSubnet,
   type Subnet,
 } from '../../common/ipv4.js';
-import type { NetworkKind } from '../../common/network.js';
+import type { OwnKind } from '../../common/network.js';
 import type { DefineNetworkIpv4 } from './dto/network-requests.dto.js';
 import { NoFreeSubnet, SubnetInvalid, SubnetOverlaps } from './network.errors.js';
 import type { Ipv4, Network } from './network.js';
@@ -24,8 +24,8 @@ export interface Taken {
 }
 
 /** The addresses of a new network; refuses what is not usable, and what clashes with others. */
-export function planAddresses(kind: NetworkKind, { subnet: wanted, gateway, dhcpRange }: DefineNetworkIpv4, taken: Taken): Ipv4 {
-  const subnet = wanted ?? chooseSubnet([...taken.routes, ...taken.networks.map(({ ipv4 }) => ipv4.subnet)]);
+export function planAddresses(kind: OwnKind, { subnet: wanted, gateway, dhcpRange }: DefineNetworkIpv4, taken: Taken): Ipv4 {
+  const subnet = wanted ?? chooseSubnet([...taken.routes, ...taken.networks.flatMap(({ ipv4 }) => ipv4?.subnet ?? [])]);
   if (subnet === undefined) throw new NoFreeSubnet();
   const numbers = checkSubnet(kind, subnet);
   if (wanted !== undefined) refuseOverlap(subnet, numbers, taken);
@@ -43,7 +43,7 @@ export function rangeOf(range: string): [number, number] {
   return [first, last];
 }
 
-function checkSubnet(kind: NetworkKind, text: string): Subnet {
+function checkSubnet(kind: OwnKind, text: string): Subnet {
   const subnet = parseNetwork(text);
   if (subnet === undefined) {
     throw new SubnetInvalid(
@@ -69,8 +69,8 @@ function refuseOverlap(text: string, subnet: Subnet, { networks, routes }: Taken
     const numbers = parseSubnet(other);
     return numbers !== undefined && numbers.prefix > 0 && overlaps(numbers, subnet);
   };
-  const network = networks.find(({ ipv4 }) => clashes(ipv4.subnet));
-  if (network !== undefined) throw new SubnetOverlaps(text, `network "${network.name}" (${network.ipv4.subnet})`);
+  const network = networks.find(({ ipv4 }) => ipv4 !== undefined && clashes(ipv4.subnet));
+  if (network !== undefined) throw new SubnetOverlaps(text, `network "${network.name}" (${network.ipv4?.subnet})`);
   const route = routes.find(clashes);
   if (route !== undefined) throw new SubnetOverlaps(text, `the route of the host to ${route}`);
 }

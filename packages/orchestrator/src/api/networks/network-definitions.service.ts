@@ -7,8 +7,15 @@ import { Database, type Executor, isUniqueViolation } from '../../database/datab
 import { HostAgent } from '../../host-agent/host-agent.js';
 import type { NetworkDto } from './dto/network.dto.js';
 import type { DefineNetwork, UpdateNetwork } from './dto/network-requests.dto.js';
-import { planAddresses } from './network-addresses.js';
-import { NetworkBuiltIn, NetworkInUse, NetworkNameTaken, NetworkNotFound, TooManyNetworks } from './network.errors.js';
+import { planAddresses, type Taken } from './network-addresses.js';
+import {
+  NetworkBuiltIn,
+  NetworkInUse,
+  NetworkMisconfigured,
+  NetworkNameTaken,
+  NetworkNotFound,
+  TooManyNetworks,
+} from './network.errors.js';
 import { DEFAULT_NETWORK, type Network, networkTarget, newNetwork } from './network.js';
 import { NetworkRepository } from './network.repository.js';
 import { NetworksService } from './networks.service.js';
@@ -36,7 +43,7 @@ export class NetworkDefinitions {
       const networks = await this.repository.all(tx.db);
       if (networks.some(({ name }) => name === body.name) || body.name === DEFAULT_NETWORK) throw new NetworkNameTaken(body.name);
       if (networks.length >= MAX_NETWORKS) throw new TooManyNetworks(MAX_NETWORKS);
-      const network = newNetwork(id, body, planAddresses(body.kind, body.ipv4 ?? {}, { networks, routes }));
+      const network = newNetwork(id, body, planPlace(body, { networks, routes }));
       await this.repository.insert(network, tx.db);
       tx.emit({ kind: 'network.created', target: networkTarget(network), data: { kind: network.kind } });
     });
@@ -51,6 +58,7 @@ export class NetworkDefinitions {
     await this.database.write(async (tx) => {
       const network = await this.find(id, tx.db);
       requireMatch('Network', network, ifMatch);
+      if (network.kind === 'bridge') refuseOwn(body, ['mtu', 'domain']);
       change(network, body);
       network.generation += 1;
       network.updatedAt = new Date().toISOString();
@@ -87,6 +95,30 @@ export class NetworkDefinitions {
     if (network === undefined) throw new NetworkNotFound(idOrName);
     return network;
   }
+}
+
+/** Where a new network is: at addresses of its own, or on a bridge of the host. */
+function planPlace(body: DefineNetwork, taken: Taken): Pick<Network, 'ipv4' | 'hostBridge'> {
+  const { kind, bridge, ipv4 } = body;
+  if (kind !== 'bridge') {
+    if (bridge === undefined) return { ipv4: planAddresses(kind, ipv4 ?? {}, taken) };
+    throw new NetworkMisconfigured(`A network of the kind ${kind} has a bridge of its own.`, 'Leave bridge out.', 'bridge');
+  }
+  refuseOwn(body, ['ipv4', 'mtu', 'domain']);
+  if (bridge === undefined)
+    throw new NetworkMisconfigured('A network of the kind bridge needs a bridge.', 'Give the name of one of the host.', 'bridge');
+  return { hostBridge: bridge };
+}
+
+/** Refuses what is not ours to say of a bridge of the host. */
+function refuseOwn(body: Partial<Record<'ipv4' | 'mtu' | 'domain', unknown>>, fields: readonly ('ipv4' | 'mtu' | 'domain')[]): void {
+  const field = fields.find((one) => body[one] !== undefined);
+  if (field === undefined) return;
+  throw new NetworkMisconfigured(
+    `${field} of a network of the kind bridge is what the network behind it has.`,
+    `Leave ${field} out.`,
+    field,
+  );
 }
 
 function change(network: Network, { mtu, domain, labels }: UpdateNetwork): void {

@@ -8,6 +8,7 @@ export const NETWORK_PARAM = { network: 'Id or name of the network.' };
 /** Codes that defining a network may answer. */
 export const DEFINE_NETWORK_ERRORS: readonly ErrorCode[] = [
   'network.name_taken',
+  'network.config_invalid',
   'network.subnet_invalid',
   'network.subnet_overlaps',
   'network.no_free_subnet',
@@ -59,6 +60,12 @@ export class NetworkInUse extends ApiError {
       detail: `Machines are on network "${name}": ${named.join(', ')}${more}.`,
       remedy: 'Delete these machines first; a machine that is stopped keeps its address.',
     });
+  }
+}
+
+export class NetworkMisconfigured extends ApiError {
+  constructor(detail: string, remedy: string, field: string) {
+    super('network.config_invalid', { detail, remedy, field });
   }
 }
 

@@ -28,7 +28,8 @@ export abstract class NetworkRepository {
   /** Numbers of the addresses in use, ascending. */
   abstract usedNumbers(networkId: string, db: Executor): Promise<number[]>;
   abstract addressesOf(machineId: string, db?: Executor): Promise<Address[]>;
-  abstract reserve(address: Address, db: Executor): Promise<void>;
+  /** `number`: in place of that of the address, where there is none. */
+  abstract reserve(address: Address, db: Executor, number?: number): Promise<void>;
   abstract releaseAll(machineId: string, db: Executor): Promise<void>;
 }
 
@@ -107,13 +108,13 @@ export class KyselyNetworkRepository extends NetworkRepository {
     return rows.map(toAddress);
   }
 
-  override async reserve(address: Address, db: Executor): Promise<void> {
+  override async reserve(address: Address, db: Executor, number = parseIpv4(address.ip) ?? 0): Promise<void> {
     await db
       .insertInto('addresses')
       .values({
         network_id: address.network,
         ip: address.ip,
-        ip_number: parseIpv4(address.ip) ?? 0,
+        ip_number: number,
         mac: address.mac,
         machine_id: address.machine,
         interface: address.interface,
@@ -127,7 +128,7 @@ export class KyselyNetworkRepository extends NetworkRepository {
 }
 
 /** What is kept as JSON. */
-type Config = Partial<Pick<Network, 'mtu' | 'domain'>>;
+type Config = Partial<Pick<Network, 'mtu' | 'domain' | 'hostBridge'>>;
 
 async function withLabels(rows: Selectable<NetworksTable>[], db: Executor): Promise<Network[]> {
   const labels = await labelsOf(
@@ -139,15 +140,15 @@ async function withLabels(rows: Selectable<NetworksTable>[], db: Executor): Prom
 }
 
 function toRow(network: Network): NetworksTable {
-  const { id, name, kind, ipv4, bridge, state, generation, mtu, domain } = network;
-  const config: Config = { domain, ...(mtu === undefined ? {} : { mtu }) };
+  const { id, name, kind, ipv4, bridge, hostBridge, state, generation, mtu, domain } = network;
+  const config: Config = { domain, ...(mtu === undefined ? {} : { mtu }), ...(hostBridge === undefined ? {} : { hostBridge }) };
   return {
     id,
     name,
     kind,
-    subnet: ipv4.subnet,
-    gateway: ipv4.gateway,
-    dhcp_range: ipv4.dhcpRange,
+    subnet: ipv4?.subnet ?? '',
+    gateway: ipv4?.gateway ?? '',
+    dhcp_range: ipv4?.dhcpRange ?? '',
     bridge,
     state,
     config: JSON.stringify(config),
@@ -162,7 +163,7 @@ function fromRow(row: Selectable<NetworksTable>, labels: Labels): Network {
     id: row.id,
     name: row.name,
     kind: row.kind as NetworkKind,
-    ipv4: { subnet: row.subnet, gateway: row.gateway, dhcpRange: row.dhcp_range },
+    ...(row.subnet === '' ? {} : { ipv4: { subnet: row.subnet, gateway: row.gateway, dhcpRange: row.dhcp_range } }),
     bridge: row.bridge,
     domain: DEFAULT_DOMAIN,
     ...(JSON.parse(row.config) as Config),

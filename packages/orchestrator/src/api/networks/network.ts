@@ -32,8 +32,12 @@ export interface Network extends NetworkSettings {
   id: string;
   name: string;
   kind: NetworkKind;
-  ipv4: Ipv4;
+  /** Absent of the kind `bridge`: whatever is there. */
+  ipv4?: Ipv4;
+  /** Name of its bridge, but of the kind `bridge`. */
   bridge: string;
+  /** Of the kind `bridge`: the bridge of the host. */
+  hostBridge?: string;
   state: NetworkState;
   /** Grows with each change of what was asked for; the ETag. */
   generation: number;
@@ -45,13 +49,17 @@ export interface Network extends NetworkSettings {
 export type NetworkWish = Pick<Network, 'name' | 'kind'> & Partial<NetworkSettings>;
 
 /** A network that nothing is known of but this. */
-export function newNetwork(id: string, { name, kind, mtu, domain, labels }: NetworkWish, ipv4: Ipv4): Network {
+export function newNetwork(
+  id: string,
+  { name, kind, mtu, domain, labels }: NetworkWish,
+  place: Pick<Network, 'ipv4' | 'hostBridge'>,
+): Network {
   const now = new Date().toISOString();
   return {
     id,
     name,
     kind,
-    ipv4,
+    ...place,
     bridge: `flo-${shortId(id)}`,
     ...(mtu === undefined ? {} : { mtu }),
     domain: domain ?? DEFAULT_DOMAIN,
@@ -70,6 +78,7 @@ export function networkTarget({ id, name }: Pick<Network, 'id' | 'name'>): Targe
 /** An address that belongs to an interface of a machine. */
 export interface Address {
   network: string;
+  /** Empty where addresses are not ours to give. */
   ip: string;
   mac: string;
   machine: string;

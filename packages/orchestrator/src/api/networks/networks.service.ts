@@ -58,7 +58,7 @@ export class NetworksService {
       const routes = await this.agent.usedSubnets();
       await this.database.write(async (tx) => {
         const ipv4 = planAddresses('nat', {}, { networks: await this.repository.all(tx.db), routes });
-        const network = newNetwork(newId('net'), { name: DEFAULT_NETWORK, kind: 'nat' }, ipv4);
+        const network = newNetwork(newId('net'), { name: DEFAULT_NETWORK, kind: 'nat' }, { ipv4 });
         await this.repository.insert({ ...network, bridge: bridgeName(ipv4.subnet) }, tx.db);
       });
     });
@@ -73,8 +73,8 @@ export class NetworksService {
   ): Promise<Address> {
     // Until the machine is stored nothing keeps its networks: one may have been deleted since the machine was planned.
     if ((await this.repository.find(network.id, db)) === undefined) throw new NetworkNotFound(network.name, `${field}.network`);
-    const used = new Set(await this.repository.usedNumbers(network.id, db));
-    const number = freeNumber(rangeOf(network.ipv4.dhcpRange), used.add(parseIpv4(network.ipv4.gateway) ?? 0));
+    const used = await this.repository.usedNumbers(network.id, db);
+    const number = chooseNumber(network, used);
     if (number === undefined) {
       throw new ApiError('network.full', {
         detail: `Network "${network.name}" has no free address.`,
@@ -82,9 +82,9 @@ export class NetworksService {
         field,
       });
     }
-    const address = { ...owner, network: network.id, ip: formatIpv4(number) };
+    const address = { ...owner, network: network.id, ip: number < 0 ? '' : formatIpv4(number) };
     try {
-      await this.repository.reserve(address, db);
+      await this.repository.reserve(address, db, number);
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
       throw new ApiError('network.mac_taken', {
@@ -144,13 +144,16 @@ export class NetworksService {
     await this.queue.run(id, () => this.agent.removeNetwork({ id }));
   }
 
-  private async makeOnHost({ id, name, kind, bridge, ipv4, mtu, domain }: Network): Promise<void> {
+  private async makeOnHost({ id, name, kind, bridge, hostBridge = '', ipv4, mtu, domain }: Network): Promise<void> {
+    if (kind === 'bridge' || ipv4 === undefined) return this.agent.ensureNetwork({ id, name, kind: 'bridge', hostBridge });
     const reservations = (await this.heldAddresses(id)).map(([{ mac, ip }, holder]) => ({ mac, ip, hostname: holder.name }));
     await this.agent.ensureNetwork({ id, name, kind, bridge, domain, ...(mtu === undefined ? {} : { mtu }), ...ipv4, reservations });
   }
 
   private async toDto(network: Network): Promise<NetworkDto> {
-    return { ...network, leases: (await this.heldAddresses(network.id)).map(([address, holder]) => toLease(address, holder)) };
+    const { hostBridge, ...shown } = network;
+    const held = (await this.heldAddresses(network.id)).filter(([{ ip }]) => ip !== '');
+    return { ...shown, bridge: hostBridge ?? shown.bridge, leases: held.map(([address, holder]) => toLease(address, holder)) };
   }
 
   /** The addresses of a network with the machines they belong to. */
@@ -174,6 +177,12 @@ function toLease({ mac, ip, machine, interface: name }: Address, holder: Address
 function bridgeName(subnet: string): string {
   const [, second = 77, third = 0] = subnet.split('.').map((part) => Number.parseInt(part, 10));
   return `flo-${(second - 77) * 256 + third}`;
+}
+
+/** The lowest free address; where none is ours to give, a number below all addresses that nothing else has. */
+function chooseNumber({ ipv4 }: Network, used: readonly number[]): number | undefined {
+  if (ipv4 === undefined) return Math.min(0, ...used.slice(0, 1)) - 1;
+  return freeNumber(rangeOf(ipv4.dhcpRange), new Set(used).add(parseIpv4(ipv4.gateway) ?? 0));
 }
 
 function freeNumber([first, last]: readonly [number, number], used: ReadonlySet<number>): number | undefined {

@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
+import type { EnsureBridgeCommand, EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
+import { requireNamed } from '../host-bridge.js';
 import { NetworkDriver } from '../network-driver.js';
 import { note, noteChange, noted } from '../notes.js';
 import { leasesOf } from '../leases/host-leases.js';
@@ -24,7 +25,10 @@ export class FakeNetwork extends NetworkDriver {
   private readonly owners = new TapOwners();
   private readonly watcher = new LeaseWatcher();
 
-  constructor(directory: string) {
+  constructor(
+    directory: string,
+    private readonly hostBridges: readonly string[],
+  ) {
     super();
     this.taps = join(directory, 'taps');
     this.networks = join(directory, 'networks');
@@ -36,7 +40,8 @@ export class FakeNetwork extends NetworkDriver {
     return Promise.resolve(['192.168.0.0/16']);
   }
 
-  override async ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
+  override async ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void> {
+    if (command.kind === 'bridge') requireNamed(command.hostBridge, this.hostBridges);
     await mkdir(this.networks, { recursive: true });
     await noteChange(join(this.networks, command.id), JSON.stringify(command));
   }

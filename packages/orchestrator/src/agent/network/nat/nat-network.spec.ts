@@ -104,6 +104,18 @@ describe('a NAT network', function () {
     });
   });
 
+  it('puts machines on a bridge of the host that was named for them, and leaves it as it was', () => {
+    expect(inNamespace('bridge-probe')).to.deep.equal({
+      refused: ['network.bridge_missing', 'network.bridge_missing', 'network.bridge_refused'],
+      mtu: 1400,
+      answer: 'answered',
+      mended: 'answered',
+      unnamed: 'network.bridge_refused',
+      kept: true,
+      untouched: true,
+    });
+  });
+
   it('leaves IPv4 forwarding as it was found', () => {
     expect(inNamespace('forwarding-probe')).to.deep.equal({
       on: { forward: '1', noted: true },

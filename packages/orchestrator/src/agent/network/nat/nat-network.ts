@@ -4,8 +4,10 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
-import type { EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
+import type { NetworkKind } from '../../../common/network.js';
+import type { EnsureBridgeCommand, EnsureNetworkCommand, HostLease, LaunchInterface } from '../../../host-agent/host-agent.js';
 import type { CommandRunner } from '../../runner/command-runner.js';
+import { bridgeMissing, requireNamed } from '../host-bridge.js';
 import { isThere, linkLabel } from '../host-link.js';
 import { NetworkDriver } from '../network-driver.js';
 import { tapName } from '../tap-name.js';
@@ -32,6 +34,8 @@ export interface NatOptions {
   /** Files of the running programs. */
   runtimeDirectory: string;
   native: TapTools;
+  /** Bridges of the host that guests may be on. */
+  hostBridges?: readonly string[];
 }
 
 interface Link {
@@ -82,8 +86,9 @@ export class NatNetwork extends NetworkDriver {
   }
 
   /** Looks at the host and makes what is missing there, by whatever it went. */
-  override async ensureNetwork(command: EnsureNetworkCommand): Promise<void> {
+  override async ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void> {
     await this.queue.run(command.id, async () => {
+      if (command.kind === 'bridge') return this.joinBridge(command);
       await noteChange(join(this.networks, command.id), JSON.stringify(command));
       await this.ensureBridge(command);
       if (forwards(command)) await this.forwarding.enable();
@@ -98,6 +103,7 @@ export class NatNetwork extends NetworkDriver {
       const network = await this.find(id);
       if (network === undefined) return;
       this.watcher.remove(id);
+      if (network.kind === 'bridge') return rm(join(this.networks, id), { force: true });
       await this.dnsmasq.remove(id);
       const link = await this.link(network.bridge);
       if (link !== undefined && isOurs(link, id)) await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
@@ -114,12 +120,16 @@ export class NatNetwork extends NetworkDriver {
 
   override async attach(machineId: string, link: LaunchInterface): Promise<string> {
     const name = tapName(machineId, link.name);
+    const { bridge, mtu, address } = await this.placeOf(link);
     const found = await this.link(name);
-    if (found?.ifalias === linkLabel(machineId) && found.master === link.bridge) return name;
+    if (found?.ifalias === linkLabel(machineId) && found.master === bridge) return name;
     await note(join(this.taps, name), formatTapNote({ machine: machineId, mac: link.mac, network: link.networkId }));
     if (found === undefined) await this.options.native.createTap({ name, ...((link.queues ?? 1) > 1 ? { multiQueue: true } : {}) });
-    const mtu = String((await this.find(link.networkId))?.mtu ?? DEFAULT_MTU);
-    await this.runner.run('ip', ['link', 'set', 'dev', name, 'alias', linkLabel(machineId), 'mtu', mtu, 'master', link.bridge, 'up']);
+    const lines = [
+      `link set dev ${name} alias ${linkLabel(machineId)} mtu ${mtu}${address === undefined ? '' : ` address ${address}`}`,
+      `link set dev ${name} master ${bridge} up`,
+    ];
+    await this.runner.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
     return name;
   }
 
@@ -166,6 +176,34 @@ export class NatNetwork extends NetworkDriver {
     return Promise.resolve();
   }
 
+  /** Sees to it that the taps of a network are on a bridge of the host; nothing else of that is ours. */
+  private async joinBridge(command: EnsureBridgeCommand): Promise<void> {
+    const { hostBridge } = command;
+    requireNamed(hostBridge, this.options.hostBridges ?? []);
+    await this.requireBridge(hostBridge);
+    await noteChange(join(this.networks, command.id), JSON.stringify(command));
+    const lines = (await this.presentTaps(command.id)).map((tap) => `link set dev ${tap} master ${hostBridge} up\n`);
+    if (lines.length > 0) await this.runner.run('ip', ['-batch', '-'], { input: lines.join('') });
+  }
+
+  private async requireBridge(name: string): Promise<Link> {
+    const found = await this.link(name);
+    if (found?.linkinfo?.info_kind !== 'bridge') throw bridgeMissing(name);
+    return found;
+  }
+
+  /**
+   * The bridge that a tap goes to, its MTU, and the address of the host's end. A tap with a smaller MTU would make that of a bridge of the
+   * host smaller, and one with the lowest address of all ports would give it to that bridge.
+   */
+  private async placeOf({ networkId, bridge, mac }: LaunchInterface): Promise<{ bridge: string; mtu: number; address?: string }> {
+    const network = await this.find(networkId);
+    if (network?.kind !== 'bridge') return { bridge, mtu: network?.mtu ?? DEFAULT_MTU };
+    requireNamed(network.hostBridge, this.options.hostBridges ?? []);
+    const { mtu = DEFAULT_MTU } = await this.requireBridge(network.hostBridge);
+    return { bridge: network.hostBridge, mtu, address: `fe${mac.slice(2)}` };
+  }
+
   private async ensureBridge(command: EnsureNetworkCommand): Promise<void> {
     const { bridge, gateway, mtu = DEFAULT_MTU } = command;
     const found = await this.link(bridge);
@@ -208,9 +246,9 @@ export class NatNetwork extends NetworkDriver {
   }
 
   /** A network as it was last made. */
-  private async find(id: string): Promise<EnsureNetworkCommand | undefined> {
+  private async find(id: string): Promise<EnsureNetworkCommand | EnsureBridgeCommand | undefined> {
     const text = await readFile(join(this.networks, id), 'utf8').catch(() => undefined);
-    return text === undefined ? undefined : (JSON.parse(text) as EnsureNetworkCommand);
+    return text === undefined ? undefined : (JSON.parse(text) as EnsureNetworkCommand | EnsureBridgeCommand);
   }
 
   /** The table of a network as the host has it, without counts: nft words rules in a way of its own. */
@@ -254,6 +292,6 @@ function isMade({ addr_info: addresses = [], flags = [], mtu: found }: Link, gat
 }
 
 /** Whether packets of its machines pass the host; of those that an earlier version noted they do. */
-function forwards({ kind }: Pick<EnsureNetworkCommand, 'kind'>): boolean {
-  return kind !== 'isolated';
+function forwards({ kind }: { kind?: NetworkKind }): boolean {
+  return kind !== 'isolated' && kind !== 'bridge';
 }

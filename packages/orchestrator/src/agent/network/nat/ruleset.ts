@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { shortId } from '../../../common/ids.js';
-import type { NetworkKind } from '../../../common/network.js';
+import type { OwnKind } from '../../../common/network.js';
 import type { EnsureNetworkCommand } from '../../../host-agent/host-agent.js';
 
 /** Name of the table of a network: no other network, now or later, has it. The one that every installation has is there once. */
@@ -14,7 +14,7 @@ export function tableComment({ id }: { id: string }): string {
 }
 
 /** What machines reach of the host. */
-const INPUT: Readonly<Record<NetworkKind, (network: EnsureNetworkCommand) => readonly string[]>> = {
+const INPUT: Readonly<Record<OwnKind, (network: EnsureNetworkCommand) => readonly string[]>> = {
   nat: () => OPEN_SERVICES,
   routed: () => OPEN_SERVICES,
   // Another DNS server of the host would be a way out.
@@ -23,7 +23,7 @@ const INPUT: Readonly<Record<NetworkKind, (network: EnsureNetworkCommand) => rea
 const OPEN_SERVICES = ['udp dport { 53, 67 } accept', 'tcp dport 53 accept', 'icmp type echo-request accept'];
 
 /** What passes from machines to others and back. */
-const FORWARD: Readonly<Record<NetworkKind, (network: EnsureNetworkCommand) => readonly string[]>> = {
+const FORWARD: Readonly<Record<OwnKind, (network: EnsureNetworkCommand) => readonly string[]>> = {
   nat: (network) => [
     ...outward(network),
     `oifname "${network.bridge}" ct state established,related accept`,

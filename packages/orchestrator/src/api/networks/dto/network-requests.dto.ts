@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EnumField, IntField, LabelsField, NameField, ObjectField, StringField } from '../../../common/dto/fields.js';
+import { PARENT_PATTERN } from '../../../common/macvtap.js';
 import { DEFAULT_DOMAIN, DOMAIN_PATTERN, NETWORK_KINDS, NETWORK_MTU_RANGE, type NetworkKind } from '../../../common/network.js';
 
 const ADDRESS = '\\d{1,3}(\\.\\d{1,3}){3}';
@@ -56,11 +57,21 @@ export class DefineNetwork {
   @EnumField({
     description:
       '`nat`: machines reach the outside under the address of the host, and nobody outside reaches them. `isolated`: they reach each other, ' +
-      'DHCP and DNS of their own names, and nothing else. `routed`: packets pass both ways with the addresses that they have.',
+      'DHCP and DNS of their own names, and nothing else. `routed`: packets pass both ways with the addresses that they have. `bridge`: they ' +
+      'are on a bridge that the host has, without DHCP and rules of ours; machines on it are for administrators.',
     values: NETWORK_KINDS,
   })
   kind: NetworkKind;
   @ObjectField(() => DefineNetworkIpv4, { description: 'IPv4 addresses. Default: chosen.', optional: true }) ipv4?: DefineNetworkIpv4;
+  @StringField({
+    description: 'Of the kind `bridge`: name of the bridge. Whoever runs the host names those that guests may be on.',
+    optional: true,
+    maxLength: 15,
+    pattern: PARENT_PATTERN,
+    code: 'network.config_invalid',
+    remedy: 'Give the name that `ip link show type bridge` shows.',
+  })
+  bridge?: string;
   @IntField({ description: `${MTU}. Absent: 1500, and nobody is told.`, optional: true, ...NETWORK_MTU_RANGE }) mtu?: number;
   @DomainField() domain?: string;
   @LabelsField({ optional: true }) labels?: Record<string, string>;

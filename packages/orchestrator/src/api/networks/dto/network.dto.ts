@@ -29,9 +29,13 @@ export class NetworkDto {
   @StringField({ description: 'Id.' }) id: string;
   @StringField({ description: 'Unique name.' }) name: string;
   @EnumField({ description: 'Whom its machines reach.', values: NETWORK_KINDS }) kind: NetworkKind;
-  @ObjectField(() => NetworkIpv4, { description: 'IPv4 addresses.' }) ipv4: NetworkIpv4;
+  @ObjectField(() => NetworkIpv4, { description: 'IPv4 addresses. Absent of the kind `bridge`.', optional: true }) ipv4?: NetworkIpv4;
   @StringField({ description: 'Name of its bridge on the host.' }) bridge: string;
-  @IntField({ description: 'MTU of its links. Absent: 1500, and machines are not told.', optional: true }) mtu?: number;
+  @IntField({
+    description: 'MTU of its links. Absent: 1500, or that of the bridge of the host, and machines are not told.',
+    optional: true,
+  })
+  mtu?: number;
   @StringField({ description: 'Domain of the names of its machines.' }) domain: string;
   @LabelsField({ description: 'Labels.' }) labels: Record<string, string>;
   @EnumField({ description: '`pending`: the host has it not, for no machine uses it. `ready`: the host has it.', values: NETWORK_STATES })
