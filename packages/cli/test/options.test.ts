@@ -315,6 +315,22 @@ describe('The options of the command line', () => {
         expect((await machineNamed('twice')).observed.addresses.map((one) => one.interface)).to.deep.equal(['eth0', 'eth1']),
     },
     {
+      about: '--network takes the address that is kept for the machine',
+      args: [
+        'machine',
+        'create',
+        'fixed',
+        '--kernel',
+        'kernel',
+        '--memory',
+        '64M',
+        '--network',
+        'default,address=10.77.0.77',
+        '--no-start',
+      ],
+      effect: async () => expect((await machineNamed('fixed')).observed.addresses[0]?.address).to.equal('10.77.0.77'),
+    },
+    {
       about: '--label is what list --label finds, and no other machine',
       args: create('labelled', '--label', 'tier=front', '--no-start'),
       effect: async () =>

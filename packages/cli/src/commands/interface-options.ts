@@ -12,7 +12,7 @@ type Forward = NonNullable<NonNullable<Interface['user']>['forwards']>[number];
 const USER = 'user';
 /** The same; the name of a link of the host follows. */
 const MACVTAP = 'macvtap=';
-const KEYS = ['queues', 'backend', 'mtu', 'link', 'spoof', ...throttleKeys('rx-', 'pps'), ...throttleKeys('tx-', 'pps')];
+const KEYS = ['address', 'queues', 'backend', 'mtu', 'link', 'spoof', ...throttleKeys('rx-', 'pps'), ...throttleKeys('tx-', 'pps')];
 
 /** `name,key=value,…`, `user,forward=tcp:8080:80,…` or `macvtap=eth1,mode=bridge,…`. */
 export function toInterface(text: string, index: number): Interface {
@@ -23,10 +23,11 @@ export function toInterface(text: string, index: number): Interface {
   const parent = network.startsWith(MACVTAP) ? network.slice(MACVTAP.length) : undefined;
   const values = rest.length === 0 ? {} : keyValues(rest.join(','), parent === undefined ? KEYS : [...KEYS, 'mode']);
   const [receiveThrottle, transmitThrottle] = [toThrottle(values, 'rx-', 'pps'), toThrottle(values, 'tx-', 'pps')];
-  const { backend, queues, mtu, link, spoof } = values;
+  const { address, backend, queues, mtu, link, spoof } = values;
   return {
     name: `eth${index}`,
     ...(parent === undefined ? (network === USER ? { user: { forwards } } : { network }) : { macvtap: toMacvtap(parent, values['mode']) }),
+    ...(address === undefined ? {} : { address }),
     ...(backend === undefined ? {} : { backend: oneOf('backend', backend, ['tap', 'vhost']) }),
     ...(queues === undefined ? {} : { queues: wholeNumber(queues) }),
     ...(mtu === undefined ? {} : { mtu: wholeNumber(mtu) }),

@@ -85,6 +85,8 @@ export const ERROR_CODES = {
   'network.bridge_missing': [409, 'The host lacks a bridge'],
   'network.place_taken': [409, 'Something of the host has the place of the network'],
   'network.full': [507, 'The network has no free address'],
+  'network.address_invalid': [422, 'The address is none of the network'],
+  'network.address_taken': [409, 'The address is in use on this network'],
   'network.mac_taken': [409, 'The MAC address is in use on this network'],
   'network.no_free_subnet': [507, 'No subnet is free on this host'],
   'tap.missing': [503, 'A network link of the machine is not there'],

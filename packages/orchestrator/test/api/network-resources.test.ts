@@ -157,6 +157,48 @@ onEachDatabase('networks', (makeDatabase) => {
     ]);
   });
 
+  it('keep the addresses that are asked for, each for one interface', async () => {
+    await define('lab', { ipv4: { subnet: '10.91.0.0/24', dhcpRange: '10.91.0.100-10.91.0.101' } });
+    const make = (name: string, more: Record<string, unknown>) =>
+      flotilla.call('POST', '/v1/machines', { body: { ...on(name, 'lab', more), start: false }, headers: { prefer: 'wait=30' } });
+    const addressOf = async (name: string) =>
+      (await flotilla.call('GET', `/v1/machines/${name}`)).body['observed']?.['addresses']?.[0]?.['address'];
+    for (const [name, address] of [
+      ['outside', '10.91.0.5'],
+      ['inside', '10.91.0.100'],
+      ['last', '10.91.0.254'],
+    ] as const) {
+      expect((await make(name, { address })).status).to.equal(200);
+      expect(await addressOf(name)).to.equal(address);
+    }
+    expect((await make('any', {})).status).to.equal(200);
+    expect(await addressOf('any'), 'the one of the range that is free').to.equal('10.91.0.101');
+    const field = 'interfaces[0].address';
+    const cases: [Record<string, unknown>, unknown[]][] = [
+      [{ address: '10.91.0.5' }, [409, 'network.address_taken', field]],
+      [{ address: '10.91.0.101' }, [409, 'network.address_taken', field]],
+      [{ address: '10.91.0.1' }, [422, 'network.address_invalid', field]],
+      [{ address: '10.91.0.0' }, [422, 'network.address_invalid', field]],
+      [{ address: '10.91.0.255' }, [422, 'network.address_invalid', field]],
+      [{ address: '10.91.1.5' }, [422, 'network.address_invalid', field]],
+      [{ address: '10.91.0.5,infinite' }, [422, 'network.address_invalid', field]],
+      [{ address: '10.91.0.999' }, [422, 'network.address_invalid', field]],
+      [{ address: 7 }, [422, 'request.invalid_type', field]],
+      [{ network: undefined, user: {}, address: '10.91.0.7' }, [422, 'spec.network_conflict', field]],
+    ];
+    for (const [more, expected] of cases) expect(refusal(await make('no', more)), JSON.stringify(more)).to.deep.equal(expected);
+    const interfaces = [1, 2].map((number) => ({ name: `eth${number}`, network: 'lab', address: '10.91.0.7' }));
+    expect(refusal(await flotilla.call('POST', '/v1/machines', { body: machine('twice', { interfaces }) }))).to.deep.equal([
+      409,
+      'network.address_taken',
+      'interfaces[1].address',
+    ]);
+    const race = await Promise.all([1, 2, 3].map((number) => make(`r${number}`, { address: '10.91.0.9' })));
+    expect(race.map(({ status }) => status).sort()).to.deep.equal([200, 409, 409]);
+    await flotilla.change('DELETE', '/v1/machines/outside');
+    expect((await make('next', { address: '10.91.0.5' })).status, 'given back').to.equal(200);
+  });
+
   it('of one name or subnet are made once, however many ask at once; a machine and a delete exclude each other', async () => {
     const twice = await Promise.all([1, 2, 3, 4].map(() => define('same', { ipv4: { subnet: '10.93.0.0/24' } })));
     expect(twice.map(({ status }) => status).sort()).to.deep.equal([201, 409, 409, 409]);

@@ -18,6 +18,8 @@ import { roleAllows } from '../auth/roles.js';
 import { HostsService } from '../hosts/hosts.service.js';
 import type { ImageKind } from '../images/image.js';
 import { ImagesService } from '../images/images.service.js';
+import { formatIpv4 } from '../../common/ipv4.js';
+import { addressIn } from '../networks/network-addresses.js';
 import { DEFAULT_NETWORK, type Network } from '../networks/network.js';
 import { NetworksService } from '../networks/networks.service.js';
 import { DEFAULT_POOL } from '../pools/pool.js';
@@ -240,13 +242,14 @@ export class MachinePlanner {
     plan: MachinePlan,
     link: InterfaceDto,
     field: string,
-  ): Promise<Pick<InterfaceSpec, 'network' | 'user' | 'macvtap'>> {
+  ): Promise<Pick<InterfaceSpec, 'network' | 'address' | 'user' | 'macvtap'>> {
     if (link.macvtap !== undefined) return { macvtap: macvtapOf(link.macvtap) };
     if (link.user !== undefined) return { user: userNetworkOf(link.user) };
     const network = await this.networks.load(link.network ?? DEFAULT_NETWORK, `${field}.network`);
     if (network.kind === 'bridge') requireRight('machines:host-link', `${field}.network`, ON_HOST);
     plan.networks.set(network.id, network);
-    return { network: network.id };
+    if (link.address === undefined) return { network: network.id };
+    return { network: network.id, address: formatIpv4(addressIn(network, link.address, `${field}.address`)) };
   }
 }
 

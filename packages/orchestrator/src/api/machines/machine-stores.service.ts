@@ -48,7 +48,7 @@ export class MachineStores {
       if (network === undefined) continue;
       const reserved = await this.networks.reserve(
         network,
-        { machine: plan.id, interface: link.name, mac: link.mac },
+        { machine: plan.id, interface: link.name, mac: link.mac, wanted: link.address },
         `interfaces[${index}]`,
         tx.db,
       );

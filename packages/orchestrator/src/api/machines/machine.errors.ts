@@ -18,6 +18,8 @@ export const CREATE_ERRORS: readonly ErrorCode[] = [
   'network.not_found',
   'network.full',
   'network.mac_taken',
+  'network.address_taken',
+  'network.address_invalid',
   'spec.invalid',
   'spec.memory_too_small',
   'spec.memory_too_large',

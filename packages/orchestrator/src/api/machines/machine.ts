@@ -71,6 +71,8 @@ export interface InterfaceSpec extends InterfaceTraffic {
   name: string;
   /** Absent with user-mode networking, and on a link of the host. */
   network?: string;
+  /** IPv4 address that it asks for on that network; absent: whichever is free. */
+  address?: string;
   user?: UserNetwork;
   /** A link of the host in place of a network. */
   macvtap?: Macvtap;

@@ -13,7 +13,7 @@ import {
 } from '../../common/ipv4.js';
 import type { OwnKind } from '../../common/network.js';
 import type { DefineNetworkIpv4 } from './dto/network-requests.dto.js';
-import { NoFreeSubnet, SubnetInvalid, SubnetOverlaps } from './network.errors.js';
+import { AddressInvalid, NoFreeSubnet, SubnetInvalid, SubnetOverlaps } from './network.errors.js';
 import type { Ipv4, Network } from './network.js';
 
 /** What is taken already. */
@@ -41,6 +41,22 @@ export function planAddresses(kind: OwnKind, { subnet: wanted, gateway, dhcpRang
 export function rangeOf(range: string): [number, number] {
   const [first = 0, last = -1] = range.split('-').map((text) => parseIpv4(text) ?? 0);
   return [first, last];
+}
+
+/** The number of an address that a machine may have on a network. */
+export function addressIn({ name, ipv4 }: Pick<Network, 'name' | 'ipv4'>, text: string, field: string): number {
+  const subnet = ipv4 === undefined ? undefined : parseNetwork(ipv4.subnet);
+  if (ipv4 === undefined || subnet === undefined) {
+    throw new AddressInvalid(`Addresses on network "${name}" are not ours to give.`, 'Leave address out, and set it in the guest.', field);
+  }
+  const number = parseIpv4(text);
+  const { first, size } = subnet;
+  if (number !== undefined && number > first && number < first + size - 1 && number !== parseIpv4(ipv4.gateway)) return number;
+  throw new AddressInvalid(
+    `${text} is not an address that a machine can have on network "${name}" (${ipv4.subnet}, gateway ${ipv4.gateway}).`,
+    `Give one from ${formatIpv4(first + 1)} to ${formatIpv4(first + size - 2)}, but not the gateway's.`,
+    field,
+  );
 }
 
 function checkSubnet(kind: OwnKind, text: string): Subnet {

@@ -75,6 +75,22 @@ export class SubnetInvalid extends ApiError {
   }
 }
 
+export class AddressInvalid extends ApiError {
+  constructor(detail: string, remedy: string, field: string) {
+    super('network.address_invalid', { detail, remedy, field });
+  }
+}
+
+export class AddressTaken extends ApiError {
+  constructor({ name }: Pick<Network, 'name'>, address: string, machine: string, field: string) {
+    super('network.address_taken', {
+      detail: `${address} on network "${name}" belongs to machine ${machine}, running or not.`,
+      remedy: 'Give another address, or none to have one chosen.',
+      field,
+    });
+  }
+}
+
 export class SubnetOverlaps extends ApiError {
   constructor(subnet: string, other: string) {
     super('network.subnet_overlaps', {

@@ -24,7 +24,7 @@ export abstract class NetworkRepository {
   /** Names of the machines that are on a network. */
   abstract machinesOn(id: string, db: Executor): Promise<string[]>;
   /** Addresses in use on a network, ascending. */
-  abstract addresses(networkId: string): Promise<Address[]>;
+  abstract addresses(networkId: string, db?: Executor): Promise<Address[]>;
   /** Numbers of the addresses in use, ascending. */
   abstract usedNumbers(networkId: string, db: Executor): Promise<number[]>;
   abstract addressesOf(machineId: string, db?: Executor): Promise<Address[]>;
@@ -87,13 +87,8 @@ export class KyselyNetworkRepository extends NetworkRepository {
     return rows.map((row) => row.name);
   }
 
-  override async addresses(networkId: string): Promise<Address[]> {
-    const rows = await this.database.db
-      .selectFrom('addresses')
-      .selectAll()
-      .where('network_id', '=', networkId)
-      .orderBy('ip_number')
-      .execute();
+  override async addresses(networkId: string, db: Executor = this.database.db): Promise<Address[]> {
+    const rows = await db.selectFrom('addresses').selectAll().where('network_id', '=', networkId).orderBy('ip_number').execute();
     return rows.map(toAddress);
   }
 

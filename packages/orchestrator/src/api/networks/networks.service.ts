@@ -10,8 +10,8 @@ import { Database, type Executor, isUniqueViolation } from '../../database/datab
 import { HostAgent } from '../../host-agent/host-agent.js';
 import { type AddressHolder, AddressHolders } from './address-holders.js';
 import type { NetworkDto } from './dto/network.dto.js';
-import { planAddresses, rangeOf } from './network-addresses.js';
-import { NetworkNotFound } from './network.errors.js';
+import { addressIn, planAddresses, rangeOf } from './network-addresses.js';
+import { AddressTaken, NetworkNotFound } from './network.errors.js';
 import { type Address, DEFAULT_NETWORK, type Lease, type Network, newNetwork } from './network.js';
 import { NetworkRepository } from './network.repository.js';
 
@@ -64,17 +64,18 @@ export class NetworksService {
     });
   }
 
-  /** Reserves the lowest free address for an interface, in the transaction that makes its machine. */
+  /** Reserves an address for an interface, the one that it asks for or else the lowest that is free, in the transaction that makes its machine. */
   async reserve(
     network: Network,
-    owner: { machine: string; interface: string; mac: string },
+    owner: { machine: string; interface: string; mac: string; wanted?: string | undefined },
     field: string,
     db: Executor,
   ): Promise<Address> {
     // Until the machine is stored nothing keeps its networks: one may have been deleted since the machine was planned.
     if ((await this.repository.find(network.id, db)) === undefined) throw new NetworkNotFound(network.name, `${field}.network`);
     const used = await this.repository.usedNumbers(network.id, db);
-    const number = chooseNumber(network, used);
+    const { wanted, ...holder } = owner;
+    const number = wanted === undefined ? chooseNumber(network, used) : await this.wantedNumber(network, wanted, field, db);
     if (number === undefined) {
       throw new ApiError('network.full', {
         detail: `Network "${network.name}" has no free address.`,
@@ -82,7 +83,7 @@ export class NetworksService {
         field,
       });
     }
-    const address = { ...owner, network: network.id, ip: number < 0 ? '' : formatIpv4(number) };
+    const address = { ...holder, network: network.id, ip: number < 0 ? '' : formatIpv4(number) };
     try {
       await this.repository.reserve(address, db, number);
     } catch (error) {
@@ -94,6 +95,14 @@ export class NetworksService {
       });
     }
     return address;
+  }
+
+  /** The number of an address that nobody else has. */
+  private async wantedNumber(network: Network, wanted: string, field: string, db: Executor): Promise<number> {
+    const number = addressIn(network, wanted, `${field}.address`);
+    const holder = (await this.repository.addresses(network.id, db)).find(({ ip }) => parseIpv4(ip) === number);
+    if (holder === undefined) return number;
+    throw new AddressTaken(network, wanted, holder.machine, `${field}.address`);
   }
 
   /** Brings a network on the host to what is stored: bridge, rules, DHCP and DNS with all reservations. */

@@ -163,6 +163,17 @@ export class InterfaceDto {
     maxLength: 128,
   })
   network?: string;
+  @StringField({
+    description:
+      'IPv4 address that its network keeps for it and DHCP gives it: any of the subnet but the gateway, also outside of the range of others. ' +
+      'Absent: the lowest that is free. Not with `user`, `macvtap` and networks of the kind `bridge`.',
+    optional: true,
+    maxLength: 15,
+    pattern: /^\d{1,3}(\.\d{1,3}){3}$/,
+    code: 'network.address_invalid',
+    remedy: 'Give an IPv4 address of the network.',
+  })
+  address?: string;
   @ObjectField(() => UserNetworkDto, {
     description:
       'User-mode networking in place of a network: a passt process speaks for the guest with sockets of the host, and needs no privilege. ' +
