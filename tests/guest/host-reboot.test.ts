@@ -29,7 +29,7 @@ describe('After the host went down and came up', () => {
     const service = await Guest.attach(await second.machine('service'));
     const { ipv4 } = await second.client.networks.get('default');
     expect(await service.sh('ip -4 addr show eth0')).to.contain(`inet ${service.machine.address}/`);
-    await service.sh(`ping -c 1 -W 5 ${ipv4.gateway}`);
+    await service.sh(`ping -c 1 -W 5 ${ipv4?.gateway}`);
     await eventually('the other one is known not to run', waitLimitMs, async () =>
       ['failed', 'stopped'].includes((await second.machine('once')).state),
     );

@@ -405,6 +405,29 @@ describe('The options of the command line', () => {
     },
   ]);
 
+  describe('of forwards', () => {
+    it('network forward, forwards and unforward lead a port to a machine, and no more', async () => {
+      await cloud.json(...create('led', '--no-start').filter((word) => word !== 'none' && word !== '--network'));
+      const made = await cloud.json<{ id: string }>(
+        'network',
+        'forward',
+        'default',
+        'tcp:28092:80',
+        '--machine',
+        'led',
+        '--interface',
+        'eth0',
+      );
+      expect((await cloud.flotilla('network', 'forwards', 'default')).stdout).to.match(new RegExp(`${made.id} +tcp +\\*:28092 +10\\.`));
+      expect((await cloud.flotilla('network', 'forward', 'default', 'tcp:28092:80', '--machine', 'led')).stderr).to.contain(
+        'forward.port_busy',
+      );
+      expect((await cloud.flotilla('network', 'forward', 'default', 'tcp', '--machine', 'led')).status).to.equal(2);
+      expect((await cloud.flotilla('network', 'unforward', 'default', made.id)).status).to.equal(0);
+      expect((await cloud.flotilla('-o', 'name', 'network', 'forwards', 'default')).stdout).to.equal('');
+    });
+  });
+
   const pool = (name: string): Promise<Pool> => cloud.json<Pool>('pool', 'show', name);
   table('of pools', [
     {

@@ -43,6 +43,8 @@ import { MachinesService } from './api/machines/machines.service.js';
 import { UnseenMachines } from './api/machines/unseen-machines.js';
 import { AddressHolders } from './api/networks/address-holders.js';
 import { KyselyNetworkRepository, NetworkRepository } from './api/networks/network.repository.js';
+import { ForwardRepository, KyselyForwardRepository } from './api/networks/forward.repository.js';
+import { NetworkForwards } from './api/networks/network-forwards.service.js';
 import { NetworkDefinitions } from './api/networks/network-definitions.service.js';
 import { NetworksReconciler } from './api/networks/networks.reconciler.js';
 import { NetworksService } from './api/networks/networks.service.js';
@@ -92,6 +94,7 @@ const REPOSITORIES: Provider[] = [
   { provide: VolumeRepository, useClass: KyselyVolumeRepository },
   { provide: PoolRepository, useClass: KyselyPoolRepository },
   { provide: NetworkRepository, useClass: KyselyNetworkRepository },
+  { provide: ForwardRepository, useClass: KyselyForwardRepository },
   { provide: OperationRepository, useClass: KyselyOperationRepository },
   { provide: KeyRepository, useClass: KyselyKeyRepository },
   EventRepository,
@@ -133,6 +136,7 @@ const SERVICES: Provider[] = [
   VolumesService,
   NetworksService,
   NetworkDefinitions,
+  NetworkForwards,
   NetworksReconciler,
   HostsService,
   OperationsService,

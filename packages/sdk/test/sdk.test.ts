@@ -88,6 +88,12 @@ describe('The SDK, against an orchestrator', () => {
     expect(await rejection(client.networks.delete('lab')))
       .to.be.instanceOf(ConflictError)
       .and.to.have.property('code', 'network.in_use');
+    const web = await client.machines.create(machine('forwarded', { start: false, interfaces: [{ name: 'eth0' }] }));
+    const forward = await client.networks.addForward('default', { protocol: 'tcp', hostPort: 28_091, machine: web.id, guestPort: 80 });
+    expect((await client.networks.forwards('default').all()).map(({ id }) => id)).to.deep.equal([forward.id]);
+    await client.networks.removeForward('default', forward.id);
+    expect(await client.networks.forwards('default').all()).to.deep.equal([]);
+    await web.delete();
     await (await guest.stop()).delete();
     await client.networks.delete('lab');
     expect(await rejection(client.networks.get('lab'))).to.be.instanceOf(NotFoundError);

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { contextOf } from '../context.js';
 import { type Columns, print, printList, printOne, say } from '../output/render.js';
 import { formatTable } from '../output/table.js';
+import { addForwardCommands } from './network-forward.js';
 import { collect, collectLabel, wholeNumber } from '../values.js';
 
 const columns: Columns<Network> = [
@@ -63,6 +64,7 @@ export function addNetworkCommands(program: Command): void {
   addShowCommand(network);
   addDefineCommand(network);
   addSetCommand(network);
+  addForwardCommands(network);
   network
     .command('delete <network>')
     .description('delete a network that no machine is on')

@@ -34,6 +34,7 @@ import {
   type PoolFacts,
   type PoolUsage,
   type PoolUsageCommand,
+  type PortCommand,
   type RemoveVolumeCommand,
   type UploadImageCommand,
   type VolumeFacts,
@@ -44,6 +45,7 @@ import { Generations } from './generations.js';
 import type { Hypervisor } from './hypervisor/hypervisor.js';
 import type { InstallationMark } from './installation-mark.js';
 import { launchSpec } from './launch-spec.js';
+import { requireFreePort } from './network/free-port.js';
 import { attachLinks } from './network/host-links.js';
 import type { MacvtapLinks } from './network/macvtap/macvtap-links.js';
 import type { NetworkDriver } from './network/network-driver.js';
@@ -159,6 +161,10 @@ export class LocalHostAgent extends HostAgent {
 
   override removeNetwork(command: { id: string }): Promise<void> {
     return this.parts.network.removeNetwork(command.id);
+  }
+
+  override requireFreePort(command: PortCommand): Promise<void> {
+    return requireFreePort(command);
   }
 
   override listLeases(): Promise<HostLease[]> {

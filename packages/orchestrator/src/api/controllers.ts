@@ -6,6 +6,7 @@ import { HostsController } from './hosts/hosts.controller.js';
 import { ImagesController } from './images/images.controller.js';
 import { KeysController } from './keys/keys.controller.js';
 import { MachinesController } from './machines/machines.controller.js';
+import { NetworkForwardsController } from './networks/network-forwards.controller.js';
 import { NetworksController } from './networks/networks.controller.js';
 import { OperationsController } from './operations/operations.controller.js';
 import { PoolsController } from './pools/pools.controller.js';
@@ -18,6 +19,7 @@ export const CONTROLLERS = [
   PoolsController,
   VolumesController,
   NetworksController,
+  NetworkForwardsController,
   HostsController,
   OperationsController,
   EventsController,

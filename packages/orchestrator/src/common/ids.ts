@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** Prefix of the id of each kind of resource. */
-export type IdPrefix = 'mac' | 'img' | 'vol' | 'net' | 'poo' | 'op' | 'key' | 'hos' | 'ins' | 'req';
+export type IdPrefix = 'mac' | 'img' | 'vol' | 'net' | 'fwd' | 'poo' | 'op' | 'key' | 'hos' | 'ins' | 'req';
 
 let lastTime = 0;
 let lastRandom = 0n;

@@ -50,6 +50,12 @@ export function isUnicast(subnet: Subnet): boolean {
   return !subnetsOf(NO_UNICAST).some((one) => overlaps(one, subnet));
 }
 
+/** Whether a text is an address of IPv4 that others than the host itself can reach. */
+export function isOuter(text: string): boolean {
+  const subnet = parseIpv4(text) === undefined ? undefined : parseSubnet(text);
+  return subnet !== undefined && isUnicast(subnet);
+}
+
 function subnetsOf(texts: readonly string[]): Subnet[] {
   return texts.map(parseSubnet).filter((subnet) => subnet !== undefined);
 }

@@ -2,7 +2,7 @@
 /** Names of resources: also valid as DNS labels. */
 export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** Form of all ids. No name may have it: wherever an id or a name may be given, it would stand for two resources. */
-const ID_PATTERN = /^(mac|img|vol|net|poo|op|key|hos|req)-[0-9a-z]{26}$/;
+const ID_PATTERN = /^(mac|img|vol|net|fwd|poo|op|key|hos|req)-[0-9a-z]{26}$/;
 /** MAC addresses in the usual notation. */
 export const MAC_PATTERN = /^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/;
 /** SHA-256 digests in hexadecimal. */

@@ -12,6 +12,20 @@ export type OwnKind = (typeof OWN_KINDS)[number];
 export const NETWORK_KINDS = [...OWN_KINDS, 'bridge'] as const;
 export type NetworkKind = (typeof NETWORK_KINDS)[number];
 
+/** The most forwards of a network. */
+export const MAX_NETWORK_FORWARDS = 256;
+
+/** A port of the host that leads to a machine on a network. */
+export interface NetworkForward {
+  protocol: 'tcp' | 'udp';
+  /** Absent: every IPv4 address of the host but its loopback. */
+  hostAddress?: string;
+  hostPort: number;
+  /** Of the machine. */
+  address: string;
+  guestPort: number;
+}
+
 /** Domain of the machines of a network that names none. */
 export const DEFAULT_DOMAIN = 'flotilla.internal';
 /** Labels of DNS in lower case, so long that the name of a machine fits before them. */

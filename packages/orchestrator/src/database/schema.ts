@@ -93,6 +93,17 @@ export interface NetworksTable {
   created_at: string;
   updated_at: string;
 }
+export interface ForwardsTable {
+  id: string;
+  network_id: string;
+  machine_id: string;
+  interface: string;
+  protocol: string;
+  host_address: string | null;
+  host_port: number;
+  guest_port: number;
+  created_at: string;
+}
 export interface AddressesTable {
   network_id: string;
   ip: string;
@@ -166,6 +177,7 @@ export interface Schema {
   pools: PoolsTable;
   networks: NetworksTable;
   addresses: AddressesTable;
+  forwards: ForwardsTable;
   operations: OperationsTable;
   events: EventsTable;
   audit: AuditTable;

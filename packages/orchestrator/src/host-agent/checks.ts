@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isAddress } from '../common/user-network.js';
-import { isPrivate, isUnicast, parseIpv4, parseNetwork, type Subnet } from '../common/ipv4.js';
+import { isOuter, isPrivate, isUnicast, parseIpv4, parseNetwork, type Subnet } from '../common/ipv4.js';
 import type { IdPrefix } from '../common/ids.js';
 
 /** Looks at one value; answers the path of the first that is wrong, `undefined` when all is well. */
@@ -50,6 +50,9 @@ export function id(prefix: IdPrefix): Check {
 export const privateSubnet = subnetThat(isPrivate);
 /** One that machines can have and others can reach: what an administrator routes to this host. */
 export const unicastSubnet = subnetThat(isUnicast);
+
+/** An IPv4 address at which others than the host itself reach it. */
+export const outerIpv4 = when((value) => typeof value === 'string' && isOuter(value));
 
 /** `<first>-<last>`. */
 export const ipv4Range = when(

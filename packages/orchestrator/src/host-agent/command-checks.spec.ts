@@ -29,6 +29,7 @@ const network: EnsureNetworkCommand = {
   bridge: 'flo-0',
   reservations: [{ mac, ip: '10.77.0.2', hostname: 'web' }],
 };
+const forward = { protocol: 'tcp', hostPort: 8080, address: '10.77.0.2', guestPort: 80 };
 const launch: LaunchCommand = {
   id: newId('mac'),
   generation: 1,
@@ -98,6 +99,8 @@ const GOOD: [CommandName, unknown][] = [
   ['ensureNetwork', { ...network, kind: 'isolated', bridge: 'flo-0123abcd', domain: 'lab', mtu: 9000 }],
   ['ensureNetwork', { ...network, kind: 'routed', subnet: '203.0.113.0/28' }],
   ['ensureNetwork', { id: network.id, name: 'lan', kind: 'bridge', hostBridge: 'br0' }],
+  ['ensureNetwork', { ...network, forwards: [{ ...forward, hostAddress: '192.0.2.1' }] }],
+  ['requireFreePort', { protocol: 'udp', hostPort: 53 }],
   ['createMachine', launch],
   [
     'createMachine',
@@ -214,6 +217,13 @@ const BAD: [CommandName, unknown, string][] = [
   ['ensureNetwork', { ...network, gateway: '10.77.0.1\nlink delete eth0' }, 'gateway'],
   ['ensureNetwork', { ...network, subnet: '0.0.0.0/0' }, 'subnet'],
   ['ensureNetwork', { ...network, kind: 'open' }, 'kind'],
+  ['ensureNetwork', { ...network, forwards: [{ ...forward, protocol: 'sctp' }] }, 'forwards[0].protocol'],
+  ['ensureNetwork', { ...network, forwards: [{ ...forward, hostAddress: '127.0.0.1' }] }, 'forwards[0].hostAddress'],
+  ['ensureNetwork', { ...network, forwards: [{ ...forward, hostAddress: '0.0.0.0/0' }] }, 'forwards[0].hostAddress'],
+  ['ensureNetwork', { ...network, forwards: [{ ...forward, hostPort: '80 accept' }] }, 'forwards[0].hostPort'],
+  ['ensureNetwork', { ...network, forwards: [{ ...forward, address: '10.77.0.2:1-9' }] }, 'forwards[0].address'],
+  ['ensureNetwork', { ...network, forwards: Array.from({ length: 257 }, () => forward) }, 'forwards'],
+  ['requireFreePort', { protocol: 'udp', hostPort: 0 }, 'hostPort'],
   ['ensureNetwork', { id: network.id, name: 'lan', kind: 'bridge', hostBridge: 'br0 up' }, 'hostBridge'],
   ['ensureNetwork', { ...network, kind: 'bridge' }, 'domain'],
   ['ensureNetwork', { ...network, domain: 'lab\ndhcp-script=/tmp/x' }, 'domain'],

@@ -33,7 +33,7 @@ import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNet
 import { MAX_SHARES, type SharedFolder, TAG_PATTERN } from '../common/shared-folder.js';
 import { NFS_MODES, NFS_PATH, NFS_RANGES, NFS_SERVER, NFS_VERSIONS, type NfsOptions, type NfsPoolConfig } from '../common/nfs.js';
 import { type DirPoolConfig, MAX_GUARD_PERCENT, POOL_PATH, type PoolRefOf } from '../common/pool.js';
-import { DOMAIN_PATTERN, NETWORK_MTU_RANGE, OWN_KINDS } from '../common/network.js';
+import { DOMAIN_PATTERN, MAX_NETWORK_FORWARDS, NETWORK_MTU_RANGE, type NetworkForward, OWN_KINDS } from '../common/network.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import { CLONE_KINDS, VOLUME_FORMATS } from '../common/volume-storage.js';
 import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
@@ -53,6 +53,7 @@ import {
   object,
   oneOf,
   optional,
+  outerIpv4,
   privateSubnet,
   text,
   unicastSubnet,
@@ -76,6 +77,7 @@ import type {
   OpenConsoleCommand,
   Ownership,
   PoolUsageCommand,
+  PortCommand,
   RemoveVolumeCommand,
   Reservation,
   SetBalloonCommand,
@@ -104,6 +106,11 @@ const generation = int(0, Number.MAX_SAFE_INTEGER);
 const offset = optional(int(0, Number.MAX_SAFE_INTEGER));
 /** The links Flotilla makes: no command can name another's. */
 const bridge = text(/^flo-(\d{1,5}|[0-9a-f]{8})$/);
+const hostPort = {
+  protocol: oneOf(...FORWARD_PROTOCOLS),
+  hostAddress: optional(outerIpv4),
+  hostPort: int(PORT_RANGE.min, PORT_RANGE.max),
+};
 const networkIn = (subnet: Check) =>
   object<EnsureNetworkCommand>({
     id: id('net'),
@@ -116,6 +123,9 @@ const networkIn = (subnet: Check) =>
     dhcpRange: ipv4Range,
     bridge,
     reservations: list(65_536, object<Reservation>({ mac, ip: ipv4, hostname: name })),
+    forwards: optional(
+      list(MAX_NETWORK_FORWARDS, object<NetworkForward>({ ...hostPort, address: ipv4, guestPort: int(PORT_RANGE.min, PORT_RANGE.max) })),
+    ),
   });
 
 const rate = object<Rate>({ perSecond: int(1, MAX_RATE), burst: optional(int(1, MAX_RATE)) });
@@ -273,6 +283,7 @@ const CALLS: Record<CommandName, Check> = {
   removePool: leavePool,
   poolUsage: object<PoolUsageCommand>({ pool: optional(pool) }),
   usedSubnets: nothing,
+  requireFreePort: object<PortCommand>(hostPort),
   listLeases: nothing,
   listMachines: nothing,
   beginCollect: nothing,

@@ -9,7 +9,7 @@ import type { CloneKind, VolumeStorage } from '../common/volume-storage.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
 import type { SharedFolder } from '../common/shared-folder.js';
-import type { OwnKind } from '../common/network.js';
+import type { NetworkForward, OwnKind } from '../common/network.js';
 import type { Macvtap } from '../common/macvtap.js';
 import type { UserNetwork } from '../common/user-network.js';
 import type { PoolRef } from '../common/pool.js';
@@ -106,7 +106,10 @@ export interface EnsureNetworkCommand {
   dhcpRange: string;
   bridge: string;
   reservations: Reservation[];
+  forwards?: NetworkForward[];
 }
+/** A port of the host that somebody wants. */
+export type PortCommand = Pick<NetworkForward, 'protocol' | 'hostAddress' | 'hostPort'>;
 /** A network that is a bridge of the host: nothing of it is ours but who is on it. */
 export interface EnsureBridgeCommand {
   id: string;
@@ -328,6 +331,8 @@ export interface HostCommands {
   usedSubnets(): Promise<string[]>;
   ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void>;
   removeNetwork(command: { id: string }): Promise<void>;
+  /** Fails with `forward.port_busy` when a program of the host listens there, as far as that can be seen. */
+  requireFreePort(command: PortCommand): Promise<void>;
   /** Addresses that guests have taken. */
   listLeases(): Promise<HostLease[]>;
   /** Makes the links a machine needs. */
@@ -382,6 +387,7 @@ export abstract class HostAgent implements HostCommands {
   abstract usedSubnets(): Promise<string[]>;
   abstract ensureNetwork(command: EnsureNetworkCommand | EnsureBridgeCommand): Promise<void>;
   abstract removeNetwork(command: { id: string }): Promise<void>;
+  abstract requireFreePort(command: PortCommand): Promise<void>;
   abstract listLeases(): Promise<HostLease[]>;
   abstract prepareMachine(command: LaunchCommand): Promise<void>;
   abstract createMachine(command: LaunchCommand): Promise<{ pid?: number }>;

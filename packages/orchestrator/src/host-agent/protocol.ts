@@ -23,6 +23,7 @@ export const COMMANDS = {
   usedSubnets: true,
   ensureNetwork: true,
   removeNetwork: true,
+  requireFreePort: true,
   listLeases: true,
   prepareMachine: true,
   createMachine: true,

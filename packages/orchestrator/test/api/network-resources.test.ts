@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { onEachDatabase } from '../support/databases.js';
@@ -227,6 +228,68 @@ onEachDatabase('networks', (makeDatabase) => {
     await asked;
     await flotilla.start();
     await flotilla.waitFor('the host has it no more', async () => onHost().length === 0);
+  });
+
+  it('lead ports of the host to machines, each port once, until the machine is gone', async () => {
+    const busy = createServer();
+    await new Promise<void>((resolve) => busy.listen(0, '0.0.0.0', resolve));
+    const busyPort = (busy.address() as AddressInfo).port;
+    await define('red');
+    await define('lab', { kind: 'isolated' });
+    await flotilla.change('POST', '/v1/machines', on('web', 'red'));
+    await flotilla.change('POST', '/v1/machines', on('far', 'lab'));
+    const interfaces = ['eth0', 'eth1'].map((name) => ({ name, network: 'red' }));
+    await flotilla.change('POST', '/v1/machines', machine('two', { interfaces }));
+    const add = (more: Record<string, unknown> = {}, network = 'red', headers: Record<string, string> = {}) =>
+      flotilla.call('POST', `/v1/networks/${network}/forwards`, {
+        body: { protocol: 'tcp', hostPort: 28_080, machine: 'web', guestPort: 80, ...more },
+        headers,
+      });
+    const list = async () => [...(await flotilla.call('GET', '/v1/networks/red/forwards')).body['items']];
+    const made = await add();
+    expect(made.status, JSON.stringify(made.body)).to.equal(201);
+    expect(made.body).to.include({ protocol: 'tcp', hostPort: 28_080, interface: 'eth0', address: '10.77.0.2', guestPort: 80 });
+    const cases: [Record<string, unknown>, unknown[]][] = [
+      [{}, [409, 'forward.port_busy', 'hostPort']],
+      [{ hostAddress: '127.0.0.1' }, [422, 'spec.forward_invalid', 'hostAddress']],
+      [{ hostAddress: '0.0.0.0' }, [422, 'spec.forward_invalid', 'hostAddress']],
+      [{ hostAddress: '1.2.3.4 drop' }, [422, 'spec.forward_invalid', 'hostAddress']],
+      [{ hostAddress: '203.0.113.77' }, [422, 'forward.address_unknown', 'hostAddress']],
+      [{ hostPort: busyPort }, [409, 'forward.port_busy', 'hostPort']],
+      [{ hostPort: 0 }, [422, 'spec.forward_invalid', 'hostPort']],
+      [{ hostPort: 65_536 }, [422, 'spec.forward_invalid', 'hostPort']],
+      [{ guestPort: 1.5 }, [422, 'request.invalid_type', 'guestPort']],
+      [{ protocol: 'sctp' }, [422, 'request.invalid_value', 'protocol']],
+      [{ hostPort: 28_081, machine: 'nobody' }, [422, 'forward.machine_invalid', 'machine']],
+      [{ hostPort: 28_081, machine: 'far' }, [422, 'forward.machine_invalid', 'machine']],
+      [{ hostPort: 28_081, machine: 'two' }, [422, 'forward.machine_invalid', 'interface']],
+      [{ hostPort: 28_081, interface: 'eth7' }, [422, 'forward.machine_invalid', 'interface']],
+    ];
+    for (const [more, expected] of cases) expect(refusal(await add(more)), JSON.stringify(more)).to.deep.equal(expected);
+    busy.close();
+    expect(refusal(await add({ machine: 'far' }, 'lab'))).to.deep.equal([409, 'forward.unsupported']);
+    expect(refusal(await add({}, 'none'))).to.deep.equal([404, 'network.not_found']);
+    expect((await add({ protocol: 'udp' })).status).to.equal(201);
+    expect((await add({ hostPort: 28_082, machine: 'two', interface: 'eth1' }, 'red', { 'if-match': 'W/"3"' })).status).to.equal(201);
+    expect(refusal(await add({ hostPort: 28_083 }, 'red', { 'if-match': 'W/"3"' }))).to.deep.equal([412, 'precondition.failed']);
+    const race = await Promise.all([1, 2, 3].map(() => add({ hostPort: 28_090 })));
+    expect(race.map(({ status }) => status).sort()).to.deep.equal([201, 409, 409]);
+    expect(await list()).to.have.length(4);
+    const told = () => {
+      const forwards = onHost().find(({ name }) => name === 'red')?.['forwards'] as { hostPort: number }[] | undefined;
+      return (forwards ?? []).map(({ hostPort }) => hostPort).join();
+    };
+    expect(told()).to.equal('28080,28080,28082,28090');
+    await flotilla.killHard();
+    await flotilla.start();
+    expect(await list()).to.have.length(4);
+    const away = () => flotilla.call('DELETE', `/v1/networks/red/forwards/${made.body['id']}`);
+    expect((await away()).status).to.equal(204);
+    expect(refusal(await away())).to.deep.equal([404, 'forward.not_found']);
+    expect(told()).to.equal('28080,28082,28090');
+    await flotilla.change('DELETE', '/v1/machines/web?force=true');
+    await flotilla.waitFor('the host forwards no more to who is gone', async () => told() === '28082');
+    expect(await list()).to.have.length(1);
   });
 
   it('may be bridges of the host that were named for guests, and then machines on them are for administrators', async () => {

@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { NatNetwork } from '../../src/agent/network/nat/nat-network.js';
 import { CommandRunner } from '../../src/agent/runner/command-runner.js';
 import type { AddressHolder } from '../../src/api/networks/address-holders.js';
+import { KyselyForwardRepository } from '../../src/api/networks/forward.repository.js';
 import { KyselyNetworkRepository } from '../../src/api/networks/network.repository.js';
 import { NetworksReconciler } from '../../src/api/networks/networks.reconciler.js';
 import { NetworksService } from '../../src/api/networks/networks.service.js';
@@ -34,6 +35,7 @@ const database = Database.openSqlite(join(directory, 'data/db'));
 await database.migrate();
 const repository = new KyselyNetworkRepository(database);
 const holders = {
+  idOf: () => Promise.resolve(undefined),
   find: (ids: readonly string[]) =>
     Promise.resolve(new Map<string, AddressHolder>(ids.map((id) => [id, { name: id.replace('mac-', ''), heldUntil: new Map() }]))),
 };
@@ -42,7 +44,7 @@ const agent: Pick<HostAgent, 'usedSubnets' | 'ensureNetwork' | 'removeNetwork'> 
   ensureNetwork: (command) => nat.ensureNetwork(command),
   removeNetwork: ({ id }) => nat.removeNetwork(id),
 };
-const networks = new NetworksService(repository, holders, database, agent as HostAgent);
+const networks = new NetworksService(repository, holders, database, agent as HostAgent, new KyselyForwardRepository(database), log);
 const reconciler = new NetworksReconciler(networks, log);
 const network = await networks.load('default');
 const addresses = new Map<string, string>();

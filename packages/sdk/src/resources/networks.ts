@@ -2,7 +2,7 @@
 import { List, type PageBody } from '../core/pagination.js';
 import type { RequestOptions } from '../core/options.js';
 import { query } from '../internal/query.js';
-import type { DefineNetwork, Network, UpdateNetwork } from '../schema.gen.js';
+import type { AddForward, DefineNetwork, Network, NetworkForward, UpdateNetwork } from '../schema.gen.js';
 import { Inventory } from './inventory.js';
 
 /** Networks, and the leases on them. */
@@ -29,6 +29,26 @@ export class Networks extends Inventory<Network> {
   /** Deletes it. Refused with `network.in_use` while machines are on it, running or not. */
   async delete(network: string, options: RequestOptions = {}): Promise<void> {
     await this.transport.json({ method: 'DELETE', path: this.#pathOf(network) }, options);
+  }
+
+  /** Leads a port of the host to a machine on a network of the kind `nat`. Refused with `forward.port_busy` when somebody has the port. */
+  addForward(network: string, params: AddForward, options: RequestOptions = {}): Promise<NetworkForward> {
+    return this.transport.json({ method: 'POST', path: `${this.#pathOf(network)}/forwards`, json: params }, options);
+  }
+
+  /** The ports of the host that lead to machines on a network. */
+  forwards(network: string, filter: { readonly limit?: number } = {}, options: RequestOptions = {}): List<NetworkForward> {
+    return new List((cursor) =>
+      this.transport.json<PageBody<NetworkForward>>(
+        { method: 'GET', path: `${this.#pathOf(network)}/forwards${query({ ...filter, cursor })}` },
+        options,
+      ),
+    );
+  }
+
+  /** Takes a forward away. */
+  async removeForward(network: string, forward: string, options: RequestOptions = {}): Promise<void> {
+    await this.transport.json({ method: 'DELETE', path: `${this.#pathOf(network)}/forwards/${encodeURIComponent(forward)}` }, options);
   }
 
   #pathOf(network: string): string {

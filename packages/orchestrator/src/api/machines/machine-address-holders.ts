@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
+import type { Executor } from '../../database/database.js';
 import { type AddressHolder, AddressHolders } from '../networks/address-holders.js';
 import type { Observed } from './machine.js';
 import { MachineRepository } from './machine.repository.js';
@@ -13,6 +14,10 @@ export class MachineAddressHolders extends AddressHolders {
     private readonly unseen: UnseenMachines,
   ) {
     super();
+  }
+
+  override async idOf(idOrName: string, db: Executor): Promise<string | undefined> {
+    return (await this.machines.find(idOrName, db))?.id;
   }
 
   override async find(machineIds: readonly string[]): Promise<ReadonlyMap<string, AddressHolder>> {

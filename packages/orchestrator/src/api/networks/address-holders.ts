@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Executor } from '../../database/database.js';
 
 /** A machine as its network sees it. */
 export interface AddressHolder {
@@ -10,6 +11,8 @@ export interface AddressHolder {
 
 /** What networks ask about the machines that addresses belong to: networks know nothing of machines, which answer this. */
 export abstract class AddressHolders {
+  /** The id of a machine that is called so. */
+  abstract idOf(idOrName: string, db: Executor): Promise<string | undefined>;
   /** Holders by the id of the machine; one that is gone is absent. */
   abstract find(machineIds: readonly string[]): Promise<ReadonlyMap<string, AddressHolder>>;
 }

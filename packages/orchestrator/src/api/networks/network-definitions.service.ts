@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { newId } from '../../common/ids.js';
-import { LOG, type Log } from '../../common/log.js';
 import { requireMatch } from '../../common/precondition.js';
 import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
@@ -33,7 +32,6 @@ export class NetworkDefinitions {
     private readonly networks: NetworksService,
     private readonly database: Database,
     private readonly agent: HostAgent,
-    @Inject(LOG) private readonly log: Log,
   ) {}
 
   async define(body: DefineNetwork): Promise<NetworkDto> {
@@ -65,7 +63,7 @@ export class NetworkDefinitions {
       await this.repository.save(network, tx.db);
       tx.emit({ kind: 'network.updated', target: networkTarget(network), data: { generation: network.generation } });
     });
-    await this.settle(id, () => this.networks.mendOnHost(id));
+    await this.networks.settle(id);
     return this.networks.get(id);
   }
 
@@ -82,12 +80,7 @@ export class NetworkDefinitions {
       tx.emit({ kind: 'network.deleted', target: networkTarget(network), data: {} });
       return network;
     });
-    await this.settle(id, () => this.networks.takeFromHost(id));
-  }
-
-  /** Brings the host to what is stored now. When that fails, it is for the reconcilers, which try again until it is so. */
-  private async settle(id: string, act: () => Promise<void>): Promise<void> {
-    await act().catch((error: unknown) => this.log.warn({ err: error, network: id }, 'a change of a network has not reached the host yet'));
+    await this.networks.settle(id, () => this.networks.takeFromHost(id));
   }
 
   private async find(idOrName: string, db: Executor): Promise<Network> {

@@ -30,6 +30,7 @@ export abstract class NetworkRepository {
   abstract addressesOf(machineId: string, db?: Executor): Promise<Address[]>;
   /** `number`: in place of that of the address, where there is none. */
   abstract reserve(address: Address, db: Executor, number?: number): Promise<void>;
+  /** Takes back the addresses of a machine, and the ports that lead to them. */
   abstract releaseAll(machineId: string, db: Executor): Promise<void>;
 }
 
@@ -118,6 +119,7 @@ export class KyselyNetworkRepository extends NetworkRepository {
   }
 
   override async releaseAll(machineId: string, db: Executor): Promise<void> {
+    await db.deleteFrom('forwards').where('machine_id', '=', machineId).execute();
     await db.deleteFrom('addresses').where('machine_id', '=', machineId).execute();
   }
 }

@@ -2,7 +2,7 @@
 import type { Target } from '../../common/event.js';
 import { shortId } from '../../common/ids.js';
 import type { Labels } from '../../common/names.js';
-import { DEFAULT_DOMAIN, type NetworkKind } from '../../common/network.js';
+import { DEFAULT_DOMAIN, type NetworkForward, type NetworkKind } from '../../common/network.js';
 
 export const NETWORK_STATES = ['pending', 'ready', 'failed'] as const;
 export type NetworkState = (typeof NETWORK_STATES)[number];
@@ -83,6 +83,19 @@ export interface Address {
   mac: string;
   machine: string;
   interface: string;
+}
+
+/** A port of the host that leads to an interface of a machine. */
+export interface Forward {
+  id: string;
+  network: string;
+  machine: string;
+  interface: string;
+  protocol: NetworkForward['protocol'];
+  hostAddress?: string;
+  hostPort: number;
+  guestPort: number;
+  createdAt: string;
 }
 
 /** Whether an address is only kept for a machine, or its guest has asked for it. */

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { ApiError } from '../../common/api-error.js';
 import { KeyedQueue } from '../../common/async.js';
 import type { LabelledQuery } from '../../common/dto/list.dto.js';
 import { newId } from '../../common/ids.js';
 import { formatIpv4, parseIpv4 } from '../../common/ipv4.js';
+import { LOG, type Log } from '../../common/log.js';
 import { labelledPage, type Page, toPage } from '../../common/paging.js';
 import { Database, type Executor, isUniqueViolation } from '../../database/database.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
 import { type AddressHolder, AddressHolders } from './address-holders.js';
+import type { NetworkForwardDto } from './dto/forward.dto.js';
 import type { NetworkDto } from './dto/network.dto.js';
+import { ForwardRepository } from './forward.repository.js';
 import { addressIn, planAddresses, rangeOf } from './network-addresses.js';
 import { AddressTaken, NetworkNotFound } from './network.errors.js';
 import { type Address, DEFAULT_NETWORK, type Lease, type Network, newNetwork } from './network.js';
@@ -24,6 +27,8 @@ export class NetworksService {
     private readonly holders: AddressHolders,
     private readonly database: Database,
     private readonly agent: HostAgent,
+    private readonly forwards: ForwardRepository,
+    @Inject(LOG) private readonly log: Log,
   ) {}
 
   async list(query: LabelledQuery): Promise<Page<NetworkDto>> {
@@ -132,6 +137,23 @@ export class NetworksService {
     });
   }
 
+  /**
+   * Brings the host to what is stored of a network now, if it has it. When that fails, it is for the reconcilers, which try again until
+   * it is so.
+   */
+  async settle(id: string, act = () => this.mendOnHost(id)): Promise<void> {
+    await act().catch((error: unknown) => this.log.warn({ err: error, network: id }, 'a change of a network has not reached the host yet'));
+  }
+
+  /** The ports of the host that lead to machines on a network. */
+  async forwardsOf(id: string): Promise<NetworkForwardDto[]> {
+    const addresses = await this.repository.addresses(id);
+    return (await this.forwards.on(id)).flatMap(({ network: _network, ...forward }) => {
+      const at = addresses.find((one) => one.machine === forward.machine && one.interface === forward.interface);
+      return at === undefined ? [] : [{ ...forward, address: at.ip }]; // deleted between the two questions
+    });
+  }
+
   /** Takes networks that no machine uses off the host; answers the ids of those in use. */
   async releaseUnused(): Promise<string[]> {
     const used: string[] = [];
@@ -156,7 +178,15 @@ export class NetworksService {
   private async makeOnHost({ id, name, kind, bridge, hostBridge = '', ipv4, mtu, domain }: Network): Promise<void> {
     if (kind === 'bridge' || ipv4 === undefined) return this.agent.ensureNetwork({ id, name, kind: 'bridge', hostBridge });
     const reservations = (await this.heldAddresses(id)).map(([{ mac, ip }, holder]) => ({ mac, ip, hostname: holder.name }));
-    await this.agent.ensureNetwork({ id, name, kind, bridge, domain, ...(mtu === undefined ? {} : { mtu }), ...ipv4, reservations });
+    const forwards = (await this.forwardsOf(id)).map(({ protocol, hostAddress, hostPort, address, guestPort }) => ({
+      protocol,
+      ...(hostAddress === undefined ? {} : { hostAddress }),
+      hostPort,
+      address,
+      guestPort,
+    }));
+    const extras = { ...(mtu === undefined ? {} : { mtu }), ...(forwards.length === 0 ? {} : { forwards }) };
+    await this.agent.ensureNetwork({ id, name, kind, bridge, domain, ...ipv4, ...extras, reservations });
   }
 
   private async toDto(network: Network): Promise<NetworkDto> {

@@ -104,6 +104,25 @@ describe('a NAT network', function () {
     });
   });
 
+  it('leads ports of the host to its machines for whoever reaches the host, and nothing else', () => {
+    expect(inNamespace('forwards-probe')).to.deep.equal({
+      reached: {
+        any: '192.0.2.2',
+        udp: '192.0.2.2',
+        one: '192.0.2.2',
+        notThatAddress: 'ECONNREFUSED',
+        notThatPort: 'ECONNREFUSED',
+        fromHost: '192.0.2.1',
+        loopback: 'ECONNREFUSED',
+        past: 'timeout',
+        isolated: 'timeout',
+        own: 'timeout',
+      },
+      fewer: { gone: 'ECONNREFUSED', kept: '192.0.2.2' },
+      none: { gone: 'ECONNREFUSED', rules: false },
+    });
+  });
+
   it('puts machines on a bridge of the host that was named for them, and leaves it as it was', () => {
     expect(inNamespace('bridge-probe')).to.deep.equal({
       refused: ['network.bridge_missing', 'network.bridge_missing', 'network.bridge_refused'],

@@ -27,6 +27,10 @@ const FORWARD: Readonly<Record<OwnKind, (network: EnsureNetworkCommand) => reado
   nat: (network) => [
     ...outward(network),
     `oifname "${network.bridge}" ct state established,related accept`,
+    ...(network.forwards ?? []).map(
+      ({ protocol, address, guestPort }) =>
+        `oifname "${network.bridge}" ip daddr ${address} ${protocol} dport ${guestPort} ct status dnat accept`,
+    ),
     `oifname "${network.bridge}" counter drop`,
   ],
   routed: (network) => [...outward(network), `oifname "${network.bridge}" meta nfproto ipv6 counter drop`],
@@ -59,7 +63,7 @@ table ${table} {
     iifname "${bridge}" oifname "${bridge}" accept
     ${FORWARD[kind](network).join('\n    ')}
   }
-${kind === 'nat' ? masquerade(network) : ''}}
+${kind === 'nat' ? masquerade(network) + forwarding(network) : ''}}
 `;
 }
 
@@ -70,6 +74,26 @@ function outward({ bridge, subnet }: EnsureNetworkCommand): readonly string[] {
     `iifname "${bridge}" ip daddr 169.254.0.0/16 counter drop`,
     `iifname "${bridge}" accept`,
   ];
+}
+
+/** Ports of the host, for others and for the host itself; its loopback cannot be forwarded to a link. */
+function forwarding({ bridge, forwards = [] }: EnsureNetworkCommand): string {
+  if (forwards.length === 0) return '';
+  const rules = forwards.map(
+    ({ protocol, hostAddress, hostPort, address, guestPort }) =>
+      `    ${hostAddress === undefined ? 'fib daddr type local' : `ip daddr ${hostAddress}`} ${protocol} dport ${hostPort} counter dnat ip to ${address}:${guestPort}\n`,
+  );
+  return `  chain prerouting {
+    type nat hook prerouting priority dstnat; policy accept;
+    iifname "${bridge}" accept
+    meta nfproto != ipv4 accept
+${rules.join('')}  }
+  chain output {
+    type nat hook output priority -100; policy accept;
+    meta nfproto != ipv4 accept
+    ip daddr 127.0.0.0/8 accept
+${rules.join('')}  }
+`;
 }
 
 function masquerade({ subnet }: EnsureNetworkCommand): string {
