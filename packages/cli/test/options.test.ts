@@ -355,6 +355,7 @@ describe('The options of the command line', () => {
       args: [
         ...['network', 'define', 'lab', '--kind', 'isolated', '--subnet', '10.91.0.0/24', '--gateway', '10.91.0.254'],
         ...['--dhcp-range', '10.91.0.10-10.91.0.20', '--mtu', '1400', '--domain', 'lab.test', '--label', 'team=red'],
+        ...['--isolate-machines', '--no-anti-spoofing'],
       ],
       effect: async () =>
         expect(await network('lab')).to.deep.include({
@@ -363,6 +364,8 @@ describe('The options of the command line', () => {
           mtu: 1400,
           domain: 'lab.test',
           labels: { team: 'red' },
+          isolateMachines: true,
+          antiSpoofing: false,
         }),
     },
     {
@@ -380,10 +383,27 @@ describe('The options of the command line', () => {
     },
     {
       about: 'set takes --mtu, --domain, --label and --unlabel',
-      args: ['network', 'set', 'lab', '--mtu', 'none', '--domain', 'new.test', '--label', 'a=b', '--unlabel', 'team'],
+      args: [
+        'network',
+        'set',
+        'lab',
+        '--mtu',
+        'none',
+        '--domain',
+        'new.test',
+        '--label',
+        'a=b',
+        '--unlabel',
+        'team',
+        '--isolate-machines',
+        'off',
+        '--anti-spoofing',
+        'on',
+      ],
       effect: async () => {
-        const { mtu, domain, labels } = await network('lab');
-        expect({ mtu, domain, labels }).to.deep.equal({ mtu: undefined, domain: 'new.test', labels: { a: 'b' } });
+        const { mtu, ...rest } = await network('lab');
+        expect(mtu).to.equal(undefined);
+        expect(rest).to.deep.include({ domain: 'new.test', labels: { a: 'b' }, isolateMachines: false, antiSpoofing: true });
       },
     },
     {

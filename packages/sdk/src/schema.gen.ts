@@ -419,6 +419,14 @@ export type DefineNetwork = {
      */
     domain?: string;
     /**
+     * Whether machines are kept from each other, and reach only what is beyond them.
+     */
+    isolateMachines?: boolean;
+    /**
+     * Whether machines may send only from the MAC address of their interface and the IPv4 address that is kept for it; IPv6 stays on the link. A bridge or containers with addresses of their own in a guest need it off.
+     */
+    antiSpoofing?: boolean;
+    /**
      * Labels: at most 64 pairs of texts; lists can be filtered by them.
      */
     labels?: {
@@ -1276,6 +1284,14 @@ export type Network = {
      */
     domain: string;
     /**
+     * Whether its machines are kept from each other.
+     */
+    isolateMachines: boolean;
+    /**
+     * Whether they may send from their own addresses alone. Of the network `default` not, unless it was asked for.
+     */
+    antiSpoofing: boolean;
+    /**
      * Labels.
      */
     labels: {
@@ -1956,6 +1972,14 @@ export type UpdateNetwork = {
      * Domain of the names of its machines, which DNS knows on the network: `<machine>.<domain>`. Lower case.
      */
     domain?: string;
+    /**
+     * Whether machines are kept from each other, and reach only what is beyond them.
+     */
+    isolateMachines?: boolean;
+    /**
+     * Whether machines may send only from the MAC address of their interface and the IPv4 address that is kept for it; IPv6 stays on the link. A bridge or containers with addresses of their own in a guest need it off.
+     */
+    antiSpoofing?: boolean;
     /**
      * Replaces all labels.
      */

@@ -23,6 +23,8 @@ const details: Columns<Network> = [
   ['dhcp range', ({ ipv4 }) => ipv4?.dhcpRange],
   ['domain', ({ domain }) => domain],
   ['mtu', ({ mtu }) => mtu],
+  ['between', ({ isolateMachines }) => (isolateMachines ? 'machines are kept from each other' : 'machines reach each other')],
+  ['anti-spoofing', ({ antiSpoofing }) => (antiSpoofing ? 'on' : 'off')],
   [
     'labels',
     ({ labels }) =>
@@ -42,9 +44,13 @@ interface DefineOptions {
   readonly bridge?: string;
   readonly mtu?: number;
   readonly domain?: string;
+  readonly isolateMachines?: true;
+  readonly antiSpoofing: boolean;
   readonly label?: Labels;
 }
 interface SetOptions {
+  readonly isolateMachines?: string;
+  readonly antiSpoofing?: string;
   readonly mtu?: number | 'none';
   readonly domain?: string;
   readonly label?: Labels;
@@ -104,6 +110,8 @@ function addDefineCommand(network: Command): void {
     .option('--bridge <name>', 'kind bridge: a bridge of the host')
     .option('--mtu <bytes>', 'MTU of its links, which machines are told of (default: 1500)', wholeNumber)
     .option('--domain <domain>', 'domain of the names of its machines (default: flotilla.internal)')
+    .option('--isolate-machines', 'keep its machines from each other')
+    .option('--no-anti-spoofing', 'let machines send from any address')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
     .action(async (name: string, options: DefineOptions, command: Command) => {
       const { client, output, signal } = contextOf(command);
@@ -114,9 +122,11 @@ function addDefineCommand(network: Command): void {
 function addSetCommand(network: Command): void {
   network
     .command('set <network>')
-    .description('change the MTU, the domain or labels of a network')
+    .description('change the MTU, the domain, rules or labels of a network')
     .option('--mtu <bytes|none>', 'MTU of its links, which machines are told of', mtuOrNone)
     .option('--domain <domain>', 'domain of the names of its machines')
+    .addOption(new Option('--isolate-machines <state>', 'whether its machines are kept from each other').choices(['on', 'off']))
+    .addOption(new Option('--anti-spoofing <state>', 'whether machines may send from their own addresses alone').choices(['on', 'off']))
     .option('--label <key=value>', 'add or change a label (may be repeated)', collectLabel)
     .option('--unlabel <key>', 'take a label away (may be repeated)', collect)
     .action(async (name: string, options: SetOptions, command: Command) => {
@@ -129,7 +139,10 @@ function addSetCommand(network: Command): void {
 }
 
 /** The body of the request that the options mean. */
-function toDefinition(name: string, { kind, subnet, gateway, dhcpRange, bridge, mtu, domain, label }: DefineOptions): DefineNetwork {
+function toDefinition(
+  name: string,
+  { kind, subnet, gateway, dhcpRange, bridge, mtu, domain, isolateMachines, antiSpoofing, label }: DefineOptions,
+): DefineNetwork {
   const ipv4 = {
     ...(subnet === undefined ? {} : { subnet }),
     ...(gateway === undefined ? {} : { gateway }),
@@ -142,15 +155,22 @@ function toDefinition(name: string, { kind, subnet, gateway, dhcpRange, bridge, 
     ...(bridge === undefined ? {} : { bridge }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(domain === undefined ? {} : { domain }),
+    ...(isolateMachines === undefined ? {} : { isolateMachines }),
+    ...(antiSpoofing ? {} : { antiSpoofing }),
     ...(label === undefined ? {} : { labels: label }),
   };
 }
 
-function toChange({ labels }: Network, { mtu, domain, label = {}, unlabel = [] }: SetOptions): UpdateNetwork {
+function toChange(
+  { labels }: Network,
+  { mtu, domain, isolateMachines, antiSpoofing, label = {}, unlabel = [] }: SetOptions,
+): UpdateNetwork {
   const relabelled = Object.fromEntries(Object.entries({ ...labels, ...label }).filter(([key]) => !unlabel.includes(key)));
   return {
     ...(mtu === undefined ? {} : { mtu: mtu === 'none' ? null : mtu }),
     ...(domain === undefined ? {} : { domain }),
+    ...(isolateMachines === undefined ? {} : { isolateMachines: isolateMachines === 'on' }),
+    ...(antiSpoofing === undefined ? {} : { antiSpoofing: antiSpoofing === 'on' }),
     ...(Object.keys(label).length + unlabel.length === 0 ? {} : { labels: relabelled }),
   };
 }

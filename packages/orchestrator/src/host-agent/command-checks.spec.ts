@@ -101,6 +101,15 @@ const GOOD: [CommandName, unknown][] = [
   ['ensureNetwork', { id: network.id, name: 'lan', kind: 'bridge', hostBridge: 'br0' }],
   ['ensureNetwork', { ...network, forwards: [{ ...forward, hostAddress: '192.0.2.1' }] }],
   ['requireFreePort', { protocol: 'udp', hostPort: 53 }],
+  [
+    'ensureNetwork',
+    {
+      ...network,
+      isolateMachines: true,
+      antiSpoofing: true,
+      reservations: [{ ...network.reservations[0], machineId: newId('mac'), interface: 'eth0' }],
+    },
+  ],
   ['createMachine', launch],
   [
     'createMachine',
@@ -217,6 +226,9 @@ const BAD: [CommandName, unknown, string][] = [
   ['ensureNetwork', { ...network, gateway: '10.77.0.1\nlink delete eth0' }, 'gateway'],
   ['ensureNetwork', { ...network, subnet: '0.0.0.0/0' }, 'subnet'],
   ['ensureNetwork', { ...network, kind: 'open' }, 'kind'],
+  ['ensureNetwork', { ...network, antiSpoofing: 'yes' }, 'antiSpoofing'],
+  ['ensureNetwork', { ...network, isolateMachines: 1 }, 'isolateMachines'],
+  ['ensureNetwork', { ...network, reservations: [{ ...network.reservations[0], machineId: '../x' }] }, 'reservations[0].machineId'],
   ['ensureNetwork', { ...network, forwards: [{ ...forward, protocol: 'sctp' }] }, 'forwards[0].protocol'],
   ['ensureNetwork', { ...network, forwards: [{ ...forward, hostAddress: '127.0.0.1' }] }, 'forwards[0].hostAddress'],
   ['ensureNetwork', { ...network, forwards: [{ ...forward, hostAddress: '0.0.0.0/0' }] }, 'forwards[0].hostAddress'],

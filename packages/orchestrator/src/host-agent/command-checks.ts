@@ -122,7 +122,12 @@ const networkIn = (subnet: Check) =>
     gateway: ipv4,
     dhcpRange: ipv4Range,
     bridge,
-    reservations: list(65_536, object<Reservation>({ mac, ip: ipv4, hostname: name })),
+    reservations: list(
+      65_536,
+      object<Reservation>({ mac, ip: ipv4, hostname: name, machineId: optional(id('mac')), interface: optional(name) }),
+    ),
+    isolateMachines: optional(bool),
+    antiSpoofing: optional(bool),
     forwards: optional(
       list(MAX_NETWORK_FORWARDS, object<NetworkForward>({ ...hostPort, address: ipv4, guestPort: int(PORT_RANGE.min, PORT_RANGE.max) })),
     ),

@@ -92,6 +92,9 @@ export interface Reservation {
   mac: string;
   ip: string;
   hostname: string;
+  /** Whose it is; without these nobody may send from that address where spoofing is looked for. */
+  machineId?: string;
+  interface?: string;
 }
 export interface EnsureNetworkCommand {
   id: string;
@@ -107,6 +110,10 @@ export interface EnsureNetworkCommand {
   bridge: string;
   reservations: Reservation[];
   forwards?: NetworkForward[];
+  /** Whether its machines are kept from each other. */
+  isolateMachines?: boolean;
+  /** Whether they may send from the addresses that are reserved for them alone. */
+  antiSpoofing?: boolean;
 }
 /** A port of the host that somebody wants. */
 export type PortCommand = Pick<NetworkForward, 'protocol' | 'hostAddress' | 'hostPort'>;

@@ -35,6 +35,7 @@ onEachDatabase('networks', (makeDatabase) => {
     const made = await define('red');
     expect(made.status).to.equal(201);
     expect(made.body).to.include({ name: 'red', kind: 'nat', domain: 'flotilla.internal', state: 'pending', generation: 1 });
+    expect(made.body).to.include({ antiSpoofing: true, isolateMachines: false });
     expect(made.body['ipv4']).to.deep.equal({ subnet: '10.77.0.0/24', gateway: '10.77.0.1', dhcpRange: '10.77.0.2-10.77.0.254' });
     expect((await define('blue')).body['ipv4']?.['subnet']).to.equal('10.77.1.0/24');
     expect((await get('default'))['ipv4']?.['subnet'], 'the one that makes itself knows of them').to.equal('10.77.2.0/24');
@@ -69,6 +70,9 @@ onEachDatabase('networks', (makeDatabase) => {
       [{ kind: 'bridge', bridge: 'br0', ipv4: {} }, [422, 'network.config_invalid', 'ipv4']],
       [{ kind: 'bridge', bridge: 'br0', mtu: 1400 }, [422, 'network.config_invalid', 'mtu']],
       [{ kind: 'bridge', bridge: 'br0', domain: 'x' }, [422, 'network.config_invalid', 'domain']],
+      [{ kind: 'bridge', bridge: 'br0', antiSpoofing: true }, [422, 'network.config_invalid', 'antiSpoofing']],
+      [{ kind: 'bridge', bridge: 'br0', isolateMachines: false }, [422, 'network.config_invalid', 'isolateMachines']],
+      [{ isolateMachines: 'yes' }, [422, 'request.invalid_type', 'isolateMachines']],
       [{ vlan: 7 }, [422, 'request.unknown_field', 'vlan']],
       [{ ipv4: { subnet: '10.90.0.128/25' } }, [409, 'network.subnet_overlaps', 'ipv4.subnet']],
       [{ ipv4: { subnet: '10.90.0.0/16' } }, [409, 'network.subnet_overlaps', 'ipv4.subnet']],
@@ -100,7 +104,15 @@ onEachDatabase('networks', (makeDatabase) => {
     await flotilla.change('POST', '/v1/machines', on('one', 'lab'));
     await flotilla.change('POST', '/v1/machines', on('two', 'lab', { mtu: 1200 }));
     expect(onHost()).to.have.length(1);
-    expect(onHost()[0]).to.include({ kind: 'isolated', mtu: 1400, domain: 'flotilla.internal' });
+    expect(onHost()[0]).to.include({
+      kind: 'isolated',
+      mtu: 1400,
+      domain: 'flotilla.internal',
+      antiSpoofing: true,
+      isolateMachines: false,
+    });
+    const one = (await flotilla.call('GET', '/v1/machines/one')).body['id'];
+    expect((onHost()[0]?.['reservations'] as unknown[])[0]).to.include({ machineId: one, interface: 'eth0', hostname: 'one' });
     expect((await get('lab'))['state']).to.equal('ready');
     const told = async (name: string) =>
       flotilla.guest(String((await flotilla.call('GET', `/v1/machines/${name}`)).body['id'])).spec.interfaces[0]?.mtu;
@@ -110,12 +122,14 @@ onEachDatabase('networks', (makeDatabase) => {
     expect(used.body['detail']).to.contain('"one", "two"');
     const change = (body: unknown, etag = '*') => flotilla.call('PATCH', '/v1/networks/lab', { body, headers: { 'if-match': etag } });
     expect(refusal(await change({ domain: 'x' }, 'W/"7"'))).to.deep.equal([412, 'precondition.failed']);
-    expect((await change({ domain: 'lab.test', mtu: null, labels: { a: 'b' } }, 'W/"1"')).body).to.deep.include({
+    expect(
+      (await change({ domain: 'lab.test', mtu: null, labels: { a: 'b' }, isolateMachines: true, antiSpoofing: false }, 'W/"1"')).body,
+    ).to.deep.include({
       domain: 'lab.test',
       labels: { a: 'b' },
       generation: 2,
     });
-    expect(onHost()[0]).to.include({ domain: 'lab.test' }).and.not.to.have.property('mtu');
+    expect(onHost()[0]).to.include({ domain: 'lab.test', isolateMachines: true, antiSpoofing: false }).and.not.to.have.property('mtu');
     for (const name of ['one', 'two']) await flotilla.change('DELETE', `/v1/machines/${name}?force=true`);
     await flotilla.waitFor('the host has it no more', async () => onHost().length === 0);
     expect(refusal(await remove('lab', { 'if-match': 'W/"1"' }))).to.deep.equal([412, 'precondition.failed']);
@@ -131,7 +145,7 @@ onEachDatabase('networks', (makeDatabase) => {
     for (const name of ['default', String((await get('default'))['id'])])
       expect(refusal(await remove(name))).to.deep.equal([409, 'network.built_in']);
     const changed = await flotilla.call('PATCH', '/v1/networks/default', { body: { domain: 'home.test' } });
-    expect(changed.body).to.include({ domain: 'home.test', generation: 2 });
+    expect(changed.body).to.include({ domain: 'home.test', generation: 2, antiSpoofing: false });
   });
 
   it('give addresses of their range, and say when it is empty', async () => {
@@ -296,7 +310,7 @@ onEachDatabase('networks', (makeDatabase) => {
     await flotilla.stop();
     await flotilla.start({ FLOTILLA_MACVTAP_PARENTS: 'br0' });
     const lan = await define('lan', { kind: 'bridge', bridge: 'br0' });
-    expect(lan.body).to.include({ kind: 'bridge', bridge: 'br0', state: 'pending' }).and.not.to.have.property('ipv4');
+    expect(lan.body).to.include({ kind: 'bridge', bridge: 'br0', state: 'pending', antiSpoofing: false }).and.not.to.have.property('ipv4');
     for (const name of ['one', 'two']) await flotilla.change('POST', '/v1/machines', on(name, 'lan'));
     const { observed } = (await flotilla.call('GET', '/v1/machines/two')).body;
     expect(observed?.['addresses']?.[0]).to.have.all.keys('interface', 'mac');

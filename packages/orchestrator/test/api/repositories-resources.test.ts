@@ -196,6 +196,8 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
       bridge: 'fl-blue',
       mtu: 9000,
       domain: 'blue.internal',
+      isolateMachines: true,
+      antiSpoofing: false,
       labels: { team: 'red' },
       state: 'pending',
       generation: 1,

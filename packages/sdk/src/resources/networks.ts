@@ -21,7 +21,7 @@ export class Networks extends Inventory<Network> {
     return this.transport.json({ method: 'POST', path: this.path, json: params }, options);
   }
 
-  /** Changes MTU, domain or labels. */
+  /** Changes MTU, domain, rules or labels. */
   update(network: string, params: UpdateNetwork, options: RequestOptions = {}): Promise<Network> {
     return this.transport.json({ method: 'PATCH', path: this.#pathOf(network), json: params }, options);
   }

@@ -20,6 +20,8 @@ import { NetworkRepository } from './network.repository.js';
 import { NetworksService } from './networks.service.js';
 
 const MAX_NETWORKS = 1024;
+/** What is ours to say of networks that are ours. */
+const RULED = ['mtu', 'domain', 'isolateMachines', 'antiSpoofing'] as const;
 
 /**
  * Networks as resources: define, change, delete. Each is a row and no more: the host has a network while machines use it, made by whoever starts
@@ -41,7 +43,9 @@ export class NetworkDefinitions {
       const networks = await this.repository.all(tx.db);
       if (networks.some(({ name }) => name === body.name) || body.name === DEFAULT_NETWORK) throw new NetworkNameTaken(body.name);
       if (networks.length >= MAX_NETWORKS) throw new TooManyNetworks(MAX_NETWORKS);
-      const network = newNetwork(id, body, planPlace(body, { networks, routes }));
+      const own = body.kind !== 'bridge';
+      const wish = { ...body, antiSpoofing: body.antiSpoofing ?? own };
+      const network = newNetwork(id, wish, planPlace(body, { networks, routes }));
       await this.repository.insert(network, tx.db);
       tx.emit({ kind: 'network.created', target: networkTarget(network), data: { kind: network.kind } });
     });
@@ -56,7 +60,7 @@ export class NetworkDefinitions {
     await this.database.write(async (tx) => {
       const network = await this.find(id, tx.db);
       requireMatch('Network', network, ifMatch);
-      if (network.kind === 'bridge') refuseOwn(body, ['mtu', 'domain']);
+      if (network.kind === 'bridge') refuseOwn(body, RULED);
       change(network, body);
       network.generation += 1;
       network.updatedAt = new Date().toISOString();
@@ -97,14 +101,14 @@ function planPlace(body: DefineNetwork, taken: Taken): Pick<Network, 'ipv4' | 'h
     if (bridge === undefined) return { ipv4: planAddresses(kind, ipv4 ?? {}, taken) };
     throw new NetworkMisconfigured(`A network of the kind ${kind} has a bridge of its own.`, 'Leave bridge out.', 'bridge');
   }
-  refuseOwn(body, ['ipv4', 'mtu', 'domain']);
+  refuseOwn(body, ['ipv4', ...RULED]);
   if (bridge === undefined)
     throw new NetworkMisconfigured('A network of the kind bridge needs a bridge.', 'Give the name of one of the host.', 'bridge');
   return { hostBridge: bridge };
 }
 
 /** Refuses what is not ours to say of a bridge of the host. */
-function refuseOwn(body: Partial<Record<'ipv4' | 'mtu' | 'domain', unknown>>, fields: readonly ('ipv4' | 'mtu' | 'domain')[]): void {
+function refuseOwn<K extends string>(body: Partial<Record<K, unknown>>, fields: readonly K[]): void {
   const field = fields.find((one) => body[one] !== undefined);
   if (field === undefined) return;
   throw new NetworkMisconfigured(
@@ -114,9 +118,11 @@ function refuseOwn(body: Partial<Record<'ipv4' | 'mtu' | 'domain', unknown>>, fi
   );
 }
 
-function change(network: Network, { mtu, domain, labels }: UpdateNetwork): void {
+function change(network: Network, { mtu, domain, isolateMachines, antiSpoofing, labels }: UpdateNetwork): void {
   if (mtu === null) delete network.mtu;
   else if (mtu !== undefined) network.mtu = mtu;
   network.domain = domain ?? network.domain;
+  network.isolateMachines = isolateMachines ?? network.isolateMachines;
+  network.antiSpoofing = antiSpoofing ?? network.antiSpoofing;
   network.labels = labels ?? network.labels;
 }

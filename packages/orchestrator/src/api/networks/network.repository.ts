@@ -125,7 +125,7 @@ export class KyselyNetworkRepository extends NetworkRepository {
 }
 
 /** What is kept as JSON. */
-type Config = Partial<Pick<Network, 'mtu' | 'domain' | 'hostBridge'>>;
+type Config = Partial<Pick<Network, 'mtu' | 'domain' | 'hostBridge' | 'isolateMachines' | 'antiSpoofing'>>;
 
 async function withLabels(rows: Selectable<NetworksTable>[], db: Executor): Promise<Network[]> {
   const labels = await labelsOf(
@@ -137,8 +137,14 @@ async function withLabels(rows: Selectable<NetworksTable>[], db: Executor): Prom
 }
 
 function toRow(network: Network): NetworksTable {
-  const { id, name, kind, ipv4, bridge, hostBridge, state, generation, mtu, domain } = network;
-  const config: Config = { domain, ...(mtu === undefined ? {} : { mtu }), ...(hostBridge === undefined ? {} : { hostBridge }) };
+  const { id, name, kind, ipv4, bridge, hostBridge, state, generation, mtu, domain, isolateMachines, antiSpoofing } = network;
+  const config: Config = {
+    domain,
+    isolateMachines,
+    antiSpoofing,
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(hostBridge === undefined ? {} : { hostBridge }),
+  };
   return {
     id,
     name,
@@ -163,6 +169,8 @@ function fromRow(row: Selectable<NetworksTable>, labels: Labels): Network {
     ...(row.subnet === '' ? {} : { ipv4: { subnet: row.subnet, gateway: row.gateway, dhcpRange: row.dhcp_range } }),
     bridge: row.bridge,
     domain: DEFAULT_DOMAIN,
+    isolateMachines: false,
+    antiSpoofing: false,
     ...(JSON.parse(row.config) as Config),
     labels,
     state: row.state as NetworkState,

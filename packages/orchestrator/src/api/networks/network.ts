@@ -24,6 +24,10 @@ export interface NetworkSettings {
   mtu?: number;
   /** Of the names of its machines. */
   domain: string;
+  /** Whether its machines are kept from each other. */
+  isolateMachines: boolean;
+  /** Whether they may send from their own addresses alone. */
+  antiSpoofing: boolean;
   labels: Labels;
 }
 
@@ -51,7 +55,7 @@ export type NetworkWish = Pick<Network, 'name' | 'kind'> & Partial<NetworkSettin
 /** A network that nothing is known of but this. */
 export function newNetwork(
   id: string,
-  { name, kind, mtu, domain, labels }: NetworkWish,
+  { name, kind, mtu, domain, isolateMachines, antiSpoofing, labels }: NetworkWish,
   place: Pick<Network, 'ipv4' | 'hostBridge'>,
 ): Network {
   const now = new Date().toISOString();
@@ -63,6 +67,8 @@ export function newNetwork(
     bridge: `flo-${shortId(id)}`,
     ...(mtu === undefined ? {} : { mtu }),
     domain: domain ?? DEFAULT_DOMAIN,
+    isolateMachines: isolateMachines ?? false,
+    antiSpoofing: antiSpoofing ?? false,
     labels: labels ?? {},
     state: 'pending',
     generation: 1,

@@ -57,7 +57,7 @@ export class NetworksController {
 
   @Patch(':network')
   @Route({
-    summary: 'Change MTU, domain or labels of a network',
+    summary: 'Change MTU, domain, rules or labels of a network',
     permission: 'networks:write',
     params: NETWORK_PARAM,
     etag: 'checks',

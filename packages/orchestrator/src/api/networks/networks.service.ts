@@ -175,9 +175,26 @@ export class NetworksService {
     await this.queue.run(id, () => this.agent.removeNetwork({ id }));
   }
 
-  private async makeOnHost({ id, name, kind, bridge, hostBridge = '', ipv4, mtu, domain }: Network): Promise<void> {
+  private async makeOnHost({
+    id,
+    name,
+    kind,
+    bridge,
+    hostBridge = '',
+    ipv4,
+    mtu,
+    domain,
+    isolateMachines,
+    antiSpoofing,
+  }: Network): Promise<void> {
     if (kind === 'bridge' || ipv4 === undefined) return this.agent.ensureNetwork({ id, name, kind: 'bridge', hostBridge });
-    const reservations = (await this.heldAddresses(id)).map(([{ mac, ip }, holder]) => ({ mac, ip, hostname: holder.name }));
+    const reservations = (await this.heldAddresses(id)).map(([{ mac, ip, machine, interface: name }, holder]) => ({
+      mac,
+      ip,
+      hostname: holder.name,
+      machineId: machine,
+      interface: name,
+    }));
     const forwards = (await this.forwardsOf(id)).map(({ protocol, hostAddress, hostPort, address, guestPort }) => ({
       protocol,
       ...(hostAddress === undefined ? {} : { hostAddress }),
@@ -186,7 +203,7 @@ export class NetworksService {
       guestPort,
     }));
     const extras = { ...(mtu === undefined ? {} : { mtu }), ...(forwards.length === 0 ? {} : { forwards }) };
-    await this.agent.ensureNetwork({ id, name, kind, bridge, domain, ...ipv4, ...extras, reservations });
+    await this.agent.ensureNetwork({ id, name, kind, bridge, domain, isolateMachines, antiSpoofing, ...ipv4, ...extras, reservations });
   }
 
   private async toDto(network: Network): Promise<NetworkDto> {

@@ -123,6 +123,17 @@ describe('a NAT network', function () {
     });
   });
 
+  it('lets machines send from their own addresses alone, and keeps them from each other, where that is asked for', () => {
+    expect(inNamespace('guard-probe')).to.deep.equal({
+      honest: { lease: 'got 10.77.0.4', neighbour: 'answered', host: 'answered', v6: 'answered', outward: 'answered' },
+      spoofed: { ip: 'lost', otherMachine: 'lost', mac: 'lost', both: 'lost', arp: 'not believed', again: 'answered' },
+      isolated: { neighbour: 'lost', byHost: 'lost', host: 'answered' },
+      open: { neighbour: 'answered', ip: 'answered', arp: 'believed', tables: ['inet'] },
+      mended: { neighbour: 'lost', tables: ['bridge', 'inet'] },
+      removed: [],
+    });
+  });
+
   it('puts machines on a bridge of the host that was named for them, and leaves it as it was', () => {
     expect(inNamespace('bridge-probe')).to.deep.equal({
       refused: ['network.bridge_missing', 'network.bridge_missing', 'network.bridge_refused'],

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
 import type { NetworkKind } from '../../../common/network.js';
@@ -17,6 +18,7 @@ import { LeaseWatcher } from '../leases/lease-watcher.js';
 import { formatTapNote, readTapNote } from '../leases/tap-note.js';
 import { TapOwners } from '../leases/tap-owners.js';
 import { Dnsmasq } from './dnsmasq.js';
+import { guardRules, isGuarded } from './guard.js';
 import { Forwarding } from './forwarding.js';
 import { note, noteChange, noted, notedNow } from '../notes.js';
 import { ruleset, tableComment, tableName } from './ruleset.js';
@@ -51,6 +53,8 @@ interface Route {
   dst?: string;
 }
 
+/** Of tables: for packets, and for frames. */
+const FAMILIES = ['inet', 'bridge'] as const;
 /** MTU of links that are made without one. */
 const DEFAULT_MTU = 1500;
 
@@ -64,7 +68,7 @@ export class NatNetwork extends NetworkDriver {
   private readonly watcher = new LeaseWatcher();
   private readonly queue = new KeyedQueue();
   /** Rules of each network as this process applied them, and what nft showed of them right after. */
-  private readonly applied = new Map<string, { rules: string; shown: string }>();
+  private readonly applied = new Map<string, { rules: string; shown: readonly string[] }>();
 
   constructor(
     private readonly runner: CommandRunner,
@@ -107,8 +111,10 @@ export class NatNetwork extends NetworkDriver {
       await this.dnsmasq.remove(id);
       const link = await this.link(network.bridge);
       if (link !== undefined && isOurs(link, id)) await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
-      const rules = await this.shownRules(network);
-      if (rules?.includes(tableComment(network)) === true) await this.runner.run('nft', ['delete', 'table', 'inet', tableName(network)]);
+      for (const family of FAMILIES) {
+        const rules = await this.shownTable(network, family);
+        if (rules.includes(tableComment(network))) await this.runner.run('nft', ['delete', 'table', family, tableName(network)]);
+      }
       this.applied.delete(id);
       await rm(join(this.networks, id), { force: true });
       await this.forwarding.restore(async () => {
@@ -229,20 +235,25 @@ export class NatNetwork extends NetworkDriver {
   }
 
   private async ensureRules(command: EnsureNetworkCommand): Promise<void> {
-    const rules = ruleset(command);
+    const present = await this.shownTables(command);
+    this.requireOurs(command, present);
+    const stale = present[1] !== '' && !isGuarded(command) ? `delete table bridge ${tableName(command)}\n` : '';
+    const rules = `${ruleset(command)}${isGuarded(command) ? guardRules(command) : stale}`;
     const before = this.applied.get(command.id);
-    const present = await this.shownRules(command);
-    if (before?.rules === rules && present === before.shown) return;
-    if (present?.includes(tableComment(command)) === false) {
-      throw new ApiError('network.place_taken', {
-        detail: `The nftables table inet ${tableName(command)} is there already and is not ours.`,
-        remedy: `If nothing needs it, remove it: nft delete table inet ${tableName(command)}.`,
-      });
-    }
+    if (before?.rules === rules && isDeepStrictEqual(present, before.shown)) return;
     this.applied.delete(command.id);
     await this.runner.run('nft', ['-f', '-'], { input: rules });
-    const shown = await this.shownRules(command);
-    if (shown !== undefined) this.applied.set(command.id, { rules, shown });
+    this.applied.set(command.id, { rules: rules.slice(0, rules.length - stale.length), shown: await this.shownTables(command) });
+  }
+
+  private requireOurs(command: EnsureNetworkCommand, tables: readonly string[]): void {
+    const foreign = tables.findIndex((text) => text !== '' && !text.includes(tableComment(command)));
+    if (foreign < 0) return;
+    const table = `${FAMILIES[foreign]} ${tableName(command)}`;
+    throw new ApiError('network.place_taken', {
+      detail: `The nftables table ${table} is there already and is not ours.`,
+      remedy: `If nothing needs it, remove it: nft delete table ${table}.`,
+    });
   }
 
   /** A network as it was last made. */
@@ -251,10 +262,14 @@ export class NatNetwork extends NetworkDriver {
     return text === undefined ? undefined : (JSON.parse(text) as EnsureNetworkCommand | EnsureBridgeCommand);
   }
 
-  /** The table of a network as the host has it, without counts: nft words rules in a way of its own. */
-  private async shownRules(network: EnsureNetworkCommand): Promise<string | undefined> {
-    const { status, stdout } = await this.runner.run('nft', ['-s', 'list', 'table', 'inet', tableName(network)], { accept: [1] });
-    return status === 0 ? stdout : undefined;
+  private shownTables(network: EnsureNetworkCommand): Promise<string[]> {
+    return Promise.all(FAMILIES.map((family) => this.shownTable(network, family)));
+  }
+
+  /** A table of a network as the host has it, without counts: nft words rules in a way of its own. Empty when there is none. */
+  private async shownTable(network: EnsureNetworkCommand, family: (typeof FAMILIES)[number]): Promise<string> {
+    const { status, stdout } = await this.runner.run('nft', ['-s', 'list', 'table', family, tableName(network)], { accept: [1] });
+    return status === 0 ? stdout : '';
   }
 
   /** Taps of a network that are on the host: a bridge that somebody took away has left them without one. */

@@ -45,7 +45,7 @@ const FORWARD: Readonly<Record<OwnKind, (network: EnsureNetworkCommand) => reado
  * there or checks them.
  */
 export function ruleset(network: EnsureNetworkCommand): string {
-  const { bridge, kind } = network;
+  const { bridge, kind, isolateMachines = false } = network;
   const table = `inet ${tableName(network)}`;
   return `table ${table}
 delete table ${table}
@@ -60,7 +60,7 @@ table ${table} {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname "${bridge}" oifname "${bridge}" accept
+    iifname "${bridge}" oifname "${bridge}" ${isolateMachines ? 'counter drop' : 'accept'}
     ${FORWARD[kind](network).join('\n    ')}
   }
 ${kind === 'nat' ? masquerade(network) + forwarding(network) : ''}}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EnumField, IntField, LabelsField, NameField, ObjectField, StringField } from '../../../common/dto/fields.js';
+import { BoolField, EnumField, IntField, LabelsField, NameField, ObjectField, StringField } from '../../../common/dto/fields.js';
 import { PARENT_PATTERN } from '../../../common/macvtap.js';
 import { DEFAULT_DOMAIN, DOMAIN_PATTERN, NETWORK_KINDS, NETWORK_MTU_RANGE, type NetworkKind } from '../../../common/network.js';
 
@@ -49,6 +49,11 @@ function DomainField(): PropertyDecorator {
   });
 }
 
+const ISOLATE = 'Whether machines are kept from each other, and reach only what is beyond them';
+const ANTI_SPOOFING =
+  'Whether machines may send only from the MAC address of their interface and the IPv4 address that is kept for it; IPv6 stays on the link. ' +
+  'A bridge or containers with addresses of their own in a guest need it off';
+
 const MTU = 'MTU of its links, which machines are told of by their interfaces and by DHCP';
 
 /** A new network. */
@@ -74,6 +79,8 @@ export class DefineNetwork {
   bridge?: string;
   @IntField({ description: `${MTU}. Absent: 1500, and nobody is told.`, optional: true, ...NETWORK_MTU_RANGE }) mtu?: number;
   @DomainField() domain?: string;
+  @BoolField({ description: `${ISOLATE}.`, optional: true, default: false }) isolateMachines?: boolean;
+  @BoolField({ description: `${ANTI_SPOOFING}.`, optional: true, default: true }) antiSpoofing?: boolean;
   @LabelsField({ optional: true }) labels?: Record<string, string>;
 }
 
@@ -87,5 +94,7 @@ export class UpdateNetwork {
   })
   mtu?: number | null;
   @DomainField() domain?: string;
+  @BoolField({ description: `${ISOLATE}.`, optional: true }) isolateMachines?: boolean;
+  @BoolField({ description: `${ANTI_SPOOFING}.`, optional: true }) antiSpoofing?: boolean;
   @LabelsField({ description: 'Replaces all labels.', optional: true }) labels?: Record<string, string>;
 }

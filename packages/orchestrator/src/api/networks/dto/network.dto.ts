@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EnumField, IntField, LabelsField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { BoolField, EnumField, IntField, LabelsField, ListField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
 import { NETWORK_KINDS, type NetworkKind } from '../../../common/network.js';
 import { LEASE_STATES, NETWORK_STATES } from '../network.js';
 
@@ -37,6 +37,11 @@ export class NetworkDto {
   })
   mtu?: number;
   @StringField({ description: 'Domain of the names of its machines.' }) domain: string;
+  @BoolField({ description: 'Whether its machines are kept from each other.' }) isolateMachines: boolean;
+  @BoolField({
+    description: 'Whether they may send from their own addresses alone. Of the network `default` not, unless it was asked for.',
+  })
+  antiSpoofing: boolean;
   @LabelsField({ description: 'Labels.' }) labels: Record<string, string>;
   @EnumField({ description: '`pending`: the host has it not, for no machine uses it. `ready`: the host has it.', values: NETWORK_STATES })
   state: string;
