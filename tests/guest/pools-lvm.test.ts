@@ -63,7 +63,7 @@ describe('Machines on logical volumes', () => {
       expect(await failure(cloud.client.pools.define(wanted)), field).to.deep.equal(['pool.place_invalid', field]);
     for (const kind of ['lvm-thin', 'lvm'] as const) {
       const pool = await cloud.client.pools.define(definition(kind));
-      expect(pool, kind).to.deep.include({ state: 'ready', capabilities: ['resize'] });
+      expect(pool, kind).to.deep.include({ state: 'ready', capabilities: kind === 'lvm' ? ['resize', 'preallocation'] : ['resize'] });
       const again = { ...definition(kind), name: 'again' };
       expect(await failure(cloud.client.pools.define(again))).to.deep.equal([
         'pool.place_taken',

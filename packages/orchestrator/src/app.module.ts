@@ -36,6 +36,9 @@ import { MachineVolumeHolders } from './api/machines/machine-volume-holders.js';
 import { MachineStates } from './api/machines/machine-states.service.js';
 import { MachineSteps } from './api/machines/machine-steps.service.js';
 import { MachineMemory } from './api/machines/machine-memory.service.js';
+import { DiskAttach, DiskDetach } from './api/machines/disk.operations.js';
+import { DiskPlanner } from './api/machines/disk-plan.service.js';
+import { MachineDisks } from './api/machines/machine-disks.service.js';
 import { MachinePools } from './api/machines/machine-pools.service.js';
 import { MachineStores } from './api/machines/machine-stores.service.js';
 import { MachinesReconciler } from './api/machines/machines.reconciler.js';
@@ -66,6 +69,9 @@ import { Retention } from './api/retention/retention.service.js';
 import { Housekeeping } from './api/housekeeping.service.js';
 import { StartUp } from './api/start-up.service.js';
 import { KyselyVolumeRepository, VolumeRepository } from './api/volumes/volume.repository.js';
+import { VolumeActions } from './api/volumes/volume-actions.service.js';
+import { VolumeCreate, VolumeDelete, VolumesOnHost } from './api/volumes/volume.operations.js';
+import { VolumePlanner } from './api/volumes/volume-plan.service.js';
 import { VolumeHolders } from './api/volumes/volume-holders.js';
 import { VolumesService } from './api/volumes/volumes.service.js';
 import { FaultPoints } from './common/fault.js';
@@ -109,6 +115,10 @@ const SERVICES: Provider[] = [
   MachineStores,
   MachinePools,
   MachinePlanner,
+  DiskPlanner,
+  MachineDisks,
+  DiskAttach,
+  DiskDetach,
   MachineActions,
   MachineConsole,
   MachineBalloons,
@@ -134,6 +144,11 @@ const SERVICES: Provider[] = [
   PoolUse,
   PoolsReconciler,
   VolumesService,
+  VolumeActions,
+  VolumePlanner,
+  VolumesOnHost,
+  VolumeCreate,
+  VolumeDelete,
   NetworksService,
   NetworkDefinitions,
   NetworkForwards,

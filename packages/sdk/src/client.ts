@@ -3,12 +3,13 @@ import { type EventFilter, EventStream } from './core/event-stream.js';
 import type { ClientOptions, RequestOptions } from './core/options.js';
 import { Transport } from './internal/transport.js';
 import { Images } from './resources/images.js';
-import { AuditLog, Hosts, Volumes } from './resources/inventory.js';
+import { AuditLog, Hosts } from './resources/inventory.js';
 import { Keys } from './resources/keys.js';
 import { Machines } from './resources/machines.js';
 import { Networks } from './resources/networks.js';
 import { Operations } from './resources/operations.js';
 import { Pools } from './resources/pools.js';
+import { Volumes } from './resources/volumes.js';
 import type { Event } from './schema.gen.js';
 
 /**
@@ -38,7 +39,7 @@ export class Flotilla {
     this.images = new Images(transport);
     this.operations = new Operations(transport);
     this.networks = new Networks(transport, '/v1/networks');
-    this.volumes = new Volumes(transport, '/v1/volumes');
+    this.volumes = new Volumes(transport);
     this.pools = new Pools(transport, '/v1/pools');
     this.hosts = new Hosts(transport, '/v1/hosts');
     this.keys = new Keys(transport);

@@ -393,6 +393,39 @@ export type CreateMachine = {
     start?: boolean;
 };
 
+export type CreateVolume = {
+    /**
+     * Unique name of the volume.
+     */
+    name: string;
+    /**
+     * Storage pool (id or name) that it is made in.
+     */
+    pool?: string;
+    /**
+     * Size in MiB; needed unless `from` is given, and never smaller than that.
+     */
+    sizeMiB?: number;
+    /**
+     * Format on the pool. Absent: `qcow2` of a linked clone, else `raw`. A full clone is raw.
+     */
+    format?: 'raw' | 'qcow2';
+    /**
+     * What it is made from. Absent: it is empty.
+     */
+    from?: VolumeSource;
+    /**
+     * `sparse`: it takes the space that is written to. `full`: it takes all of its space now; raw volumes alone.
+     */
+    preallocate?: 'sparse' | 'full';
+    /**
+     * Labels: at most 64 pairs of texts; lists can be filtered by them.
+     */
+    labels?: {
+        [key: string]: string;
+    };
+};
+
 export type DefineNetwork = {
     /**
      * Name, unique among networks.
@@ -528,7 +561,7 @@ export type Disk = {
      */
     pool?: string;
     /**
-     * Existing volume (id) to use instead; no other machine may hold it.
+     * Existing volume (id or name) to use instead; no other machine may hold it. It stays when the machine is deleted.
      */
     volume?: string;
     /**
@@ -581,7 +614,7 @@ export type Event = {
     /**
      * What happened.
      */
-    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.watchdog' | 'machine.disk_full' | 'machine.link_lost' | 'machine.share_lost' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.created' | 'network.updated' | 'network.ready' | 'network.lease' | 'network.deleted' | 'pool.created' | 'pool.updated' | 'pool.state' | 'pool.guard' | 'pool.deleted' | 'key.created' | 'key.deleted';
+    kind: 'machine.created' | 'machine.updated' | 'machine.state' | 'machine.watchdog' | 'machine.disk_full' | 'machine.link_lost' | 'machine.share_lost' | 'machine.deleted' | 'operation.created' | 'operation.updated' | 'image.created' | 'image.ready' | 'image.failed' | 'image.deleted' | 'network.created' | 'network.updated' | 'network.ready' | 'network.lease' | 'network.deleted' | 'volume.created' | 'volume.ready' | 'volume.updated' | 'volume.failed' | 'volume.deleted' | 'pool.created' | 'pool.updated' | 'pool.state' | 'pool.guard' | 'pool.deleted' | 'key.created' | 'key.deleted';
     /**
      * When.
      */
@@ -606,7 +639,7 @@ export type FieldProblem = {
     /**
      * Stable code of the fault.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.name_taken' | 'network.subnet_invalid' | 'network.subnet_overlaps' | 'network.in_use' | 'network.built_in' | 'network.too_many' | 'network.config_invalid' | 'network.bridge_refused' | 'network.bridge_missing' | 'network.place_taken' | 'network.full' | 'network.address_invalid' | 'network.address_taken' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.not_found' | 'forward.unsupported' | 'forward.machine_invalid' | 'forward.too_many' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.not_found' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'volume.name_taken' | 'volume.in_use' | 'volume.state_conflict' | 'network.not_found' | 'network.name_taken' | 'network.subnet_invalid' | 'network.subnet_overlaps' | 'network.in_use' | 'network.built_in' | 'network.too_many' | 'network.config_invalid' | 'network.bridge_refused' | 'network.bridge_missing' | 'network.place_taken' | 'network.full' | 'network.address_invalid' | 'network.address_taken' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.not_found' | 'forward.unsupported' | 'forward.machine_invalid' | 'forward.too_many' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * JSON path of the field, for example `disks[0].image`.
      */
@@ -1528,7 +1561,7 @@ export type Operation = {
     /**
      * What is done.
      */
-    kind: 'machine.create' | 'machine.start' | 'machine.stop' | 'machine.restart' | 'machine.kill' | 'machine.pause' | 'machine.resume' | 'machine.delete' | 'image.import' | 'image.delete' | 'pool.define' | 'pool.start' | 'pool.stop' | 'pool.refresh' | 'pool.delete';
+    kind: 'machine.create' | 'machine.start' | 'machine.stop' | 'machine.restart' | 'machine.kill' | 'machine.pause' | 'machine.resume' | 'machine.delete' | 'image.import' | 'image.delete' | 'disk.attach' | 'disk.detach' | 'volume.create' | 'volume.delete' | 'pool.define' | 'pool.start' | 'pool.stop' | 'pool.refresh' | 'pool.delete';
     /**
      * To what.
      */
@@ -1667,7 +1700,7 @@ export type Pool = {
     /**
      * What it can do beside making and removing volumes.
      */
-    capabilities: Array<'linkedClones' | 'resize' | 'reflink' | 'snapshots'>;
+    capabilities: Array<'linkedClones' | 'resize' | 'reflink' | 'snapshots' | 'qcow2' | 'preallocation'>;
     /**
      * Whether it is started after a restart of the host.
      */
@@ -1761,7 +1794,7 @@ export type Problem = {
     /**
      * Stable code; decide by it, never by the texts.
      */
-    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'network.not_found' | 'network.name_taken' | 'network.subnet_invalid' | 'network.subnet_overlaps' | 'network.in_use' | 'network.built_in' | 'network.too_many' | 'network.config_invalid' | 'network.bridge_refused' | 'network.bridge_missing' | 'network.place_taken' | 'network.full' | 'network.address_invalid' | 'network.address_taken' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.not_found' | 'forward.unsupported' | 'forward.machine_invalid' | 'forward.too_many' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
+    code: 'request.malformed' | 'request.invalid_cursor' | 'request.invalid_query' | 'request.invalid_header' | 'request.not_found' | 'request.method_not_allowed' | 'request.too_large' | 'request.unsupported_media_type' | 'request.invalid' | 'request.unknown_field' | 'request.missing_field' | 'request.invalid_type' | 'request.invalid_value' | 'request.invalid_name' | 'request.invalid_labels' | 'auth.missing' | 'auth.invalid' | 'auth.forbidden' | 'precondition.failed' | 'idempotency.mismatch' | 'idempotency.in_flight' | 'events.too_old' | 'operation.not_found' | 'operation.not_cancellable' | 'operation.cancelled' | 'operation.interrupted' | 'machine.not_found' | 'machine.name_taken' | 'machine.state_conflict' | 'machine.protected' | 'machine.stop_timeout' | 'machine.no_power_button' | 'machine.no_balloon' | 'machine.no_hinting' | 'machine.stuck' | 'machine.not_seen' | 'console.writer_taken' | 'console.port_not_found' | 'console.full' | 'image.not_found' | 'image.name_taken' | 'image.not_ready' | 'image.in_use' | 'image.wrong_kind' | 'image.format_mismatch' | 'image.truncated' | 'image.checksum_mismatch' | 'image.corrupt' | 'image.backing' | 'file.missing' | 'file.not_regular' | 'file.denied' | 'file.outside_roots' | 'pool.not_found' | 'pool.full' | 'pool.name_taken' | 'pool.state_conflict' | 'pool.built_in' | 'pool.not_started' | 'pool.in_use' | 'pool.not_empty' | 'pool.unavailable' | 'pool.overcommitted' | 'pool.unsupported' | 'pool.config_invalid' | 'pool.place_invalid' | 'pool.place_taken' | 'pool.outside_roots' | 'disk.not_found' | 'disk.size' | 'disk.unsupported' | 'volume.not_found' | 'volume.locked' | 'volume.name_taken' | 'volume.in_use' | 'volume.state_conflict' | 'network.not_found' | 'network.name_taken' | 'network.subnet_invalid' | 'network.subnet_overlaps' | 'network.in_use' | 'network.built_in' | 'network.too_many' | 'network.config_invalid' | 'network.bridge_refused' | 'network.bridge_missing' | 'network.place_taken' | 'network.full' | 'network.address_invalid' | 'network.address_taken' | 'network.mac_taken' | 'network.no_free_subnet' | 'tap.missing' | 'tap.busy' | 'tap.denied' | 'tap.unsuitable' | 'tap.exists' | 'share.missing' | 'share.failed' | 'share.denied' | 'share.forbidden' | 'share.not_folder' | 'passt.missing' | 'passt.failed' | 'macvtap.parent_refused' | 'macvtap.parent_missing' | 'forward.not_found' | 'forward.unsupported' | 'forward.machine_invalid' | 'forward.too_many' | 'forward.port_busy' | 'forward.port_denied' | 'forward.address_unknown' | 'vhost.missing' | 'vhost.denied' | 'throttle.unknown' | 'interface.not_found' | 'interface.no_announcement' | 'host.not_found' | 'host.kvm_missing' | 'host.kvm_denied' | 'host.kvm_unsupported' | 'host.no_memory' | 'host.memory_overcommitted' | 'host.no_hugepages' | 'host.memory_lock' | 'host.no_page_merging' | 'host.numa_node' | 'host.cpu_features' | 'host.cpu_absent' | 'host.io' | 'host.command_failed' | 'host.data_foreign' | 'host.invalid_command' | 'host.unavailable' | 'host.rebooted' | 'key.not_found' | 'key.name_taken' | 'key.last_admin' | 'key.secret_shown_once' | 'spec.invalid' | 'spec.profile_conflict' | 'spec.memory_too_small' | 'spec.memory_too_large' | 'spec.memory_unaligned' | 'spec.cpus_out_of_range' | 'spec.cpu_topology' | 'spec.cpu_feature' | 'spec.pin_invalid' | 'spec.memory_conflict' | 'spec.balloon_invalid' | 'spec.numa_invalid' | 'spec.mac_invalid' | 'spec.throttle_invalid' | 'spec.throttle_group' | 'spec.throttle_unsupported' | 'spec.network_conflict' | 'spec.share_invalid' | 'spec.forward_invalid' | 'spec.spoof_guard_unsupported' | 'spec.command_line_invalid' | 'spec.disk_invalid' | 'spec.duplicate_name' | 'kernel.unrecognised' | 'kernel.truncated' | 'guest.powered_off' | 'guest.rebooted' | 'guest.panic' | 'guest.triple_fault' | 'guest.watchdog' | 'worker.busy' | 'worker.gone' | 'worker.failed' | 'internal';
     /**
      * What went wrong in this case.
      */
@@ -2038,9 +2071,19 @@ export type Volume = {
      */
     id: string;
     /**
-     * Name: `<machine>-<disk>`.
+     * Unique name; of one that was made with a machine `<machine>-<disk>`, if that was free.
      */
     name: string;
+    /**
+     * Labels: at most 64 pairs of texts; lists can be filtered by them.
+     */
+    labels: {
+        [key: string]: string;
+    };
+    /**
+     * Grows with each change of what was asked for; the ETag is `W/"<generation>"`.
+     */
+    generation: number;
     /**
      * Name of its pool.
      */
@@ -2050,7 +2093,7 @@ export type Volume = {
      */
     sizeBytes: number;
     /**
-     * Format on the pool. `qcow2`: a linked clone, which holds only what differs from its image. `raw` with `backingImage`: that image.
+     * Format on the pool. `qcow2` with `backingImage`: a linked clone, which holds only what differs from its image. `raw` with `backingImage`: that image.
      */
     format: 'raw' | 'qcow2';
     /**
@@ -2062,7 +2105,7 @@ export type Volume = {
      */
     machine?: string;
     /**
-     * State.
+     * State. Only one that is `ready` is whole.
      */
     state: 'creating' | 'ready' | 'deleting';
     /**
@@ -2077,6 +2120,17 @@ export type VolumePage = {
      * Give it as `cursor` to get the next page; absent on the last one.
      */
     nextCursor?: string;
+};
+
+export type VolumeSource = {
+    /**
+     * Image of kind `disk`: id or name.
+     */
+    image: string;
+    /**
+     * `full`: a copy. `linked`: at once and without space; it holds only what differs from the image, which stays as long.
+     */
+    clone?: 'full' | 'linked';
 };
 
 export type Vsock = {
@@ -3762,6 +3816,215 @@ export type MachinesAttachErrors = {
 };
 
 export type MachinesAttachError = MachinesAttachErrors[keyof MachinesAttachErrors];
+
+export type MachineDisksAttachData = {
+    body: Disk;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+    };
+    query?: never;
+    url: '/v1/machines/{machine}/disks';
+};
+
+export type MachineDisksAttachErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     * `volume.not_found`: There is no such volume.
+     * `image.not_found`: There is no such image.
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
+     * `image.not_ready`: The image is not ready.
+     * `pool.not_started`: The storage pool is not started.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `volume.not_found`: There is no such volume.
+     * `image.not_found`: There is no such image.
+     * `image.wrong_kind`: The image is of another kind.
+     * `spec.disk_invalid`: A disk is not valid.
+     * `spec.duplicate_name`: A name is used twice.
+     * `spec.throttle_group`: The device cannot share these limits.
+     * `pool.not_found`: There is no such pool.
+     * `pool.unsupported`: The driver of the storage pool cannot do that.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `pool.overcommitted`: The storage pool has promised all that it may.
+     * `pool.full`: The storage pool is full.
+     */
+    507: Problem;
+};
+
+export type MachineDisksAttachError = MachineDisksAttachErrors[keyof MachineDisksAttachErrors];
+
+export type MachineDisksAttachResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachineDisksAttachResponse = MachineDisksAttachResponses[keyof MachineDisksAttachResponses];
+
+export type MachineDisksDetachData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the machine.
+         */
+        machine: string;
+        /**
+         * Name of one of its disks.
+         */
+        disk: string;
+    };
+    query?: {
+        /**
+         * Whether its volume is deleted as well.
+         */
+        deleteVolume?: boolean;
+    };
+    url: '/v1/machines/{machine}/disks/{disk}';
+};
+
+export type MachineDisksDetachErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `machine.not_found`: There is no such machine.
+     * `disk.not_found`: The machine has no such disk.
+     */
+    404: Problem;
+    /**
+     * `machine.state_conflict`: The machine is in the wrong state.
+     * `pool.not_started`: The storage pool is not started.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type MachineDisksDetachError = MachineDisksDetachErrors[keyof MachineDisksDetachErrors];
+
+export type MachineDisksDetachResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type MachineDisksDetachResponse = MachineDisksDetachResponses[keyof MachineDisksDetachResponses];
 
 export type MachinesUpdateInterfaceData = {
     body: UpdateInterface;
@@ -6212,6 +6475,10 @@ export type VolumesListData = {
          * Only the row of this name.
          */
         name?: string;
+        /**
+         * Only rows that have all these labels: `key=value,key2=value2`.
+         */
+        labels?: string;
     };
     url: '/v1/volumes';
 };
@@ -6249,11 +6516,198 @@ export type VolumesListResponses = {
 
 export type VolumesListResponse = VolumesListResponses[keyof VolumesListResponses];
 
+export type VolumesCreateData = {
+    body: CreateVolume;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/volumes';
+};
+
+export type VolumesCreateErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `image.not_found`: There is no such image.
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `volume.name_taken`: A volume of this name exists.
+     * `image.not_ready`: The image is not ready.
+     * `pool.not_started`: The storage pool is not started.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `image.not_found`: There is no such image.
+     * `image.wrong_kind`: The image is of another kind.
+     * `spec.disk_invalid`: A disk is not valid.
+     * `pool.not_found`: There is no such pool.
+     * `pool.unsupported`: The driver of the storage pool cannot do that.
+     * `request.invalid_name`: A name is not valid.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `pool.overcommitted`: The storage pool has promised all that it may.
+     * `pool.full`: The storage pool is full.
+     */
+    507: Problem;
+};
+
+export type VolumesCreateError = VolumesCreateErrors[keyof VolumesCreateErrors];
+
+export type VolumesCreateResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type VolumesCreateResponse = VolumesCreateResponses[keyof VolumesCreateResponses];
+
+export type VolumesRemoveData = {
+    body?: never;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the volume.
+         */
+        volume: string;
+    };
+    query?: {
+        /**
+         * Also when the host cannot reach its pool: what of it is there stays there, and is set aside when the pool comes back.
+         */
+        force?: boolean;
+    };
+    url: '/v1/volumes/{volume}';
+};
+
+export type VolumesRemoveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `volume.not_found`: There is no such volume.
+     */
+    404: Problem;
+    /**
+     * `volume.in_use`: A machine holds the volume.
+     * `volume.state_conflict`: The volume is in the wrong state.
+     * `pool.not_started`: The storage pool is not started.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+};
+
+export type VolumesRemoveError = VolumesRemoveErrors[keyof VolumesRemoveErrors];
+
+export type VolumesRemoveResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type VolumesRemoveResponse = VolumesRemoveResponses[keyof VolumesRemoveResponses];
+
 export type VolumesGetData = {
     body?: never;
     path: {
         /**
-         * Id of the volume.
+         * Id or name of the volume.
          */
         volume: string;
     };
@@ -6303,10 +6757,14 @@ export type VolumesUpdateData = {
          * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
-         * Id of the volume.
+         * Id or name of the volume.
          */
         volume: string;
     };
@@ -6339,6 +6797,10 @@ export type VolumesUpdateErrors = {
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
     /**
      * `request.too_large`: The request body is too large.
      */

@@ -99,7 +99,7 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
     memoryMiB: memory,
     ...toHardware(options),
     boot: { kernel, ...(initrd === undefined ? {} : { initrd }), ...(cmdline === undefined ? {} : { commandLine: cmdline }) },
-    disks: (options.disk ?? []).map(toDisk),
+    disks: (options.disk ?? []).map((disk, index) => toDisk(disk, index === 0 ? 'root' : `disk${index}`)),
     interfaces: (options.network ?? ['default']).filter((network) => network !== 'none').map(toInterface),
     start,
     ...(options.share === undefined ? {} : { shares: options.share.map(toShare) }),
@@ -145,7 +145,8 @@ function toVsock(text: true | string): NonNullable<CreateMachine['vsock']> {
   };
 }
 
-function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']>[number] {
+/** `volume=data,readonly=true`; `name`: what it is called unless the text says so. */
+export function toDisk(text: string, name: string): NonNullable<CreateMachine['disks']>[number] {
   const values = keyValues(text, [
     'image',
     'clone',
@@ -168,7 +169,7 @@ function toDisk(text: string, index: number): NonNullable<CreateMachine['disks']
     ['image', 'pool', 'volume', 'serial'].filter((key) => values[key] !== undefined).map((key) => [key, values[key]]),
   );
   return {
-    name: values['name'] ?? (index === 0 ? 'root' : `disk${index}`),
+    name: values['name'] ?? name,
     ...given,
     ...(values['clone'] === undefined ? {} : { clone: oneOf('clone', values['clone'], ['full', 'linked', 'shared']) }),
     ...(values['size'] === undefined ? {} : { sizeMiB: mebibytes(values['size']) }),

@@ -9,6 +9,7 @@ import { showProgress } from '../output/progress.js';
 import { print, printList, printOne, say } from '../output/render.js';
 import { collectLabel, wholeNumber } from '../values.js';
 import { addBalloonCommand } from './machine-balloon.js';
+import { addDiskCommands } from './machine-disk.js';
 import { machineColumns, machineDetails } from './machine-columns.js';
 import { addStatsCommand } from './machine-stats.js';
 import { toThrottleChange } from './throttle-options.js';
@@ -21,6 +22,7 @@ export function addMachineCommands(program: Command): void {
   addList(machine);
   addShow(machine);
   addMachineSetCommand(machine);
+  addDiskCommands(machine);
   addActions(machine);
   addLink(machine);
   addAnnounce(machine);

@@ -43,6 +43,11 @@ export interface EventMap {
     expiresAt: string;
     hostname?: string;
   };
+  'volume.created': { state: string };
+  'volume.ready': { sizeBytes: number };
+  'volume.updated': { generation: number };
+  'volume.failed': { code: string };
+  'volume.deleted': Record<string, never>;
   'pool.created': { state: string };
   'pool.updated': { generation: number };
   'pool.state': { state: string; previous: string; reason?: { code: string; detail: string; remedy: string } };
@@ -73,6 +78,11 @@ export const EVENT_KINDS = [
   'network.ready',
   'network.lease',
   'network.deleted',
+  'volume.created',
+  'volume.ready',
+  'volume.updated',
+  'volume.failed',
+  'volume.deleted',
   'pool.created',
   'pool.updated',
   'pool.state',

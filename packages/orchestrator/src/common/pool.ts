@@ -12,16 +12,17 @@ export const PLACE_FIELDS = { dir: 'dir', nfs: 'nfs', 'lvm-thin': 'lvmThin', lvm
 /**
  * Everything that a driver may be able to do beside making and removing volumes. `linkedClones`: a volume that holds only what differs
  * from its image. `resize`: a volume grows. `reflink`: a full clone takes no space and no time. `snapshots`: a state of a volume is kept.
+ * `qcow2`: a volume may have that format. `preallocation`: a volume may have all of its space from the start.
  */
-export const POOL_CAPABILITIES = ['linkedClones', 'resize', 'reflink', 'snapshots'] as const;
+export const POOL_CAPABILITIES = ['linkedClones', 'resize', 'reflink', 'snapshots', 'qcow2', 'preallocation'] as const;
 export type PoolCapability = (typeof POOL_CAPABILITIES)[number];
 
 /** What the driver of a kind can do where the host and the storage allow it; the host tells what a pool can do. */
 export const DRIVERS: Readonly<Record<PoolKind, readonly PoolCapability[]>> = {
-  dir: ['linkedClones', 'resize', 'reflink'],
-  nfs: ['linkedClones', 'resize'],
+  dir: ['linkedClones', 'resize', 'qcow2', 'preallocation', 'reflink'],
+  nfs: ['linkedClones', 'resize', 'qcow2', 'preallocation'],
   'lvm-thin': ['resize'],
-  lvm: ['resize'],
+  lvm: ['resize', 'preallocation'],
 };
 
 /** Files in a directory of the host. */

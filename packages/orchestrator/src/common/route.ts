@@ -17,6 +17,7 @@ export const PERMISSIONS = [
   'pools:read',
   'pools:write',
   'volumes:read',
+  'volumes:write',
   'networks:read',
   'networks:write',
   'hosts:read',

@@ -11,6 +11,10 @@ export type VolumeFormat = (typeof VOLUME_FORMATS)[number];
 export const CLONE_KINDS = ['full', 'linked', 'shared'] as const;
 export type CloneKind = (typeof CLONE_KINDS)[number];
 
+/** `sparse`: a volume takes what is written to it. `full`: it takes all of its space when it is made. */
+export const PREALLOCATIONS = ['sparse', 'full'] as const;
+export type Preallocation = (typeof PREALLOCATIONS)[number];
+
 /** How a volume is kept. The format is stored beside it and never guessed from what is in the file. */
 export interface VolumeStorage {
   format: VolumeFormat;

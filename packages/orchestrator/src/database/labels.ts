@@ -2,7 +2,7 @@
 import type { Labels } from '../common/names.js';
 import type { Executor } from './database.js';
 
-type Kind = 'machine' | 'image' | 'network';
+type Kind = 'machine' | 'image' | 'network' | 'volume';
 
 /** Replaces the labels of a resource. */
 export async function replaceLabels(db: Executor, kind: Kind, id: string, labels: Labels): Promise<void> {

@@ -61,6 +61,9 @@ export interface VolumesTable {
   backing_image: string | null;
   machine_id: string | null;
   state: string;
+  generation: Generated<number>;
+  /** The image or volume that it is copied from while it is made, which is kept as it is meanwhile. */
+  source_id: string | null;
   created_at: string;
 }
 export interface PoolsTable {

@@ -35,7 +35,7 @@ import { NFS_MODES, NFS_PATH, NFS_RANGES, NFS_SERVER, NFS_VERSIONS, type NfsOpti
 import { type DirPoolConfig, MAX_GUARD_PERCENT, POOL_PATH, type PoolRefOf } from '../common/pool.js';
 import { DOMAIN_PATTERN, MAX_NETWORK_FORWARDS, NETWORK_MTU_RANGE, type NetworkForward, OWN_KINDS } from '../common/network.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
-import { CLONE_KINDS, VOLUME_FORMATS } from '../common/volume-storage.js';
+import { CLONE_KINDS, PREALLOCATIONS, VOLUME_FORMATS } from '../common/volume-storage.js';
 import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
 import {
   absolutePath,
@@ -299,6 +299,8 @@ const CALLS: Record<CommandName, Check> = {
     imageId: optional(id('img')),
     clone: optional(oneOf(...CLONE_KINDS)),
     sizeBytes: optional(int(0, MAX_BYTES)),
+    format: optional(oneOf(...VOLUME_FORMATS)),
+    preallocate: optional(oneOf(...PREALLOCATIONS)),
     pool: optional(pool),
   }),
   growVolume: object<GrowVolumeCommand>({

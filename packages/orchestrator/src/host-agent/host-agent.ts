@@ -5,7 +5,7 @@ import type { ConsoleSettings, TerminalSize } from '../common/console-ports.js';
 import type { WatchdogAction, WatchdogSettings } from '../common/watchdog.js';
 import type { Hardware } from '../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../common/interface-traffic.js';
-import type { CloneKind, VolumeStorage } from '../common/volume-storage.js';
+import type { CloneKind, Preallocation, VolumeFormat, VolumeStorage } from '../common/volume-storage.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
 import type { SharedFolder } from '../common/shared-folder.js';
@@ -66,6 +66,10 @@ export interface EnsureVolumeCommand {
   /** How it is made from the image; absent: by a copy. */
   clone?: CloneKind;
   sizeBytes?: number;
+  /** Of one that is made from nothing; absent: raw. */
+  format?: VolumeFormat;
+  /** Absent: sparse. */
+  preallocate?: Preallocation;
   /** Absent, here and in what follows: the one that every installation has. */
   pool?: PoolRef;
 }

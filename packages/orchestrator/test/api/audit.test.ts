@@ -92,6 +92,19 @@ onEachDatabase('the audit log', (makeDatabase) => {
     machines_kill: async () => [`${await running('killed')}/kill`, {}],
     machines_pause: async () => [`${await running('paused')}/pause`, {}],
     machines_resume: async () => [`${await running('resumed', 'pause')}/resume`, {}],
+    machineDisks_attach: async () => {
+      await flotilla.change('POST', '/v1/machines', stillMachine('wider', { disks: [] }));
+      return ['/v1/machines/wider/disks', { name: 'more', sizeMiB: 1 }];
+    },
+    machineDisks_detach: async () => {
+      await flotilla.change('POST', '/v1/machines', stillMachine('narrower', { disks: [{ name: 'more', sizeMiB: 1 }] }));
+      return ['/v1/machines/narrower/disks/more?deleteVolume=true'];
+    },
+    volumes_create: async () => ['/v1/volumes', { name: 'made', sizeMiB: 1 }],
+    volumes_remove: async () => {
+      await flotilla.change('POST', '/v1/volumes', { name: 'gone', sizeMiB: 1 });
+      return ['/v1/volumes/gone'];
+    },
     volumes_update: async () => {
       await flotilla.change('POST', '/v1/machines', stillMachine('grower', { disks: [{ name: 'root', sizeMiB: 4 }] }));
       const { body } = await flotilla.call('GET', '/v1/machines/grower');

@@ -45,6 +45,8 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
       'machines_remove',
       ...['start', 'stop', 'restart', 'kill', 'pause', 'resume'].map((action) => `machines_${action}`),
       ...['update', 'remove', 'start', 'stop', 'refresh'].map((action) => `pools_${action}`),
+      ...['attach', 'detach'].map((action) => `machineDisks_${action}`), // with the suite of volumes
+      ...['update', 'remove'].map((action) => `volumes_${action}`),
     ]);
     const bodies: Record<string, object> = {
       machines_updateInterface: { link: 'down' },

@@ -48,7 +48,7 @@ describe('storage pools on NFS', () => {
     expect((await define({ options })).body['state']).to.equal('succeeded');
     const pool = await get();
     expect(pool).to.deep.include({ kind: 'nfs', state: 'ready', nfs: { server: 'nas', path: '/srv', options } });
-    expect([pool['capabilities'], pool['dir']]).to.deep.equal([['linkedClones', 'resize'], undefined]);
+    expect([pool['capabilities'], pool['dir']]).to.deep.equal([['linkedClones', 'resize', 'qcow2', 'preallocation'], undefined]);
     expect(readlinkSync(at('data/host/mounts', String(pool['id'])))).to.equal(served());
 
     await flotilla.change('POST', '/v1/machines', machine('m', { disks: [{ name: 'a', image: 'd', clone: 'linked', pool: 'far' }] }));

@@ -89,7 +89,7 @@ onEachDatabase('storage pools', (makeDatabase) => {
   it('are one at first, which belongs to every installation and keeps its id', async () => {
     const before = await pools.get('default');
     expect(before).to.include({ kind: 'dir', state: 'ready', desired: 'started', autostart: true, guardPercent: 0, volumes: 0 });
-    expect(before['capabilities']).to.include.members(['linkedClones', 'resize']);
+    expect(before['capabilities']).to.include.members(['linkedClones', 'resize', 'qcow2', 'preallocation']);
     for (const verb of ['start', 'stop']) expect(refusal(await pools.act('default', verb))).to.deep.equal([409, 'pool.built_in']);
     expect(refusal(await pools.remove('default'))).to.deep.equal([409, 'pool.built_in']);
     expect((await pools.act('default', 'refresh')).body['state']).to.equal('succeeded');

@@ -70,6 +70,8 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
     const make = (name: string, more: Partial<Volume> = {}): Volume => ({
       id: newId('vol'),
       name,
+      labels: {},
+      generation: 1,
       pool: 'default',
       sizeBytes: 0,
       format: 'raw',
@@ -160,6 +162,8 @@ onEachDatabase('repositories of images, volumes and networks', (makeDatabase) =>
       const volume = (name: string, more: Partial<Volume> = {}): Volume => ({
         id: newId('vol'),
         name,
+        labels: {},
+        generation: 1,
         pool: 'fast',
         sizeBytes: LARGE,
         format: 'raw',

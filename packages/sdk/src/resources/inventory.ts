@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resources that are mostly read: hosts, volumes, the audit log.
+// Resources that are mostly read: hosts, the audit log.
 import { List, type PageBody } from '../core/pagination.js';
 import type { RequestOptions } from '../core/options.js';
 import { query } from '../internal/query.js';
 import type { Transport } from '../internal/transport.js';
-import type { Audit, Host, HostReport, UpdateVolume, Volume } from '../schema.gen.js';
+import type { Audit, Host, HostReport } from '../schema.gen.js';
 
 /** A resource that is listed and read by id or name. */
 export class Inventory<T> {
@@ -27,13 +27,6 @@ export class Inventory<T> {
   }
 }
 
-/** Volumes: the disks of machines. */
-export class Volumes extends Inventory<Volume> {
-  /** Makes a volume larger, also under a running machine, whose guest is told at once. Never smaller. */
-  resize(id: string, params: UpdateVolume, options: RequestOptions = {}): Promise<Volume> {
-    return this.transport.json({ method: 'PATCH', path: `${this.path}/${encodeURIComponent(id)}`, json: params }, options);
-  }
-}
 /** Hosts that run machines. */
 export class Hosts extends Inventory<Host> {
   /** What the host can do, and how to mend what it cannot. */

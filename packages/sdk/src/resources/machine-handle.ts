@@ -10,6 +10,7 @@ import type { Transport } from '../internal/transport.js';
 import type {
   AddressLease,
   Balloon,
+  Disk,
   Event,
   Machine,
   MachineMetrics,
@@ -77,6 +78,16 @@ export class MachineHandle {
   /** Plugs the cable of the interface with this name in (`up`), or pulls it out (`down`). */
   setLink(name: string, link: UpdateInterface['link'], options: RequestOptions = {}): Promise<MachineHandle> {
     return this.#machines.setLink(this.id, name, link, options);
+  }
+
+  /** Gives it one more disk while it is stopped: a volume that there is, or a new one. */
+  attachDisk(params: Disk, options: OperationOptions = {}): Pending<MachineHandle> {
+    return this.#machines.attachDisk(this.id, params, options);
+  }
+
+  /** Takes a disk from it while it is stopped. Its volume stays, unless `deleteVolume` is set. */
+  detachDisk(name: string, params: { readonly deleteVolume?: boolean } = {}, options: OperationOptions = {}): Pending<MachineHandle> {
+    return this.#machines.detachDisk(this.id, name, params, options);
   }
 
   /** Asks the guest to tell the network of the interface with this name where it is, by a gratuitous ARP for instance. */

@@ -4,7 +4,16 @@ import type { RequestOptions } from '../core/options.js';
 import { type OperationOptions, Pending } from '../core/pending.js';
 import { type QueryValue, query } from '../internal/query.js';
 import type { Call, Transport } from '../internal/transport.js';
-import type { CreateMachine, Machine, Operation, StopMachine, UpdateInterface, UpdateMachine, UpdateThrottle } from '../schema.gen.js';
+import type {
+  CreateMachine,
+  Disk,
+  Machine,
+  Operation,
+  StopMachine,
+  UpdateInterface,
+  UpdateMachine,
+  UpdateThrottle,
+} from '../schema.gen.js';
 import { MachineHandle } from './machine-handle.js';
 
 /** Which machines to list. */
@@ -100,6 +109,24 @@ export class Machines {
   delete(machine: string, params: { readonly force?: boolean } = {}, options: OperationOptions = {}): Pending<void> {
     const path = `${pathOf(machine)}${query({ force: params.force })}`;
     return this.#change({ method: 'DELETE', path }, options, async () => undefined);
+  }
+
+  /** Gives a stopped machine one more disk: a volume that there is, or a new one; resolves when it has it. */
+  attachDisk(machine: string, params: Disk, options: OperationOptions = {}): Pending<MachineHandle> {
+    return this.#change({ method: 'POST', path: `${pathOf(machine)}/disks`, json: params }, options, (operation) =>
+      this.get(operation.target.id, options),
+    );
+  }
+
+  /** Takes a disk from a stopped machine. Its volume stays, unless `deleteVolume` is set. */
+  detachDisk(
+    machine: string,
+    disk: string,
+    { deleteVolume }: { readonly deleteVolume?: boolean } = {},
+    options: OperationOptions = {},
+  ): Pending<MachineHandle> {
+    const path = `${pathOf(machine)}/disks/${encodeURIComponent(disk)}${query({ deleteVolume })}`;
+    return this.#change({ method: 'DELETE', path }, options, (operation) => this.get(operation.target.id, options));
   }
 
   #act(machine: string, action: string, params: object, options: OperationOptions): Pending<MachineHandle> {

@@ -28,7 +28,7 @@ export abstract class FileTools {
   /** Copies a regular file: to a temporary name, made durable, renamed. Grows to `sizeBytes` when given. */
   abstract copy(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void>;
   /** Makes an empty qcow2 image: to a temporary name, made durable, renamed. */
-  abstract createQcow2(target: string, options: { sizeBytes: number; backing: NamedBacking }): Promise<void>;
+  abstract createQcow2(target: string, options: { sizeBytes: number; backing?: NamedBacking }): Promise<void>;
   /** Makes the disk of a qcow2 image larger that nobody has open, never smaller; answers its size. */
   abstract growQcow2(path: string, options: { sizeBytes: number; backing: BackingFile[] }): Promise<number>;
   /** Gives a block device its first content, see `DeviceContent`; it is durable then, and holds anything after an error. */

@@ -15,7 +15,7 @@ export class NodeFileTools extends FileTools {
     await makeWhole(target, (temporary) => copySparse(source, temporary, options));
   }
 
-  override async createQcow2(target: string, { sizeBytes, backing }: { sizeBytes: number; backing: NamedBacking }): Promise<void> {
+  override async createQcow2(target: string, { sizeBytes, backing }: { sizeBytes: number; backing?: NamedBacking }): Promise<void> {
     await makeWhole(target, (temporary) => writeQcow2(temporary, sizeBytes, backing));
   }
 

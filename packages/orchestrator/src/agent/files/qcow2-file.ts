@@ -16,7 +16,7 @@ const [REFCOUNT_TABLE, REFCOUNTS, L1] = [1, 2, 3].map((cluster) => cluster * CLU
 const AT = { version: 4, nameOffset: 8, nameLength: 16, clusterBits: 20, size: 24, l1Size: 36, l1: 40, refcounts: 48 } as const;
 
 /** Makes an empty image; what was in the file is lost. */
-export async function writeQcow2(path: string, sizeBytes: number, backing: NamedBacking): Promise<void> {
+export async function writeQcow2(path: string, sizeBytes: number, backing?: NamedBacking): Promise<void> {
   const file = await open(path, 'w', 0o600);
   try {
     const table = Buffer.alloc(8);
@@ -78,13 +78,13 @@ async function readHeader(file: Awaited<ReturnType<typeof open>>): Promise<Buffe
   });
 }
 
-function header(sizeBytes: number, { name, format }: NamedBacking): Buffer {
+function header(sizeBytes: number, backing: NamedBacking | undefined): Buffer {
   const fields = Buffer.alloc(HEADER_BYTES);
   const extension = Buffer.alloc(24); // backing format, its text padded to 8 bytes, and the end of the extensions
-  const text = Buffer.from(name);
+  const text = Buffer.from(backing?.name ?? '');
   fields.writeUInt32BE(MAGIC, 0);
   fields.writeUInt32BE(3, AT.version);
-  fields.writeBigUInt64BE(BigInt(HEADER_BYTES + extension.length), AT.nameOffset);
+  fields.writeBigUInt64BE(BigInt(backing === undefined ? 0 : HEADER_BYTES + extension.length), AT.nameOffset);
   fields.writeUInt32BE(text.length, AT.nameLength);
   fields.writeUInt32BE(CLUSTER_BITS, AT.clusterBits);
   fields.writeBigUInt64BE(BigInt(sizeBytes), AT.size);
@@ -94,6 +94,8 @@ function header(sizeBytes: number, { name, format }: NamedBacking): Buffer {
   fields.writeUInt32BE(1, 56); // clusters of the refcount table
   fields.writeUInt32BE(4, 96); // refcounts of 2^4 bits
   fields.writeUInt32BE(HEADER_BYTES, 100);
+  if (backing === undefined) return Buffer.concat([fields, extension]);
+  const { format } = backing;
   extension.writeUInt32BE(BACKING_FORMAT, 0);
   extension.writeUInt32BE(format.length, 4);
   extension.write(format, 8);

@@ -16,7 +16,7 @@ const ADMIN_ONLY: readonly Permission[] = [
   'machines:shares',
   'machines:host-link',
 ];
-const OPERATOR_WRITES: readonly Permission[] = ['machines:write', 'images:write', 'operations:write'];
+const OPERATOR_WRITES: readonly Permission[] = ['machines:write', 'volumes:write', 'images:write', 'operations:write'];
 
 /** Whether a role has a permission. */
 export function roleAllows(role: Role, permission: Permission): boolean {

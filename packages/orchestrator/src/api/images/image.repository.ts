@@ -19,7 +19,7 @@ export abstract class ImageRepository {
   abstract ids(): Promise<string[]>;
   /** A machine that boots from it, if any. */
   abstract user(id: string, db?: Executor): Promise<string | undefined>;
-  /** Volumes that are based on it, in the order in which they were made. */
+  /** Volumes that are based on it or are being copied from it, in the order in which they were made. */
   abstract linkedVolumes(id: string, db?: Executor): Promise<{ id: string; name: string }[]>;
 }
 
@@ -78,7 +78,12 @@ export class KyselyImageRepository extends ImageRepository {
   }
 
   override linkedVolumes(id: string, db: Executor = this.database.db): Promise<{ id: string; name: string }[]> {
-    return db.selectFrom('volumes').select(['id', 'name']).where('backing_image', '=', id).orderBy('id').execute();
+    return db
+      .selectFrom('volumes')
+      .select(['id', 'name'])
+      .where((w) => w.or([w('backing_image', '=', id), w('source_id', '=', id)]))
+      .orderBy('id')
+      .execute();
   }
 
   private async withLabels(rows: Selectable<ImagesTable>[], db: Executor): Promise<Image[]> {

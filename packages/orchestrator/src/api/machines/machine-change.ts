@@ -25,6 +25,11 @@ export function requireUnprotected(machine: Machine): void {
   if (machine.protected) throw new MachineProtected(machine);
 }
 
+/** Whether nothing of it runs, and it is not on its way out. */
+export function isAtRest({ observed: { state, nextDeleteAt } }: Pick<Machine, 'observed'>): boolean {
+  return nextDeleteAt === undefined && (state === 'stopped' || state === 'failed');
+}
+
 function resized(spec: MachineSpec, { cpus = spec.cpus, memoryMiB = spec.memoryMiB }: UpdateMachine): MachineSpec {
   const changed = { ...spec, cpus, memoryMiB };
   checkHardware(changed);
@@ -33,7 +38,6 @@ function resized(spec: MachineSpec, { cpus = spec.cpus, memoryMiB = spec.memoryM
 }
 
 function requireStopped(machine: Machine, field: string): void {
-  const { state, nextDeleteAt } = machine.observed;
-  if (nextDeleteAt === undefined && (state === 'stopped' || state === 'failed')) return;
+  if (isAtRest(machine)) return;
   throw new MachineStateConflict(machine, `change its ${field}`, 'Stop the machine first.', field);
 }

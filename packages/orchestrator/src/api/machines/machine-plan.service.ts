@@ -11,23 +11,17 @@ import { isUnicastMac } from '../../common/names.js';
 import type { Permission } from '../../common/route.js';
 import { macvtapOf } from '../../common/macvtap.js';
 import { userNetworkOf } from '../../common/user-network.js';
-import { linkedSize } from '../../common/volume-storage.js';
-import { diskTuning } from '../../host-agent/disk-tuning.js';
 import { Config } from '../../config/config.js';
 import { roleAllows } from '../auth/roles.js';
 import { HostsService } from '../hosts/hosts.service.js';
-import type { ImageKind } from '../images/image.js';
 import { ImagesService } from '../images/images.service.js';
 import { formatIpv4 } from '../../common/ipv4.js';
 import { addressIn } from '../networks/network-addresses.js';
 import { DEFAULT_NETWORK, type Network } from '../networks/network.js';
 import { NetworksService } from '../networks/networks.service.js';
-import { DEFAULT_POOL } from '../pools/pool.js';
-import { PoolUse } from '../pools/pool-use.service.js';
-import { storageOf, type Volume } from '../volumes/volume.js';
 import type { CreateMachine } from './dto/machine-requests.dto.js';
-import type { DiskDto, InterfaceDto } from './dto/machine-spec.dto.js';
-import { checkClone, checkPool, requireServable, requireWhole, sharedElsewhere } from './disk-checks.js';
+import type { InterfaceDto } from './dto/machine-spec.dto.js';
+import { type DiskPlan, DiskPlanner } from './disk-plan.service.js';
 import { planBalloon } from './machine-balloon.js';
 import { checkHardware } from './machine-hardware.js';
 import { MachineMemory } from './machine-memory.service.js';
@@ -35,28 +29,12 @@ import { planShares } from './share-checks.js';
 import { refuseDuplicates } from './duplicates.js';
 import { requireOneNetwork } from './network-checks.js';
 import { checkUserNetworks } from './user-network-checks.js';
-import { type DiskSpec, type InterfaceSpec, type MachineDisk, type MachineSpec, toPolicy } from './machine.js';
-
-const MEBIBYTE = 1024 * 1024;
-
-/** An image that the machine is made from, and the field that asked for it. */
-export interface PlannedImage {
-  id: string;
-  kind: ImageKind;
-  field: string;
-}
+import { type InterfaceSpec, type MachineSpec, toPolicy } from './machine.js';
 
 /** A wished machine with every reference resolved, before anything is stored. */
-export interface MachinePlan {
-  id: string;
+export interface MachinePlan extends DiskPlan {
   spec: MachineSpec;
-  images: PlannedImage[];
-  /** Volumes to make. */
-  newVolumes: Volume[];
-  disks: MachineDisk[];
   networks: Map<string, Network>;
-  /** Capacities of the pools of new volumes that bound what they promise, by name. */
-  bounds: Map<string, number>;
 }
 
 /** Turns the body of a create into a plan, or refuses it with the field at fault. Writes nothing. */
@@ -68,7 +46,7 @@ export class MachinePlanner {
     private readonly hosts: HostsService,
     private readonly memory: MachineMemory,
     private readonly config: Config,
-    private readonly pools: PoolUse,
+    private readonly disks: DiskPlanner,
   ) {}
 
   async plan(body: CreateMachine): Promise<MachinePlan> {
@@ -97,7 +75,7 @@ export class MachinePlanner {
       spec: undefined as never,
     };
     const disks = [];
-    for (const [index, disk] of (body.disks ?? []).entries()) disks.push(await this.planDisk(plan, body.name, disk, `disks[${index}]`));
+    for (const [index, disk] of (body.disks ?? []).entries()) disks.push(await this.disks.plan(plan, body.name, disk, `disks[${index}]`));
     const interfaces = await this.planInterfaces(plan, body);
     plan.spec = {
       ...planProfile(body),
@@ -135,83 +113,6 @@ export class MachinePlanner {
       remedy: `Give at most ${hostMemory} MiB.`,
       field: 'memoryMiB',
     });
-  }
-
-  private async planDisk(plan: MachinePlan, machineName: string, disk: DiskDto, field: string): Promise<DiskSpec> {
-    const extras = {
-      readOnly: disk.readOnly ?? false,
-      ...(disk.serial === undefined ? {} : { serial: disk.serial }),
-      ...(disk.sizeMiB === undefined ? {} : { sizeMiB: disk.sizeMiB }),
-      ...(disk.clone === undefined ? {} : { clone: disk.clone }),
-      ...diskTuning(disk),
-    };
-    if (
-      (disk.image === undefined && disk.volume === undefined && disk.sizeMiB === undefined) ||
-      (disk.image !== undefined && disk.volume !== undefined)
-    ) {
-      throw new ApiError('spec.disk_invalid', {
-        detail: 'A disk comes from an image, from a volume, or is empty with a size.',
-        remedy: 'Give one of image and volume, or sizeMiB alone.',
-        field,
-      });
-    }
-    checkClone(disk, field);
-    const linked = disk.clone === 'linked';
-    const pool = await this.planPool(plan, disk, field);
-    if (disk.volume !== undefined) {
-      plan.disks.push({ name: disk.name, volume: disk.volume });
-      return { name: disk.name, volume: disk.volume, ...extras };
-    }
-    const image = disk.image === undefined ? undefined : await this.images.resolve(disk.image, 'disk', `${field}.image`);
-    const wanted = (disk.sizeMiB ?? 0) * MEBIBYTE;
-    const imageBytes = image?.sizeBytes ?? 0;
-    const sizeBytes = linked ? linkedSize(imageBytes, wanted) : Math.max(imageBytes, wanted);
-    if (disk.sizeMiB !== undefined && wanted < imageBytes) {
-      throw new ApiError('spec.disk_invalid', {
-        detail: `The image has ${imageBytes} bytes; a disk cannot be smaller.`,
-        remedy: 'Give a larger sizeMiB, or leave it out.',
-        field: `${field}.sizeMiB`,
-      });
-    }
-    const volume: Volume = {
-      id: newId('vol'),
-      name: `${machineName}-${disk.name}`,
-      pool,
-      sizeBytes,
-      format: linked ? 'qcow2' : 'raw',
-      ...((disk.clone ?? 'full') !== 'full' && image !== undefined ? { backingImage: image.id } : {}),
-      machine: plan.id,
-      state: 'creating',
-      createdAt: new Date().toISOString(),
-    };
-    requireServable(storageOf(volume), extras, field);
-    requireWhole(sizeBytes, extras, `${field}.sizeMiB`);
-    plan.newVolumes.push(volume);
-    plan.disks.push({ name: disk.name, volume: volume.id });
-    if (image !== undefined) plan.images.push({ id: image.id, kind: 'disk', field: `${field}.image` });
-    return {
-      name: disk.name,
-      ...(image === undefined ? {} : { image: image.id }),
-      ...(pool === DEFAULT_POOL ? {} : { pool }),
-      ...extras,
-    };
-  }
-
-  /** Name of the pool in which the volume of a disk is made. */
-  private async planPool(plan: MachinePlan, disk: DiskDto, field: string): Promise<string> {
-    checkPool(disk, field);
-    if (disk.volume !== undefined) return DEFAULT_POOL;
-    const name = disk.pool === undefined ? DEFAULT_POOL : await this.choosePool(disk.pool, disk.clone, field);
-    const bound = await this.pools.boundOf(name);
-    if (bound !== undefined) plan.bounds.set(name, bound);
-    return name;
-  }
-
-  private async choosePool(idOrName: string, clone: DiskDto['clone'], field: string): Promise<string> {
-    const pool = await this.pools.resolve(idOrName, `${field}.pool`);
-    if (clone === 'linked') this.pools.requireCapability(pool, 'linkedClones', `${field}.clone`);
-    if (clone === 'shared' && pool.name !== DEFAULT_POOL) throw sharedElsewhere(`${field}.pool`);
-    return pool.name;
   }
 
   private async planInterfaces(plan: MachinePlan, body: CreateMachine): Promise<InterfaceSpec[]> {

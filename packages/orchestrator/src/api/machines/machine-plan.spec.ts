@@ -8,6 +8,7 @@ import { KyselyImageRepository } from '../images/image.repository.js';
 import { ImagesService } from '../images/images.service.js';
 import type { OperationRequest } from '../operations/operations.service.js';
 import { KyselyVolumeRepository } from '../volumes/volume.repository.js';
+import { DiskPlanner } from './disk-plan.service.js';
 import type { DiskDto } from './dto/machine-spec.dto.js';
 import { MachinePlanner } from './machine-plan.service.js';
 import { MachineStores } from './machine-stores.service.js';
@@ -40,8 +41,8 @@ describe('the plan of a machine', () => {
     const images = new ImagesService(repository, operations, unused, { abort: () => undefined } as never);
     const memory = { overcommit: false, requireRoom: () => Promise.resolve() } as never;
     const hosts = { memoryMiB: () => Promise.resolve(1024) } as never;
-    const planner = new MachinePlanner(images, unused, hosts, memory, { shareRoots: [] } as never, pools);
-    const volumes = { insert: () => Promise.resolve() } as never;
+    const planner = new MachinePlanner(images, unused, hosts, memory, { shareRoots: [] } as never, new DiskPlanner(images, pools));
+    const volumes = { insertNamed: () => Promise.resolve() } as never;
     return { repository, images, planner, stores: new MachineStores(images, unused, volumes, unused, memory, pools) };
   }
 

@@ -7,9 +7,10 @@ import { NetworksService } from '../networks/networks.service.js';
 import { PoolUse } from '../pools/pool-use.service.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import { VolumesService } from '../volumes/volumes.service.js';
-import { storageOf } from '../volumes/volume.js';
+import { storageOf, type Volume } from '../volumes/volume.js';
+import type { DiskPlan } from './disk-plan.service.js';
 import { requireServable, requireWhole } from './disk-checks.js';
-import type { MachineAddress } from './machine.js';
+import type { DiskSpec, MachineAddress } from './machine.js';
 import { MachineMemory } from './machine-memory.service.js';
 import type { MachinePlan } from './machine-plan.service.js';
 
@@ -31,17 +32,7 @@ export class MachineStores {
    */
   async reserve(plan: MachinePlan, start: boolean, tx: WriteTransaction): Promise<MachineAddress[]> {
     if (start) await this.memory.requireRoom(plan, tx.db);
-    for (const { id, kind, field } of plan.images) await this.images.resolve(id, kind, field, tx.db);
-    await this.reserveVolumes(plan, tx);
-    const given: string[] = [];
-    for (const [index, disk] of plan.spec.disks.entries()) {
-      if (disk.volume === undefined) continue;
-      const volume = await this.volumes.claim(disk.volume, plan.id, `disks[${index}].volume`, tx.db);
-      given.push(volume.pool);
-      requireServable(storageOf(volume), disk, `disks[${index}]`);
-      requireWhole(volume.sizeBytes, disk, `disks[${index}].sizeMiB`);
-    }
-    await this.pools.requireStarted(given, tx.db, 'disks');
+    await this.reserveDisks(plan, plan.spec.disks, (index) => `disks[${index}]`, tx);
     const addresses: MachineAddress[] = [];
     for (const [index, link] of plan.spec.interfaces.entries()) {
       const network = link.network === undefined ? undefined : plan.networks.get(link.network);
@@ -57,14 +48,37 @@ export class MachineStores {
     return addresses;
   }
 
-  /** Stores the volumes to make, in pools that are started and may promise that much. */
-  private async reserveVolumes(plan: MachinePlan, tx: WriteTransaction): Promise<void> {
+  /** Stores new volumes and claims given ones: what these disks of a machine are. */
+  async reserveDisks(plan: DiskPlan, disks: DiskSpec[], fieldOf: (index: number) => string, tx: WriteTransaction): Promise<void> {
+    for (const { id, kind, field } of plan.images) await this.images.resolve(id, kind, field, tx.db);
     for (const volume of plan.newVolumes) {
-      const index = plan.spec.disks.findIndex(({ name }) => plan.disks.some((disk) => disk.name === name && disk.volume === volume.id));
-      await this.pools.requireStarted([volume.pool], tx.db, `disks[${index}].pool`);
-      const wanted = { pool: volume.pool, bytes: volume.sizeBytes, field: `disks[${index}].sizeMiB` };
-      if (!isShared(storageOf(volume))) await this.pools.requireRoom(wanted, plan.bounds.get(volume.pool), tx.db);
-      await this.volumeRepository.insert(volume, tx.db);
+      const { name } = plan.disks.find((disk) => disk.volume === volume.id) ?? {};
+      await this.reserveVolume(plan, volume, fieldOf(disks.findIndex((disk) => disk.name === name)), tx);
     }
+    const given: string[] = [];
+    for (const [index, disk] of disks.entries()) {
+      if (disk.volume === undefined) continue;
+      const volume = await this.volumes.claim(disk.volume, plan.id, `${fieldOf(index)}.volume`, tx.db);
+      nameVolume(plan, disk, volume.id);
+      given.push(volume.pool);
+      requireServable(storageOf(volume), disk, fieldOf(index));
+      requireWhole(volume.sizeBytes, disk, `${fieldOf(index)}.sizeMiB`);
+    }
+    await this.pools.requireStarted(given, tx.db, 'disks');
   }
+
+  /** Stores a volume to make, in a pool that is started and may promise that much. */
+  private async reserveVolume(plan: DiskPlan, volume: Volume, field: string, tx: WriteTransaction): Promise<void> {
+    await this.pools.requireStarted([volume.pool], tx.db, `${field}.pool`);
+    const wanted = { pool: volume.pool, bytes: volume.sizeBytes, field: `${field}.sizeMiB` };
+    if (!isShared(storageOf(volume))) await this.pools.requireRoom(wanted, plan.bounds.get(volume.pool), tx.db);
+    await this.volumeRepository.insertNamed(volume, tx.db);
+  }
+}
+
+/** A machine keeps the ids of its volumes: what was given may have been a name. */
+function nameVolume(plan: DiskPlan, disk: DiskSpec, id: string): void {
+  disk.volume = id;
+  const held = plan.disks.find(({ name }) => name === disk.name);
+  if (held !== undefined) held.volume = id;
 }

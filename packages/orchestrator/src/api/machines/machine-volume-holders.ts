@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Injectable } from '@nestjs/common';
+import type { Executor } from '../../database/database.js';
 import type { VolumeHolder } from '../../host-agent/host-agent.js';
 import type { Volume } from '../volumes/volume.js';
 import { VolumeHolders } from '../volumes/volume-holders.js';
@@ -23,6 +24,10 @@ export class MachineVolumeHolders extends VolumeHolders {
     const held = await this.find(volume);
     const disk = held?.machine.spec.disks.find(({ name }) => name === held.disk);
     if (disk !== undefined) requireWhole(sizeBytes, disk, 'sizeMiB');
+  }
+
+  override async nameOf(machineId: string, db: Executor): Promise<string> {
+    return (await this.machines.find(machineId, db))?.name ?? machineId;
   }
 
   private async find(volume: Volume): Promise<{ machine: Machine; disk: string } | undefined> {

@@ -7,6 +7,8 @@ export const MACHINE_PARAM = { machine: 'Id or name of the machine.' };
 
 export const INTERFACE_PARAM = { ...MACHINE_PARAM, interface: 'Name of one of its interfaces.' };
 
+export const DISK_PARAM = { ...MACHINE_PARAM, disk: 'Name of one of its disks.' };
+
 /** Codes that creating a machine may answer at once. */
 export const CREATE_ERRORS: readonly ErrorCode[] = [
   'machine.name_taken',
@@ -129,6 +131,15 @@ export class InterfaceNotFound extends ApiError {
     super('interface.not_found', {
       detail: `Machine "${machine.name}" has no interface "${name}".`,
       remedy: 'Read the machine: spec.interfaces names those it has.',
+    });
+  }
+}
+
+export class DiskNotFound extends ApiError {
+  constructor(machine: Machine, name: string) {
+    super('disk.not_found', {
+      detail: `Machine "${machine.name}" has no disk "${name}".`,
+      remedy: 'Read the machine: spec.disks names those it has.',
     });
   }
 }

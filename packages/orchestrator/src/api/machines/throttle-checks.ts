@@ -23,7 +23,8 @@ export function planThrottling(body: CreateMachine): Throttling {
   };
 }
 
-function checkGroup(throttle: Throttle | undefined, groups: ThrottleGroup[], field: string): void {
+/** Refuses a group that there is not, and limits beside it. */
+export function checkGroup(throttle: Throttle | undefined, groups: readonly ThrottleGroup[], field: string): void {
   if (throttle?.group === undefined) return;
   const known = groups.some((group) => group.name === throttle.group);
   if (known && throttle.bytes === undefined && throttle.operations === undefined) return;

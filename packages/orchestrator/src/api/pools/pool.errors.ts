@@ -99,7 +99,7 @@ export class PoolNotEmpty extends ApiError {
   constructor(pool: Pool, volumes: readonly string[]) {
     super('pool.not_empty', {
       detail: `Pool "${pool.name}" holds volumes: ${some(volumes)}.`,
-      remedy: 'Delete the machines of these volumes first; by force (`flotilla machine delete --force`) if the pool cannot be reached.',
+      remedy: 'Delete these volumes, or the machines that they were made with, first; by force (`--force`) if the pool cannot be reached.',
     });
   }
 }

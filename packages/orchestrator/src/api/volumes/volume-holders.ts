@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Executor } from '../../database/database.js';
 import type { VolumeHolder } from '../../host-agent/host-agent.js';
 import type { Volume } from './volume.js';
 
@@ -7,4 +8,6 @@ export abstract class VolumeHolders {
   abstract holderOf(volume: Volume): Promise<VolumeHolder | undefined>;
   /** Refuses a size with which that machine would not start any more. */
   abstract requireSize(volume: Volume, sizeBytes: number): Promise<void>;
+  /** Name of a machine, for a person. */
+  abstract nameOf(machineId: string, db: Executor): Promise<string>;
 }

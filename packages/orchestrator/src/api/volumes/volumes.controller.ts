@@ -1,24 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Body, Controller, Get, Param, Patch, Query } from '@nestjs/common';
-import { NamedQuery } from '../../common/dto/list.dto.js';
+import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query, Req } from '@nestjs/common';
+import type { Request } from 'express';
+import { LabelledQuery } from '../../common/dto/list.dto.js';
 import type { Page } from '../../common/paging.js';
 import { Route } from '../../common/route.js';
-import { UpdateVolume, VolumeDto } from './dto/volume.dto.js';
+import { OperationDto } from '../operations/dto/operation.dto.js';
+import type { Operation } from '../operations/operation.js';
+import { VolumeDto } from './dto/volume.dto.js';
+import { CreateVolume, DeleteVolumeQuery, UpdateVolume } from './dto/volume-requests.dto.js';
+import { CREATE_VOLUME_ERRORS, VOLUME_PARAM } from './volume.errors.js';
+import { VolumeActions } from './volume-actions.service.js';
 import { VolumesService } from './volumes.service.js';
+
+const ACCEPTED = {
+  200: { type: OperationDto, description: 'The operation ended within the time of `Prefer: wait`.' },
+  202: { type: OperationDto, description: 'Accepted; the operation goes on.' },
+};
 
 @Controller('v1/volumes')
 export class VolumesController {
-  constructor(private readonly volumes: VolumesService) {}
+  constructor(
+    private readonly volumes: VolumesService,
+    private readonly actions: VolumeActions,
+  ) {}
+
+  @Post()
+  @HttpCode(202)
+  @Route({
+    summary: 'Make a volume',
+    permission: 'volumes:write',
+    operation: true,
+    body: CreateVolume,
+    answers: ACCEPTED,
+    errors: CREATE_VOLUME_ERRORS,
+  })
+  create(@Body() body: CreateVolume): Promise<Operation> {
+    return this.actions.create(body);
+  }
 
   @Get()
   @Route({
     summary: 'List volumes',
     permission: 'volumes:read',
-    query: NamedQuery,
+    query: LabelledQuery,
     answers: { 200: { type: VolumeDto, page: true, description: 'One page.' } },
     errors: ['request.invalid_cursor', 'request.invalid_query'],
   })
-  list(@Query() query: NamedQuery): Promise<Page<VolumeDto>> {
+  list(@Query() query: LabelledQuery): Promise<Page<VolumeDto>> {
     return this.volumes.list(query);
   }
 
@@ -26,7 +54,8 @@ export class VolumesController {
   @Route({
     summary: 'Show a volume',
     permission: 'volumes:read',
-    params: { volume: 'Id of the volume.' },
+    params: VOLUME_PARAM,
+    etag: 'sends',
     answers: { 200: { type: VolumeDto, description: 'The volume.' } },
     errors: ['volume.not_found'],
   })
@@ -37,13 +66,15 @@ export class VolumesController {
   @Patch(':volume')
   @Route({
     summary: 'Make a volume larger, also under a running machine',
-    permission: 'machines:write',
-    params: { volume: 'Id of the volume.' },
+    permission: 'volumes:write',
+    params: VOLUME_PARAM,
+    etag: 'checks',
     body: UpdateVolume,
     answers: { 200: { type: VolumeDto, description: 'The volume as it is now.' } },
     errors: [
       'volume.not_found',
       'volume.locked',
+      'precondition.failed',
       'spec.disk_invalid',
       'pool.full',
       'pool.not_started',
@@ -60,7 +91,23 @@ export class VolumesController {
       'host.unavailable',
     ],
   })
-  update(@Param('volume') volume: string, @Body() body: UpdateVolume): Promise<VolumeDto> {
-    return this.volumes.grow(volume, body.sizeMiB);
+  update(@Param('volume') volume: string, @Body() body: UpdateVolume, @Req() request: Request): Promise<VolumeDto> {
+    return this.volumes.grow(volume, body.sizeMiB, request.headers['if-match']);
+  }
+
+  @Delete(':volume')
+  @HttpCode(202)
+  @Route({
+    summary: 'Delete a volume that no machine holds',
+    permission: 'volumes:write',
+    operation: true,
+    params: VOLUME_PARAM,
+    etag: 'checks',
+    query: DeleteVolumeQuery,
+    answers: ACCEPTED,
+    errors: ['volume.not_found', 'volume.in_use', 'volume.state_conflict', 'pool.not_started', 'precondition.failed', 'host.unavailable'],
+  })
+  remove(@Param('volume') volume: string, @Query() query: DeleteVolumeQuery, @Req() request: Request): Promise<Operation> {
+    return this.actions.remove(volume, query.force ?? false, request.headers['if-match']);
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect } from 'chai';
 import { ApiError } from '../../common/api-error.js';
+import type { Database } from '../../database/database.js';
 import type { GrowVolumeCommand, HostAgent } from '../../host-agent/host-agent.js';
 import type { PoolUse } from '../pools/pool-use.service.js';
 import type { Volume } from './volume.js';
@@ -18,7 +19,17 @@ describe('A volume that grows', () => {
   let service: VolumesService;
 
   beforeEach(() => {
-    stored = { id: 'vol-1', name: 'v', pool: 'default', sizeBytes: MIB, format: 'raw', state: 'ready', createdAt: '' };
+    stored = {
+      id: 'vol-1',
+      name: 'v',
+      labels: {},
+      pool: 'default',
+      sizeBytes: MIB,
+      format: 'raw',
+      state: 'ready',
+      generation: 1,
+      createdAt: '',
+    };
     calls = [];
     meanwhile = () => Promise.resolve();
     const repository = {
@@ -31,7 +42,7 @@ describe('A volume that grows', () => {
     const holders = {
       holderOf: ({ machine }: Volume) => Promise.resolve(machine === undefined ? undefined : { machineId: machine, disk: 'root' }),
       requireSize: () => Promise.resolve(),
-    } as VolumeHolders;
+    } as unknown as VolumeHolders;
     const agent = {
       growVolume: async (command: GrowVolumeCommand) => {
         calls.push(command);
@@ -39,12 +50,15 @@ describe('A volume that grows', () => {
         return { sizeBytes: command.sizeBytes };
       },
     } as unknown as HostAgent;
+    const database = {
+      write: (run: (tx: { db: unknown; emit: () => void }) => Promise<void>) => run({ db: undefined, emit: () => undefined }),
+    } as unknown as Database;
     const pools = {
       requireStarted: () => Promise.resolve(),
       refOf: () => Promise.resolve(undefined),
       whileGrowing: (_wanted: unknown, grow: () => Promise<unknown>) => grow(),
     } as unknown as PoolUse;
-    service = new VolumesService(repository, holders, agent, pools);
+    service = new VolumesService(repository, holders, agent, pools, database);
   });
 
   it('is told to the guest of a machine that took it meanwhile', async () => {

@@ -2,14 +2,16 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { KeyedQueue } from '../../common/async.js';
-import type { NamedQuery } from '../../common/dto/list.dto.js';
+import type { LabelledQuery } from '../../common/dto/list.dto.js';
 import { isShared } from '../../common/volume-storage.js';
 import { PoolUse } from '../pools/pool-use.service.js';
-import { namedPage, type Page, toPage } from '../../common/paging.js';
+import { labelledPage, type Page, toPage } from '../../common/paging.js';
 import { HostAgent } from '../../host-agent/host-agent.js';
-import type { Executor } from '../../database/database.js';
-import type { VolumeDto } from './dto/volume.dto.js';
-import { storageOf, type Volume } from './volume.js';
+import { requireMatch } from '../../common/precondition.js';
+import { Database, type Executor, type WriteTransaction } from '../../database/database.js';
+import { toVolumeDto, type VolumeDto } from './dto/volume.dto.js';
+import { storageOf, type Volume, volumeTarget } from './volume.js';
+import { VolumeLocked, VolumeNotFound } from './volume.errors.js';
 import { VolumeHolders } from './volume-holders.js';
 import { VolumeRepository } from './volume.repository.js';
 
@@ -23,35 +25,30 @@ export class VolumesService {
     private readonly holders: VolumeHolders,
     private readonly agent: HostAgent,
     private readonly pools: PoolUse,
+    private readonly database: Database,
   ) {}
 
-  async list(query: NamedQuery): Promise<Page<VolumeDto>> {
-    const request = namedPage(query);
-    return toPage(
-      await this.repository.page(request),
-      request.limit,
-      (volume) => volume.id,
-      (volume) => volume,
-    );
+  async list(query: LabelledQuery): Promise<Page<VolumeDto>> {
+    const request = labelledPage(query);
+    return toPage(await this.repository.page(request), request.limit, (volume) => volume.id, toVolumeDto);
   }
 
-  async get(id: string): Promise<VolumeDto> {
-    return this.load(id);
+  async get(idOrName: string): Promise<VolumeDto> {
+    return toVolumeDto(await this.load(idOrName));
   }
 
   /** Makes a volume larger. When this is cut short, asking again finishes it: the file may be larger than what is stored, never smaller. */
-  async grow(id: string, sizeMiB: number): Promise<VolumeDto> {
-    return this.growing.run(id, () => this.growTo(id, sizeMiB * 2 ** 20));
+  async grow(idOrName: string, sizeMiB: number, ifMatch?: string): Promise<VolumeDto> {
+    const { id } = await this.load(idOrName);
+    return this.growing.run(id, async () => {
+      requireMatch('Volume', await this.load(id), ifMatch);
+      return toVolumeDto(await this.growTo(id, sizeMiB * 2 ** 20));
+    });
   }
 
-  private async growTo(id: string, sizeBytes: number): Promise<VolumeDto> {
+  private async growTo(id: string, sizeBytes: number): Promise<Volume> {
     const volume = await this.load(id);
-    if (volume.state !== 'ready') {
-      throw new ApiError('volume.locked', {
-        detail: `Volume ${id} is ${volume.state}.`,
-        remedy: 'Wait until it is ready.',
-      });
-    }
+    if (volume.state !== 'ready') throw new VolumeLocked(`Volume ${id} is ${volume.state}.`, 'Wait until it is ready.');
     if (isShared(storageOf(volume))) {
       throw new ApiError('spec.disk_invalid', {
         detail: `Volume ${id} is an image that others may share, and stays as it is.`,
@@ -70,11 +67,21 @@ export class VolumesService {
     await this.pools.requireStarted([volume.pool]);
     const wanted = { pool: volume.pool, bytes: sizeBytes - volume.sizeBytes, field: 'sizeMiB' };
     await this.pools.whileGrowing(wanted, async () => {
-      await this.repository.resize(id, await this.growOnHost(volume, sizeBytes));
+      await this.store(volume, await this.growOnHost(volume, sizeBytes));
     });
     const now = await this.load(id);
     // A machine that took it meanwhile may have opened it at its old size.
     return now.machine === volume.machine ? now : this.growTo(id, now.sizeBytes);
+  }
+
+  /** A growth that comes to nothing new changes nothing. */
+  private async store({ id, sizeBytes }: Volume, grown: number): Promise<void> {
+    if (grown === sizeBytes) return;
+    await this.database.write(async (tx) => {
+      await this.repository.resize(id, grown, tx.db);
+      const volume = await this.repository.find(id, tx.db);
+      if (volume !== undefined) tx.emit({ kind: 'volume.updated', target: volumeTarget(volume), data: { generation: volume.generation } });
+    });
   }
 
   private async growOnHost(volume: Volume, sizeBytes: number): Promise<number> {
@@ -97,24 +104,28 @@ export class VolumesService {
   }
 
   /** Gives an existing volume to a machine, in the transaction that makes the machine. */
-  async claim(id: string, machineId: string, field: string, db: Executor): Promise<Volume> {
-    const volume = await this.load(id, field, db);
-    if (await this.repository.claim(id, machineId, db)) return volume;
-    throw new ApiError('volume.locked', {
-      detail: `Volume ${id} is in use by another machine.`,
-      remedy: 'Delete that machine first, or give another volume.',
+  async claim(idOrName: string, machineId: string, field: string, db: Executor): Promise<Volume> {
+    const volume = await this.load(idOrName, field, db);
+    if (await this.repository.claim(volume.id, machineId, db)) return volume;
+    if (volume.state !== 'ready') throw new VolumeLocked(`Volume "${volume.name}" is ${volume.state}.`, 'Wait until it is ready.', field);
+    throw new VolumeLocked(
+      `Volume "${volume.name}" is in use by another machine.`,
+      'Detach it from that machine first, or give another volume.',
       field,
-    });
+    );
   }
 
-  private async load(id: string, field?: string, db?: Executor): Promise<Volume> {
-    const volume = await this.repository.find(id, db);
-    if (volume !== undefined) return volume;
-    throw new ApiError('volume.not_found', {
-      detail: `There is no volume with the id "${id}".`,
-      remedy: 'List the volumes: GET /v1/volumes.',
-      field,
-      status: field === undefined ? 404 : 422,
-    });
+  /** Takes a volume from its machine, which stores that in the same transaction. `remove`: from now on it can only be deleted. */
+  async giveBack(id: string, machineId: string, remove: boolean, tx: WriteTransaction): Promise<void> {
+    const { pool } = await this.load(id, undefined, tx.db);
+    if (remove) await this.pools.requireStarted([pool], tx.db);
+    await this.repository.release(machineId, [id], tx.db);
+    if (remove) await this.repository.markDeleting(id, tx.db);
+  }
+
+  private async load(idOrName: string, field?: string, db?: Executor): Promise<Volume> {
+    const volume = await this.repository.find(idOrName, db);
+    if (volume === undefined) throw new VolumeNotFound(idOrName, field);
+    return volume;
   }
 }

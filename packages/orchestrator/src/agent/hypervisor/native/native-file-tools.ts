@@ -14,7 +14,7 @@ export class NativeFileTools extends FileTools {
     await native(() => this.core.copyFile({ source, target, ...options }));
   }
 
-  override async createQcow2(target: string, options: { sizeBytes: number; backing: NamedBacking }): Promise<void> {
+  override async createQcow2(target: string, options: { sizeBytes: number; backing?: NamedBacking }): Promise<void> {
     await native(() => this.core.createQcow2({ target, ...options }));
   }
 

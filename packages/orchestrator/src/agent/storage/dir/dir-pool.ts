@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ApiError } from '../../../common/api-error.js';
-import { KeyedQueue } from '../../../common/async.js';
-import type { PoolCapability } from '../../../common/pool.js';
-import { isShared, linkedSize, type VolumeStorage } from '../../../common/volume-storage.js';
+import { DRIVERS, type PoolCapability } from '../../../common/pool.js';
+import { isShared, type VolumeStorage } from '../../../common/volume-storage.js';
 import type {
   CommandControl,
   ImageFacts,
@@ -17,7 +16,7 @@ import type {
   UploadImageCommand,
   VolumeFacts,
 } from '../../../host-agent/host-agent.js';
-import { commitFile, makeWhole, PARTIAL_SUFFIX } from '../../files/durable.js';
+import { commitFile, PARTIAL_SUFFIX } from '../../files/durable.js';
 import type { FileTools } from '../../files/file-tools.js';
 import { qcow2Size } from '../../files/qcow2-file.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
@@ -31,27 +30,24 @@ import { openSource } from './source-file.js';
 import type { Keep } from '../../touched.js';
 import { SetAside } from './set-aside.js';
 import {
+  filesOf,
   idOf,
   isHalfMade,
   isMissing,
+  isQcow2,
   isThere,
   isTooLong,
-  lostImage,
   lostVolume,
-  makeHole,
   occupied,
-  filesOf,
-  recordedImage,
   sharedVolume,
   tooLong,
 } from './volume-files.js';
+import { VolumeMaker } from './volume-maker.js';
 
 /** What becomes of a disk that is converted, until it is whole. */
 const CONVERTED_SUFFIX = '.raw.import';
 /** A cold disk may have to look for each of thousands of files. */
 const USAGE_MILLISECONDS = 60_000;
-/** Bytes that the tables of a new linked volume take at most. */
-const LINK_BYTES = 2 ** 21;
 
 /** What a pool has that a command has defined, and the one of the installation has not. */
 export interface Defined {
@@ -69,11 +65,8 @@ export class DirPool extends StoragePool {
   private readonly volumes: string;
   private readonly setAside: SetAside;
   private readonly space: PoolSpace;
-  /** Files that are being made now; the collector leaves their partial files alone. */
-  private readonly making = new Set<string>();
+  private readonly maker: VolumeMaker;
   private reflink: Promise<boolean> | undefined;
-  /** One copy of an image at a time. */
-  private readonly copying = new KeyedQueue();
   private readonly looking: StorageLook<PoolUsage>;
 
   constructor(
@@ -89,6 +82,7 @@ export class DirPool extends StoragePool {
     this.volumes = join(directory, 'volumes');
     this.setAside = new SetAside(join(directory, 'set-aside'));
     this.space = new PoolSpace(directory, defined === undefined ? keptForDatabase : guardOf(() => this.guardPercent));
+    this.maker = new VolumeMaker(this.images, files, this.space);
     this.looking = new StorageLook(directory, () => this.lookAtSpace(), USAGE_MILLISECONDS);
     if (defined !== undefined) return; // its place may not be there now
     for (const path of [this.images, this.volumes]) mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -113,7 +107,8 @@ export class DirPool extends StoragePool {
 
   override async capabilities(): Promise<PoolCapability[]> {
     this.reflink ??= this.canReflink();
-    return ['linkedClones', 'resize', ...((await this.reflink) ? (['reflink'] as const) : [])];
+    const shares = await this.reflink;
+    return DRIVERS.dir.filter((capability) => capability !== 'reflink' || shares);
   }
 
   imagePath(id: string): string {
@@ -134,7 +129,7 @@ export class DirPool extends StoragePool {
     await using source = await openSource(command.path, { roots: this.importRoots, anywhere: command.anywhere });
     await this.space.require(source.sizeBytes);
     const target = this.imagePath(command.id);
-    return await this.guarded(command.id, async () => {
+    return await this.maker.during(command.id, async () => {
       const staged = `${target}.import`;
       await this.space.during(control, (bounded) => this.files.copy(source.path, staged, bounded));
       return this.admit(staged, target, command, control);
@@ -144,7 +139,7 @@ export class DirPool extends StoragePool {
   /** Takes the content of an upload. */
   async uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts> {
     const target = this.imagePath(command.id);
-    return this.guarded(command.id, async () => {
+    return this.maker.during(command.id, async () => {
       const staged = `${target}.import`;
       const { signal } = control;
       try {
@@ -170,26 +165,12 @@ export class DirPool extends StoragePool {
   /** Makes a volume from an image, or an empty one. Done when it is there. */
   override async ensureVolume(command: NewVolume, control: CommandControl): Promise<VolumeFacts> {
     const target = this.volumePath(command.id);
-    if (command.clone === 'shared') return { sizeBytes: (await stat(await this.source(command.imageId ?? ''))).size };
-    const sizeOf = async () => ({ sizeBytes: command.clone === 'linked' ? await qcow2Size(target) : (await stat(target)).size });
+    if (command.clone === 'shared') return { sizeBytes: (await stat(await this.maker.source(command.imageId ?? ''))).size };
+    const sizeOf = async () => ({ sizeBytes: isQcow2(command) ? await qcow2Size(target) : (await stat(target)).size });
     if (await isThere(target)) return sizeOf();
     await this.requireGuard();
-    return this.guarded(command.id, async () => {
-      if (command.imageId === undefined) await this.makeEmpty(target, command.sizeBytes ?? 0);
-      else if (command.clone === 'linked') {
-        if (command.imagePath !== undefined) await this.keepImage(command.imageId, command.imagePath, control);
-        await this.link(command.imageId, target, command.sizeBytes ?? 0);
-      } else {
-        const source = await this.source(command.imageId, command.imagePath);
-        const { sizeBytes } = command;
-        if (sizeBytes !== undefined) await this.requireLength(target, sizeBytes);
-        await this.space.require(await occupied(source));
-        await this.space.during(control, (bounded) =>
-          this.files.copy(source, target, { ...bounded, ...(sizeBytes === undefined ? {} : { sizeBytes }) }),
-        );
-      }
-      return sizeOf();
-    });
+    await this.maker.during(command.id, () => this.maker.make(command, target, control));
+    return sizeOf();
   }
 
   /** Makes a volume larger that no worker has open; one that is as large or larger stays as it is. What is new is a hole. */
@@ -200,7 +181,7 @@ export class DirPool extends StoragePool {
     const { path, backing } = this.diskFiles(id, storage);
     if (!(await isThere(path))) throw lostVolume(id);
     if (storage.backingImageId !== undefined)
-      await this.source(storage.backingImageId, undefined, 'Bring the file back from a backup: the volume is of no use without it.');
+      await this.maker.source(storage.backingImageId, undefined, 'Bring the file back from a backup: the volume is of no use without it.');
     return { sizeBytes: await this.files.growQcow2(path, { sizeBytes, backing }) };
   }
 
@@ -262,7 +243,7 @@ export class DirPool extends StoragePool {
     ] as const) {
       for (const name of await readdir(directory)) {
         const id = idOf(name);
-        if (this.making.has(id) || (ids.has(id) && name === id)) continue;
+        if (this.maker.making.has(id) || (ids.has(id) && name === id)) continue;
         const path = join(directory, name);
         if (isHalfMade(name)) {
           await rm(path, { force: true, recursive: true });
@@ -320,23 +301,6 @@ export class DirPool extends StoragePool {
     return converted;
   }
 
-  /** Makes a volume that holds nothing yet and shows what the image holds. */
-  private async link(imageId: string, target: string, sizeBytes: number): Promise<void> {
-    const { size } = await stat(await this.source(imageId));
-    await this.space.require(LINK_BYTES);
-    await this.files.createQcow2(target, { sizeBytes: linkedSize(size, sizeBytes), backing: recordedImage(imageId) });
-  }
-
-  /** Makes this pool's own copy of an image, which linked volumes are based on; it goes when the image does. */
-  private async keepImage(imageId: string, source: string, control: CommandControl): Promise<void> {
-    await this.copying.run(imageId, async () => {
-      const target = this.imagePath(imageId);
-      if (await isThere(target)) return;
-      await this.space.require(await occupied(await this.source(imageId, source)));
-      await this.guarded(imageId, () => this.space.during(control, (bounded) => this.files.copy(source, target, bounded)));
-    });
-  }
-
   /** The guard of a pool that was defined keeps volumes without content away too: their guests will fill them. */
   private async requireGuard(): Promise<void> {
     if (this.defined !== undefined && this.guardPercent > 0) await this.space.require(0);
@@ -354,32 +318,6 @@ export class DirPool extends StoragePool {
       return false;
     } finally {
       for (const path of [source, target]) await rm(path, { force: true });
-    }
-  }
-
-  /** The file of an image that a volume is made from. */
-  private async source(imageId: string, path = this.imagePath(imageId), remedy?: string): Promise<string> {
-    if (await isThere(path)) return path;
-    throw lostImage(imageId, remedy);
-  }
-
-  private async makeEmpty(target: string, sizeBytes: number): Promise<void> {
-    await makeWhole(target, (temporary) => makeHole(temporary, sizeBytes));
-  }
-
-  /** Fails unless a file may be so long here: better before the copy than after it. */
-  private async requireLength(target: string, sizeBytes: number): Promise<void> {
-    const temporary = `${target}${PARTIAL_SUFFIX}`;
-    await makeHole(temporary, sizeBytes);
-    await rm(temporary, { force: true });
-  }
-
-  private async guarded<T>(id: string, make: () => Promise<T>): Promise<T> {
-    this.making.add(id);
-    try {
-      return await make();
-    } finally {
-      this.making.delete(id);
     }
   }
 }

@@ -3,6 +3,7 @@ import { open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ApiError } from '../../../common/api-error.js';
 import { isShared, type VolumeStorage } from '../../../common/volume-storage.js';
+import type { EnsureVolumeCommand } from '../../../host-agent/host-agent.js';
 import { PARTIAL_SUFFIX } from '../../files/durable.js';
 import type { BackingFile, NamedBacking } from '../../files/file-tools.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
@@ -36,6 +37,11 @@ export function filesOf(directory: string, id: string, storage: VolumeStorage): 
   if (isShared(storage)) return { path: imagePath, format, backing: [] };
   const backing: BackingFile[] = backingImageId === undefined ? [] : [{ path: imagePath, ...recordedImage(backingImageId) }];
   return { path: join(directory, 'volumes', id), format, backing };
+}
+
+/** Whether a volume that is made becomes a qcow2 image. */
+export function isQcow2({ clone, format }: Pick<EnsureVolumeCommand, 'clone' | 'format'>): boolean {
+  return clone === 'linked' || format === 'qcow2';
 }
 
 export async function isThere(path: string): Promise<boolean> {

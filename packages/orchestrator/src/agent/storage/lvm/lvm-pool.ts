@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
-import type { PoolCapability, PoolRefOf } from '../../../common/pool.js';
+import { DRIVERS, type PoolCapability, type PoolRefOf } from '../../../common/pool.js';
 import type { VolumeStorage } from '../../../common/volume-storage.js';
 import type { CommandControl, PoolUsage, VolumeFacts } from '../../../host-agent/host-agent.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
@@ -139,7 +139,7 @@ export class LvmPool extends StoragePool {
   }
 
   override capabilities(): Promise<PoolCapability[]> {
-    return Promise.resolve(['resize']);
+    return Promise.resolve([...DRIVERS[this.kind]]);
   }
 
   override usage(): Promise<PoolUsage> {
@@ -153,7 +153,9 @@ export class LvmPool extends StoragePool {
 
   override ensureVolume(volume: NewVolume, control: CommandControl): Promise<VolumeFacts> {
     const { id, clone, imagePath } = volume;
-    if (clone === 'linked' || clone === 'shared') throw this.unsupported(clone);
+    if (clone === 'linked' || clone === 'shared') throw this.unsupported(`${clone} clones`);
+    if (volume.format === 'qcow2') throw this.unsupported('volumes of the format qcow2');
+    if (volume.preallocate === 'full' && !this.layout.used) throw this.unsupported('preallocation');
     return this.during(id, async () => {
       const found = this.findIn(await this.look(), id);
       if (found !== undefined && isWhole(found)) return { sizeBytes: found.sizeBytes };
@@ -337,10 +339,10 @@ export class LvmPool extends StoragePool {
     throw lostImage(imageId);
   }
 
-  private unsupported(clone: 'linked' | 'shared'): ApiError {
+  private unsupported(what: string): ApiError {
     return new ApiError('pool.unsupported', {
-      detail: `${this.layout.errors.known} is of the kind ${this.kind}, which has no ${clone} clones.`,
-      remedy: 'Make a full clone, or use a pool of another kind.',
+      detail: `${this.layout.errors.known} is of the kind ${this.kind}, which has no ${what}.`,
+      remedy: 'Ask for a full clone that is raw and sparse, or use a pool of another kind.',
     });
   }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { KeyedQueue } from '../../../common/async.js';
 import { nfsMountOptions, nfsSource } from '../../../common/nfs.js';
-import type { PoolCapability, PoolRefOf } from '../../../common/pool.js';
+import { DRIVERS, type PoolCapability, type PoolRefOf } from '../../../common/pool.js';
 import type { VolumeStorage } from '../../../common/volume-storage.js';
 import type { CommandControl, PoolUsage, VolumeFacts } from '../../../host-agent/host-agent.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
@@ -107,7 +107,7 @@ export class NfsPool extends StoragePool {
   }
 
   override capabilities(): Promise<PoolCapability[]> {
-    return Promise.resolve(['linkedClones', 'resize']);
+    return Promise.resolve([...DRIVERS.nfs]);
   }
 
   override async usage(): Promise<PoolUsage> {

@@ -98,3 +98,9 @@ export class LogsQuery {
   })
   offset?: number;
 }
+
+/** How a disk is detached. */
+export class DetachDiskQuery {
+  @QueryBoolField({ description: 'Whether its volume is deleted as well.', optional: true, default: false, code: 'request.invalid_query' })
+  deleteVolume?: boolean;
+}

@@ -28,6 +28,9 @@ import { CpuOptionsDto, MemoryOptionsDto, NumaNodeDto } from './hardware.dto.js'
 /** Highest memory size that is worth reading as a number: 64 TiB. */
 const MEMORY_LIMIT_MIB = 64 * 1024 * 1024;
 
+/** Disks of a machine at most. */
+export const MAX_DISKS = 16;
+
 /** Kernel, initrd and command line. */
 export class BootDto {
   @StringField({ description: 'Image of kind `kernel`: id or name.', minLength: 1, maxLength: 128 }) kernel: string;
@@ -72,7 +75,7 @@ export class DiskDto {
   })
   pool?: string;
   @StringField({
-    description: 'Existing volume (id) to use instead; no other machine may hold it.',
+    description: 'Existing volume (id or name) to use instead; no other machine may hold it. It stays when the machine is deleted.',
     optional: true,
     minLength: 1,
     maxLength: 128,
@@ -300,7 +303,7 @@ export class MachineSpecDto {
   @ListField(() => NumaNodeDto, { description: 'NUMA nodes of the guest; at most 16.', optional: true, max: MAX_NUMA_NODES })
   numa?: NumaNodeDto[];
   @ObjectField(() => BootDto, { description: 'What it boots.' }) boot: BootDto;
-  @ListField(() => DiskDto, { description: 'Disks, in the order the guest sees them; at most 16.', optional: true, max: 16 })
+  @ListField(() => DiskDto, { description: 'Disks, in the order the guest sees them; at most 16.', optional: true, max: MAX_DISKS })
   disks?: DiskDto[];
   @ListField(() => InterfaceDto, { description: 'Network interfaces; at most 8.', optional: true, max: 8 }) interfaces?: InterfaceDto[];
   @ListField(() => ShareDto, {

@@ -82,6 +82,7 @@ export function mayCancel(operation: Operation): boolean {
     operation.phase === 'forward' &&
     !operation.cancelRequested &&
     !operation.kind.endsWith('.delete') &&
-    operation.kind !== 'machine.kill'
+    operation.kind !== 'machine.kill' &&
+    operation.kind !== 'disk.detach'
   );
 }

@@ -1,28 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EnumField, IntField, StringField, TimeField } from '../../../common/dto/fields.js';
-import { MAX_DISK_MIB, VOLUME_FORMATS } from '../../../common/volume-storage.js';
-import { VOLUME_STATES } from '../volume.js';
-
-/** What can be changed of a volume. */
-export class UpdateVolume {
-  @IntField({
-    description: 'Size in MiB: never smaller than it is. A guest that runs is told at once.',
-    min: 1,
-    max: MAX_DISK_MIB,
-    code: 'spec.disk_invalid',
-  })
-  sizeMiB: number;
-}
+import { EnumField, IntField, LabelsField, StringField, TimeField } from '../../../common/dto/fields.js';
+import { VOLUME_FORMATS } from '../../../common/volume-storage.js';
+import { type Volume, VOLUME_STATES } from '../volume.js';
 
 /** A virtual disk. */
 export class VolumeDto {
   @StringField({ description: 'Id.' }) id: string;
-  @StringField({ description: 'Name: `<machine>-<disk>`.' }) name: string;
+  @StringField({ description: 'Unique name; of one that was made with a machine `<machine>-<disk>`, if that was free.' }) name: string;
+  @LabelsField({}) labels: Record<string, string>;
+  @IntField({ description: 'Grows with each change of what was asked for; the ETag is `W/"<generation>"`.' }) generation: number;
   @StringField({ description: 'Name of its pool.' }) pool: string;
   @IntField({ description: 'Size in bytes.' }) sizeBytes: number;
   @EnumField({
     description:
-      'Format on the pool. `qcow2`: a linked clone, which holds only what differs from its image. `raw` with `backingImage`: that image.',
+      'Format on the pool. `qcow2` with `backingImage`: a linked clone, which holds only what differs from its image. `raw` with `backingImage`: that image.',
     values: VOLUME_FORMATS,
   })
   format: string;
@@ -33,6 +24,11 @@ export class VolumeDto {
   })
   backingImage?: string;
   @StringField({ description: 'Id of the machine that holds it.', optional: true }) machine?: string;
-  @EnumField({ description: 'State.', values: VOLUME_STATES }) state: string;
+  @EnumField({ description: 'State. Only one that is `ready` is whole.', values: VOLUME_STATES }) state: string;
   @TimeField({ description: 'When it was asked for.' }) createdAt: string;
+}
+
+/** The form in which clients see a volume. */
+export function toVolumeDto({ source: _source, ...volume }: Volume): VolumeDto {
+  return volume;
 }
