@@ -71,6 +71,7 @@ import { StartUp } from './api/start-up.service.js';
 import { KyselyVolumeRepository, VolumeRepository } from './api/volumes/volume.repository.js';
 import { VolumeActions } from './api/volumes/volume-actions.service.js';
 import { VolumeCreate, VolumeDelete, VolumesOnHost } from './api/volumes/volume.operations.js';
+import { VolumeSources } from './api/volumes/volume-sources.service.js';
 import { VolumePlanner } from './api/volumes/volume-plan.service.js';
 import { VolumeHolders } from './api/volumes/volume-holders.js';
 import { VolumesService } from './api/volumes/volumes.service.js';
@@ -146,6 +147,7 @@ const SERVICES: Provider[] = [
   VolumesService,
   VolumeActions,
   VolumePlanner,
+  VolumeSources,
   VolumesOnHost,
   VolumeCreate,
   VolumeDelete,

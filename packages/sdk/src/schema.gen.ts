@@ -1631,6 +1631,10 @@ export type OperationProgress = {
      * Percent done, 0 to 100.
      */
     percent?: number;
+    /**
+     * Bytes done in a second, lately.
+     */
+    bytesPerSecond?: number;
 };
 
 export type OperationStep = {
@@ -2126,7 +2130,11 @@ export type VolumeSource = {
     /**
      * Image of kind `disk`: id or name.
      */
-    image: string;
+    image?: string;
+    /**
+     * Volume (id or name) that is copied, from any pool; its machine is stopped, and stays so meanwhile.
+     */
+    volume?: string;
     /**
      * `full`: a copy. `linked`: at once and without space; it holds only what differs from the image, which stays as long.
      */
@@ -3357,6 +3365,7 @@ export type MachinesRemoveErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `machine.protected`: The machine is protected against deletion.
      * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
@@ -3639,6 +3648,7 @@ export type MachinesUpdateBalloonErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `machine.no_balloon`: The machine has no balloon.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
@@ -3989,6 +3999,7 @@ export type MachineDisksDetachErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
@@ -4074,6 +4085,7 @@ export type MachinesUpdateInterfaceErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -4262,6 +4274,7 @@ export type MachinesKillErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -4466,6 +4479,7 @@ export type MachinesPauseErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -4562,6 +4576,7 @@ export type MachinesRestartErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `machine.no_power_button`: The machine has no power button.
      * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
@@ -4660,6 +4675,7 @@ export type MachinesResumeErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -4756,6 +4772,7 @@ export type MachinesStartErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `host.memory_overcommitted`: The machines would have more memory than the host.
      * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
@@ -4905,6 +4922,7 @@ export type MachinesStopErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `machine.no_power_button`: The machine has no power button.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
@@ -4999,6 +5017,7 @@ export type MachinesUpdateThrottleErrors = {
     404: Problem;
     /**
      * `machine.state_conflict`: The machine is in the wrong state.
+     * `volume.locked`: The volume is in use by another machine.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
     409: Problem;
@@ -6550,12 +6569,15 @@ export type VolumesCreateErrors = {
     403: Problem;
     /**
      * `image.not_found`: There is no such image.
+     * `volume.not_found`: There is no such volume.
      * `pool.not_found`: There is no such pool.
      */
     404: Problem;
     /**
      * `volume.name_taken`: A volume of this name exists.
      * `image.not_ready`: The image is not ready.
+     * `volume.locked`: The volume is in use by another machine.
+     * `volume.in_use`: A machine holds the volume.
      * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.
      */
@@ -6571,6 +6593,7 @@ export type VolumesCreateErrors = {
     /**
      * `image.not_found`: There is no such image.
      * `image.wrong_kind`: The image is of another kind.
+     * `volume.not_found`: There is no such volume.
      * `spec.disk_invalid`: A disk is not valid.
      * `pool.not_found`: There is no such pool.
      * `pool.unsupported`: The driver of the storage pool cannot do that.
@@ -6665,6 +6688,7 @@ export type VolumesRemoveErrors = {
     404: Problem;
     /**
      * `volume.in_use`: A machine holds the volume.
+     * `volume.locked`: The volume is in use by another machine.
      * `volume.state_conflict`: The volume is in the wrong state.
      * `pool.not_started`: The storage pool is not started.
      * `idempotency.in_flight`: The first request with this idempotency key still runs.

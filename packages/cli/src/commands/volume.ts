@@ -30,6 +30,7 @@ interface CreateOptions {
 export function addVolumeCommands(program: Command): void {
   const volume = program.command('volume').description('volumes: the disks of machines');
   addCreateCommand(volume);
+  addCopyCommand(volume);
   volume
     .command('list')
     .description('list the volumes')
@@ -79,6 +80,21 @@ function addCreateCommand(volume: Command): void {
     .action(async (name: string, options: CreateOptions, command: Command) => {
       const { client, output, signal } = contextOf(command);
       printOne(await client.volumes.create(toVolume(name, options), { signal, onProgress: showProgress() }), columns, output);
+    });
+}
+
+function addCopyCommand(volume: Command): void {
+  volume
+    .command('copy <volume> <name>')
+    .description('copy a volume, also into another pool; its machine is stopped')
+    .option('--size <size>', 'a larger size for the copy', mebibytes)
+    .option('--pool <pool>', 'the storage pool that the copy is made in (default: default)')
+    .option('--preallocate', 'take all of its space at once')
+    .option('--label <key=value>', 'label (may be repeated)', collectLabel)
+    .action(async (source: string, name: string, options: CreateOptions, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      const params = { ...toVolume(name, options), from: { volume: source } };
+      printOne(await client.volumes.create(params, { signal, onProgress: showProgress() }), columns, output);
     });
 }
 

@@ -38,6 +38,7 @@ function bar({ progress }: Operation): string {
     progress.percent ?? (progress.totalBytes === undefined ? undefined : (100 * (progress.bytes ?? 0)) / Math.max(1, progress.totalBytes));
   if (percent === undefined) return size(progress.bytes) ?? '';
   const filled = Math.round((Math.min(100, percent) / 100) * barWidth);
-  const bytes = progress.totalBytes === undefined ? '' : `  ${size(progress.bytes ?? 0)} of ${size(progress.totalBytes)}`;
+  const rate = progress.bytesPerSecond === undefined ? '' : `, ${size(progress.bytesPerSecond)}/s`;
+  const bytes = progress.totalBytes === undefined ? '' : `  ${size(progress.bytes ?? 0)} of ${size(progress.totalBytes)}${rate}`;
   return `[${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}] ${Math.floor(percent)} %${bytes}`;
 }

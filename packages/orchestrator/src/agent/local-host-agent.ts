@@ -134,9 +134,13 @@ export class LocalHostAgent extends HostAgent {
     return this.parts.pools.home.removeImage(command.id);
   }
 
-  override ensureVolume({ pool, ...command }: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
+  override async ensureVolume({ pool, origin, ...command }: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts> {
     const { pools } = this.parts;
     this.touched.touch(command.id);
+    if (origin !== undefined) {
+      const from = await pools.use(origin.pool, (opened) => Promise.resolve(opened.diskFiles(origin.id, origin)));
+      return pools.use(pool, (opened) => opened.ensureVolume({ ...command, from }, control));
+    }
     const imagePath = command.imageId === undefined ? {} : { imagePath: pools.home.imagePath(command.imageId) };
     return pools.use(pool, (opened) => opened.ensureVolume({ ...command, ...(pool === undefined ? {} : imagePath) }, control));
   }

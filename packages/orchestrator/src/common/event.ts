@@ -23,7 +23,12 @@ export interface EventMap {
   'machine.share_lost': { share: string };
   'machine.deleted': Record<string, never>;
   'operation.created': { kind: string; state: string };
-  'operation.updated': { kind: string; state: string; step?: string; progress?: { bytes?: number; totalBytes?: number; percent?: number } };
+  'operation.updated': {
+    kind: string;
+    state: string;
+    step?: string;
+    progress?: { bytes?: number; totalBytes?: number; percent?: number; bytesPerSecond?: number };
+  };
   'image.created': { state: string };
   'image.ready': { sizeBytes: number; sha256: string };
   'image.failed': { code: string };

@@ -85,6 +85,7 @@ import type {
   SetThrottleCommand,
   UploadImageCommand,
   VolumeHolder,
+  VolumeOrigin,
 } from './host-agent.js';
 import type { CommandName } from './protocol.js';
 
@@ -297,6 +298,7 @@ const CALLS: Record<CommandName, Check> = {
   ensureVolume: object<EnsureVolumeCommand>({
     id: id('vol'),
     imageId: optional(id('img')),
+    origin: optional(object<VolumeOrigin>({ id: id('vol'), ...storage, pool: optional(pool) })),
     clone: optional(oneOf(...CLONE_KINDS)),
     sizeBytes: optional(int(0, MAX_BYTES)),
     format: optional(oneOf(...VOLUME_FORMATS)),

@@ -60,9 +60,16 @@ export interface ImageFacts {
   sizeBytes: number;
   sha256: string;
 }
+/** A volume that another is copied from; nobody writes to it meanwhile. */
+export interface VolumeOrigin extends VolumeStorage {
+  id: string;
+  pool?: PoolRef;
+}
 export interface EnsureVolumeCommand {
   id: string;
   imageId?: string;
+  /** What it is copied from in place of an image. */
+  origin?: VolumeOrigin;
   /** How it is made from the image; absent: by a copy. */
   clone?: CloneKind;
   sizeBytes?: number;

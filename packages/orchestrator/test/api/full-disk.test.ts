@@ -251,6 +251,7 @@ describe('a disk that fills while a file is copied to it', () => {
       const files = await make();
       let enough = true;
       const filling: FileTools = {
+        native: false,
         ...noImages,
         hash: (path, control) => files.hash(path, control),
         copy: (source, target, options) => {
@@ -286,6 +287,7 @@ describe('a disk that fills while a file is copied to it', () => {
 
   it('ends the copy before what is kept back is gone', async () => {
     const slow: FileTools = {
+      native: false,
       ...noImages,
       hash: () => Promise.resolve(''),
       copy: async (_source, _target, { signal, onProgress }) => {

@@ -24,7 +24,7 @@ export class Volumes {
     this.#transport = transport;
   }
 
-  /** Makes a volume, empty or from an image; resolves when it is ready. */
+  /** Makes a volume, empty, from an image, or as a copy of another one; resolves when it is ready. */
   create(params: CreateVolume, options: OperationOptions = {}): Pending<Volume> {
     const accepted = this.#transport.json<Operation>({ method: 'POST', path: '/v1/volumes', json: params }, options);
     return new Pending(this.#transport, accepted, (operation) => this.get(operation.target.id, options), options);

@@ -25,6 +25,8 @@ export interface DeviceContent {
 
 /** Port to fast file work: the native module (reflink, sparse) or plain Node. */
 export abstract class FileTools {
+  /** Whether the core does it. */
+  abstract readonly native: boolean;
   /** Copies a regular file: to a temporary name, made durable, renamed. Grows to `sizeBytes` when given. */
   abstract copy(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void>;
   /** Makes an empty qcow2 image: to a temporary name, made durable, renamed. */

@@ -11,6 +11,8 @@ const CHUNK = 1024 * 1024;
 
 /** File work with nothing but Node: leaves holes where the source has zeroes. */
 export class NodeFileTools extends FileTools {
+  override readonly native = false;
+
   override async copy(source: string, target: string, options: CommandControl & { sizeBytes?: number }): Promise<void> {
     await makeWhole(target, (temporary) => copySparse(source, temporary, options));
   }

@@ -13,7 +13,9 @@ export interface PoolCollection {
 }
 
 /** A volume to make, see `EnsureVolumeCommand`. */
-export type NewVolume = Omit<EnsureVolumeCommand, 'pool'> & {
+export type NewVolume = Omit<EnsureVolumeCommand, 'pool' | 'origin'> & {
+  /** The files of the volume that it is copied from. */
+  from?: DiskFiles;
   /** Where the host keeps the image that it is made from: a raw file. */
   imagePath?: string;
 };

@@ -111,7 +111,7 @@ export class MachineActions {
         if (!mayAct(wish.action, shown.observed, wish.force ?? false))
           throw new MachineStateConflict(shown, wish.action, REMEDIES[wish.action]);
         if (wish.action === 'start') await this.memory.requireRoom(current, tx.db);
-        if (NEEDS_POOLS.includes(wish.action)) await this.pools.requireStarted(current, tx.db);
+        if (NEEDS_POOLS.includes(wish.action)) await this.pools.requireUsable(current, tx.db);
         const again = wish.action === 'start' && wish.byPolicy === true;
         const attempt = wish.action !== 'start' ? current.observed.attempt : again ? current.observed.attempt + 1 : 0;
         await this.states.wish(tx, current, wish.desired, {

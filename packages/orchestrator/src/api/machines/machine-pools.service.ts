@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { PoolRef } from '../../common/pool.js';
 import type { Executor } from '../../database/database.js';
 import { PoolUse } from '../pools/pool-use.service.js';
+import { beingCopied } from '../volumes/volume.errors.js';
 import type { Volume } from '../volumes/volume.js';
 import { VolumeRepository } from '../volumes/volume.repository.js';
 import type { Machine } from './machine.js';
@@ -15,8 +16,14 @@ export class MachinePools {
     private readonly pools: PoolUse,
   ) {}
 
-  /** Fails unless each of them is started. */
-  async requireStarted(machine: Machine, db: Executor): Promise<void> {
+  /** Fails unless each of them is started, and none of the volumes is being copied: that would be no state that its guest ever saw. */
+  async requireUsable(machine: Machine, db: Executor): Promise<void> {
+    const copied = await this.volumes.copied(
+      machine.observed.disks.map(({ volume }) => volume),
+      db,
+    );
+    if (copied !== undefined) throw beingCopied(copied);
+
     const found = await Promise.all(machine.observed.disks.map(({ volume }) => this.volumes.find(volume, db)));
     await this.pools.requireStarted(
       found.flatMap((volume) => (volume === undefined ? [] : [volume.pool])),

@@ -75,6 +75,7 @@ export const CHANGE_ERRORS: readonly ErrorCode[] = [
 export const ACTION_ERRORS: readonly ErrorCode[] = [
   'machine.not_found',
   'machine.state_conflict',
+  'volume.locked',
   'precondition.failed',
   'host.unavailable',
 ];

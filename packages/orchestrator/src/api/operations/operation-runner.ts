@@ -298,6 +298,7 @@ function mayHaveBegun({ operation, steps, resumed }: Run, index: number): boolea
 /** Notes progress now and then. */
 class ProgressNotes {
   private last = 0;
+  private bytes = 0;
 
   constructor(
     private readonly operation: Operation,
@@ -305,10 +306,15 @@ class ProgressNotes {
   ) {}
 
   report(progress: Progress): void {
-    if (performance.now() - this.last < PROGRESS_INTERVAL_MILLISECONDS) return;
-    this.last = performance.now();
+    const now = performance.now();
+    const passed = now - this.last;
+    if (passed < PROGRESS_INTERVAL_MILLISECONDS) return;
     const { bytes = 0, totalBytes = 0 } = progress;
-    this.operation.progress = { ...progress, ...(totalBytes === 0 ? {} : { percent: Math.floor((bytes / totalBytes) * 100) }) };
+    const moved = bytes - this.bytes;
+    const rate = this.last === 0 || moved < 0 ? {} : { bytesPerSecond: Math.round((moved * 1000) / passed) };
+    this.last = now;
+    this.bytes = bytes;
+    this.operation.progress = { ...progress, ...rate, ...(totalBytes === 0 ? {} : { percent: Math.floor((bytes / totalBytes) * 100) }) };
     this.note();
   }
 }

@@ -44,6 +44,7 @@ export interface Progress {
   bytes?: number;
   totalBytes?: number;
   percent?: number;
+  bytesPerSecond?: number;
 }
 
 /** A change that takes longer than a moment. It is durable: a restart of the orchestrator goes on with it. */

@@ -7,10 +7,11 @@ import { OperationsService } from '../operations/operations.service.js';
 import { PoolUse } from '../pools/pool-use.service.js';
 import type { CreateVolume } from './dto/volume-requests.dto.js';
 import { type Volume, volumeTarget } from './volume.js';
-import { VolumeBusy, VolumeInUse, VolumeNameTaken, VolumeNotFound } from './volume.errors.js';
+import { beingCopied, VolumeBusy, VolumeInUse, VolumeNameTaken, VolumeNotFound } from './volume.errors.js';
 import { VolumeHolders } from './volume-holders.js';
 import { VolumePlanner } from './volume-plan.service.js';
 import { VolumeRepository } from './volume.repository.js';
+import { VolumesService } from './volumes.service.js';
 
 /** What volumes are asked to do: each becomes an operation. */
 @Injectable()
@@ -21,6 +22,7 @@ export class VolumeActions {
     private readonly planner: VolumePlanner,
     private readonly holders: VolumeHolders,
     private readonly pools: PoolUse,
+    private readonly volumes: VolumesService,
   ) {}
 
   async create(body: CreateVolume): Promise<Operation> {
@@ -30,11 +32,13 @@ export class VolumeActions {
     const target = volumeTarget(volume);
     const input = { ...plan.content };
     try {
-      return await this.operations.submit({ kind: 'volume.create', target, input, result: { volumeId: volume.id } }, async (tx) => {
-        await this.planner.requireStill(plan, tx.db);
-        await this.repository.insert(volume, tx.db);
-        tx.emit({ kind: 'volume.created', target, data: { state: volume.state } });
-      });
+      const submit = () =>
+        this.operations.submit({ kind: 'volume.create', target, input, result: { volumeId: volume.id } }, async (tx) => {
+          await this.planner.requireStill(plan, tx.db);
+          await this.repository.insert(volume, tx.db);
+          tx.emit({ kind: 'volume.created', target, data: { state: volume.state } });
+        });
+      return await (plan.source === undefined ? submit() : this.volumes.whileNotGrowing(plan.source, submit));
     } catch (error) {
       throw isUniqueViolation(error) ? new VolumeNameTaken(body.name) : error;
     }
@@ -48,6 +52,8 @@ export class VolumeActions {
       const current = await this.idle(volume.id, tx);
       requireMatch('Volume', current, ifMatch);
       if (current.machine !== undefined) throw new VolumeInUse(current, await this.holders.nameOf(current.machine, tx.db));
+      const copied = await this.repository.copied([current.id], tx.db);
+      if (copied !== undefined) throw beingCopied(copied);
       await this.pools.requireStarted([current.pool], tx.db);
       await this.repository.markDeleting(current.id, tx.db);
     });

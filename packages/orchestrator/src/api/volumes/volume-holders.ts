@@ -8,6 +8,8 @@ export abstract class VolumeHolders {
   abstract holderOf(volume: Volume): Promise<VolumeHolder | undefined>;
   /** Refuses a size with which that machine would not start any more. */
   abstract requireSize(volume: Volume, sizeBytes: number): Promise<void>;
+  /** Fails unless the machine that has it is stopped, and nothing is being done to it. */
+  abstract requireAtRest(volume: Volume, machineId: string, field: string, db: Executor): Promise<void>;
   /** Name of a machine, for a person. */
   abstract nameOf(machineId: string, db: Executor): Promise<string>;
 }

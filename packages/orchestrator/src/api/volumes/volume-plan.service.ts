@@ -11,11 +11,15 @@ import { DEFAULT_POOL, type Pool } from '../pools/pool.js';
 import { PoolUse } from '../pools/pool-use.service.js';
 import type { CreateVolume } from './dto/volume-requests.dto.js';
 import type { Volume } from './volume.js';
+import { VolumeSources } from './volume-sources.service.js';
 
 const MEBIBYTE = 2 ** 20;
 
 /** What the operation tells the host beside id and pool. */
-export type VolumeContent = Omit<EnsureVolumeCommand, 'id' | 'pool'>;
+export type VolumeContent = Omit<EnsureVolumeCommand, 'id' | 'pool' | 'origin'> & {
+  /** Id of the volume that it is copied from. */
+  source?: string;
+};
 
 /** A wished volume with every reference resolved, before anything is stored. */
 export interface VolumePlan {
@@ -23,6 +27,8 @@ export interface VolumePlan {
   content: VolumeContent;
   /** The image that it is made from. */
   image?: string;
+  /** The volume that it is copied from. */
+  source?: string;
   /** Capacity of its pool, if that bounds what it promises. */
   bound?: number;
 }
@@ -33,17 +39,19 @@ export class VolumePlanner {
   constructor(
     private readonly images: ImagesService,
     private readonly pools: PoolUse,
+    private readonly sources: VolumeSources,
   ) {}
 
   async plan(body: CreateVolume): Promise<VolumePlan> {
     const format = formatOf(body);
     const pool = await this.pools.resolve(body.pool ?? DEFAULT_POOL, 'pool');
     this.requireAble(pool, body, format);
-    const image = body.from === undefined ? undefined : await this.images.resolve(body.from.image, 'disk', 'from.image');
+    const { image, copied } = await this.sourceOf(body);
     const linked = body.from?.clone === 'linked';
+    const least = image?.sizeBytes ?? copied?.sizeBytes ?? 0;
     const wanted = (body.sizeMiB ?? 0) * MEBIBYTE;
-    requireEnough(body, image, wanted);
-    const sizeBytes = linked ? linkedSize(image?.sizeBytes ?? 0, wanted) : Math.max(image?.sizeBytes ?? 0, wanted);
+    requireEnough(body, least, wanted);
+    const sizeBytes = linked ? linkedSize(least, wanted) : Math.max(least, wanted);
     const bound = await this.pools.boundOf(pool.name);
     const volume: Volume = {
       id: newId('vol'),
@@ -53,24 +61,55 @@ export class VolumePlanner {
       sizeBytes,
       format,
       ...(image === undefined ? {} : linked ? { backingImage: image.id } : { source: image.id }),
+      ...(copied === undefined ? {} : { source: copied.id }),
       state: 'creating',
       generation: 1,
       createdAt: new Date().toISOString(),
     };
     const content = {
       ...(image === undefined ? {} : { imageId: image.id, clone: linked ? ('linked' as const) : ('full' as const) }),
-      ...(body.sizeMiB === undefined ? {} : { sizeBytes: wanted }),
+      ...(copied === undefined ? {} : { source: copied.id, sizeBytes }),
+      ...(body.sizeMiB === undefined || copied !== undefined ? {} : { sizeBytes: wanted }),
       ...(image === undefined && format === 'qcow2' ? { format } : {}),
       ...(body.preallocate === 'full' ? { preallocate: body.preallocate } : {}),
     };
-    return { volume, content, ...(image === undefined ? {} : { image: image.id }), ...(bound === undefined ? {} : { bound }) };
+    return {
+      volume,
+      content,
+      ...(image === undefined ? {} : { image: image.id }),
+      ...(copied === undefined ? {} : { source: copied.id }),
+      ...(bound === undefined ? {} : { bound }),
+    };
   }
 
   /** What may have changed since the plan was made: until the volume is stored nothing keeps it. In the transaction that stores it. */
-  async requireStill({ volume, image, bound }: VolumePlan, db: Executor): Promise<void> {
+  async requireStill({ volume, image, source, bound }: VolumePlan, db: Executor): Promise<void> {
+    if (source !== undefined) await this.sources.requireAtRest(source, 'from.volume', db);
     if (image !== undefined) await this.images.resolve(image, 'disk', 'from.image', db);
     await this.pools.requireStarted([volume.pool], db, 'pool');
     await this.pools.requireRoom({ pool: volume.pool, bytes: volume.sizeBytes, field: 'sizeMiB' }, bound, db);
+  }
+
+  /** What it is made from: an image or a volume that there is. */
+  private async sourceOf({ from }: CreateVolume): Promise<{ image?: Image; copied?: Volume }> {
+    if (from === undefined) return {};
+    const { image, volume, clone } = from;
+    if ((image === undefined) === (volume === undefined)) {
+      throw new ApiError('spec.disk_invalid', {
+        detail: 'A volume is made from an image or from another volume.',
+        remedy: 'Give one of image and volume, or leave from out.',
+        field: 'from',
+      });
+    }
+    if (image !== undefined) return { image: await this.images.resolve(image, 'disk', 'from.image') };
+    if (clone === 'linked') {
+      throw new ApiError('spec.disk_invalid', {
+        detail: 'Volumes are linked to images alone.',
+        remedy: 'Leave clone out, or give an image.',
+        field: 'from.clone',
+      });
+    }
+    return { copied: await this.sources.find(volume ?? '', 'from.volume') };
   }
 
   private requireAble(pool: Pool, { from, preallocate }: CreateVolume, format: VolumeFormat): void {
@@ -101,7 +140,7 @@ function formatOf({ format, from, preallocate }: CreateVolume): VolumeFormat {
   return given;
 }
 
-function requireEnough({ from, sizeMiB }: CreateVolume, image: Image | undefined, wantedBytes: number): void {
+function requireEnough({ from, sizeMiB }: CreateVolume, leastBytes: number, wantedBytes: number): void {
   if (from === undefined && sizeMiB === undefined) {
     throw new ApiError('spec.disk_invalid', {
       detail: 'A volume that is made from nothing has a size.',
@@ -109,9 +148,9 @@ function requireEnough({ from, sizeMiB }: CreateVolume, image: Image | undefined
       field: 'sizeMiB',
     });
   }
-  if (image === undefined || sizeMiB === undefined || wantedBytes >= image.sizeBytes) return;
+  if (sizeMiB === undefined || wantedBytes >= leastBytes) return;
   throw new ApiError('spec.disk_invalid', {
-    detail: `The image has ${image.sizeBytes} bytes; a volume cannot be smaller.`,
+    detail: `What it is made from has ${leastBytes} bytes; a volume cannot be smaller.`,
     remedy: 'Give a larger sizeMiB, or leave it out.',
     field: 'sizeMiB',
   });

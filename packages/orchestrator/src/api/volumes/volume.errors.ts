@@ -11,6 +11,9 @@ export const CREATE_VOLUME_ERRORS: readonly ErrorCode[] = [
   'image.not_found',
   'image.not_ready',
   'image.wrong_kind',
+  'volume.not_found',
+  'volume.locked',
+  'volume.in_use',
   'spec.disk_invalid',
   'pool.not_found',
   'pool.not_started',
@@ -59,6 +62,11 @@ export class VolumeBusy extends ApiError {
       remedy: `Wait for it with GET /v1/operations/${operation.id} and Prefer: wait=60, or cancel it.`,
     });
   }
+}
+
+/** Another volume is being copied from it. */
+export function beingCopied({ id, copy }: { id: string; copy: string }, field?: string): VolumeLocked {
+  return new VolumeLocked(`Volume ${id} is being copied to "${copy}".`, 'Wait until that is done, or cancel it.', field);
 }
 
 export class VolumeLocked extends ApiError {

@@ -2,11 +2,12 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import type { WriteTransaction } from '../../database/database.js';
-import { HostAgent, type VolumeFacts } from '../../host-agent/host-agent.js';
+import { HostAgent, type VolumeFacts, type VolumeOrigin } from '../../host-agent/host-agent.js';
 import type { Operation } from '../operations/operation.js';
 import type { Ending, OperationDefinition, Step, StepContext } from '../operations/operation-definition.js';
 import { PoolUse } from '../pools/pool-use.service.js';
 import type { VolumeContent } from './volume-plan.service.js';
+import { storageOf } from './volume.js';
 import { VolumeNotFound } from './volume.errors.js';
 import { VolumeRepository } from './volume.repository.js';
 
@@ -19,13 +20,22 @@ export class VolumesOnHost {
     private readonly pools: PoolUse,
   ) {}
 
-  async make(id: string, content: VolumeContent, { signal, progress, copying }: StepContext): Promise<VolumeFacts> {
+  async make(id: string, { source, ...content }: VolumeContent, { signal, progress, copying }: StepContext): Promise<VolumeFacts> {
     const volume = await this.repository.find(id);
     if (volume === undefined) throw new VolumeNotFound(id);
     const pool = await this.pools.refOf(volume.pool);
-    const command = { id, ...content, ...(pool === undefined ? {} : { pool }) };
+    const origin = source === undefined ? {} : { origin: await this.originOf(source) };
+    const command = { id, ...content, ...origin, ...(pool === undefined ? {} : { pool }) };
     const make = () => this.agent.ensureVolume(command, { signal, onProgress: progress });
-    return needingSpace(content.imageId === undefined ? 'sizeMiB' : 'from.image', () => copying(make), 'sizeMiB');
+    const field = source !== undefined ? 'from.volume' : content.imageId === undefined ? 'sizeMiB' : 'from.image';
+    return needingSpace(field, () => copying(make), 'sizeMiB');
+  }
+
+  private async originOf(id: string): Promise<VolumeOrigin> {
+    const volume = await this.repository.find(id);
+    if (volume === undefined) throw new VolumeNotFound(id, 'from.volume');
+    const pool = await this.pools.refOf(volume.pool);
+    return { id, ...storageOf(volume), ...(pool === undefined ? {} : { pool }) };
   }
 
   /** `force`: also when its pool cannot be reached, which may never come back. */

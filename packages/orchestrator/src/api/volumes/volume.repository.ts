@@ -26,6 +26,8 @@ export abstract class VolumeRepository {
   abstract find(idOrName: string, db?: Executor): Promise<Volume | undefined>;
   abstract page(request: LabelledPage): Promise<Volume[]>;
   abstract ids(): Promise<string[]>;
+  /** A volume of these that another one is being copied from, and the name of that one. */
+  abstract copied(ids: readonly string[], db: Executor): Promise<{ id: string; copy: string } | undefined>;
 }
 
 @Injectable()
@@ -119,6 +121,12 @@ export class KyselyVolumeRepository extends VolumeRepository {
 
   override async ids(): Promise<string[]> {
     return (await this.database.db.selectFrom('volumes').select('id').execute()).map((row) => row.id);
+  }
+
+  override async copied(ids: readonly string[], db: Executor): Promise<{ id: string; copy: string } | undefined> {
+    if (ids.length === 0) return undefined;
+    const row = await db.selectFrom('volumes').select(['source_id', 'name']).where('source_id', 'in', ids).orderBy('id').executeTakeFirst();
+    return row?.source_id === undefined || row.source_id === null ? undefined : { id: row.source_id, copy: row.name };
   }
 
   private async withLabels(rows: Selectable<VolumesTable>[], db: Executor): Promise<Volume[]> {

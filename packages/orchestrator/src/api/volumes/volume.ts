@@ -17,7 +17,7 @@ export interface Volume {
   format: VolumeFormat;
   /** Id of the image that a linked volume reads what its guest has not written, or that a shared one is. */
   backingImage?: string;
-  /** Id of the image that it is copied from, while it is made. */
+  /** Id of the image or volume that it is copied from, while it is made. */
   source?: string;
   machine?: string;
   state: VolumeState;

@@ -105,7 +105,15 @@ export class VolumesController {
     etag: 'checks',
     query: DeleteVolumeQuery,
     answers: ACCEPTED,
-    errors: ['volume.not_found', 'volume.in_use', 'volume.state_conflict', 'pool.not_started', 'precondition.failed', 'host.unavailable'],
+    errors: [
+      'volume.not_found',
+      'volume.in_use',
+      'volume.locked',
+      'volume.state_conflict',
+      'pool.not_started',
+      'precondition.failed',
+      'host.unavailable',
+    ],
   })
   remove(@Param('volume') volume: string, @Query() query: DeleteVolumeQuery, @Req() request: Request): Promise<Operation> {
     return this.actions.remove(volume, query.force ?? false, request.headers['if-match']);

@@ -11,7 +11,7 @@ import { requireMatch } from '../../common/precondition.js';
 import { Database, type Executor, type WriteTransaction } from '../../database/database.js';
 import { toVolumeDto, type VolumeDto } from './dto/volume.dto.js';
 import { storageOf, type Volume, volumeTarget } from './volume.js';
-import { VolumeLocked, VolumeNotFound } from './volume.errors.js';
+import { beingCopied, VolumeLocked, VolumeNotFound } from './volume.errors.js';
 import { VolumeHolders } from './volume-holders.js';
 import { VolumeRepository } from './volume.repository.js';
 
@@ -46,6 +46,11 @@ export class VolumesService {
     });
   }
 
+  /** Does something when no growth of it is under way, and lets none begin meanwhile. */
+  whileNotGrowing<T>(id: string, run: () => Promise<T>): Promise<T> {
+    return this.growing.run(id, run);
+  }
+
   private async growTo(id: string, sizeBytes: number): Promise<Volume> {
     const volume = await this.load(id);
     if (volume.state !== 'ready') throw new VolumeLocked(`Volume ${id} is ${volume.state}.`, 'Wait until it is ready.');
@@ -63,6 +68,7 @@ export class VolumesService {
         field: 'sizeMiB',
       });
     }
+    await this.requireNotCopied(volume.id);
     await this.holders.requireSize(volume, sizeBytes);
     await this.pools.requireStarted([volume.pool]);
     const wanted = { pool: volume.pool, bytes: sizeBytes - volume.sizeBytes, field: 'sizeMiB' };
@@ -106,6 +112,7 @@ export class VolumesService {
   /** Gives an existing volume to a machine, in the transaction that makes the machine. */
   async claim(idOrName: string, machineId: string, field: string, db: Executor): Promise<Volume> {
     const volume = await this.load(idOrName, field, db);
+    await this.requireNotCopied(volume.id, field, db);
     if (await this.repository.claim(volume.id, machineId, db)) return volume;
     if (volume.state !== 'ready') throw new VolumeLocked(`Volume "${volume.name}" is ${volume.state}.`, 'Wait until it is ready.', field);
     throw new VolumeLocked(
@@ -118,9 +125,15 @@ export class VolumesService {
   /** Takes a volume from its machine, which stores that in the same transaction. `remove`: from now on it can only be deleted. */
   async giveBack(id: string, machineId: string, remove: boolean, tx: WriteTransaction): Promise<void> {
     const { pool } = await this.load(id, undefined, tx.db);
+    if (remove) await this.requireNotCopied(id, undefined, tx.db);
     if (remove) await this.pools.requireStarted([pool], tx.db);
     await this.repository.release(machineId, [id], tx.db);
     if (remove) await this.repository.markDeleting(id, tx.db);
+  }
+
+  private async requireNotCopied(id: string, field?: string, db: Executor = this.database.db): Promise<void> {
+    const copied = await this.repository.copied([id], db);
+    if (copied !== undefined) throw beingCopied(copied, field);
   }
 
   private async load(idOrName: string, field?: string, db?: Executor): Promise<Volume> {

@@ -6,6 +6,8 @@ import type { NativeModule } from './native-module.js';
 
 /** File work by the core: reflinks where the file system can, keeps holes, runs beside the event loop. */
 export class NativeFileTools extends FileTools {
+  override readonly native = true;
+
   constructor(private readonly core: NativeModule) {
     super();
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ProblemDocument } from '../../../common/api-error.js';
 import type { ByteProgress, PoolUsage, VolumeFacts } from '../../../host-agent/host-agent.js';
+import type { DiskCopy } from '../../files/disk-copier.js';
 import type { DeviceContent } from '../../files/file-tools.js';
 import type { GrownVolume, NewVolume, PoolCollection } from '../storage-pool.js';
 
@@ -37,6 +38,8 @@ export interface PoolCalls {
   growVolume: { takes: GrownVolume; answers: VolumeFacts };
   /** Of a device alone. */
   fill: { takes: DeviceContent; answers: null };
+  /** Of a process for one copy alone. */
+  copyDisk: { takes: DiskCopy; answers: null };
   removeVolume: { takes: string; answers: null };
   /** Ids of images and volumes that have files, also half-made ones. */
   names: { takes: null; answers: { images: string[]; volumes: string[] } };

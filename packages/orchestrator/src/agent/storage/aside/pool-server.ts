@@ -7,6 +7,7 @@ import { systemCode } from '../../../common/system-code.js';
 import type { CommandControl } from '../../../host-agent/host-agent.js';
 import { DirPlace } from '../dir/dir-place.js';
 import { DirPool } from '../dir/dir-pool.js';
+import { copyDisk } from '../../files/disk-copier.js';
 import type { FileTools } from '../../files/file-tools.js';
 import type { AsideSetup, FromPoolServer, PoolCall, PoolCalls, PoolSetup, ToPoolServer } from './pool-messages.js';
 
@@ -57,12 +58,16 @@ function onFiles(
   };
 }
 
-/** Works on one device. Whether that answers is told by its progress. */
+/** Works on one device, or copies one disk. Whether these answer is told by its progress. */
 function onDevice(tools: FileTools): () => Calls {
   return () => ({
     probe: () => Promise.resolve(NOTHING),
     fill: async (content, control) => {
       await tools.fill(content, control);
+      return NOTHING;
+    },
+    copyDisk: async (copy, control) => {
+      await copyDisk(copy, tools, control);
       return NOTHING;
     },
   });

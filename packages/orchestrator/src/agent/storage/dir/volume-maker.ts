@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
 import { linkedSize } from '../../../common/volume-storage.js';
 import type { CommandControl } from '../../../host-agent/host-agent.js';
 import { makeWhole, PARTIAL_SUFFIX } from '../../files/durable.js';
 import type { FileTools } from '../../files/file-tools.js';
+import type { DiskFiles } from '../../hypervisor/hypervisor.js';
+import { DeviceFiller } from '../lvm/device-filler.js';
 import type { NewVolume } from '../storage-pool.js';
 import type { PoolSpace } from './pool-space.js';
 import { isThere, lostImage, makeHole, occupied, recordedImage } from './volume-files.js';
@@ -19,15 +22,22 @@ export class VolumeMaker {
   readonly making = new Set<string>();
   /** One copy of an image at a time. */
   private readonly copying = new KeyedQueue();
+  private readonly copier: DeviceFiller;
 
   constructor(
     private readonly images: string,
     private readonly files: FileTools,
     private readonly space: PoolSpace,
-  ) {}
+  ) {
+    const known = 'The copy of a volume';
+    const remedy = 'See whether the storage of both pools answers, then ask again.';
+    const away = (why: string) => new ApiError('pool.unavailable', { detail: `${known} came to nothing. ${why}`, remedy });
+    this.copier = new DeviceFiller({ known, field: 'from.volume', remedy, native: files.native }, away);
+  }
 
   async make(volume: NewVolume, target: string, control: CommandControl): Promise<void> {
-    const { imageId, imagePath, sizeBytes } = volume;
+    const { imageId, imagePath, sizeBytes, from } = volume;
+    if (from !== undefined) return this.copyVolume(volume, from, target, control);
     if (imageId !== undefined && volume.clone === 'linked') {
       if (imagePath !== undefined) await this.keepImage(imageId, imagePath, control);
       return this.link(imageId, target, sizeBytes ?? 0);
@@ -38,6 +48,19 @@ export class VolumeMaker {
     if (volume.format !== 'qcow2') return makeWhole(target, (temporary) => makeHole(temporary, sizeBytes ?? 0));
     await this.space.require(TABLE_BYTES);
     await this.files.createQcow2(target, { sizeBytes: sizeBytes ?? 0 });
+  }
+
+  /** In a process of its own: what the source is on may stop to answer. */
+  private async copyVolume(
+    { sizeBytes = 0, preallocate }: NewVolume,
+    from: DiskFiles,
+    file: string,
+    control: CommandControl,
+  ): Promise<void> {
+    const full = preallocate === 'full';
+    await this.requireLength(file, sizeBytes);
+    await this.space.require(full ? sizeBytes : await occupied(from.path));
+    await this.space.during(control, (bounded) => this.copier.copy({ from, to: { file, sizeBytes }, full }, bounded));
   }
 
   /** The file of an image that a volume is made from. */

@@ -156,15 +156,20 @@ export class LvmPool extends StoragePool {
     if (clone === 'linked' || clone === 'shared') throw this.unsupported(`${clone} clones`);
     if (volume.format === 'qcow2') throw this.unsupported('volumes of the format qcow2');
     if (volume.preallocate === 'full' && !this.layout.used) throw this.unsupported('preallocation');
+    const { used } = this.layout;
     return this.during(id, async () => {
       const found = this.findIn(await this.look(), id);
       if (found !== undefined && isWhole(found)) return { sizeBytes: found.sizeBytes };
       if (found !== undefined) await this.drop(found);
       const group = await this.look(); // what was half made has given its space back
+      if (volume.from !== undefined) return this.makeCopy(group, volume, volume.from, control);
       const image = imagePath === undefined ? undefined : { path: imagePath, ...(await this.imageFacts(volume.imageId ?? '', imagePath)) };
       const sizeBytes = this.wholeExtents(group, Math.max(volume.sizeBytes ?? 0, image?.sizeBytes ?? 0));
       this.room.require(group, this.layout.needs(sizeBytes, image?.contentBytes ?? 0));
-      await this.makeVolume(id, sizeBytes, image?.path, control);
+      await this.makeVolume(id, sizeBytes, async (device) => {
+        if (used || image !== undefined)
+          await this.filler.fill({ device, used, ...(image === undefined ? {} : { image: image.path }) }, control);
+      });
       return { sizeBytes };
     });
   }
@@ -248,8 +253,21 @@ export class LvmPool extends StoragePool {
     return 'setAside';
   }
 
-  private async makeVolume(id: string, sizeBytes: number, image: string | undefined, control: CommandControl): Promise<void> {
-    const { group, thinPool, used } = this.layout;
+  /** What of a thin one will hold data is not known before: a pool that becomes full ends the copy. */
+  private async makeCopy(
+    group: VolumeGroup,
+    { id, sizeBytes = 0 }: NewVolume,
+    from: DiskFiles,
+    control: CommandControl,
+  ): Promise<VolumeFacts> {
+    const whole = this.wholeExtents(group, sizeBytes);
+    this.room.require(group, this.layout.needs(whole, 0));
+    await this.makeVolume(id, whole, (device) => this.filler.copy({ from, to: { device }, full: this.layout.used }, control));
+    return { sizeBytes: whole };
+  }
+
+  private async makeVolume(id: string, sizeBytes: number, fill: (device: string) => Promise<void>): Promise<void> {
+    const { group, thinPool } = this.layout;
     const of = { group, volume: id };
     await this.volumes.create({
       group,
@@ -259,8 +277,7 @@ export class LvmPool extends StoragePool {
       ...(thinPool === undefined ? {} : { thinPool }),
     });
     try {
-      const device = this.volumes.device(group, id);
-      if (used || image !== undefined) await this.filler.fill({ device, used, ...(image === undefined ? {} : { image }) }, control);
+      await fill(this.volumes.device(group, id));
       await this.volumes.tag(of, { remove: [HALF_MADE] });
     } catch (error) {
       // Nobody has read what is in it. What stays is known to be half made.

@@ -37,6 +37,7 @@ export class OperationProgress {
   @NumberField({ description: 'Bytes done.', optional: true }) bytes?: number;
   @NumberField({ description: 'Bytes to do.', optional: true }) totalBytes?: number;
   @NumberField({ description: 'Percent done, 0 to 100.', optional: true }) percent?: number;
+  @NumberField({ description: 'Bytes done in a second, lately.', optional: true }) bytesPerSecond?: number;
 }
 
 /** A change that takes longer than a moment. */

@@ -5,9 +5,16 @@ import { MAX_DISK_MIB, PREALLOCATIONS, type Preallocation, VOLUME_FORMATS, type 
 /** How a volume of its own can be made from an image. */
 export const OWN_CLONES = ['full', 'linked'] as const;
 
-/** What a volume is made from. */
+/** What a volume is made from: an image or another volume. */
 export class VolumeSource {
-  @StringField({ description: 'Image of kind `disk`: id or name.', minLength: 1, maxLength: 128 }) image: string;
+  @StringField({ description: 'Image of kind `disk`: id or name.', optional: true, minLength: 1, maxLength: 128 }) image?: string;
+  @StringField({
+    description: 'Volume (id or name) that is copied, from any pool; its machine is stopped, and stays so meanwhile.',
+    optional: true,
+    minLength: 1,
+    maxLength: 128,
+  })
+  volume?: string;
   @EnumField({
     description: '`full`: a copy. `linked`: at once and without space; it holds only what differs from the image, which stays as long.',
     optional: true,
