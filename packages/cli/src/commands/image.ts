@@ -31,8 +31,8 @@ interface ImportOptions {
 export function addImageCommands(program: Command): void {
   const image = program.command('image').description('kernels, initrds and disks that machines start from');
   image
-    .command('import <name> <file>')
-    .description("import a file of the orchestrator's host, or upload one from here")
+    .command('import <name> <file-or-url>')
+    .description("import a file of the orchestrator's host, have it download one (https://...), or upload one from here")
     .addOption(new Option('--kind <kind>', 'what it is').choices(['kernel', 'initrd', 'disk']).makeOptionMandatory())
     .addOption(
       new Option('--format <format>', 'how it is stored')
@@ -42,8 +42,8 @@ export function addImageCommands(program: Command): void {
     .option('--sha256 <digest>', 'refuse other content')
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
     .option('--upload', 'send the file from here: the orchestrator is on another host')
-    .action(async (name: string, file: string, options: ImportOptions, command: Command) => {
-      printOne(await importImage(command, name, file, options), columns, contextOf(command).output);
+    .action(async (name: string, from: string, options: ImportOptions, command: Command) => {
+      printOne(await importImage(command, name, from, options), columns, contextOf(command).output);
     });
   image
     .command('list')
@@ -64,14 +64,14 @@ export function addImageCommands(program: Command): void {
     });
 }
 
-async function importImage(command: Command, name: string, file: string, options: ImportOptions): Promise<Image> {
+async function importImage(command: Command, name: string, from: string, options: ImportOptions): Promise<Image> {
   const { client, signal } = contextOf(command);
   const { kind, format, sha256, label } = options;
   const follow = { signal, onProgress: showProgress() };
   const facts = { kind, format, ...(sha256 === undefined ? {} : { sha256 }), ...(label === undefined ? {} : { labels: label }) };
   if (options.upload === true) {
-    const content = Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>;
+    const content = Readable.toWeb(createReadStream(from)) as ReadableStream<Uint8Array>;
     return client.images.upload(name, content, facts, follow);
   }
-  return client.images.import({ name, source: { path: resolve(file) }, ...facts }, follow);
+  return client.images.import({ name, source: /^https?:\/\//.test(from) ? { url: from } : { path: resolve(from) }, ...facts }, follow);
 }

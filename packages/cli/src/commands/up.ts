@@ -10,6 +10,7 @@ interface UpOptions {
   readonly runtimeDir?: string;
   readonly databaseUrl?: string;
   readonly importRoot?: string[];
+  readonly downloadHost?: string[];
   readonly shareRoot?: string[];
   readonly poolRoot?: string[];
   readonly macvtapParent?: string[];
@@ -35,13 +36,14 @@ export function addUpCommand(program: Command): void {
       'only files below this directory may be imported by path, by operators too (may be repeated)',
       collectRoot,
     )
+    .option(
+      '--download-host <host>',
+      'images may be downloaded from this host only, or with *.DOMAIN from those below a domain, by operators too (may be repeated)',
+      collect,
+    )
     .option('--share-root <directory>', 'machines of administrators may share folders below this directory (may be repeated)', collectRoot)
     .option('--pool-root <directory>', 'storage pools may be below this directory only, and on no server (may be repeated)', collectRoot)
-    .option(
-      '--macvtap-parent <link>',
-      'administrators may put guests on this link of the host, beside it (may be repeated)',
-      (value: string, before: string[] = []) => [...before, value],
-    )
+    .option('--macvtap-parent <link>', 'administrators may put guests on this link of the host, beside it (may be repeated)', collect)
     .option(
       '--adopt-data',
       'take over a data directory of another database, this once: machines that this database does not know are ended, images and volumes set aside',
@@ -52,6 +54,10 @@ export function addUpCommand(program: Command): void {
     .action(async (options: UpOptions) => {
       process.exitCode = await runOrchestrator(options);
     });
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value];
 }
 
 function collectRoot(value: string, before: string[] = []): string[] {
@@ -68,6 +74,7 @@ function runOrchestrator(options: UpOptions): Promise<number> {
     FLOTILLA_RUNTIME_DIR: options.runtimeDir,
     FLOTILLA_DATABASE_URL: options.databaseUrl,
     FLOTILLA_IMPORT_ROOTS: options.importRoot?.join(':'),
+    FLOTILLA_DOWNLOAD_HOSTS: options.downloadHost?.join(','),
     FLOTILLA_SHARE_ROOTS: options.shareRoot?.join(':'),
     FLOTILLA_POOL_ROOTS: options.poolRoot?.join(':'),
     FLOTILLA_MACVTAP_PARENTS: options.macvtapParent?.join(','),

@@ -21,6 +21,7 @@ import {
   type HostLease,
   type HostReport,
   type ImageFacts,
+  type DownloadImageCommand,
   type ImportImageCommand,
   type LaunchCommand,
   type LeavePoolCommand,
@@ -118,6 +119,11 @@ export class LocalHostAgent extends HostAgent {
 
   override poolUsage({ pool }: PoolUsageCommand): Promise<PoolUsage> {
     return this.parts.pools.use(pool, (opened) => opened.usage());
+  }
+
+  override downloadImage(command: DownloadImageCommand, control: CommandControl): Promise<ImageFacts> {
+    this.touched.touch(command.id);
+    return this.parts.pools.home.downloadImage(command, control);
   }
 
   override importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Log } from '../common/log.js';
 import type { Config } from '../config/config.js';
 import { ConsoleArchive } from './console-archive.js';
+import { Downloads } from './download/downloads.js';
 import { InstallationMark } from './installation-mark.js';
 import { LocalHostAgent } from './local-host-agent.js';
 import { CommandRunner } from './runner/command-runner.js';
@@ -32,7 +33,11 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const points = join(host, 'mounts');
   mkdirSync(points, { recursive: true, mode: 0o700 });
   const makePools = (files: FileTools, mounts: Mounts, volumes: LogicalVolumes) => {
-    const home = new DirPool(poolDirectory, files, config.importRoots, converter);
+    const home = new DirPool(poolDirectory, files, {
+      roots: config.importRoots,
+      downloads: new Downloads(config.downloadHosts),
+      converter,
+    });
     const native = config.hypervisor === 'native';
     const rooted = config.poolRoots.length > 0;
     const nfs = { mounts, points: realpathSync(points), home: poolDirectory, native, rooted };
@@ -43,7 +48,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
       const { path } = ref.config;
       const remedy = `Mount the file system that the pool is on at ${path}, then refresh the pool.`;
       const place = new DirPlace(path, id, { roots: config.poolRoots, reserved: config.dataDirectory, field: 'dir.path', remedy });
-      return new DirPool(path, files, [], undefined, { place, guardPercent, home: poolDirectory });
+      return new DirPool(path, files, undefined, { place, guardPercent, home: poolDirectory });
     });
   };
   if (config.hypervisor === 'fake') {

@@ -50,6 +50,8 @@ export const ERROR_CODES = {
   'image.checksum_mismatch': [422, 'The checksum does not match'],
   'image.corrupt': [422, 'The image is damaged'],
   'image.backing': [422, 'The image needs files beside it'],
+  'image.source_refused': [422, 'Images may not be downloaded from there'],
+  'image.source_failed': [502, 'The download failed'],
   'file.missing': [422, 'There is no such file'],
   'file.not_regular': [422, 'The path is not a regular file'],
   'file.denied': [422, 'The file may not be read'],

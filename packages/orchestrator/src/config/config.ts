@@ -47,6 +47,8 @@ export class Config {
   memoryOvercommit: 'refuse' | 'allow';
   /** Directories below which files of the host may be imported; none: anywhere, but by administrators only. */
   importRoots: string[];
+  /** Hosts that images may be downloaded from, whatever their addresses; none: any of public address, and by administrators others too. */
+  downloadHosts: string[];
   /** Directories below which machines may share folders; none: nowhere. */
   shareRoots: string[];
   /** Directories below which storage pools may be, and then none on a server; none: anywhere. */
@@ -54,6 +56,9 @@ export class Config {
   /** Links of the host on which guests may be beside it. */
   macvtapParents: string[];
 }
+
+/** A host that may be downloaded from, or `*.` and a domain. */
+const DOWNLOAD_HOST_PATTERN = /^(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$|^[0-9a-f:]{2,39}$/;
 
 /** A setting that cannot be used; the text says how to mend it. */
 export class ConfigError extends Error {
@@ -90,12 +95,10 @@ export function readConfig(environment: Environment, role: string = 'all'): Conf
     keepAudit: retention(get, 'FLOTILLA_KEEP_AUDIT', 100_000, 365),
     memoryOvercommit: oneOf(get('FLOTILLA_MEMORY_OVERCOMMIT') ?? 'refuse', ['refuse', 'allow'] as const, 'FLOTILLA_MEMORY_OVERCOMMIT'),
     importRoots: directories(get('FLOTILLA_IMPORT_ROOTS'), 'FLOTILLA_IMPORT_ROOTS'),
+    downloadHosts: list(get('FLOTILLA_DOWNLOAD_HOSTS')).map(downloadHost),
     shareRoots: directories(get('FLOTILLA_SHARE_ROOTS'), 'FLOTILLA_SHARE_ROOTS'),
     poolRoots: directories(get('FLOTILLA_POOL_ROOTS'), 'FLOTILLA_POOL_ROOTS'),
-    macvtapParents: (get('FLOTILLA_MACVTAP_PARENTS') ?? '')
-      .split(',')
-      .filter((name) => name !== '')
-      .map(linkName),
+    macvtapParents: list(get('FLOTILLA_MACVTAP_PARENTS')).map(linkName),
   };
 }
 
@@ -115,6 +118,18 @@ function defaultRuntime(environment: Environment, root: boolean): string {
   if (root) return '/run/flotilla';
   const base = environment['XDG_RUNTIME_DIR'];
   return base === undefined ? join(tmpdir(), `flotilla-${process.getuid?.() ?? 0}`) : join(base, 'flotilla');
+}
+
+/** `a,b`. */
+function list(text: string | undefined): string[] {
+  return (text ?? '').split(',').filter((name) => name !== '');
+}
+
+function downloadHost(name: string): string {
+  if (DOWNLOAD_HOST_PATTERN.test(name.toLowerCase())) return name.toLowerCase();
+  throw new ConfigError(
+    `FLOTILLA_DOWNLOAD_HOSTS has "${name}"; give names or addresses of hosts without port, or *.example.org for all below a domain, with commas between.`,
+  );
 }
 
 function linkName(name: string): string {

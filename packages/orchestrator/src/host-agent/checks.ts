@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isSourceUrl } from '../common/source-url.js';
 import { isAddress } from '../common/user-network.js';
 import { isOuter, isPrivate, isUnicast, parseIpv4, parseNetwork, type Subnet } from '../common/ipv4.js';
 import type { IdPrefix } from '../common/ids.js';
@@ -19,6 +20,7 @@ export const bool = when((value) => typeof value === 'boolean');
 /** IPv4 or IPv6. */
 export const ipAddress = when(isAddress);
 export const ipv4 = when((value) => typeof value === 'string' && parseIpv4(value) !== undefined);
+export const sourceUrl = when(isSourceUrl);
 /** An absolute path; where it may lead is decided by who opens it. */
 export const absolutePath = text(/^\/[^\0\n\r]{0,4095}$/);
 

@@ -55,12 +55,14 @@ import {
   optional,
   outerIpv4,
   privateSubnet,
+  sourceUrl,
   text,
   unicastSubnet,
 } from './checks.js';
 import { BLOCK_SIZES, DISK_ATTACHMENTS, DISK_CACHES, DISK_ENGINES, MAX_DISK_QUEUES, SPACE_POLICIES } from './disk-tuning.js';
 import type {
   ClaimCommand,
+  DownloadImageCommand,
   EnsureBridgeCommand,
   EnsureNetworkCommand,
   EnsureVolumeCommand,
@@ -294,6 +296,7 @@ const CALLS: Record<CommandName, Check> = {
   listMachines: nothing,
   beginCollect: nothing,
   importImage: object<ImportImageCommand>({ id: id('img'), path: absolutePath, anywhere: bool, kind, format, sha256: digest }),
+  downloadImage: object<DownloadImageCommand>({ id: id('img'), url: sourceUrl, inside: bool, kind, format, sha256: digest }),
   removeImage: byId('img'),
   ensureVolume: object<EnsureVolumeCommand>({
     id: id('vol'),

@@ -14,8 +14,10 @@ import type { Macvtap } from '../common/macvtap.js';
 import type { UserNetwork } from '../common/user-network.js';
 import type { PoolRef } from '../common/pool.js';
 import type { DiskTuning } from './disk-tuning.js';
+import type { DownloadImageCommand, ImageFacts, ImportImageCommand, UploadImageCommand } from './image-commands.js';
 import type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
 
+export type { DownloadImageCommand, ImageFacts, ImportImageCommand, UploadImageCommand } from './image-commands.js';
 export type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
 
 // The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
@@ -41,25 +43,6 @@ export interface HostDescription {
   bootId: string;
 }
 
-/** `anywhere`: an administrator asked, so the file may lie anywhere while the agent has no import roots. */
-export interface ImportImageCommand {
-  id: string;
-  path: string;
-  anywhere: boolean;
-  kind: string;
-  format: string;
-  sha256?: string;
-}
-export interface UploadImageCommand {
-  id: string;
-  kind: string;
-  format: string;
-  sha256?: string;
-}
-export interface ImageFacts {
-  sizeBytes: number;
-  sha256: string;
-}
 /** A volume that another is copied from; nobody writes to it meanwhile. */
 export interface VolumeOrigin extends VolumeStorage {
   id: string;
@@ -290,7 +273,8 @@ export interface CollectReport {
 
 export interface ByteProgress {
   bytes: number;
-  totalBytes: number;
+  /** Absent where a server does not say. */
+  totalBytes?: number;
 }
 /** How a long command reports and is given up. */
 export interface CommandControl {
@@ -340,6 +324,7 @@ export interface HostCommands {
   removePool(command: LeavePoolCommand): Promise<void>;
   poolUsage(command: PoolUsageCommand): Promise<PoolUsage>;
   importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
+  downloadImage(command: DownloadImageCommand, control: CommandControl): Promise<ImageFacts>;
   removeImage(command: { id: string }): Promise<void>;
   ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;
   /** Makes a volume larger, and tells the guest of its holder if it lives. Never smaller: done when it is as large or larger. */
@@ -397,6 +382,7 @@ export abstract class HostAgent implements HostCommands {
   abstract removePool(command: LeavePoolCommand): Promise<void>;
   abstract poolUsage(command: PoolUsageCommand): Promise<PoolUsage>;
   abstract importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts>;
+  abstract downloadImage(command: DownloadImageCommand, control: CommandControl): Promise<ImageFacts>;
   abstract uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts>;
   abstract removeImage(command: { id: string }): Promise<void>;
   abstract ensureVolume(command: EnsureVolumeCommand, control: CommandControl): Promise<VolumeFacts>;

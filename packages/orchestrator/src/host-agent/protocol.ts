@@ -16,6 +16,7 @@ export const COMMANDS = {
   removePool: true,
   poolUsage: true,
   importImage: true,
+  downloadImage: true,
   removeImage: true,
   ensureVolume: true,
   growVolume: true,

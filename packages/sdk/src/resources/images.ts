@@ -24,7 +24,7 @@ export class Images {
     this.#transport = transport;
   }
 
-  /** Imports a file of the orchestrator's host; resolves when the image is ready. */
+  /** Imports a file of the orchestrator's host, or one that it downloads; resolves when the image is ready. */
   import(params: ImportImage, options: OperationOptions = {}): Pending<Image> {
     const accepted = this.#transport.json<Operation>({ method: 'POST', path: '/v1/images', json: params }, options);
     return new Pending(this.#transport, accepted, (operation) => this.get(operation.target.id, options), options);

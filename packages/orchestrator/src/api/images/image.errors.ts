@@ -11,6 +11,8 @@ export const IMPORT_ERRORS: readonly ErrorCode[] = [
   'image.truncated',
   'image.checksum_mismatch',
   'image.corrupt',
+  'image.source_refused',
+  'image.source_failed',
   'image.backing',
   'image.wrong_kind',
   'file.missing',

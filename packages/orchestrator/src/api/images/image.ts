@@ -39,5 +39,5 @@ export interface Image {
   state: ImageState;
   createdAt: string;
   labels: Labels;
-  source: { path?: string; upload?: boolean };
+  source: { path?: string; url?: string; upload?: boolean };
 }

@@ -4,6 +4,7 @@ import { ApiError } from '../../common/api-error.js';
 import { currentContext } from '../../common/context.js';
 import { newId } from '../../common/ids.js';
 import { type Page, labelledPage, toPage } from '../../common/paging.js';
+import { isSourceUrl, shownUrl } from '../../common/source-url.js';
 import type { LabelledQuery } from '../../common/dto/list.dto.js';
 import { type Executor, isUniqueViolation } from '../../database/database.js';
 import { Config } from '../../config/config.js';
@@ -34,11 +35,12 @@ export class ImagesService {
   ) {}
 
   async import(body: ImportImage): Promise<Operation> {
-    requireImportRight(this.config);
-    const image = this.newImage(body, { path: body.source.path });
+    const source = sourceOf(body);
+    if ('path' in source) requireImportRight(this.config);
+    const image = this.newImage(body, 'path' in source ? source : { url: shownUrl(source.url) });
     const target = { kind: 'image' as const, id: image.id, name: image.name };
     const input = {
-      path: body.source.path,
+      ...source,
       anywhere: mayImportAnywhere(),
       kind: body.kind,
       format: body.format,
@@ -115,6 +117,33 @@ export class ImagesService {
 function shown(image: Image): ImageDto {
   const { path, ...source } = image.source;
   return toImageDto(path === undefined || mayImportAnywhere() ? image : { ...image, source });
+}
+
+/** The one source of an import. */
+function sourceOf({ source: { path, url }, sha256 }: ImportImage): { path: string } | { url: string } {
+  if (path !== undefined && url === undefined) return { path };
+  if (url === undefined || path !== undefined) {
+    throw new ApiError('request.invalid_value', {
+      detail: 'An image comes from a path of the host or from a URL.',
+      remedy: 'Give one of path and url.',
+      field: 'source',
+    });
+  }
+  if (!isSourceUrl(url)) {
+    throw new ApiError('request.invalid_value', {
+      detail: 'That is no URL of HTTP or HTTPS without a name and password.',
+      remedy: 'Give a URL that needs neither; for a file that does, upload it: PUT /v1/images/{name}/content.',
+      field: 'source.url',
+    });
+  }
+  if (sha256 === undefined && url.startsWith('http:')) {
+    throw new ApiError('request.missing_field', {
+      detail: 'Whoever is on the way can change what comes by HTTP.',
+      remedy: 'Give the sha256 of the file, or a URL of HTTPS.',
+      field: 'sha256',
+    });
+  }
+  return { url };
 }
 
 function mayImportAnywhere(): boolean {

@@ -4,7 +4,7 @@
 import { statfs } from 'node:fs/promises';
 import { ApiError, type ProblemDocument } from '../../../common/api-error.js';
 import { systemCode } from '../../../common/system-code.js';
-import type { CommandControl } from '../../../host-agent/host-agent.js';
+import type { ByteProgress, CommandControl } from '../../../host-agent/host-agent.js';
 import { DirPlace } from '../dir/dir-place.js';
 import { DirPool } from '../dir/dir-pool.js';
 import { copyDisk } from '../../files/disk-copier.js';
@@ -34,7 +34,7 @@ async function main(): Promise<void> {
     const stop = new AbortController();
     running.set(message.id, stop);
     const { id } = message;
-    const control = { signal: stop.signal, onProgress: (progress: { bytes: number; totalBytes: number }) => send({ id, progress }) };
+    const control = { signal: stop.signal, onProgress: (progress: ByteProgress) => send({ id, progress }) };
     void answer(server(message), message, control)
       .then(
         (found) => send({ id, answer: found }),
@@ -51,7 +51,7 @@ function onFiles(
   tools: FileTools,
 ): (message: { guardPercent?: number }) => Calls {
   const place = new DirPlace(directory, id, { roots: [], field, known, remedy });
-  const pool = new DirPool(directory, tools, [], undefined, { place, guardPercent: 0, home });
+  const pool = new DirPool(directory, tools, undefined, { place, guardPercent: 0, home });
   return ({ guardPercent }) => {
     pool.guardPercent = guardPercent ?? pool.guardPercent;
     return callsOf(pool, place, directory);

@@ -1,32 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from 'node:crypto';
-import { constants, createWriteStream, mkdirSync } from 'node:fs';
+import { constants, mkdirSync } from 'node:fs';
 import { copyFile, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { ApiError } from '../../../common/api-error.js';
 import { DRIVERS, type PoolCapability } from '../../../common/pool.js';
 import { isShared, type VolumeStorage } from '../../../common/volume-storage.js';
 import type {
   CommandControl,
+  DownloadImageCommand,
   ImageFacts,
   ImportImageCommand,
   PoolUsage,
   UploadImageCommand,
   VolumeFacts,
 } from '../../../host-agent/host-agent.js';
-import { commitFile, PARTIAL_SUFFIX } from '../../files/durable.js';
+import { PARTIAL_SUFFIX } from '../../files/durable.js';
 import type { FileTools } from '../../files/file-tools.js';
 import { qcow2Size } from '../../files/qcow2-file.js';
 import type { DiskFiles } from '../../hypervisor/hypervisor.js';
 import { StorageLook } from '../storage-look.js';
 import { type GrownVolume, type NewVolume, type PoolCollection, StoragePool } from '../storage-pool.js';
 import { type DirPlace, PROBE } from './dir-place.js';
-import { type DiskConverter, isConverted } from './disk-converter.js';
-import { checkFormat } from './inspect.js';
+import { ImageIntake, INTAKE_SUFFIXES, type IntakeOptions } from './image-intake.js';
 import { guardOf, keptForDatabase, PoolSpace } from './pool-space.js';
-import { openSource } from './source-file.js';
 import type { Keep } from '../../touched.js';
 import { SetAside } from './set-aside.js';
 import {
@@ -44,8 +41,6 @@ import {
 } from './volume-files.js';
 import { VolumeMaker } from './volume-maker.js';
 
-/** What becomes of a disk that is converted, until it is whole. */
-const CONVERTED_SUFFIX = '.raw.import';
 /** A cold disk may have to look for each of thousands of files. */
 const USAGE_MILLISECONDS = 60_000;
 
@@ -65,6 +60,7 @@ export class DirPool extends StoragePool {
   private readonly volumes: string;
   private readonly setAside: SetAside;
   private readonly space: PoolSpace;
+  private readonly intake: ImageIntake;
   private readonly maker: VolumeMaker;
   private reflink: Promise<boolean> | undefined;
   private readonly looking: StorageLook<PoolUsage>;
@@ -72,8 +68,7 @@ export class DirPool extends StoragePool {
   constructor(
     private readonly directory: string,
     private readonly files: FileTools,
-    private readonly importRoots: readonly string[] = [],
-    private readonly converter?: DiskConverter,
+    intake: IntakeOptions = {},
     private readonly defined?: Defined,
   ) {
     super();
@@ -82,6 +77,7 @@ export class DirPool extends StoragePool {
     this.volumes = join(directory, 'volumes');
     this.setAside = new SetAside(join(directory, 'set-aside'));
     this.space = new PoolSpace(directory, defined === undefined ? keptForDatabase : guardOf(() => this.guardPercent));
+    this.intake = new ImageIntake(files, this.space, intake);
     this.maker = new VolumeMaker(this.images, files, this.space);
     this.looking = new StorageLook(directory, () => this.lookAtSpace(), USAGE_MILLISECONDS);
     if (defined !== undefined) return; // its place may not be there now
@@ -124,42 +120,20 @@ export class DirPool extends StoragePool {
     return filesOf(this.directory, id, storage);
   }
 
-  /** Copies a file of the host into the pool, checks it, and makes it durable under its id. */
   async importImage(command: ImportImageCommand, control: CommandControl): Promise<ImageFacts> {
-    await using source = await openSource(command.path, { roots: this.importRoots, anywhere: command.anywhere });
-    await this.space.require(source.sizeBytes);
-    const target = this.imagePath(command.id);
-    return await this.maker.during(command.id, async () => {
-      const staged = `${target}.import`;
-      await this.space.during(control, (bounded) => this.files.copy(source.path, staged, bounded));
-      return this.admit(staged, target, command, control);
-    });
+    return this.maker.during(command.id, () => this.intake.copy(command, this.imagePath(command.id), control));
   }
 
-  /** Takes the content of an upload. */
+  async downloadImage(command: DownloadImageCommand, control: CommandControl): Promise<ImageFacts> {
+    return this.maker.during(command.id, () => this.intake.download(command, this.imagePath(command.id), control));
+  }
+
   async uploadImage(command: UploadImageCommand, content: Readable, control: CommandControl): Promise<ImageFacts> {
-    const target = this.imagePath(command.id);
-    return this.maker.during(command.id, async () => {
-      const staged = `${target}.import`;
-      const { signal } = control;
-      try {
-        await pipeline(
-          content,
-          this.space.gauge(),
-          createWriteStream(staged, { mode: 0o600 }),
-          ...(signal === undefined ? [] : [{ signal }]),
-        );
-      } catch (error) {
-        await rm(staged, { force: true });
-        throw error;
-      }
-      return this.admit(staged, target, command, control);
-    });
+    return this.maker.during(command.id, () => this.intake.upload(command, content, this.imagePath(command.id), control));
   }
 
   async removeImage(id: string): Promise<void> {
-    for (const suffix of ['', PARTIAL_SUFFIX, '.import', `.import${PARTIAL_SUFFIX}`, CONVERTED_SUFFIX])
-      await rm(`${this.imagePath(id)}${suffix}`, { force: true });
+    for (const suffix of ['', PARTIAL_SUFFIX, ...INTAKE_SUFFIXES]) await rm(`${this.imagePath(id)}${suffix}`, { force: true });
   }
 
   /** Makes a volume from an image, or an empty one. Done when it is there. */
@@ -263,42 +237,6 @@ export class DirPool extends StoragePool {
       }
     }
     return { removed, setAside, failed };
-  }
-
-  private async admit(staged: string, target: string, command: UploadImageCommand, control: CommandControl): Promise<ImageFacts> {
-    try {
-      await checkFormat(staged, command.format, 'path' in command ? 'source.path' : undefined);
-      const sha256 = await this.files.hash(staged, control.signal === undefined ? {} : { signal: control.signal });
-      if (command.sha256 !== undefined && command.sha256 !== sha256) {
-        throw new ApiError('image.checksum_mismatch', {
-          detail: `The SHA-256 of the content is ${sha256}.`,
-          remedy: 'Get the file again, or give the right sha256.',
-          field: 'sha256',
-        });
-      }
-      const whole = isConverted(command.format) ? await this.convert(staged, target, command.format, control) : staged;
-      const sizeBytes = (await stat(whole)).size;
-      await commitFile(whole, target);
-      return { sizeBytes, sha256 };
-    } catch (error) {
-      await rm(`${target}${CONVERTED_SUFFIX}`, { force: true });
-      throw error;
-    } finally {
-      await rm(staged, { force: true });
-    }
-  }
-
-  /** Makes a raw disk of another. It may become as long as the disk is, so that much must be free. */
-  private async convert(staged: string, target: string, format: string, control: CommandControl): Promise<string> {
-    if (this.converter === undefined) throw new Error('This pool has no converter for disks.');
-    const converted = `${target}${CONVERTED_SUFFIX}`;
-    const sizeBytes = await this.converter.inspect(staged, format, control.signal);
-    await this.space.require(sizeBytes);
-    await this.converter.toRaw(staged, format, converted, {
-      sizeBytes,
-      ...(control.signal === undefined ? {} : { signal: control.signal }),
-    });
-    return converted;
   }
 
   /** The guard of a pool that was defined keeps volumes without content away too: their guests will fill them. */

@@ -24,7 +24,10 @@ describe('A pool that imports disks of other formats', function () {
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'flotilla-convert-'));
-    pool = new DirPool(file('pool'), new NodeFileTools(), [], new DiskConverter(new CommandRunner(pino({ level: 'silent' }))));
+    pool = new DirPool(file('pool'), new NodeFileTools(), {
+      roots: [],
+      converter: new DiskConverter(new CommandRunner(pino({ level: 'silent' }))),
+    });
     writeFileSync(file('raw'), Buffer.alloc(SIZE, 'content '));
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -66,7 +69,7 @@ describe('A pool that imports disks of other formats', function () {
   it('has qemu-img not even look at an image whose header leads to other files', async () => {
     const program = new CommandRunner(pino({ level: 'silent' }));
     program.run = () => Promise.reject(new Error('It was started.'));
-    pool = new DirPool(file('pool'), new NodeFileTools(), [], new DiskConverter(program));
+    pool = new DirPool(file('pool'), new NodeFileTools(), { converter: new DiskConverter(program) });
     qemuImg('create', '-f', 'qcow2', '-o', `data_file=${file('data')}`, file('external'), '1M');
     expect((await refusal(file('external'), 'qcow2')).code).to.equal('image.backing');
     // A header without capacity, and behind it the text that names the file.
@@ -95,7 +98,7 @@ describe('A pool that imports disks of other formats', function () {
   it('blames the image, not the host, when qemu-img is ended by a limit or tells too much', async () => {
     qemuImg('create', '-f', 'qcow2', file('disk'), '1M');
     const program = new CommandRunner(pino({ level: 'silent' }));
-    pool = new DirPool(file('pool'), new NodeFileTools(), [], new DiskConverter(program));
+    pool = new DirPool(file('pool'), new NodeFileTools(), { converter: new DiskConverter(program) });
     for (const result of [
       { status: -1, stdout: '', stderr: '' },
       { status: 0, stdout: '{"snapshots": [', stderr: '' },
@@ -111,7 +114,7 @@ describe('A pool that imports disks of other formats', function () {
     const { run } = program;
     program.run = (name, args, options) =>
       run.call(program, name, [...args.slice(0, args.indexOf('qemu-img')), 'no-such-program'], options);
-    pool = new DirPool(file('pool'), new NodeFileTools(), [], new DiskConverter(program));
+    pool = new DirPool(file('pool'), new NodeFileTools(), { converter: new DiskConverter(program) });
     expect((await refusal(file('disk'), 'qcow2')).remedy).to.include('qemu-utils');
   });
 

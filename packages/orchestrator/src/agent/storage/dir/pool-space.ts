@@ -83,7 +83,7 @@ export class PoolSpace {
   }
 
   /** Runs a copy, which is ended when others take the space it was to have. */
-  async during<T>(control: CommandControl, copy: (control: CommandControl) => Promise<T>): Promise<T> {
+  async during<T>(control: CommandControl, copy: (control: CommandControl & { signal: AbortSignal }) => Promise<T>): Promise<T> {
     const full = new AbortController();
     let looking = false;
     const look = () => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ApiError } from '../../../common/api-error.js';
-import type { CommandControl } from '../../../host-agent/host-agent.js';
+import type { ByteProgress, CommandControl } from '../../../host-agent/host-agent.js';
 import type { DeviceContent } from '../../files/file-tools.js';
 import type { DiskCopy } from '../../files/disk-copier.js';
 import type { AsideSetup, PoolCalls } from '../aside/pool-messages.js';
@@ -50,7 +50,7 @@ export class DeviceFiller {
         patience();
         // It may be waiting, and then hears of nothing: it is ended below.
         signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-        const tell = (progress: { bytes: number; totalBytes: number }) => {
+        const tell = (progress: ByteProgress) => {
           patience();
           onProgress?.(progress);
         };

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { BoolField, EnumField, IntField, LabelsField, NameField, ObjectField, StringField, TimeField } from '../../../common/dto/fields.js';
 import { SHA256_PATTERN } from '../../../common/names.js';
+import { MAX_SOURCE_URL, SOURCE_URL_PATTERN } from '../../../common/source-url.js';
 import { IMAGE_FORMATS, IMAGE_KINDS, IMAGE_STATES, type Image, IMPORT_FORMATS, type ImportFormat } from '../image.js';
 
 /** Where an image came from. */
 export class ImageOrigin {
   @StringField({ description: 'Path of the file on the host; shown to administrators alone.', optional: true }) path?: string;
+  @StringField({ description: 'URL it was downloaded from, without its query.', optional: true }) url?: string;
   @BoolField({ description: 'True when it was uploaded.', optional: true }) upload?: boolean;
 }
 
@@ -23,7 +25,7 @@ export class ImageDto {
   @ObjectField(() => ImageOrigin, { description: 'Where it came from.' }) source: ImageOrigin;
 }
 
-/** A file on the host. */
+/** A file on the host, or one that the host downloads: one of the two. */
 export class ImageSource {
   @StringField({
     description:
@@ -32,8 +34,18 @@ export class ImageSource {
     maxLength: 4096,
     pattern: /^\/[^\0]*$/,
     remedy: 'Give an absolute path, beginning with /.',
+    optional: true,
   })
-  path: string;
+  path?: string;
+  @StringField({
+    description:
+      'URL of HTTP or HTTPS that the host downloads the file from; HTTP needs sha256. Without download hosts it is one of public address, or an administrator asks.',
+    optional: true,
+    maxLength: MAX_SOURCE_URL,
+    pattern: SOURCE_URL_PATTERN,
+    remedy: 'Give a URL, beginning with https:// or http://.',
+  })
+  url?: string;
 }
 
 /** Body of `POST /v1/images`. */
@@ -46,7 +58,7 @@ export class ImportImage {
     values: IMPORT_FORMATS,
   })
   format: ImportFormat;
-  @ObjectField(() => ImageSource, { description: 'The file to copy.' }) source: ImageSource;
+  @ObjectField(() => ImageSource, { description: 'The file to copy or download.' }) source: ImageSource;
   @StringField({
     description: 'SHA-256 the file must have, 64 lower-case hexadecimal digits.',
     optional: true,
