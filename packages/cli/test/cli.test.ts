@@ -23,7 +23,7 @@ describe('The command line', () => {
     return JSON.parse(seen.split('\n')[0] ?? '');
   };
 
-  before(() => cloud.start('--import-root', '/nowhere'));
+  before(() => cloud.start('--import-root', '/nowhere', '--download-host', 'mirror.invalid'));
   after(() => cloud.stop());
 
   it('finds the orchestrator of its own host without being told', async () => {
@@ -139,10 +139,12 @@ describe('The command line', () => {
     await flotilla('machine', 'delete', 'linked', '--yes', '--force');
   });
 
-  it('imports by path only from below the roots that it was started with', async () => {
+  it('imports only from below the roots, and from the hosts, that it was started with', async () => {
     const outside = await flotilla('image', 'import', 'outside', '/etc/hostname', '--kind', 'disk', '--format', 'raw');
     expect(outside.status).to.equal(1);
     expect(outside.stderr).to.contain('file.outside_roots').and.to.contain('--import-root');
+    const elsewhere = await flotilla('image', 'import', 'outside', 'https://elsewhere.invalid/disk', '--kind', 'disk', '--format', 'raw');
+    expect(elsewhere.stderr).to.contain('image.source_refused').and.to.contain('--download-host');
     expect((await flotilla('up', '--import-root', 'a:b')).stderr).to.contain('colon');
   });
 
