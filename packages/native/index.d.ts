@@ -137,6 +137,9 @@ export interface CreateOptions {
 /** Makes an empty qcow2 image as a whole or not at all. */
 export declare function createQcow2(target: string, sizeBytes: number, backing?: BackingImage | undefined | null): Promise<void>
 
+/** Makes a disk with the files that cloud-init reads at a guest's first start, as a whole or not at all. */
+export declare function createSeedDisk(target: string, files: Array<SeedFile>): Promise<void>
+
 /**
  * Creates a persistent tap; one that exists is left as it is. `owner` is a user id; with `multiQueue` a machine may have
  * several queues on it.
@@ -190,3 +193,11 @@ export declare function provokePanic(place: string): Promise<void>
 
 /** Removes the run directory of a dead worker; a live one is refused with `worker.busy`. */
 export declare function removeStale(runtimeDirectory: string, id: string): Promise<void>
+
+/** A file of a seed disk. */
+export interface SeedFile {
+  /** Its name: small letters, digits and hyphens. */
+  name: string
+  /** What it holds. */
+  content: string
+}

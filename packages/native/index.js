@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createQcow2, createTap, deleteTap, endWorker, fillDevice, growQcow2, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
+const { CancelToken, NativeMachine, adoptMachine, checkHost, copyFile, createMachine, createQcow2, createSeedDisk, createTap, deleteTap, endWorker, fillDevice, growQcow2, hashFile, inspectImage, lastConsole, lastExit, listTaps, listWorkers, provokePanic, removeStale } = nativeBinding
 export { CancelToken }
 export { NativeMachine }
 export { adoptMachine }
@@ -781,6 +781,7 @@ export { checkHost }
 export { copyFile }
 export { createMachine }
 export { createQcow2 }
+export { createSeedDisk }
 export { createTap }
 export { deleteTap }
 export { endWorker }

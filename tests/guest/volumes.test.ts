@@ -64,10 +64,7 @@ describe('Volumes of their own', () => {
     const disks = copies.map(([volume, pool]) => ({ name: `${volume}-${pool}`, volume: `${volume}-${pool}`, readOnly: true }));
     const comparer = await cloud.boot('comparer', { disks });
     for (const [index, { name }] of disks.entries())
-      expect(
-        await comparer.sh(`dd if=/dev/vd${'abcde'[index] ?? ''} bs=64k skip=9 count=16 2>/dev/null | md5sum`),
-        name,
-      ).to.equal(sum);
+      expect(await comparer.sh(`dd if=/dev/vd${'abcde'[index] ?? ''} bs=64k skip=9 count=16 2>/dev/null | md5sum`), name).to.equal(sum);
     expect(await comparer.sh("dd if=/dev/vdd bs=64k skip=25 2>/dev/null | tr -d '\\0' | wc -c"), 'what others have left').to.equal('0');
     await cloud.clear();
     for (const { name } of await client.volumes.list().all()) await client.volumes.delete(name);

@@ -26,6 +26,7 @@ pub mod image;
 mod partial;
 pub mod qcow2;
 pub mod run;
+pub mod seed;
 pub mod tap;
 
 use flotilla_spec::{HostLimits, MAX_CPUS};

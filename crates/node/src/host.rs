@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use flotilla_control::Failure;
 use flotilla_host::image::ImageKind;
-use flotilla_host::{copy, doctor, fill, hash, image, qcow2, tap};
+use flotilla_host::{copy, doctor, fill, hash, image, qcow2, seed, tap};
 use flotilla_spec::DiskFormat;
 use flotilla_spec::code::ErrorCode;
 use napi::bindgen_prelude::PromiseRaw;
@@ -220,6 +220,23 @@ pub fn grow_qcow2(
         Ok(qcow2::grow(&PathBuf::from(path), from_js(size_bytes), &backing)?)
     };
     job::run(env, work, to_js)
+}
+
+/// A file of a seed disk.
+#[napi(object)]
+pub struct SeedFile {
+    /// Its name: small letters, digits and hyphens.
+    pub name: String,
+    /// What it holds.
+    pub content: String,
+}
+
+/// Makes a disk with the files that cloud-init reads at a guest's first start, as a whole or not at all.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub fn create_seed_disk(env: &Env, target: String, files: Vec<SeedFile>) -> napi::Result<PromiseRaw<'_, ()>> {
+    let file = |SeedFile { name, content }| seed::SeedFile { name, content: content.into_bytes() };
+    let files: Vec<_> = files.into_iter().map(file).collect();
+    job::run(env, move || Ok(seed::create(&PathBuf::from(target), &files)?), |()| ())
 }
 
 fn tell(listener: &OnProgress, done: u64, total: u64) {

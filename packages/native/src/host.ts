@@ -2,7 +2,7 @@
 import { withSignal } from './abort.js';
 import { settled } from './errors.js';
 import * as native from './native.js';
-import { requireBytes, requireText, requireUser } from './validate.js';
+import { requireAnyText, requireBytes, requireText, requireUser } from './validate.js';
 
 /** One thing `checkHost` looked at. */
 export interface HostCheck {
@@ -151,6 +151,26 @@ export async function createQcow2(options: CreateQcow2Options): Promise<void> {
   const size = requireBytes(options.sizeBytes, '$.sizeBytes');
   const backing = options.backing === undefined ? undefined : recorded(options.backing, '$.backing');
   return settled(() => native.createQcow2(target, size, backing));
+}
+
+export interface CreateSeedDiskOptions {
+  /** Replaced if it exists. */
+  target: string;
+  /** At most 16 files of 16 MiB together; names of small letters, digits and hyphens. */
+  files: readonly { name: string; content: string }[];
+}
+
+/**
+ * Makes a disk for cloud-init's data source NoCloud: a FAT file system with the label `CIDATA` that holds these files. It is whole and on the
+ * disk, or not there, and readable for its owner alone.
+ */
+export async function createSeedDisk(options: CreateSeedDiskOptions): Promise<void> {
+  const target = requireText(options.target, '$.target');
+  const files = options.files.map(({ name, content }, index) => ({
+    name: requireText(name, `$.files[${index}].name`),
+    content: requireAnyText(content, `$.files[${index}].content`),
+  }));
+  return settled(() => native.createSeedDisk(target, files));
 }
 
 export interface GrowQcow2Options {

@@ -15,6 +15,12 @@ export function requireText(value: unknown, field: string): string {
   throw invalid('spec.invalid_type', field, `${display(value)} is no text, or an empty one, or holds a NUL`);
 }
 
+/** A text, which may be empty. */
+export function requireAnyText(value: unknown, field: string): string {
+  if (typeof value === 'string') return value;
+  throw invalid('spec.invalid_type', field, `${display(value)} is no text`);
+}
+
 /** A user id, or nothing. */
 export function requireUser(value: unknown, field: string): number | undefined {
   if (value === undefined) return undefined;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import {
   checkHost,
   copyFile,
   createQcow2,
+  createSeedDisk,
   createTap,
   deleteTap,
   type FileProgress,
@@ -107,6 +108,25 @@ describe('Host services', () => {
       'spec.invalid_value',
     );
     expect(readdirSync(folder.path).sort()).to.deep.equal(['base', 'image']);
+  });
+
+  it('make seed disks that other programs read', async () => {
+    const files = [
+      { name: 'user-data', content: '#cloud-config\nhostname: größer\n' },
+      { name: 'meta-data', content: '' },
+    ];
+    await createSeedDisk({ target: path('seed'), files });
+    expect(execFileSync('blkid', ['-o', 'export', path('seed')], { encoding: 'utf8' }))
+      .to.contain('LABEL=CIDATA')
+      .and.to.contain('TYPE=vfat');
+    expect(execFileSync('fsck.fat', ['-n', path('seed')], { encoding: 'utf8' })).to.contain('2 files');
+    expect(execFileSync('mtype', ['-i', path('seed'), '::user-data'], { encoding: 'utf8' })).to.equal(files[0]?.content);
+    for (const name of ['', '../user-data', 'USER'])
+      await rejects(
+        createSeedDisk({ target: path('odd'), files: [{ name, content: '' }] }),
+        name === '' ? 'spec.invalid_type' : 'spec.invalid_value',
+      );
+    expect(readdirSync(folder.path)).to.deep.equal(['seed']);
   });
 
   it('leave nothing of a copy that is aborted, or whose listener throws', async () => {

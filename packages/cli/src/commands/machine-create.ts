@@ -8,6 +8,7 @@ import { toInterface } from './interface-options.js';
 import { collect, collectLabel, keyValues, mebibytes, oneOf, wholeNumber } from '../values.js';
 import { addHardwareOptions, type HardwareOptions, toHardware } from './machine-hardware.js';
 import { throttleKeys, toRngThrottle, toThrottle, toThrottleGroup } from './throttle-options.js';
+import { toCloudInit } from './cloud-init-options.js';
 import { toBalloon } from './machine-balloon.js';
 import { machineColumns } from './machine-columns.js';
 
@@ -27,6 +28,9 @@ interface CreateOptions extends HardwareOptions {
   readonly throttle?: readonly string[];
   readonly balloon?: true | string;
   readonly watchdog?: true | string;
+  readonly userData?: string;
+  readonly networkConfig?: string;
+  readonly sshKey?: readonly string[];
   readonly label?: Record<string, string>;
   readonly notes?: string;
   readonly protect?: true;
@@ -68,6 +72,9 @@ export function addMachineCreateCommand(machine: Command): void {
     .option('--throttle <name=G,bps=N,ops=N>', 'limits that the devices with throttle=G share (may be repeated)', collect)
     .option('--balloon [target=SIZE,oom=off,reporting=on,hinting=on,statistics=N]', 'memory that the guest is asked to give up')
     .option('--watchdog [action=reset|poweroff|pause|report]', 'a watchdog, and what follows when the guest does not reset it in time')
+    .option('--user-data <file>', 'what cloud-init in the guest does at its first start: a #cloud-config, or a script')
+    .option('--network-config <file>', 'network configuration for cloud-init')
+    .option('--ssh-key <file>', 'public keys that cloud-init lets in, as id_ed25519.pub or authorized_keys (may be repeated)', collect)
     .option('--label <key=value>', 'label (may be repeated)', collectLabel)
     .option('--notes <text>', 'anything worth knowing about it')
     .option('--protect', 'refuse to delete it')
@@ -107,6 +114,7 @@ export function toParams(name: string, options: CreateOptions): CreateMachine {
     ...toConsole(options),
     ...(balloon === undefined ? {} : { balloon: toBalloon(balloon) }),
     ...(watchdog === undefined ? {} : { watchdog: toWatchdog(watchdog) }),
+    ...toCloudInit(options),
     ...(label === undefined ? {} : { labels: label }),
     ...(options.notes === undefined ? {} : { notes: options.notes }),
     ...(options.protect === undefined ? {} : { protected: options.protect }),

@@ -5,6 +5,7 @@ import { contextOf } from '../context.js';
 import { UsageError } from '../failure.js';
 import { printOne } from '../output/render.js';
 import { collect, collectLabel, mebibytes, wholeNumber } from '../values.js';
+import { toCloudInit } from './cloud-init-options.js';
 import { machineDetails } from './machine-columns.js';
 
 interface SetOptions {
@@ -13,6 +14,9 @@ interface SetOptions {
   readonly memory?: number;
   readonly notes?: string;
   readonly protect?: boolean;
+  readonly userData?: string;
+  readonly networkConfig?: string;
+  readonly sshKey?: readonly string[];
   readonly label?: Record<string, string>;
   readonly unlabel?: readonly string[];
 }
@@ -27,6 +31,9 @@ export function addMachineSetCommand(machine: Command): void {
     .option('--notes <text>', 'anything worth knowing about it')
     .option('--protect', 'refuse to delete it')
     .option('--no-protect', 'let it be deleted')
+    .option('--user-data <file>', 'with the two below: all that cloud-init is told from now on, while the machine is stopped')
+    .option('--network-config <file>', 'network configuration for cloud-init')
+    .option('--ssh-key <file>', 'public keys that cloud-init lets in (may be repeated)', collect)
     .option('--label <key=value>', 'add or change a label (may be repeated)', collectLabel)
     .option('--unlabel <key>', 'take a label away (may be repeated)', collect)
     .action(async (name: string, options: SetOptions, command: Command) => {
@@ -40,8 +47,10 @@ export function addMachineSetCommand(machine: Command): void {
     });
 }
 
-function toChange({ data }: MachineHandle, { name, cpus, memory, notes, protect, label, unlabel }: SetOptions): UpdateMachine {
+function toChange({ data }: MachineHandle, options: SetOptions): UpdateMachine {
+  const { name, cpus, memory, notes, protect, label, unlabel } = options;
   return {
+    ...toCloudInit(options),
     ...(name === undefined ? {} : { name }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(memory === undefined ? {} : { memoryMiB: memory }),

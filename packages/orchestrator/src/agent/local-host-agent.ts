@@ -52,6 +52,7 @@ import type { MacvtapLinks } from './network/macvtap/macvtap-links.js';
 import type { NetworkDriver } from './network/network-driver.js';
 import type { HostPools } from './storage/host-pools.js';
 import { KEPT_DAYS } from './storage/dir/set-aside.js';
+import type { SeedDisks } from './seed-disks.js';
 import { Touched } from './touched.js';
 import { VolumeGrowth } from './volume-growth.js';
 
@@ -62,6 +63,7 @@ export interface HostParts {
   macvtaps: MacvtapLinks;
   pools: HostPools;
   consoles: ConsoleArchive;
+  seeds: SeedDisks;
   mark: InstallationMark;
   log: Log;
 }
@@ -190,7 +192,10 @@ export class LocalHostAgent extends HostAgent {
 
   override createMachine(command: LaunchCommand): Promise<{ pid?: number }> {
     this.touched.touch(command.id);
-    return this.order(command, async () => this.parts.hypervisor.create(await launchSpec(command, this.parts.pools)));
+    return this.order(command, async () => {
+      const spec = await launchSpec(command, this.parts.pools);
+      return this.parts.hypervisor.create({ ...spec, disks: [...spec.disks, ...(await this.parts.seeds.make(command))] });
+    });
   }
 
   override bootMachine(command: MachineCommand): Promise<void> {
@@ -249,12 +254,14 @@ export class LocalHostAgent extends HostAgent {
       await this.parts.hypervisor.release(id);
       await this.parts.network.detach(id);
       await this.parts.macvtaps.detach(id);
+      await this.parts.seeds.remove(id);
     });
   }
 
   override async forgetMachine(command: { id: string }): Promise<void> {
     this.generations.forget(command.id);
     await this.parts.consoles.remove(command.id);
+    await this.parts.seeds.remove(command.id);
   }
 
   override async listMachines(): Promise<MachineObservation[]> {
@@ -286,7 +293,7 @@ export class LocalHostAgent extends HostAgent {
     removed.push(...(await this.parts.network.collect({ machines, networks: keep(owned.networks) })));
     removed.push(...(await this.parts.macvtaps.collect(machines)));
     const files = await this.parts.pools.collect(owned.pools, { volumes: keep(owned.volumes), images: keep(owned.images) });
-    removed.push(...files.removed, ...(await this.parts.consoles.collect(machines)));
+    removed.push(...files.removed, ...(await this.parts.consoles.collect(machines)), ...(await this.parts.seeds.collect(machines)));
     if (removed.length > 0) this.parts.log.info({ removed }, 'removed what no resource owns');
     const { setAside, failed } = files;
     if (failed.length > 0) this.parts.log.error({ failed }, 'could not set aside images or volumes that the database does not know');

@@ -11,6 +11,7 @@ import { CommandRunner } from './runner/command-runner.js';
 import { DiskConverter } from './storage/dir/disk-converter.js';
 import { DirPlace } from './storage/dir/dir-place.js';
 import { DirPool } from './storage/dir/dir-pool.js';
+import { SeedDisks } from './seed-disks.js';
 import { HostPools } from './storage/host-pools.js';
 import { HostMounts } from './storage/nfs/host-mounts.js';
 import type { Mounts } from './storage/nfs/mounts.js';
@@ -30,6 +31,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
   const mark = new InstallationMark(host);
   const poolDirectory = join(host, 'pools', 'default');
   const converter = new DiskConverter(new CommandRunner(log));
+  const seeds = join(host, 'seeds');
   const points = join(host, 'mounts');
   mkdirSync(points, { recursive: true, mode: 0o700 });
   const makePools = (files: FileTools, mounts: Mounts, volumes: LogicalVolumes) => {
@@ -68,6 +70,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
         new FakeVolumes(join(config.runtimeDirectory, 'fake', 'groups')),
       ),
       consoles,
+      seeds: new SeedDisks(seeds, new NodeFileTools()),
       mark,
       log,
     });
@@ -94,6 +97,7 @@ export async function makeHostAgent(config: Config, log: Log): Promise<LocalHost
     macvtaps: new HostMacvtaps(new CommandRunner(log), join(host, 'networks', 'macvtaps'), config.macvtapParents),
     pools: makePools(new NativeFileTools(native), new HostMounts(new CommandRunner(log)), new HostVolumes(new CommandRunner(log))),
     consoles,
+    seeds: new SeedDisks(seeds, new NativeFileTools(native)),
     mark,
     log,
   });

@@ -164,6 +164,7 @@ export const ERROR_CODES = {
   'spec.forward_invalid': [422, 'A forward is not valid'],
   'spec.spoof_guard_unsupported': [422, 'This backend cannot keep spoofed addresses back'],
   'spec.command_line_invalid': [422, 'The kernel command line is not valid'],
+  'spec.cloud_init_invalid': [422, 'What cloud-init is told is not valid'],
   'spec.disk_invalid': [422, 'A disk is not valid'],
   'spec.duplicate_name': [422, 'A name is used twice'],
   'kernel.unrecognised': [422, 'The kernel image is not recognised'],

@@ -27,6 +27,7 @@ import {
   type NumaNode,
   TRANSPARENT_HUGEPAGES,
 } from '../common/hardware.js';
+import { CLOUD_INIT_TEXT, MAX_SSH_KEYS, SSH_KEY_PATTERN } from '../common/cloud-init.js';
 import { type Macvtap, MACVTAP_MODES, PARENT_PATTERN } from '../common/macvtap.js';
 import { type ConsolePort, type ConsoleSettings, MAX_CONSOLE_PORTS, PORT_NAME_PATTERN } from '../common/console-ports.js';
 import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNetwork } from '../common/user-network.js';
@@ -68,6 +69,7 @@ import type {
   EnsureVolumeCommand,
   GrowVolumeCommand,
   ImportImageCommand,
+  LaunchCloudInit,
   LaunchCommand,
   LaunchDisk,
   LaunchInterface,
@@ -276,6 +278,14 @@ const launch = object<LaunchCommand>({
   ),
   console: optional(object<ConsoleSettings>({ ports: list(MAX_CONSOLE_PORTS, object<ConsolePort>({ name: text(PORT_NAME_PATTERN) })) })),
   watchdog: optional(object<WatchdogSettings>({ action: oneOf(...WATCHDOG_ACTIONS) })),
+  cloudInit: optional(
+    object<LaunchCloudInit>({
+      userData: optional(text(CLOUD_INIT_TEXT)),
+      networkConfig: optional(text(CLOUD_INIT_TEXT)),
+      sshKeys: list(MAX_SSH_KEYS, text(SSH_KEY_PATTERN)),
+      hostname: name,
+    }),
+  ),
   isolation: oneOf('process', 'in-process'),
   onReboot: oneOf('restart', 'stop'),
   onCrash: oneOf('stop', 'restart', 'pause'),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Limits, ThrottleKind, Throttling } from '../common/throttle.js';
 import type { BalloonFacts, BalloonSettings, ReclaimFacts } from '../common/balloon.js';
+import type { CloudInit } from '../common/cloud-init.js';
 import type { ConsoleSettings, TerminalSize } from '../common/console-ports.js';
 import type { WatchdogAction, WatchdogSettings } from '../common/watchdog.js';
 import type { Hardware } from '../common/hardware.js';
@@ -152,6 +153,10 @@ export interface LaunchVsock {
   cid: number;
   maxConnections: number;
 }
+/** What cloud-init is told, and the name it gives the guest. */
+export interface LaunchCloudInit extends CloudInit {
+  hostname: string;
+}
 /** A machine with all references resolved, as the host needs it. */
 export interface LaunchCommand extends Hardware, Throttling {
   id: string;
@@ -173,6 +178,7 @@ export interface LaunchCommand extends Hardware, Throttling {
   balloon?: BalloonSettings;
   console?: ConsoleSettings;
   watchdog?: WatchdogSettings;
+  cloudInit?: LaunchCloudInit;
   isolation: 'process' | 'in-process';
   onReboot: 'restart' | 'stop';
   onCrash: 'stop' | 'restart' | 'pause';

@@ -219,6 +219,7 @@ describe('a disk that is longer than the file system has files', () => {
 /** What tools for files are not asked for here. */
 const noImages = {
   createQcow2: () => Promise.reject(new Error('no image is made')),
+  createSeedDisk: () => Promise.reject(new Error('no seed disk is made')),
   growQcow2: () => Promise.reject(new Error('no image grows')),
   fill: () => Promise.reject(new Error('no device is filled')),
 };

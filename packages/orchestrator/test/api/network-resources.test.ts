@@ -112,7 +112,11 @@ onEachDatabase('networks', (makeDatabase) => {
       isolateMachines: false,
     });
     const one = (await flotilla.call('GET', '/v1/machines/one')).body['id'];
-    expect((onHost()[0]?.['reservations'] as unknown[])[0]).to.include({ machineId: one, interface: 'eth0', hostname: 'one' });
+    expect((onHost()[0]?.['reservations'] as unknown[] | undefined)?.[0]).to.include({
+      machineId: one,
+      interface: 'eth0',
+      hostname: 'one',
+    });
     expect((await get('lab'))['state']).to.equal('ready');
     const told = async (name: string) =>
       flotilla.guest(String((await flotilla.call('GET', `/v1/machines/${name}`)).body['id'])).spec.interfaces[0]?.mtu;

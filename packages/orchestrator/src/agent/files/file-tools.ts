@@ -23,6 +23,12 @@ export interface DeviceContent {
   fromBytes?: number;
 }
 
+/** A file of a seed disk. */
+export interface SeedFile {
+  name: string;
+  content: string;
+}
+
 /** Port to fast file work: the native module (reflink, sparse) or plain Node. */
 export abstract class FileTools {
   /** Whether the core does it. */
@@ -35,6 +41,8 @@ export abstract class FileTools {
   abstract growQcow2(path: string, options: { sizeBytes: number; backing: BackingFile[] }): Promise<number>;
   /** Gives a block device its first content, see `DeviceContent`; it is durable then, and holds anything after an error. */
   abstract fill(content: DeviceContent, control: CommandControl): Promise<void>;
+  /** Makes a seed disk for cloud-init with these files, whole or not at all; a disk that is there is replaced. */
+  abstract createSeedDisk(target: string, files: readonly SeedFile[]): Promise<void>;
   /** SHA-256 in hexadecimal. */
   abstract hash(path: string, control: CommandControl): Promise<string>;
 }

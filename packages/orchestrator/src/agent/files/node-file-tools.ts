@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { open, stat, writeFile } from 'node:fs/promises';
 import type { CommandControl } from '../../host-agent/host-agent.js';
 import { makeWhole } from './durable.js';
-import { type DeviceContent, FileTools, type NamedBacking } from './file-tools.js';
+import { type DeviceContent, FileTools, type NamedBacking, type SeedFile } from './file-tools.js';
 import { enlargeQcow2, writeQcow2 } from './qcow2-file.js';
 
 const CHUNK = 1024 * 1024;
@@ -47,6 +47,12 @@ export class NodeFileTools extends FileTools {
     } finally {
       await to.close();
     }
+  }
+
+  /** No file system: the same files one after another, for a guest that only pretends. */
+  override async createSeedDisk(target: string, files: readonly SeedFile[]): Promise<void> {
+    const content = files.map(({ name, content }) => `${name}\n${content}\n`).join('');
+    await makeWhole(target, (temporary) => writeFile(temporary, content, { mode: 0o600 }));
   }
 
   override async hash(path: string, control: CommandControl): Promise<string> {

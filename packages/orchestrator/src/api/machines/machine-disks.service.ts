@@ -7,6 +7,7 @@ import { OperationsService } from '../operations/operations.service.js';
 import { VolumesService } from '../volumes/volumes.service.js';
 import { storeDisks } from './disk.operations.js';
 import { type DiskPlan, DiskPlanner } from './disk-plan.service.js';
+import { planCloudInit } from './cloud-init-checks.js';
 import { type DiskDto, MAX_DISKS } from './dto/machine-spec.dto.js';
 import type { Machine } from './machine.js';
 import { isAtRest } from './machine-change.js';
@@ -94,7 +95,8 @@ function volumeOf(machine: Machine, name: string): string {
 }
 
 function requireFits(machine: Machine, disk: DiskDto): void {
-  const { disks, throttleGroups = [] } = machine.spec;
+  const { disks, throttleGroups = [], cloudInit } = machine.spec;
+  planCloudInit({ cloudInit }, [disk]);
   checkGroup(disk.throttle, throttleGroups, `${DISK}.throttle`);
   if (disks.some(({ name }) => name === disk.name)) {
     throw new ApiError('spec.duplicate_name', {
@@ -103,9 +105,9 @@ function requireFits(machine: Machine, disk: DiskDto): void {
       field: `${DISK}.name`,
     });
   }
-  if (disks.length < MAX_DISKS) return;
+  if (disks.length < (cloudInit === undefined ? MAX_DISKS : MAX_DISKS - 1)) return;
   throw new ApiError('spec.disk_invalid', {
-    detail: `Machine "${machine.name}" has ${disks.length} disks, and no machine has more.`,
+    detail: `Machine "${machine.name}" has ${disks.length} disks${cloudInit === undefined ? '' : ' and that of cloud-init'}, and no machine has more.`,
     remedy: 'Detach another disk first.',
     field: `${DISK}.name`,
   });

@@ -25,6 +25,7 @@ import { type DiskPlan, DiskPlanner } from './disk-plan.service.js';
 import { planBalloon } from './machine-balloon.js';
 import { checkHardware } from './machine-hardware.js';
 import { MachineMemory } from './machine-memory.service.js';
+import { planCloudInit } from './cloud-init-checks.js';
 import { planShares } from './share-checks.js';
 import { refuseDuplicates } from './duplicates.js';
 import { requireOneNetwork } from './network-checks.js';
@@ -91,6 +92,7 @@ export class MachinePlanner {
       ...planBalloon(body),
       ...(body.console === undefined ? {} : { console: { ports: (body.console.ports ?? []).map(({ name }) => ({ name })) } }),
       ...(body.watchdog === undefined ? {} : { watchdog: { action: body.watchdog.action ?? 'reset' } }),
+      ...planCloudInit(body, body.disks),
       isolation: body.isolation ?? 'process',
       onReboot: body.onReboot ?? 'restart',
       onCrash: body.onCrash ?? 'stop',

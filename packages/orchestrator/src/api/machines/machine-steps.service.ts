@@ -4,6 +4,7 @@ import { trafficOf } from '../../common/interface-traffic.js';
 import { Injectable } from '@nestjs/common';
 import { ApiError, needingSpace } from '../../common/api-error.js';
 import { sleep } from '../../common/async.js';
+import { cloudInitOf } from '../../common/cloud-init.js';
 import { hardwareOf } from '../../common/hardware.js';
 import { macvtapOf } from '../../common/macvtap.js';
 import { userNetworkOf } from '../../common/user-network.js';
@@ -207,6 +208,7 @@ export class MachineSteps {
       ...(spec.balloon === undefined ? {} : { balloon: spec.balloon }),
       ...(spec.console === undefined ? {} : { console: spec.console }),
       ...(spec.watchdog === undefined ? {} : { watchdog: spec.watchdog }),
+      ...(spec.cloudInit === undefined ? {} : { cloudInit: { ...cloudInitOf(spec.cloudInit), hostname: machine.name } }),
       isolation: spec.isolation,
       onReboot: spec.onReboot,
       onCrash: spec.onCrash,

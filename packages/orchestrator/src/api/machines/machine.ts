@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { CloudInit } from '../../common/cloud-init.js';
 import type { ConsoleSettings } from '../../common/console-ports.js';
 import type { Throttling } from '../../common/throttle.js';
 import type { BalloonSettings } from '../../common/balloon.js';
@@ -100,6 +101,7 @@ export interface MachineSpec extends Hardware, Throttling {
   balloon?: BalloonSettings;
   console?: ConsoleSettings;
   watchdog?: WatchdogSettings;
+  cloudInit?: CloudInit;
   isolation: (typeof ISOLATIONS)[number];
   onReboot: (typeof REBOOT_ACTIONS)[number];
   onCrash: (typeof CRASH_ACTIONS)[number];

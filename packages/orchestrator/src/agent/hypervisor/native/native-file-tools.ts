@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CommandControl } from '../../../host-agent/host-agent.js';
-import { type BackingFile, type DeviceContent, FileTools, type NamedBacking } from '../../files/file-tools.js';
+import { type BackingFile, type DeviceContent, FileTools, type NamedBacking, type SeedFile } from '../../files/file-tools.js';
 import { native } from './native-errors.js';
 import type { NativeModule } from './native-module.js';
 
@@ -26,6 +26,10 @@ export class NativeFileTools extends FileTools {
 
   override fill(content: DeviceContent, control: CommandControl): Promise<void> {
     return native(() => this.core.fillDevice({ ...content, ...control }));
+  }
+
+  override createSeedDisk(target: string, files: readonly SeedFile[]): Promise<void> {
+    return native(() => this.core.createSeedDisk({ target, files }));
   }
 
   override hash(path: string, control: CommandControl): Promise<string> {

@@ -11,6 +11,8 @@ import { HostPools } from '../../storage/host-pools.js';
 import { currentBootId } from '../../boot-id.js';
 import { ConsoleArchive } from '../../console-archive.js';
 import { InstallationMark } from '../../installation-mark.js';
+import { NodeFileTools } from '../../files/node-file-tools.js';
+import { SeedDisks } from '../../seed-disks.js';
 import { LocalHostAgent } from '../../local-host-agent.js';
 import { FakeHypervisor } from '../fake/fake-hypervisor.js';
 import { FakeMacvtaps } from '../../network/fake/fake-macvtaps.js';
@@ -160,6 +162,7 @@ describe('Machines by the native core', () => {
       macvtaps: new FakeMacvtaps(join(directory, 'macvtaps'), []),
       pools: new HostPools({ imagePath: (id: string) => id } as unknown as DirPool, () => expect.fail('no pool is named')),
       consoles: new ConsoleArchive(join(directory, 'consoles')),
+      seeds: new SeedDisks(join(directory, 'seeds'), new NodeFileTools()),
       mark: new InstallationMark(directory),
       log: quiet,
     });

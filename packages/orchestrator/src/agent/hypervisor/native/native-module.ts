@@ -9,7 +9,7 @@ import type { VolumeFormat } from '../../../common/volume-storage.js';
 import type { WatchdogSettings } from '../../../common/watchdog.js';
 import type { DiskTuning } from '../../../host-agent/disk-tuning.js';
 import type { ByteProgress, HostReport } from '../../../host-agent/host-agent.js';
-import type { BackingFile, NamedBacking } from '../../files/file-tools.js';
+import type { BackingFile, NamedBacking, SeedFile } from '../../files/file-tools.js';
 
 export interface NativeSpec {
   profile?: 'standard' | 'micro';
@@ -173,6 +173,7 @@ export interface NativeModule {
     signal?: AbortSignal;
   }): Promise<void>;
   createQcow2(options: { target: string; sizeBytes: number; backing?: NamedBacking }): Promise<void>;
+  createSeedDisk(options: { target: string; files: readonly SeedFile[] }): Promise<void>;
   /** The size in bytes. */
   growQcow2(options: { path: string; sizeBytes: number; backing?: BackingFile[] }): Promise<number>;
   hashFile(options: { path: string; onProgress?: (progress: ByteProgress) => void; signal?: AbortSignal }): Promise<string>;

@@ -11,6 +11,7 @@ import {
   StringField,
 } from '../../../common/dto/fields.js';
 import { LINK_STATES, type LinkState } from '../../../common/interface-traffic.js';
+import { CloudInitDto } from './cloud-init.dto.js';
 import { CpusField, MachineSpecDto, MemoryField, RestartPolicyDto } from './machine-spec.dto.js';
 
 /** What people write about a machine. */
@@ -40,6 +41,11 @@ export class UpdateMachine {
   @NotesField() notes?: string;
   @ProtectedField() protected?: boolean;
   @LabelsField({ description: 'Replaces all labels.', optional: true }) labels?: Record<string, string>;
+  @ObjectField(() => CloudInitDto, {
+    description: 'Replaces what cloud-init is told, while the machine is stopped. It does most of it at the first start of a guest alone.',
+    optional: true,
+  })
+  cloudInit?: CloudInitDto;
   @ObjectField(() => RestartPolicyDto, { description: 'Replaces the restart policy.', optional: true }) restartPolicy?: RestartPolicyDto;
 }
 

@@ -18,6 +18,7 @@ import { MAX_THROTTLE_GROUPS } from '../../../common/throttle.js';
 import { ThrottleDto, ThrottleGroupDto } from './throttle.dto.js';
 import { BalloonSpecDto } from './balloon.dto.js';
 import { ConsoleSpecDto } from './console.dto.js';
+import { CloudInitDto } from './cloud-init.dto.js';
 import { WatchdogSpecDto } from './watchdog.dto.js';
 import { MAX_SHARES } from '../../../common/shared-folder.js';
 import { ShareDto } from './share.dto.js';
@@ -343,6 +344,12 @@ export class MachineSpecDto {
     optional: true,
   })
   watchdog?: WatchdogSpecDto;
+  @ObjectField(() => CloudInitDto, {
+    description:
+      'What cloud-init in the guest does at its first start. One disk more, the last, holds it: 15 others at most. Default: none.',
+    optional: true,
+  })
+  cloudInit?: CloudInitDto;
   @EnumField({
     description:
       '`process`: a worker process of its own. `in-process`: inside the host agent, without a sandbox; for tests, and for administrators only.',

@@ -10,7 +10,9 @@ import {
   StringField,
   TimeField,
 } from '../../../common/dto/fields.js';
-import { DESIRED_STATES, MACHINE_STATES, type Machine, type MachineAddress } from '../machine.js';
+import { currentContext } from '../../../common/context.js';
+import { roleAllows } from '../../auth/roles.js';
+import { DESIRED_STATES, MACHINE_STATES, type Machine, type MachineAddress, type MachineSpec } from '../machine.js';
 import { MachineSpecDto } from './machine-spec.dto.js';
 
 /** Why a machine is in the state it is in. */
@@ -106,7 +108,14 @@ export class MachineMetrics {
 /** The form in which clients see a machine. */
 export function toMachineDto(machine: Machine): MachineDto {
   const { attempt: _attempt, addresses, ...observed } = machine.observed;
-  return { ...machine, observed: { ...observed, addresses: addresses.map(toAddressDto) } };
+  return { ...machine, spec: shownSpec(machine.spec), observed: { ...observed, addresses: addresses.map(toAddressDto) } };
+}
+
+/** What cloud-init is told holds passwords at times: who may not change machines does not see it. */
+function shownSpec(spec: MachineSpec): MachineSpec {
+  const role = currentContext()?.principal?.role;
+  if (spec.cloudInit === undefined || (role !== undefined && roleAllows(role, 'machines:write'))) return spec;
+  return { ...spec, cloudInit: { sshKeys: spec.cloudInit.sshKeys } };
 }
 
 /** A lease that has run out is none, also before the host tells so. */
