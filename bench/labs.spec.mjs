@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { chosen } from './lib/candidates.mjs';
 import { CountingLabs, MOST_REPEATS } from './lib/counting-labs.mjs';
 import { runJobs } from './lib/guest.mjs';
-import { BROKE, HUNG, Lost, refusePanic, writeResult } from './lib/lost.mjs';
+import { BROKE, DEAD, HUNG, Lost, refusePanic, writeResult } from './lib/lost.mjs';
 import { timeToExit } from './lib/process.mjs';
 import { hypervisorTable } from './lib/report.mjs';
 import { inRounds } from './lib/rounds.mjs';
@@ -15,7 +15,7 @@ import { diskTable, networkTable } from './lib/rows.mjs';
 import { countedRun, lab } from './lib/runs.mjs';
 
 const FULL = 90;
-const SAID = /^A lab for each run; of 23, 3 hung and 1 broke their guest: those runs were made again\.$/m;
+const SAID = /^A lab for each run; of 23, 3 hung, 1 broke their guest and 2 did not start: those runs were made again\.$/m;
 
 /** Labs whose outcomes are given: seconds for one that ends, why it has no figure for one that does not. Notes the limit of each. */
 function fakeLabs(...outcomes) {
@@ -31,12 +31,13 @@ function fakeLabs(...outcomes) {
 
 describe('labs that count instructions', () => {
   it('are started again when they give no figure: said, counted, and the figure is of the one that ended', () => {
-    const { labs, run, said } = fakeLabs(7, HUNG, HUNG, 8, BROKE, 9);
+    const { labs, run, said } = fakeLabs(7, HUNG, HUNG, 8, BROKE, DEAD, 9);
     assert.equal(labs.measure('first', run), 'took 7');
     assert.equal(labs.measure('second', run), 'took 8');
     assert.equal(labs.measure('third', run), 'took 9');
-    assert.deepEqual(said, ['second: lab hung, again (1)', 'second: lab hung, again (2)', 'third: guest broke down, again (1)']);
-    assert.deepEqual([labs.started, labs.hung, labs.broke], [6, 2, 1]);
+    const third = ['third: guest broke down, again (1)', 'third: lab did not start or died, again (2)'];
+    assert.deepEqual(said, ['second: lab hung, again (1)', 'second: lab hung, again (2)', ...third]);
+    assert.deepEqual([labs.started, labs.hung, labs.broke, labs.dead], [7, 2, 1, 1]);
   });
 
   it('are given up when they hang for ever, with what is to be done', () => {
@@ -77,7 +78,7 @@ describe('labs that count instructions', () => {
     const measured = { rows: {}, absent: [], clock: 'by the clock of the lab' };
     for (const table of [diskTable, networkTable]) {
       assert.ok(!table(measured).join('\n').includes('hung'));
-      const text = table({ ...measured, labs: { started: 23, hung: 3, broke: 1 } }).join('\n');
+      const text = table({ ...measured, labs: { started: 23, hung: 3, broke: 1, dead: 2 } }).join('\n');
       assert.match(text, SAID);
     }
     const one = { min: 1, median: 1, max: 1, runs: 5 };
@@ -85,7 +86,7 @@ describe('labs that count instructions', () => {
     const micro = { 'Flotilla micro': one, 'QEMU microvm': one, 'QEMU microvm, acpi=off': one };
     const machine = { standard: boots, micro, counted: { standard: boots, micro }, memory: { bare: boots, equipped: boots } };
     assert.ok(!hypervisorTable(machine).join('\n').includes('hung'));
-    assert.match(hypervisorTable({ ...machine, labs: { started: 23, hung: 3, broke: 1 } }).join('\n'), SAID);
+    assert.match(hypervisorTable({ ...machine, labs: { started: 23, hung: 3, broke: 1, dead: 2 } }).join('\n'), SAID);
   });
 });
 
@@ -145,16 +146,17 @@ describe('a run in a lab that counts instructions', () => {
     return { labs, measured: () => countedRun(labs, 'one', measure, '{}', start) };
   }
 
-  it('is made again after a lab that was ended because its time was over, and after one that broke its guest', () => {
+  it('is made again after a lab whose time was over, one that broke its guest, and one that gave no sign of life', () => {
     const { labs, measured } = runWith(`
       echo x >> $mark
       case $(wc -l < $mark) in
         1) exit 124;;
         2) echo '{"lost":"${BROKE}"}' > "$2/result.json";;
+        3) exit 125;;
         *) echo "{\\"limit\\":$limit,\\"words\\":\\"$3 $4 $5\\"}" > "$2/result.json";;
       esac`);
     assert.deepEqual(measured(), { limit: FULL, words: '-- node bench/network.mjs' });
-    assert.deepEqual([labs.started, labs.hung, labs.broke], [3, 1, 1]);
+    assert.deepEqual([labs.started, labs.hung, labs.broke, labs.dead], [4, 1, 1, 1]);
   });
 
   it('fails at once when the measurement does', () => {

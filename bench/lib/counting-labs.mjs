@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Labs that count instructions: in QEMU 7.2 some of them hang, and some break a guest (docs/notes/lab.md). So each measurement has one
+// Labs that count instructions: in QEMU 7.2 some of them hang, a few at their start, and some break a guest (docs/notes/lab.md). So each measurement has one
 // of its own, and is made again in a new one when that happens. Such a lab has given no figure, so nothing is chosen by that.
 import { Failure } from '../../scripts/lib/failure.mjs';
-import { HUNG } from './lost.mjs';
+import { DEAD, HUNG } from './lost.mjs';
 
 /** How often one measurement is made again at most. */
 export const MOST_REPEATS = 4;
@@ -12,10 +12,11 @@ const PATIENCE = 3;
 const LEAST_LIMIT = 20;
 
 export class CountingLabs {
-  /** Labs that were started, those of them that hung, and those that broke their guest. */
+  /** Labs that were started; those of them that hung, those that broke their guest, and those that failed themselves. */
   started = 0;
   hung = 0;
   broke = 0;
+  dead = 0;
   #slowest = 0;
 
   /**
@@ -43,6 +44,7 @@ export class CountingLabs {
         return result;
       }
       if (failed === HUNG) this.hung += 1;
+      else if (failed === DEAD) this.dead += 1;
       else this.broke += 1;
       if (repeat > MOST_REPEATS) throw givenUp(what, failed);
       this.say(`${what}: ${failed}, again (${repeat})`);

@@ -7,6 +7,8 @@ import { writeFileSync } from 'node:fs';
 /** How a measurement may end without a figure, for people. */
 export const HUNG = 'lab hung';
 export const BROKE = 'guest broke down';
+/** The lab itself failed: most often it gave no sign of life in time, as one that hangs at its start does. */
+export const DEAD = 'lab did not start or died';
 
 export class Lost extends Error {
   /** @param {HUNG | BROKE} how */

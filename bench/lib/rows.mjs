@@ -60,7 +60,8 @@ export function networkTable(measured) {
 /** What became of the labs that counted instructions, where there were any. */
 export function lostLabs(labs) {
   if (labs === undefined) return [];
-  return [`A lab for each run; of ${labs.started}, ${labs.hung} hung and ${labs.broke} broke their guest: those runs were made again.`, ''];
+  const { started, hung, broke, dead } = labs;
+  return [`A lab for each run; of ${started}, ${hung} hung, ${broke} broke their guest and ${dead} did not start: those runs were made again.`, ''];
 }
 
 function table({ rows, absent }, columns, lines, bars) {

@@ -5,9 +5,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { STATUS_TIMED_OUT } from '../../lab/lib/options.mjs';
+import { STATUS_LAB_FAILED, STATUS_TIMED_OUT } from '../../lab/lib/options.mjs';
 import { Failure } from '../../scripts/lib/failure.mjs';
-import { HUNG } from './lost.mjs';
+import { DEAD, HUNG } from './lost.mjs';
 import { top } from './places.mjs';
 
 /** The command that runs another one in a lab which may take so many seconds. */
@@ -42,6 +42,8 @@ function attempt(before, measure, images) {
     const began = performance.now();
     const { status } = spawnSync(program, args, { cwd: top, env, stdio: ['ignore', 'inherit', 'inherit'] });
     if (status === STATUS_TIMED_OUT) return { failed: HUNG };
+    // What it died of stands on standard error. One that can never start is given up after as many as one that always hangs.
+    if (status === STATUS_LAB_FAILED && before.length > 0) return { failed: DEAD };
     if (status !== 0) throw new Failure(`${command[1]} ended with status ${status}`);
     const result = JSON.parse(readFileSync(resultFile, 'utf8'));
     return result.lost === undefined ? { seconds: (performance.now() - began) / 1000, result } : { failed: result.lost };
