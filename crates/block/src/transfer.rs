@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use flotilla_device_model::block::{Completion, Operation, Range, Request, Segment, Segments};
-use flotilla_memory::{GuestMemory, mark_dirty, push_iovecs};
+use flotilla_memory::{GuestMemory, Lookup};
 
 use crate::alignment::{Bounce, copy};
 use crate::disk::Disk;
@@ -149,8 +149,9 @@ impl Transfer {
         if self.direction == Direction::Read {
             // Also after an error: part of the data may have arrived. Not earlier: a dirty log that is read
             // between submission and completion would miss the data.
+            let mut lookup = Lookup::new(&self.memory);
             for segment in &self.segments {
-                mark_dirty(&self.memory, segment.address, usize_from(segment.len));
+                lookup.mark_dirty(segment.address, usize_from(segment.len));
             }
         }
         Completion { token: self.token, result }
@@ -245,8 +246,11 @@ fn host_buffers(
     segments: &[Segment],
     buffers: &mut Vec<libc::iovec>,
 ) -> io::Result<()> {
+    let mut lookup = Lookup::new(memory);
+    buffers.reserve(segments.len());
     for segment in segments {
-        push_iovecs(memory, segment.address, usize_from(segment.len), buffers)
+        lookup
+            .push_iovecs(segment.address, usize_from(segment.len), buffers)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "segment lies outside guest memory"))?;
     }
     Ok(())

@@ -19,7 +19,7 @@ pub(super) fn total(segments: &[Segment]) -> u64 {
 /// The `len` bytes that follow the first `skip`.
 pub(super) fn cut(segments: &[Segment], skip: u64, len: u64) -> Vec<Segment> {
     let (mut skip, mut len) = (skip, len);
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(segments.len());
     for segment in segments {
         let whole = u64::from(segment.len);
         let drop = skip.min(whole);

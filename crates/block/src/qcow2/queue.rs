@@ -233,7 +233,14 @@ impl Qcow2Queue {
                 self.fault = Some(error);
                 break;
             }
-            match step(self, slot, offset + done, &guest::cut(segments, done, total - done), memory) {
+            let rest;
+            let left = if done == 0 {
+                segments
+            } else {
+                rest = guest::cut(segments, done, total - done);
+                &rest
+            };
+            match step(self, slot, offset + done, left, memory) {
                 Ok(len) => done += len,
                 Err(error) => {
                     result = Err(error);
@@ -256,7 +263,7 @@ impl Qcow2Queue {
         let segments = guest::cut(segments, 0, len);
         match piece.extent.place {
             Place::Data { at, .. } => {
-                let operation = Operation::Read { offset: at, segments: segments.into_iter().collect() };
+                let operation = Operation::Read { offset: at, segments: segments.into() };
                 self.enqueue(slot, piece.layer, memory, operation);
             }
             Place::Hole | Place::Zero => guest::clear(memory, &segments)?,
@@ -281,7 +288,7 @@ impl Qcow2Queue {
             let memo = self.memos.first_mut().ok_or(io::ErrorKind::InvalidInput)?;
             let extent = self.chain.top.map(memo, offset, total)?;
             if let Place::Data { at, in_place: true } = extent.place {
-                let segments = guest::cut(segments, 0, extent.len).into_iter().collect();
+                let segments = guest::cut(segments, 0, extent.len).into();
                 self.enqueue(slot, 0, memory, Operation::Write { offset: at, segments });
                 return Ok(extent.len);
             }

@@ -247,7 +247,7 @@ impl Writer<'_> {
         let Source::Guest { memory, segments } = source else {
             return self.chain.top.storage.zero(at, len);
         };
-        let segments = guest::cut(segments, skip, len).into_iter().collect();
+        let segments = guest::cut(segments, skip, len).into();
         let operation = Operation::Write { offset: at, segments };
         let request = Request { token: 0, memory: Arc::clone(memory), operation };
         self.direct.carry_out(request).result.map(drop)

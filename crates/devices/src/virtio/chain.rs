@@ -2,10 +2,10 @@
 //! Descriptor chains, checked as a whole before a device touches any of their memory.
 
 use flotilla_device_model::block::{Segment, Segments};
-use flotilla_memory::{Address, Bytes, GuestAddress, GuestMemory, Window};
+use flotilla_memory::{Address, Bytes, GuestAddress, GuestMemory, Lookup, Window};
 use thiserror::Error;
 use vm_memory::bitmap::{AtomicBitmap, WithBitmapSlice};
-use vm_memory::{GuestMemoryBackend, VolatileSlice};
+use vm_memory::{GuestMemoryBackend, VolatileMemory, VolatileSlice};
 
 /// Length in bytes of a descriptor (virtio 1.2 §2.7.5).
 const DESCRIPTOR_LEN: u32 = 16;
@@ -192,7 +192,7 @@ impl Table<'_> {
         let offset = usize::from(index) * usize_from(DESCRIPTOR_LEN);
         let raw: Option<[u64; 2]> = match self.found {
             Found::Window(window) => window.read_pair(offset),
-            Found::Slice(slice) => slice.read_obj(offset).ok(),
+            Found::Slice(slice) => slice.get_ref(offset).ok().map(|pair| pair.load()),
             Found::Not => {
                 let address = self.base.checked_add(offset as u64);
                 address.and_then(|address| memory.read_obj(address).ok())
@@ -231,6 +231,7 @@ impl<'a> Walker<'a> {
             readable_len: 0,
             writable_len: 0,
         };
+        let mut lookup = Lookup::new(self.memory);
         let mut index = head;
         let mut nested = false;
         // Each round adds one segment or enters the one indirect table: a loop ends at the limit.
@@ -245,7 +246,7 @@ impl<'a> Walker<'a> {
                 index = 0;
                 continue;
             }
-            self.take(&mut chain, &descriptor)?;
+            self.take(&mut chain, &descriptor, &mut lookup)?;
             if descriptor.flags & DESC_F_NEXT == 0 {
                 return Ok(chain);
             }
@@ -275,12 +276,17 @@ impl<'a> Walker<'a> {
         Ok(Table { base, size, found: Found::Not })
     }
 
-    fn take(&self, chain: &mut Chain, descriptor: &Descriptor) -> Result<(), QueueError> {
+    fn take(
+        &self,
+        chain: &mut Chain,
+        descriptor: &Descriptor,
+        lookup: &mut Lookup<'_>,
+    ) -> Result<(), QueueError> {
         if chain.readable.len() + chain.writable.len() >= usize::from(self.size) {
             return Err(QueueError::TooLong { size: self.size });
         }
         let segment = Segment { address: GuestAddress(descriptor.address), len: descriptor.len };
-        let inside = GuestMemoryBackend::check_range(self.memory, segment.address, usize_from(segment.len));
+        let inside = lookup.contains(segment.address, usize_from(segment.len));
         let total =
             chain.readable_len.checked_add(chain.writable_len).and_then(|sum| sum.checked_add(segment.len));
         if segment.len == 0 || !inside || total.is_none() {
