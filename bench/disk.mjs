@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { QCOW2, takes } from './lib/abilities.mjs';
 import { chosen } from './lib/candidates.mjs';
 import { runJobs } from './lib/guest.mjs';
-import { QCOW2_OWN, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
+import { QCOW2_OWN, holesCandidates, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
 import { DISK_JOBS, readFio } from './lib/jobs.mjs';
 import { writeResult } from './lib/lost.mjs';
 import { worker } from './lib/places.mjs';
-import { createOverlay } from './lib/qcow2.mjs';
+import { createHoles, createOverlay } from './lib/qcow2.mjs';
 import { staged } from './lib/staged.mjs';
 import { alternateRows } from './lib/stats.mjs';
 
@@ -31,7 +31,7 @@ try {
 }
 
 async function measureAll() {
-  const [disk, base, overlay, template] = ['disk', 'base', 'overlay', 'template'].map((name) => join(folder, name));
+  const [disk, base, overlay, template, holes] = ['disk', 'base', 'overlay', 'template', 'holes'].map((name) => join(folder, name));
   const jobs = `bench.fio=${Object.keys(DISK_JOBS).join(',')} bench.${amount}`;
   const guest = { vmlinux: images.kernel.vmlinux, initramfs: images.io.initramfs };
   const commandLine = `console=ttyS0 quiet reboot=k panic=-1 ${jobs}`;
@@ -46,9 +46,11 @@ async function measureAll() {
     createOverlay(template, base, DISK_BYTES);
   }
   const onRaw = inMemory(chosen(rawCandidates(guest, commandLine, disk), named));
+  const onHoles = inMemory(chosen(holesCandidates(guest, commandLine, holes), named));
   const onQcow2 = inMemory(qcow2).filter(([name]) => !absent.includes(name));
   const measures = Object.fromEntries([
     ...onRaw.map(([name, argv]) => [name, () => measure(argv)]),
+    ...onHoles.map(([name, argv]) => [name, () => measureHoles(argv, holes)]),
     ...onQcow2.map(([name, argv]) => [name, () => measureAfresh(argv, template, overlay)]),
   ]);
   console.error(`fio on files in memory, ${amount} each`);
@@ -60,6 +62,12 @@ async function measureAll() {
 function measureAfresh(argv, template, overlay) {
   copyFileSync(template, overlay);
   return measure(argv);
+}
+
+/** The same for the file with holes. Its reads are no figures: to read a hole of tmpfs moves nothing. */
+async function measureHoles(argv, holes) {
+  createHoles(holes, DISK_BYTES);
+  return Object.fromEntries(Object.entries(await measure(argv)).filter(([row]) => row.includes('write')));
 }
 
 async function measure(argv) {

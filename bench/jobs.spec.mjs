@@ -9,10 +9,18 @@ import { QCOW2, VHOST, takes } from './lib/abilities.mjs';
 import { DISK_BARS, NETWORK_BARS, QCOW2_BARS, judge, missedRows } from './lib/bars.mjs';
 import { counted } from './lib/exits.mjs';
 import { follower } from './lib/guest.mjs';
-import { QCOW2_OWN, VHOST_OWN, networkCandidates, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
+import {
+  HOLES_OWN,
+  QCOW2_OWN,
+  VHOST_OWN,
+  holesCandidates,
+  networkCandidates,
+  qcow2Candidates,
+  rawCandidates,
+} from './lib/io-candidates.mjs';
 import { DISK_JOBS, readFio, readIperf, readPing } from './lib/jobs.mjs';
 import { HUNG } from './lib/lost.mjs';
-import { createOverlay } from './lib/qcow2.mjs';
+import { createHoles, createOverlay } from './lib/qcow2.mjs';
 import { diskTable, networkTable } from './lib/rows.mjs';
 import { alternateRows } from './lib/stats.mjs';
 
@@ -151,6 +159,8 @@ describe('candidates of the data paths', () => {
     for (const argv of [disks, images, links].flatMap(Object.values)) {
       for (const word of ['/k', '/i', 'the line', '256M', '1']) assert.ok(argv.includes(word), `${argv.join(' ')}: ${word}`);
     }
+    const raw = holesCandidates(guest, 'the line', '/d');
+    assert.deepEqual(raw, { [HOLES_OWN]: disks.Flotilla }, 'the same but for what is in the file');
     assert.equal(Object.keys(disks).length, 3);
     assert.deepEqual(Object.keys(images), [QCOW2_OWN, 'QEMU q35 qcow2']);
     assert.ok(images[QCOW2_OWN].includes('path=/o,format=qcow2,backing=raw:/b'));
@@ -198,5 +208,18 @@ describe('what a build can do', () => {
       map.map(({ length, depth }) => [length, depth]),
       Array.from({ length: 16 }, (_, index) => [64 << 10, index % 2]),
     );
+  });
+
+  it('measures a raw file of which every second cluster is a hole, made anew each time', () => {
+    const holes = join(folder, 'holes');
+    for (let time = 0; time < 2; time++) {
+      createHoles(holes, 1 << 20);
+      const map = JSON.parse(execFileSync('qemu-img', ['map', '--output', 'json', '-f', 'raw', holes], { encoding: 'utf8' }));
+      assert.deepEqual(
+        map.map(({ length, data }) => [length, data]),
+        Array.from({ length: 16 }, (_, index) => [64 << 10, index % 2 === 0]),
+      );
+      writeFileSync(holes, Buffer.alloc(1 << 20, 1));
+    }
   });
 });

@@ -14,7 +14,7 @@ import { measureControlPlane, measureCreatePath } from './control-plane.mjs';
 import { DISK_BARS, NETWORK_BARS, QCOW2_BARS, createMoreMs, missedBars, missedRows, verdictOn } from './lib/bars.mjs';
 import { MICRO_END, bootCommands, microCommands } from './lib/candidates.mjs';
 import { CountingLabs } from './lib/counting-labs.mjs';
-import { networkCandidates, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
+import { holesCandidates, networkCandidates, qcow2Candidates, rawCandidates } from './lib/io-candidates.mjs';
 import { cpuModel, kernelRelease } from './lib/machine.mjs';
 import { top } from './lib/places.mjs';
 import { controlPlaneTable, hypervisorTable, report } from './lib/report.mjs';
@@ -46,7 +46,7 @@ const BOOTS = {
   micro: Object.keys(microCommands({ kernel: {}, initramfs: {} }, MICRO_END)),
 };
 const PATHS = {
-  disk: Object.keys({ ...rawCandidates({}, '', ''), ...qcow2Candidates({}, '', {}) }),
+  disk: Object.keys({ ...rawCandidates({}, '', ''), ...holesCandidates({}, '', ''), ...qcow2Candidates({}, '', {}) }),
   network: Object.keys(networkCandidates({}, '', {})),
 };
 

@@ -9,6 +9,8 @@ const MICROVM = 'microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=off';
 const Q35 = 'q35,accel=kvm';
 
 export const QCOW2_OWN = 'Flotilla qcow2';
+/** Raw as well, on a file that has as much to allocate as the image. */
+export const HOLES_OWN = 'Flotilla raw, half holes';
 export const VHOST_OWN = 'Flotilla vhost-net';
 
 /** On a raw file, by name. @param {{ vmlinux: string, initramfs: string }} guest */
@@ -34,6 +36,11 @@ export function qcow2Candidates(guest, commandLine, { overlay, base }) {
     [QCOW2_OWN]: flotilla(guest, commandLine, ['--disk', `path=${overlay},format=qcow2,backing=raw:${base}`]),
     'QEMU q35 qcow2': qemu(Q35, guest, commandLine, [...disk, '-device', 'virtio-blk-pci,drive=disk,iothread=io']),
   };
+}
+
+/** On a raw file of which every second cluster is a hole. */
+export function holesCandidates(guest, commandLine, path) {
+  return { [HOLES_OWN]: flotilla(guest, commandLine, ['--disk', `path=${path},format=raw`]) };
 }
 
 /** By name. @param {{ tap: string, mac: string }} link */
