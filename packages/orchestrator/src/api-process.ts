@@ -13,6 +13,7 @@ import { IdempotencyStore } from './api/idempotency/idempotency.store.js';
 import { POOL_OPERATIONS, PoolOperations } from './api/pools/pool.operations.js';
 import { ImageDelete, ImageImport } from './api/images/image.operations.js';
 import { DiskAttach, DiskDetach } from './api/machines/disk.operations.js';
+import { VolumeMove } from './api/volumes/volume-move.operation.js';
 import { VolumeCreate, VolumeDelete } from './api/volumes/volume.operations.js';
 import { KeysService } from './api/keys/keys.service.js';
 import { MACHINE_OPERATIONS, MachineOperations } from './api/machines/machine.operations.js';
@@ -56,6 +57,7 @@ export async function startApi(outside: Outside): Promise<RunningApi> {
   runner.register(app.get(DiskAttach));
   runner.register(app.get(DiskDetach));
   runner.register(app.get(VolumeCreate));
+  runner.register(app.get(VolumeMove));
   runner.register(app.get(VolumeDelete));
   await app.get(KeysService).bootstrap();
   await app.get(IdempotencyStore).settleInterrupted();

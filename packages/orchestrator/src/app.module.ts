@@ -71,6 +71,7 @@ import { StartUp } from './api/start-up.service.js';
 import { KyselyVolumeRepository, VolumeRepository } from './api/volumes/volume.repository.js';
 import { VolumeActions } from './api/volumes/volume-actions.service.js';
 import { VolumeCreate, VolumeDelete, VolumesOnHost } from './api/volumes/volume.operations.js';
+import { VolumeMove } from './api/volumes/volume-move.operation.js';
 import { VolumeSources } from './api/volumes/volume-sources.service.js';
 import { VolumePlanner } from './api/volumes/volume-plan.service.js';
 import { VolumeHolders } from './api/volumes/volume-holders.js';
@@ -151,6 +152,7 @@ const SERVICES: Provider[] = [
   VolumesOnHost,
   VolumeCreate,
   VolumeDelete,
+  VolumeMove,
   NetworksService,
   NetworkDefinitions,
   NetworkForwards,

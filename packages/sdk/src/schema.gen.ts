@@ -1318,6 +1318,13 @@ export type MemoryOptions = {
     mergeable?: boolean;
 };
 
+export type MoveVolume = {
+    /**
+     * Storage pool (id or name) that it goes into.
+     */
+    pool: string;
+};
+
 export type Network = {
     /**
      * Id.
@@ -1592,7 +1599,7 @@ export type Operation = {
     /**
      * What is done.
      */
-    kind: 'machine.create' | 'machine.start' | 'machine.stop' | 'machine.restart' | 'machine.kill' | 'machine.pause' | 'machine.resume' | 'machine.delete' | 'image.import' | 'image.delete' | 'disk.attach' | 'disk.detach' | 'volume.create' | 'volume.delete' | 'pool.define' | 'pool.start' | 'pool.stop' | 'pool.refresh' | 'pool.delete';
+    kind: 'machine.create' | 'machine.start' | 'machine.stop' | 'machine.restart' | 'machine.kill' | 'machine.pause' | 'machine.resume' | 'machine.delete' | 'image.import' | 'image.delete' | 'disk.attach' | 'disk.detach' | 'volume.create' | 'volume.move' | 'volume.delete' | 'pool.define' | 'pool.start' | 'pool.stop' | 'pool.refresh' | 'pool.delete';
     /**
      * To what.
      */
@@ -2146,7 +2153,7 @@ export type Volume = {
     /**
      * State. Only one that is `ready` is whole.
      */
-    state: 'creating' | 'ready' | 'deleting';
+    state: 'creating' | 'ready' | 'moving' | 'deleting';
     /**
      * When it was asked for.
      */
@@ -6926,6 +6933,114 @@ export type VolumesUpdateResponses = {
 };
 
 export type VolumesUpdateResponse = VolumesUpdateResponses[keyof VolumesUpdateResponses];
+
+export type VolumesMoveData = {
+    body: MoveVolume;
+    headers?: {
+        /**
+         * `wait=N` holds the answer until the operation ends, at most N (0 to 60) seconds.
+         */
+        Prefer?: string;
+        /**
+         * Makes a repeat of this request answer as the first one did; kept for 48 hours.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Id or name of the volume.
+         */
+        volume: string;
+    };
+    query?: never;
+    url: '/v1/volumes/{volume}/move';
+};
+
+export type VolumesMoveErrors = {
+    /**
+     * `request.malformed`: The request could not be read.
+     * `request.invalid_header`: A header is not valid.
+     */
+    400: Problem;
+    /**
+     * `auth.missing`: The request carries no API key.
+     * `auth.invalid`: The API key is not valid.
+     */
+    401: Problem;
+    /**
+     * `auth.forbidden`: The API key may not do this.
+     */
+    403: Problem;
+    /**
+     * `volume.not_found`: There is no such volume.
+     * `pool.not_found`: There is no such pool.
+     */
+    404: Problem;
+    /**
+     * `volume.in_use`: A machine holds the volume.
+     * `volume.locked`: The volume is in use by another machine.
+     * `volume.state_conflict`: The volume is in the wrong state.
+     * `pool.not_started`: The storage pool is not started.
+     * `idempotency.in_flight`: The first request with this idempotency key still runs.
+     */
+    409: Problem;
+    /**
+     * `precondition.failed`: The resource has changed.
+     */
+    412: Problem;
+    /**
+     * `request.too_large`: The request body is too large.
+     */
+    413: Problem;
+    /**
+     * `request.unsupported_media_type`: The body has the wrong content type.
+     */
+    415: Problem;
+    /**
+     * `volume.not_found`: There is no such volume.
+     * `spec.disk_invalid`: A disk is not valid.
+     * `pool.not_found`: There is no such pool.
+     * `request.unknown_field`: A field is not known.
+     * `request.missing_field`: A field is missing.
+     * `request.invalid_type`: A field has the wrong type.
+     * `request.invalid_value`: A field has a value that is not allowed.
+     * `request.invalid`: Several fields are not valid.
+     * `idempotency.mismatch`: The idempotency key was used for another request.
+     */
+    422: Problem;
+    /**
+     * `internal`: Something went wrong inside Flotilla.
+     */
+    500: Problem;
+    /**
+     * `host.unavailable`: The host agent does not answer.
+     */
+    503: Problem;
+    /**
+     * `pool.overcommitted`: The storage pool has promised all that it may.
+     * `pool.full`: The storage pool is full.
+     */
+    507: Problem;
+};
+
+export type VolumesMoveError = VolumesMoveErrors[keyof VolumesMoveErrors];
+
+export type VolumesMoveResponses = {
+    /**
+     * The operation ended within the time of `Prefer: wait`.
+     */
+    200: Operation;
+    /**
+     * Accepted; the operation goes on.
+     */
+    202: Operation;
+};
+
+export type VolumesMoveResponse = VolumesMoveResponses[keyof VolumesMoveResponses];
 
 export type KeysWhoamiData = {
     body?: never;

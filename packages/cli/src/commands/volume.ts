@@ -56,6 +56,14 @@ export function addVolumeCommands(program: Command): void {
       printOne(await client.volumes.resize(name, { sizeMiB: options.size }, { signal }), columns, output);
     });
   volume
+    .command('move <volume>')
+    .description('move a volume into another pool; its machine is stopped')
+    .requiredOption('--pool <pool>', 'the storage pool that it goes into')
+    .action(async (name: string, { pool }: { readonly pool: string }, command: Command) => {
+      const { client, output, signal } = contextOf(command);
+      printOne(await client.volumes.move(name, { pool }, { signal, onProgress: showProgress() }), columns, output);
+    });
+  volume
     .command('delete <volume>')
     .description('delete a volume that no machine holds')
     .option('--force', 'also when the host cannot reach its pool: what of it is there stays there')

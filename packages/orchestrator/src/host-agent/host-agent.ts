@@ -6,7 +6,7 @@ import type { ConsoleSettings, TerminalSize } from '../common/console-ports.js';
 import type { WatchdogAction, WatchdogSettings } from '../common/watchdog.js';
 import type { Hardware } from '../common/hardware.js';
 import type { InterfaceTraffic, LinkState } from '../common/interface-traffic.js';
-import type { CloneKind, Preallocation, VolumeFormat, VolumeStorage } from '../common/volume-storage.js';
+import type { VolumeStorage } from '../common/volume-storage.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
 import type { SharedFolder } from '../common/shared-folder.js';
@@ -17,9 +17,18 @@ import type { PoolRef } from '../common/pool.js';
 import type { DiskTuning } from './disk-tuning.js';
 import type { DownloadImageCommand, ImageFacts, ImportImageCommand, UploadImageCommand } from './image-commands.js';
 import type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
+import type { EnsureVolumeCommand, GrowVolumeCommand, RemoveVolumeCommand, VolumeFacts } from './volume-commands.js';
 
 export type { DownloadImageCommand, ImageFacts, ImportImageCommand, UploadImageCommand } from './image-commands.js';
 export type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
+export type {
+  EnsureVolumeCommand,
+  GrowVolumeCommand,
+  RemoveVolumeCommand,
+  VolumeFacts,
+  VolumeHolder,
+  VolumeOrigin,
+} from './volume-commands.js';
 
 // The port between policy (api role) and host (agent role). Every command is idempotent: it names the resource by id and
 // carries the generation of the wish behind it, so a command may be sent again after a crash, and an old one is refused.
@@ -42,45 +51,6 @@ export interface HostDescription {
   memoryMiB: number;
   kernel: string;
   bootId: string;
-}
-
-/** A volume that another is copied from; nobody writes to it meanwhile. */
-export interface VolumeOrigin extends VolumeStorage {
-  id: string;
-  pool?: PoolRef;
-}
-export interface EnsureVolumeCommand {
-  id: string;
-  imageId?: string;
-  /** What it is copied from in place of an image. */
-  origin?: VolumeOrigin;
-  /** How it is made from the image; absent: by a copy. */
-  clone?: CloneKind;
-  sizeBytes?: number;
-  /** Of one that is made from nothing; absent: raw. */
-  format?: VolumeFormat;
-  /** Absent: sparse. */
-  preallocate?: Preallocation;
-  /** Absent, here and in what follows: the one that every installation has. */
-  pool?: PoolRef;
-}
-/** The disk of a machine that a volume is. */
-export interface VolumeHolder {
-  machineId: string;
-  disk: string;
-}
-export interface GrowVolumeCommand extends VolumeStorage {
-  id: string;
-  sizeBytes: number;
-  holder?: VolumeHolder;
-  pool?: PoolRef;
-}
-export interface RemoveVolumeCommand {
-  id: string;
-  pool?: PoolRef;
-}
-export interface VolumeFacts {
-  sizeBytes: number;
 }
 
 export interface Reservation {

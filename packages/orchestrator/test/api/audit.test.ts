@@ -101,6 +101,11 @@ onEachDatabase('the audit log', (makeDatabase) => {
       return ['/v1/machines/narrower/disks/more?deleteVolume=true'];
     },
     volumes_create: async () => ['/v1/volumes', { name: 'made', sizeMiB: 1 }],
+    volumes_move: async () => {
+      await pool('roomy');
+      await flotilla.change('POST', '/v1/volumes', { name: 'mover', sizeMiB: 1 });
+      return ['/v1/volumes/mover/move', { pool: 'roomy' }];
+    },
     volumes_remove: async () => {
       await flotilla.change('POST', '/v1/volumes', { name: 'gone', sizeMiB: 1 });
       return ['/v1/volumes/gone'];

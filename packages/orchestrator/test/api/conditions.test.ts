@@ -46,7 +46,7 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
       ...['start', 'stop', 'restart', 'kill', 'pause', 'resume'].map((action) => `machines_${action}`),
       ...['update', 'remove', 'start', 'stop', 'refresh'].map((action) => `pools_${action}`),
       ...['attach', 'detach'].map((action) => `machineDisks_${action}`), // with the suite of volumes
-      ...['update', 'remove'].map((action) => `volumes_${action}`),
+      ...['update', 'move', 'remove'].map((action) => `volumes_${action}`),
     ]);
     const bodies: Record<string, object> = {
       machines_updateInterface: { link: 'down' },

@@ -62,6 +62,26 @@ onEachDatabase('repositories', (makeDatabase) => {
       .and.not.equal(known);
   });
 
+  it('give volumes names of their own that had the same, or one like an id, before names told them apart', async () => {
+    const { db } = database;
+    for (const index of ['volumes_by_name', 'volumes_by_source']) await db.schema.dropIndex(index).execute();
+    for (const column of ['generation', 'source_id']) await db.schema.alterTable('volumes').dropColumn(column).execute();
+    const ids = [1, 2, 3].map(() => newId('vol'));
+    const names = ['twin', 'twin', newId('vol')];
+    const row = { pool: 'default', size_bytes: 1, format: 'raw', state: 'ready', created_at: '', machine_id: null, backing_image: null };
+    const values = ids.map((id, index) => ({ id, name: names[index] ?? '', ...row }));
+    await db
+      .insertInto('volumes')
+      .values(values as never)
+      .execute();
+    await MIGRATIONS.find(({ name }) => name === '0006-volumes')?.up(db as never, database.dialect);
+    const found = await db.selectFrom('volumes').select(['name', 'generation']).orderBy('id').execute();
+    const suffix = (index: number) => `-${ids[index]?.slice(-8)}`;
+    expect(found.map((one) => one.name)).to.deep.equal(['twin', `twin${suffix(1)}`, `${names[2]}${suffix(2)}`]);
+    expect(found.map((one) => one.generation)).to.deep.equal([1, 1, 1]);
+    await db.deleteFrom('volumes').execute();
+  });
+
   it('tell a name that is taken from other errors', async () => {
     const error: unknown = await database
       .write((tx) => machines.insert(sample('stored'), [], tx.db))

@@ -130,4 +130,75 @@ onEachDatabase('copies of volumes', (makeDatabase) => {
     await flotilla.change('DELETE', '/v1/volumes/source');
     expect(flotilla.leftovers()).to.deep.equal([]);
   });
+
+  it('take the place of a volume that moves, wherever the orchestrator is killed, and its machine finds it there', async () => {
+    await flotilla.change('POST', '/v1/pools', { name: 'fast', kind: 'dir', dir: { path: at('fast') } });
+    await flotilla.change('POST', '/v1/pools', { name: 'thick', kind: 'lvm', lvm: { volumeGroup: 'vg0' } });
+    const disks = [{ name: 'root', image: 'd', clone: 'linked', sizeMiB: 1 }];
+    await flotilla.change('POST', '/v1/machines', machine('m', { start: false, disks }));
+    const { id } = await get('m-root');
+    const move = (pool: string) => flotilla.call('POST', '/v1/volumes/m-root/move', { body: { pool }, headers: wait });
+    const steps = ['clear', 'copy', 'switch', 'remove'].flatMap((step) => [`${step}.begin`, step]);
+    const ways = ['fast', 'thick', 'default'];
+    for (const [index, point] of [...steps, 'end'].entries()) {
+      const pool = ways[index % ways.length] ?? '';
+      await flotilla.stop();
+      await flotilla.start({ FLOTILLA_FAULT: `volume.move.${point}` });
+      await move(pool).catch(() => undefined);
+      await flotilla.died();
+      await flotilla.start();
+      await settled(flotilla, point);
+      const moved = await get('m-root');
+      expect(moved, point)
+        .to.include({ id, pool, state: 'ready', format: 'raw', sizeBytes: MEBIBYTE })
+        .and.not.have.property('backingImage');
+      const content = readFileSync(file(moved));
+      expect([content.length, content[0], content[65_535], content[65_536]], point).to.deep.equal([MEBIBYTE, 7, 7, 0]);
+      const files = ways.filter((way) => existsSync(file({ id, pool: way } as unknown as Body)));
+      expect(files, point).to.deep.equal([pool]);
+    }
+    await flotilla.change('POST', '/v1/machines/m/start', {});
+    const { body } = await flotilla.call('GET', '/v1/machines/m');
+    expect(flotilla.guest(String(body['id'])).spec.disks[0]?.path).to.equal(file(await get('m-root')));
+    expect(refusal(await move('fast'))).to.deep.equal([409, 'volume.in_use']);
+    await flotilla.change('DELETE', '/v1/machines/m?force=true');
+    await flotilla.change('DELETE', '/v1/images/d');
+    expect(flotilla.leftovers().filter((one) => one.startsWith('vol-'))).to.deep.equal([]);
+  });
+
+  it('that are to take a place come to nothing when they are called off, and what was there before is no copy', async () => {
+    await flotilla.change('POST', '/v1/pools', { name: 'fast', kind: 'dir', dir: { path: at('fast') } });
+    const made = await make('data', { from: { image: 'd' }, sizeMiB: 1024 });
+    const move = (pool: string, headers: Record<string, string> = wait) =>
+      flotilla.call('POST', '/v1/volumes/data/move', { body: { pool }, headers });
+    expect(refusal(await move('default'))).to.deep.equal([422, 'spec.disk_invalid', 'pool']);
+    expect(refusal(await move('none'))).to.deep.equal([422, 'pool.not_found', 'pool']);
+    const stale = file({ id: made['id'], pool: 'fast' } as unknown as Body);
+    writeFileSync(stale, 'left by an earlier move');
+    const { body } = await move('fast', {});
+    await flotilla.waitFor('the copy', async () => {
+      const seen = (await flotilla.call('GET', `/v1/operations/${body['id']}`)).body;
+      return seen['progress'] !== undefined;
+    });
+    expect((await get('data'))['state']).to.equal('moving');
+    const taker = machine('n', { disks: [{ name: 'root', volume: 'data' }] });
+    expect(refusal(await flotilla.call('POST', '/v1/machines', { body: taker }))).to.deep.equal([409, 'volume.locked', 'disks[0].volume']);
+    expect(refusal(await ask({ name: 'copy', from: { volume: 'data' } }))).to.deep.equal([409, 'volume.locked', 'from.volume']);
+    expect(refusal(await flotilla.call('DELETE', '/v1/volumes/data', { headers: wait }))).to.deep.equal([409, 'volume.state_conflict']);
+    await flotilla.call('POST', `/v1/operations/${body['id']}/cancel`, { body: {} });
+    await settled(flotilla, 'the cancel');
+    expect([(await get('data'))['state'], (await get('data'))['pool'], readdirSync(at('fast/volumes'))]).to.deep.equal([
+      'ready',
+      'default',
+      [],
+    ]);
+    writeFileSync(stale, 'left by an earlier move');
+    expect((await move('fast')).body['state']).to.equal('succeeded');
+    expect(
+      readFileSync(file(await get('data')))
+        .subarray(0, 65_536)
+        .equals(Buffer.alloc(65_536, 7)),
+    ).to.equal(true);
+    expect(existsSync(file(made))).to.equal(false);
+  });
 });

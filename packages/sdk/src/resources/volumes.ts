@@ -4,7 +4,7 @@ import type { RequestOptions } from '../core/options.js';
 import { type OperationOptions, Pending } from '../core/pending.js';
 import { query } from '../internal/query.js';
 import type { Transport } from '../internal/transport.js';
-import type { CreateVolume, Operation, UpdateVolume, Volume } from '../schema.gen.js';
+import type { CreateVolume, MoveVolume, Operation, UpdateVolume, Volume } from '../schema.gen.js';
 
 /** Which volumes to list. */
 export interface VolumeFilter {
@@ -43,6 +43,12 @@ export class Volumes {
   /** Makes a volume larger, also under a running machine, whose guest is told at once. Never smaller. */
   resize(volume: string, params: UpdateVolume, options: RequestOptions = {}): Promise<Volume> {
     return this.#transport.json({ method: 'PATCH', path: pathOf(volume), json: params }, options);
+  }
+
+  /** Takes it into another pool, where it is raw; its machine is stopped. Resolves when the old one is removed. */
+  move(volume: string, params: MoveVolume, options: OperationOptions = {}): Pending<Volume> {
+    const accepted = this.#transport.json<Operation>({ method: 'POST', path: `${pathOf(volume)}/move`, json: params }, options);
+    return new Pending(this.#transport, accepted, (operation) => this.get(operation.target.id, options), options);
   }
 
   /** Deletes it. Refused with `volume.in_use` while a machine holds it. `force`: also when the host cannot reach its pool. Default: false. */

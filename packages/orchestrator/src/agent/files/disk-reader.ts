@@ -86,13 +86,13 @@ class Qcow2Reader implements DiskReader {
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const header = Buffer.alloc(HEADER_BYTES);
-      await readAll(handle, header, 0);
+      await readTable(handle, header, 0);
       const { clusterBits, sizeBytes, l1Size } = checked(header);
       await requireName(handle, header, name);
       const covered = l1Size * 2 ** (2 * clusterBits - 3);
       if (covered < sizeBytes || l1Size * 8 > MAX_L1_BYTES) throw corrupt('Its tables do not fit its size.');
       const l1 = Buffer.alloc(l1Size * 8);
-      await readAll(handle, l1, Number(header.readBigUInt64BE(AT.l1)));
+      await readTable(handle, l1, Number(header.readBigUInt64BE(AT.l1)));
       return new Qcow2Reader(handle, sizeBytes, 2 ** clusterBits, l1, base);
     } catch (error) {
       await handle.close();
@@ -144,7 +144,7 @@ class Qcow2Reader implements DiskReader {
     if (l2 === 0) return 0n;
     if (this.table?.at !== l2) {
       const table = { at: l2, entries: Buffer.alloc(this.clusterBytes) };
-      await readAll(this.handle, table.entries, l2);
+      await readTable(this.handle, table.entries, l2);
       this.table = table;
     }
     return this.table.entries.readBigUInt64BE((cluster % entries) * 8);
@@ -167,7 +167,7 @@ async function requireName(handle: FileHandle, header: Buffer, name: string | un
   const length = header.readUInt32BE(AT.nameLength);
   const offset = Number(header.readBigUInt64BE(AT.nameOffset));
   const recorded = Buffer.alloc(offset === 0 ? 0 : Math.min(length, 1024));
-  await readAll(handle, recorded, offset);
+  await readTable(handle, recorded, offset);
   if (recorded.toString() === (name ?? '')) return;
   throw new ApiError('image.backing', {
     detail: 'The image of the volume names another backing file than the one that it was made on.',
@@ -175,12 +175,18 @@ async function requireName(handle: FileHandle, header: Buffer, name: string | un
   });
 }
 
-/** Reads a whole buffer; what the file lacks reads as zeroes. */
-async function readAll(handle: FileHandle, into: Buffer, at: number): Promise<void> {
+/** Reads a part of the image that says where its data is: what lacks of that is not nothing. */
+function readTable(handle: FileHandle, into: Buffer, at: number): Promise<void> {
+  return readAll(handle, into, at, true);
+}
+
+/** Reads a whole buffer; what the file lacks reads as zeroes, unless all is needed. */
+async function readAll(handle: FileHandle, into: Buffer, at: number, needed = false): Promise<void> {
   if (!Number.isSafeInteger(at)) throw corrupt('An offset in it is no offset.');
   for (let done = 0; done < into.length; ) {
     const { bytesRead } = await handle.read(into, done, into.length - done, at + done);
     if (bytesRead === 0) {
+      if (needed) throw corrupt('It is cut short.');
       into.fill(0, done);
       return;
     }

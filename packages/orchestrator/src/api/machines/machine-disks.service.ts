@@ -119,6 +119,6 @@ async function ofTheBody<T>(run: () => Promise<T>): Promise<T> {
     return await run();
   } catch (error) {
     if (!(error instanceof ApiError) || error.field === undefined) throw error;
-    throw error.at(error.field.replace(/^disks?(\.|$)/, '') || 'volume');
+    throw error.at(error.field.replace(/^disks?(?:\[0\])?(?:\.|$)/, '') || 'volume');
   }
 }

@@ -34,7 +34,7 @@ export class MachineVolumeHolders extends VolumeHolders {
     if (disk !== undefined) requireWhole(sizeBytes, disk, 'sizeMiB');
   }
 
-  override async requireAtRest({ name }: Volume, machineId: string, field: string, db: Executor): Promise<void> {
+  override async requireAtRest({ name }: Volume, machineId: string, field: string | undefined, db: Executor): Promise<void> {
     const machine = await this.machines.find(machineId, db);
     const open = await this.operations.openFor(machineId, db);
     if (machine !== undefined && open === undefined && isAtRest(this.unseen.shown(machine))) return;

@@ -19,6 +19,7 @@ export const OPERATION_KINDS = [
   'disk.attach',
   'disk.detach',
   'volume.create',
+  'volume.move',
   'volume.delete',
   'pool.define',
   'pool.start',

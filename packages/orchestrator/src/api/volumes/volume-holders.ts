@@ -9,7 +9,7 @@ export abstract class VolumeHolders {
   /** Refuses a size with which that machine would not start any more. */
   abstract requireSize(volume: Volume, sizeBytes: number): Promise<void>;
   /** Fails unless the machine that has it is stopped, and nothing is being done to it. */
-  abstract requireAtRest(volume: Volume, machineId: string, field: string, db: Executor): Promise<void>;
+  abstract requireAtRest(volume: Volume, machineId: string, field: string | undefined, db: Executor): Promise<void>;
   /** Name of a machine, for a person. */
   abstract nameOf(machineId: string, db: Executor): Promise<string>;
 }

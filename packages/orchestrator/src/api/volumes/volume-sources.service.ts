@@ -16,14 +16,14 @@ export class VolumeSources {
     private readonly pools: PoolUse,
   ) {}
 
-  async find(idOrName: string, field: string, db?: Executor): Promise<Volume> {
+  async find(idOrName: string, field?: string, db?: Executor): Promise<Volume> {
     const volume = await this.repository.find(idOrName, db);
     if (volume === undefined) throw new VolumeNotFound(idOrName, field);
     return volume;
   }
 
   /** Fails unless it is whole and nobody writes to it; in the transaction that stores what keeps it so. */
-  async requireAtRest(id: string, field: string, db: Executor): Promise<void> {
+  async requireAtRest(id: string, field: string | undefined, db: Executor): Promise<void> {
     const volume = await this.find(id, field, db);
     if (volume.state !== 'ready') throw new VolumeLocked(`Volume "${volume.name}" is ${volume.state}.`, 'Wait until it is ready.', field);
     await this.pools.requireStarted([volume.pool], db, field);

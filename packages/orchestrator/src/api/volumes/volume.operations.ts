@@ -38,6 +38,20 @@ export class VolumesOnHost {
     return { id, ...storageOf(volume), ...(pool === undefined ? {} : { pool }) };
   }
 
+  /** Makes the copy in another pool, under its own id. What a move away from there may have left is no copy. */
+  async copyInto(id: string, name: string, { signal, progress, copying }: StepContext): Promise<VolumeFacts> {
+    const origin = await this.originOf(id);
+    const { sizeBytes } = (await this.repository.find(id)) ?? { sizeBytes: 0 };
+    const pool = await this.pools.refOf(name);
+    const command = { id, origin, sizeBytes, ...(pool === undefined ? {} : { pool }) };
+    return needingSpace('pool', () => copying(() => this.agent.ensureVolume(command, { signal, onProgress: progress })));
+  }
+
+  async removeFrom(id: string, name: string): Promise<void> {
+    const pool = await this.pools.refOf(name);
+    await this.agent.removeVolume({ id, ...(pool === undefined ? {} : { pool }) });
+  }
+
   /** `force`: also when its pool cannot be reached, which may never come back. */
   async remove(id: string, force = false): Promise<void> {
     const volume = await this.repository.find(id);

@@ -17,8 +17,9 @@ export abstract class VolumeRepository {
   abstract insertNamed(volume: Volume, db: Executor): Promise<void>;
   abstract markReady(id: string, sizeBytes: number, db?: Executor): Promise<void>;
   abstract resize(id: string, sizeBytes: number, db: Executor): Promise<void>;
-  /** From now on it can only be deleted. */
-  abstract markDeleting(id: string, db: Executor): Promise<void>;
+  abstract setState(id: string, state: VolumeState, db: Executor): Promise<void>;
+  /** It is a raw one in another pool from now on. */
+  abstract move(id: string, to: Pick<Volume, 'pool' | 'sizeBytes'>, db: Executor): Promise<void>;
   /** Gives a free volume to a machine; false when another one holds it. */
   abstract claim(id: string, machineId: string, db: Executor): Promise<boolean>;
   abstract release(machineId: string, ids: string[], db: Executor): Promise<void>;
@@ -73,10 +74,15 @@ export class KyselyVolumeRepository extends VolumeRepository {
       .execute();
   }
 
-  override async markDeleting(id: string, db: Executor): Promise<void> {
+  override async move(id: string, { pool, sizeBytes }: Pick<Volume, 'pool' | 'sizeBytes'>, db: Executor): Promise<void> {
+    const moved = { pool, size_bytes: sizeBytes, format: 'raw', backing_image: null };
+    await db.updateTable('volumes').set(moved).where('id', '=', id).execute();
+  }
+
+  override async setState(id: string, state: VolumeState, db: Executor): Promise<void> {
     await db
       .updateTable('volumes')
-      .set((w) => ({ state: 'deleting', generation: w('generation', '+', 1) }))
+      .set((w) => ({ state, generation: w('generation', '+', 1) }))
       .where('id', '=', id)
       .execute();
   }

@@ -3,8 +3,8 @@ import type { Target } from '../../common/event.js';
 import { type Labels, looksLikeId } from '../../common/names.js';
 import type { VolumeFormat, VolumeStorage } from '../../common/volume-storage.js';
 
-/** `deleting`: it is on its way out, and can only be deleted again. */
-export const VOLUME_STATES = ['creating', 'ready', 'deleting'] as const;
+/** `moving`: it goes into another pool, and no machine that has it is started meanwhile. `deleting`: it is on its way out, and can only be deleted again. */
+export const VOLUME_STATES = ['creating', 'ready', 'moving', 'deleting'] as const;
 export type VolumeState = (typeof VOLUME_STATES)[number];
 
 /** A virtual disk; the machine that holds it is the only one that may use it. */

@@ -7,7 +7,7 @@ import { Route } from '../../common/route.js';
 import { OperationDto } from '../operations/dto/operation.dto.js';
 import type { Operation } from '../operations/operation.js';
 import { VolumeDto } from './dto/volume.dto.js';
-import { CreateVolume, DeleteVolumeQuery, UpdateVolume } from './dto/volume-requests.dto.js';
+import { CreateVolume, DeleteVolumeQuery, MoveVolume, UpdateVolume } from './dto/volume-requests.dto.js';
 import { CREATE_VOLUME_ERRORS, VOLUME_PARAM } from './volume.errors.js';
 import { VolumeActions } from './volume-actions.service.js';
 import { VolumesService } from './volumes.service.js';
@@ -93,6 +93,34 @@ export class VolumesController {
   })
   update(@Param('volume') volume: string, @Body() body: UpdateVolume, @Req() request: Request): Promise<VolumeDto> {
     return this.volumes.grow(volume, body.sizeMiB, request.headers['if-match']);
+  }
+
+  @Post(':volume/move')
+  @HttpCode(202)
+  @Route({
+    summary: 'Move a volume into another pool',
+    permission: 'volumes:write',
+    operation: true,
+    params: VOLUME_PARAM,
+    etag: 'checks',
+    body: MoveVolume,
+    answers: ACCEPTED,
+    errors: [
+      'volume.not_found',
+      'volume.in_use',
+      'volume.locked',
+      'volume.state_conflict',
+      'spec.disk_invalid',
+      'pool.not_found',
+      'pool.not_started',
+      'pool.overcommitted',
+      'pool.full',
+      'precondition.failed',
+      'host.unavailable',
+    ],
+  })
+  move(@Param('volume') volume: string, @Body() body: MoveVolume, @Req() request: Request): Promise<Operation> {
+    return this.actions.move(volume, body.pool, request.headers['if-match']);
   }
 
   @Delete(':volume')

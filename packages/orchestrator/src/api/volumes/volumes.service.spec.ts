@@ -34,6 +34,7 @@ describe('A volume that grows', () => {
     meanwhile = () => Promise.resolve();
     const repository = {
       find: () => Promise.resolve(stored === undefined ? undefined : { ...stored }),
+      copied: () => Promise.resolve(undefined),
       resize: (_id: string, sizeBytes: number) => {
         if (stored !== undefined) stored.sizeBytes = sizeBytes;
         return Promise.resolve();

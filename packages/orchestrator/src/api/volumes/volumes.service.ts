@@ -124,11 +124,12 @@ export class VolumesService {
 
   /** Takes a volume from its machine, which stores that in the same transaction. `remove`: from now on it can only be deleted. */
   async giveBack(id: string, machineId: string, remove: boolean, tx: WriteTransaction): Promise<void> {
-    const { pool } = await this.load(id, undefined, tx.db);
+    const { pool, state } = await this.load(id, undefined, tx.db);
+    if (remove && state === 'moving') throw new VolumeLocked(`Volume ${id} is ${state}.`, 'Wait until it is there, or cancel the move.');
     if (remove) await this.requireNotCopied(id, undefined, tx.db);
     if (remove) await this.pools.requireStarted([pool], tx.db);
     await this.repository.release(machineId, [id], tx.db);
-    if (remove) await this.repository.markDeleting(id, tx.db);
+    if (remove) await this.repository.setState(id, 'deleting', tx.db);
   }
 
   private async requireNotCopied(id: string, field?: string, db: Executor = this.database.db): Promise<void> {

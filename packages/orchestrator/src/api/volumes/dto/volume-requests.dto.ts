@@ -71,6 +71,11 @@ export class UpdateVolume {
   sizeMiB: number;
 }
 
+/** Body of `POST /v1/volumes/{volume}/move`. */
+export class MoveVolume {
+  @StringField({ description: 'Storage pool (id or name) that it goes into.', minLength: 1, maxLength: 128 }) pool: string;
+}
+
 /** How a volume is deleted. */
 export class DeleteVolumeQuery {
   @QueryBoolField({
