@@ -2,7 +2,6 @@
 import { mkdirSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { ApiError } from '../../../common/api-error.js';
 import { KeyedQueue } from '../../../common/async.js';
 import type { NetworkKind } from '../../../common/network.js';
@@ -18,10 +17,9 @@ import { LeaseWatcher } from '../leases/lease-watcher.js';
 import { formatTapNote, readTapNote } from '../leases/tap-note.js';
 import { TapOwners } from '../leases/tap-owners.js';
 import { Dnsmasq } from './dnsmasq.js';
-import { guardRules, isGuarded } from './guard.js';
 import { Forwarding } from './forwarding.js';
 import { note, noteChange, noted, notedNow } from '../notes.js';
-import { ruleset, tableComment, tableName } from './ruleset.js';
+import { NetworkTables } from './network-tables.js';
 import type { Keep } from '../../touched.js';
 
 /** The part of the native package that makes taps. */
@@ -53,8 +51,6 @@ interface Route {
   dst?: string;
 }
 
-/** Of tables: for packets, and for frames. */
-const FAMILIES = ['inet', 'bridge'] as const;
 /** MTU of links that are made without one. */
 const DEFAULT_MTU = 1500;
 
@@ -64,11 +60,10 @@ export class NatNetwork extends NetworkDriver {
   private readonly owners = new TapOwners();
   private readonly networks: string;
   private readonly dnsmasq: Dnsmasq;
+  private readonly tables: NetworkTables;
   private readonly forwarding: Forwarding;
   private readonly watcher = new LeaseWatcher();
   private readonly queue = new KeyedQueue();
-  /** Rules of each network as this process applied them, and what nft showed of them right after. */
-  private readonly applied = new Map<string, { rules: string; shown: readonly string[] }>();
 
   constructor(
     private readonly runner: CommandRunner,
@@ -80,6 +75,7 @@ export class NatNetwork extends NetworkDriver {
     for (const path of [this.taps, this.networks]) mkdirSync(path, { recursive: true, mode: 0o700 });
     mkdirSync(options.runtimeDirectory, { recursive: true, mode: 0o755 });
     this.dnsmasq = new Dnsmasq(runner, options.runtimeDirectory);
+    this.tables = new NetworkTables(runner);
     this.forwarding = new Forwarding(join(options.stateDirectory, 'ip-forward'));
   }
 
@@ -96,7 +92,7 @@ export class NatNetwork extends NetworkDriver {
       await noteChange(join(this.networks, command.id), JSON.stringify(command));
       await this.ensureBridge(command);
       if (forwards(command)) await this.forwarding.enable();
-      await this.ensureRules(command);
+      await this.tables.ensure(command);
       await this.dnsmasq.ensure(command);
       this.watcher.add(command.id, this.dnsmasq.leaseFile(command.id));
     });
@@ -111,11 +107,7 @@ export class NatNetwork extends NetworkDriver {
       await this.dnsmasq.remove(id);
       const link = await this.link(network.bridge);
       if (link !== undefined && isOurs(link, id)) await this.runner.run('ip', ['link', 'delete', 'dev', network.bridge]);
-      for (const family of FAMILIES) {
-        const rules = await this.shownTable(network, family);
-        if (rules.includes(tableComment(network))) await this.runner.run('nft', ['delete', 'table', family, tableName(network)]);
-      }
-      this.applied.delete(id);
+      await this.tables.remove(network);
       await rm(join(this.networks, id), { force: true });
       await this.forwarding.restore(async () => {
         const left = await Promise.all((await noted(this.networks)).map((one) => this.find(one)));
@@ -234,42 +226,10 @@ export class NatNetwork extends NetworkDriver {
     await this.runner.run('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n` });
   }
 
-  private async ensureRules(command: EnsureNetworkCommand): Promise<void> {
-    const present = await this.shownTables(command);
-    this.requireOurs(command, present);
-    const stale = present[1] !== '' && !isGuarded(command) ? `delete table bridge ${tableName(command)}\n` : '';
-    const rules = `${ruleset(command)}${isGuarded(command) ? guardRules(command) : stale}`;
-    const before = this.applied.get(command.id);
-    if (before?.rules === rules && isDeepStrictEqual(present, before.shown)) return;
-    this.applied.delete(command.id);
-    await this.runner.run('nft', ['-f', '-'], { input: rules });
-    this.applied.set(command.id, { rules: rules.slice(0, rules.length - stale.length), shown: await this.shownTables(command) });
-  }
-
-  private requireOurs(command: EnsureNetworkCommand, tables: readonly string[]): void {
-    const foreign = tables.findIndex((text) => text !== '' && !text.includes(tableComment(command)));
-    if (foreign < 0) return;
-    const table = `${FAMILIES[foreign]} ${tableName(command)}`;
-    throw new ApiError('network.place_taken', {
-      detail: `The nftables table ${table} is there already and is not ours.`,
-      remedy: `If nothing needs it, remove it: nft delete table ${table}.`,
-    });
-  }
-
   /** A network as it was last made. */
   private async find(id: string): Promise<EnsureNetworkCommand | EnsureBridgeCommand | undefined> {
     const text = await readFile(join(this.networks, id), 'utf8').catch(() => undefined);
     return text === undefined ? undefined : (JSON.parse(text) as EnsureNetworkCommand | EnsureBridgeCommand);
-  }
-
-  private shownTables(network: EnsureNetworkCommand): Promise<string[]> {
-    return Promise.all(FAMILIES.map((family) => this.shownTable(network, family)));
-  }
-
-  /** A table of a network as the host has it, without counts: nft words rules in a way of its own. Empty when there is none. */
-  private async shownTable(network: EnsureNetworkCommand, family: (typeof FAMILIES)[number]): Promise<string> {
-    const { status, stdout } = await this.runner.run('nft', ['-s', 'list', 'table', family, tableName(network)], { accept: [1] });
-    return status === 0 ? stdout : '';
   }
 
   /** Taps of a network that are on the host: a bridge that somebody took away has left them without one. */
