@@ -34,7 +34,6 @@ import { FORWARD_PROTOCOLS, type Forward, MAX_FORWARDS, PORT_RANGE, type UserNet
 import { MAX_SHARES, type SharedFolder, TAG_PATTERN } from '../common/shared-folder.js';
 import { NFS_MODES, NFS_PATH, NFS_RANGES, NFS_SERVER, NFS_VERSIONS, type NfsOptions, type NfsPoolConfig } from '../common/nfs.js';
 import { type DirPoolConfig, MAX_GUARD_PERCENT, POOL_PATH, type PoolRefOf } from '../common/pool.js';
-import { DOMAIN_PATTERN, MAX_NETWORK_FORWARDS, NETWORK_MTU_RANGE, type NetworkForward, OWN_KINDS } from '../common/network.js';
 import { MAC_PATTERN, NAME_PATTERN, SHA256_PATTERN } from '../common/names.js';
 import { CLONE_KINDS, PREALLOCATIONS, VOLUME_FORMATS } from '../common/volume-storage.js';
 import { WATCHDOG_ACTIONS, type WatchdogSettings } from '../common/watchdog.js';
@@ -48,24 +47,18 @@ import {
   int,
   ipAddress,
   ipv4,
-  ipv4Range,
   list,
   nothing,
   object,
   oneOf,
   optional,
-  outerIpv4,
-  privateSubnet,
   sourceUrl,
   text,
-  unicastSubnet,
 } from './checks.js';
 import { BLOCK_SIZES, DISK_ATTACHMENTS, DISK_CACHES, DISK_ENGINES, MAX_DISK_QUEUES, SPACE_POLICIES } from './disk-tuning.js';
 import type {
   ClaimCommand,
   DownloadImageCommand,
-  EnsureBridgeCommand,
-  EnsureNetworkCommand,
   EnsureVolumeCommand,
   GrowVolumeCommand,
   ImportImageCommand,
@@ -81,9 +74,7 @@ import type {
   OpenConsoleCommand,
   Ownership,
   PoolUsageCommand,
-  PortCommand,
   RemoveVolumeCommand,
-  Reservation,
   SetBalloonCommand,
   SetLinkCommand,
   SetThrottleCommand,
@@ -91,6 +82,7 @@ import type {
   VolumeHolder,
   VolumeOrigin,
 } from './host-agent.js';
+import { bridge, ensureNetwork, requireFreePort } from './network-checks.js';
 import type { CommandName } from './protocol.js';
 
 // What the agent takes from the socket. The api role has checked its clients, but may have been taken over: the agent, often
@@ -109,35 +101,6 @@ const kind = oneOf('kernel', 'initrd', 'disk');
 const format = oneOf('elf', 'bzimage', 'raw', 'initrd', 'qcow2', 'vmdk', 'vhd', 'vhdx', 'vdi');
 const generation = int(0, Number.MAX_SAFE_INTEGER);
 const offset = optional(int(0, Number.MAX_SAFE_INTEGER));
-/** The links Flotilla makes: no command can name another's. */
-const bridge = text(/^flo-(\d{1,5}|[0-9a-f]{8})$/);
-const hostPort = {
-  protocol: oneOf(...FORWARD_PROTOCOLS),
-  hostAddress: optional(outerIpv4),
-  hostPort: int(PORT_RANGE.min, PORT_RANGE.max),
-};
-const networkIn = (subnet: Check) =>
-  object<EnsureNetworkCommand>({
-    id: id('net'),
-    name,
-    kind: oneOf(...OWN_KINDS),
-    domain: text(DOMAIN_PATTERN),
-    mtu: optional(int(NETWORK_MTU_RANGE.min, NETWORK_MTU_RANGE.max)),
-    subnet,
-    gateway: ipv4,
-    dhcpRange: ipv4Range,
-    bridge,
-    reservations: list(
-      65_536,
-      object<Reservation>({ mac, ip: ipv4, hostname: name, machineId: optional(id('mac')), interface: optional(name) }),
-    ),
-    isolateMachines: optional(bool),
-    antiSpoofing: optional(bool),
-    forwards: optional(
-      list(MAX_NETWORK_FORWARDS, object<NetworkForward>({ ...hostPort, address: ipv4, guestPort: int(PORT_RANGE.min, PORT_RANGE.max) })),
-    ),
-  });
-
 const rate = object<Rate>({ perSecond: int(1, MAX_RATE), burst: optional(int(1, MAX_RATE)) });
 const limits = object<Limits>({ bytes: optional(rate), operations: optional(rate) });
 const throttle = object<Throttle>({ bytes: optional(rate), operations: optional(rate), group: optional(name) });
@@ -301,7 +264,7 @@ const CALLS: Record<CommandName, Check> = {
   removePool: leavePool,
   poolUsage: object<PoolUsageCommand>({ pool: optional(pool) }),
   usedSubnets: nothing,
-  requireFreePort: object<PortCommand>(hostPort),
+  requireFreePort,
   listLeases: nothing,
   listMachines: nothing,
   beginCollect: nothing,
@@ -326,12 +289,7 @@ const CALLS: Record<CommandName, Check> = {
     pool: optional(pool),
   }),
   removeVolume: object<RemoveVolumeCommand>({ id: id('vol'), pool: optional(pool) }),
-  ensureNetwork: byKind({
-    nat: networkIn(privateSubnet),
-    isolated: networkIn(privateSubnet),
-    routed: networkIn(unicastSubnet),
-    bridge: object<EnsureBridgeCommand>({ id: id('net'), name, kind: oneOf('bridge'), hostBridge: text(PARENT_PATTERN) }),
-  }),
+  ensureNetwork,
   removeNetwork: byId('net'),
   prepareMachine: launch,
   createMachine: launch,

@@ -10,16 +10,17 @@ import type { VolumeStorage } from '../common/volume-storage.js';
 import type { Readable } from 'node:stream';
 import type { ErrorCode } from '../common/error-codes.js';
 import type { SharedFolder } from '../common/shared-folder.js';
-import type { NetworkForward, OwnKind } from '../common/network.js';
 import type { Macvtap } from '../common/macvtap.js';
 import type { UserNetwork } from '../common/user-network.js';
 import type { PoolRef } from '../common/pool.js';
 import type { DiskTuning } from './disk-tuning.js';
 import type { DownloadImageCommand, ImageFacts, ImportImageCommand, UploadImageCommand } from './image-commands.js';
+import type { EnsureBridgeCommand, EnsureNetworkCommand, HostLease, PortCommand } from './network-commands.js';
 import type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
 import type { EnsureVolumeCommand, GrowVolumeCommand, RemoveVolumeCommand, VolumeFacts } from './volume-commands.js';
 
 export type { DownloadImageCommand, ImageFacts, ImportImageCommand, UploadImageCommand } from './image-commands.js';
+export type { EnsureBridgeCommand, EnsureNetworkCommand, HostLease, PortCommand, Reservation } from './network-commands.js';
 export type { LeavePoolCommand, PoolFacts, PoolUsage, PoolUsageCommand } from './pool-facts.js';
 export type {
   EnsureVolumeCommand,
@@ -51,43 +52,6 @@ export interface HostDescription {
   memoryMiB: number;
   kernel: string;
   bootId: string;
-}
-
-export interface Reservation {
-  mac: string;
-  ip: string;
-  hostname: string;
-  /** Whose it is; without these nobody may send from that address where spoofing is looked for. */
-  machineId?: string;
-  interface?: string;
-}
-export interface EnsureNetworkCommand {
-  id: string;
-  name: string;
-  kind: OwnKind;
-  /** Of the names of its machines. */
-  domain: string;
-  /** Of its links; absent: what the kernel gives them. */
-  mtu?: number;
-  subnet: string;
-  gateway: string;
-  dhcpRange: string;
-  bridge: string;
-  reservations: Reservation[];
-  forwards?: NetworkForward[];
-  /** Whether its machines are kept from each other. */
-  isolateMachines?: boolean;
-  /** Whether they may send from the addresses that are reserved for them alone. */
-  antiSpoofing?: boolean;
-}
-/** A port of the host that somebody wants. */
-export type PortCommand = Pick<NetworkForward, 'protocol' | 'hostAddress' | 'hostPort'>;
-/** A network that is a bridge of the host: nothing of it is ours but who is on it. */
-export interface EnsureBridgeCommand {
-  id: string;
-  name: string;
-  kind: 'bridge';
-  hostBridge: string;
 }
 
 export interface LaunchDisk extends DiskTuning, VolumeStorage {
@@ -191,16 +155,6 @@ export interface MachineObservation {
   state: 'configured' | 'running' | 'paused' | 'stopped' | 'unreached';
   pid?: number;
   exit?: MachineExitFacts;
-}
-
-/** An address that the guest of a machine has really taken by DHCP; `expiresAt` moves on with each renewal. */
-export interface HostLease {
-  networkId: string;
-  machineId: string;
-  mac: string;
-  ip: string;
-  hostname?: string;
-  expiresAt: string;
 }
 
 /**
