@@ -5527,6 +5527,10 @@ export type NetworkForwardsAddData = {
          * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -5617,6 +5621,10 @@ export type NetworkForwardsRemoveData = {
          * Makes a repeat of this request answer as the first one did; kept for 48 hours.
          */
         'Idempotency-Key'?: string;
+        /**
+         * ETag that the resource must still have.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**

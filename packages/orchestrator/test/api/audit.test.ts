@@ -48,6 +48,15 @@ onEachDatabase('the audit log', (makeDatabase) => {
     await flotilla.change('POST', '/v1/pools', { ...poolOf(name), ...more });
     return `/v1/pools/${name}`;
   };
+  const network = async (name: string) => {
+    await flotilla.call('POST', '/v1/networks', { body: { name, kind: 'nat' } });
+    return `/v1/networks/${name}`;
+  };
+  /** A port of the host for a machine that is made for it. */
+  const forward = async (name: string, hostPort: number) => {
+    await flotilla.change('POST', '/v1/machines', machine(name, { start: false, disks: [] }));
+    return { protocol: 'tcp', hostPort, machine: name, guestPort: 80 };
+  };
   const disk = (name: string) => ({ name, kind: 'disk', format: 'raw', source: { path: join(flotilla.directory, 'disk') } });
 
   /** What each operation is called with so that it succeeds: path and body. */
@@ -114,6 +123,14 @@ onEachDatabase('the audit log', (makeDatabase) => {
       await flotilla.change('POST', '/v1/machines', stillMachine('grower', { disks: [{ name: 'root', sizeMiB: 4 }] }));
       const { body } = await flotilla.call('GET', '/v1/machines/grower');
       return [`/v1/volumes/${body['observed']?.['disks']?.[0]?.['volume']}`, { sizeMiB: 8 }];
+    },
+    networks_define: async () => ['/v1/networks', { name: 'made', kind: 'nat' }],
+    networks_update: async () => [await network('changed'), { domain: 'changed.test' }],
+    networks_remove: async () => [await network('removed')],
+    networkForwards_add: async () => ['/v1/networks/default/forwards', await forward('led', 28_193)],
+    networkForwards_remove: async () => {
+      const { body } = await flotilla.call('POST', '/v1/networks/default/forwards', { body: await forward('freed', 28_194) });
+      return [`/v1/networks/default/forwards/${body['id']}`];
     },
     pools_define: async () => ['/v1/pools', poolOf('made')],
     pools_update: async () => [await pool('changed'), { autostart: false }],

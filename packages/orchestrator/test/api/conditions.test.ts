@@ -24,8 +24,10 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
     const labels = { team, number: String(made) };
     const source = { path: join(flotilla.directory, 'disk') };
     await flotilla.change('POST', '/v1/images', { name: `image-${made}`, kind: 'disk', format: 'raw', source, labels });
-    const body = machine(`machine-${made}`, { start: false, interfaces: [], labels });
+    const body = machine(`machine-${made}`, { start: false, labels });
     await flotilla.change('POST', '/v1/machines', body);
+    const forward = { protocol: 'udp', hostPort: 28_300 + made, machine: `machine-${made}`, guestPort: 1 };
+    await flotilla.call('POST', '/v1/networks/default/forwards', { body: forward });
     await flotilla.call('POST', '/v1/keys', { body: { name: `key-of-${made}`, role: 'viewer' } });
   };
   const page = async (path: string): Promise<{ items: Body[]; next: string | undefined }> => {
@@ -47,6 +49,7 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
       ...['update', 'remove', 'start', 'stop', 'refresh'].map((action) => `pools_${action}`),
       ...['attach', 'detach'].map((action) => `machineDisks_${action}`), // with the suite of volumes
       ...['update', 'move', 'remove'].map((action) => `volumes_${action}`),
+      ...['networks_update', 'networks_remove', 'networkForwards_add', 'networkForwards_remove'],
     ]);
     const bodies: Record<string, object> = {
       machines_updateInterface: { link: 'down' },
@@ -105,12 +108,14 @@ onEachDatabase('conditions and lists, as the API document declares them', (makeD
   });
 
   it('has a way to make more than one page in every list that has any', () => {
-    expect(LISTS.map((one) => one.path)).to.have.members(
-      ['audit', 'hosts', 'images', 'keys', 'machines', 'networks', 'operations', 'pools', 'volumes'].map((name) => `/v1/${name}`),
-    );
+    expect(LISTS.map((one) => one.path)).to.have.members([
+      ...['audit', 'hosts', 'images', 'keys', 'machines', 'networks', 'operations', 'pools', 'volumes'].map((name) => `/v1/${name}`),
+      '/v1/networks/{network}/forwards',
+    ]);
   });
 
-  for (const { path, parameters } of LISTS) {
+  for (const { path: template, parameters } of LISTS) {
+    const path = template.replace('{network}', 'default');
     it(`gives ${path} page by page, in order, none twice`, async () => {
       const all = ids((await page(`${path}?limit=200`)).items);
       const single = ['/v1/hosts', '/v1/pools', '/v1/networks'].includes(path);

@@ -18,6 +18,7 @@ export class NetworkForwardsController {
     summary: 'Lead a port of the host to a machine on a network of the kind `nat`',
     permission: 'networks:write',
     params: NETWORK_PARAM,
+    etag: 'checks',
     body: AddForward,
     answers: { 201: { type: NetworkForwardDto, description: 'The forward.' } },
     errors: [
@@ -55,6 +56,7 @@ export class NetworkForwardsController {
     summary: 'Take a forward away',
     permission: 'networks:write',
     params: { ...NETWORK_PARAM, forward: 'Id of the forward.' },
+    etag: 'checks',
     answers: { 204: { description: 'It is gone.' } },
     errors: ['network.not_found', 'forward.not_found', 'precondition.failed'],
   })
