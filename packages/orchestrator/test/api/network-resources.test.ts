@@ -26,7 +26,7 @@ onEachDatabase('networks', (makeDatabase) => {
   /** What the host was told of networks. */
   const onHost = () => {
     const directory = join(flotilla.directory, 'run/fake/networks');
-    return (existsSync(directory) ? readdirSync(directory) : []).map(
+    return (existsSync(directory) ? readdirSync(directory).filter((name) => !name.endsWith('.new')) : []).map(
       (name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as Record<string, unknown>,
     );
   };
