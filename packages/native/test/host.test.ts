@@ -119,7 +119,12 @@ describe('Host services', () => {
     expect(execFileSync('blkid', ['-o', 'export', path('seed')], { encoding: 'utf8' }))
       .to.contain('LABEL=CIDATA')
       .and.to.contain('TYPE=vfat');
-    expect(execFileSync('fsck.fat', ['-n', path('seed')], { encoding: 'utf8' })).to.contain('2 files');
+    execFileSync('fsck.fat', ['-n', path('seed')]); // a status other than 0 is an error
+    expect(
+      execFileSync('mdir', ['-b', '-i', path('seed'), '::'], { encoding: 'utf8' })
+        .trim()
+        .split('\n'),
+    ).to.deep.equal(['::/user-data', '::/meta-data']);
     expect(execFileSync('mtype', ['-i', path('seed'), '::user-data'], { encoding: 'utf8' })).to.equal(files[0]?.content);
     for (const name of ['', '../user-data', 'USER'])
       await rejects(
