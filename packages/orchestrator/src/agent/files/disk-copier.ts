@@ -2,6 +2,9 @@
 // Copies of what a guest sees on a disk, from devices and qcow2 images too, which the core copies none of.
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { ApiError } from '../../common/api-error.js';
+import { sleep } from '../../common/async.js';
+import { systemCode } from '../../common/system-code.js';
 import type { CommandControl } from '../../host-agent/host-agent.js';
 import type { DiskFiles } from '../hypervisor/hypervisor.js';
 import type { FileTools } from './file-tools.js';
@@ -14,6 +17,9 @@ const PIECE = 64 * 1024;
 const ZEROES = Buffer.alloc(PIECE);
 /** Bytes between two syncs: what the host has not written yet is bounded. */
 const SYNC_BYTES = 64 * CHUNK;
+
+/** How long somebody else's claim of a device is waited for. */
+const CLAIM_MILLISECONDS = { most: 2000, each: 50 };
 
 /** A copy of a disk to make. */
 export interface DiskCopy {
@@ -92,7 +98,23 @@ async function isFile(path: string): Promise<boolean> {
   }
 }
 
-/** A device that nobody else has claimed, or a file in its place. */
-function openDevice(path: string): Promise<FileHandle> {
-  return open(path, constants.O_RDWR | constants.O_EXCL | constants.O_NONBLOCK);
+/** A device that nobody else has claimed, or a file in its place. A process that was killed lets go of its claim some moments later. */
+export async function openDevice(path: string, { most, each } = CLAIM_MILLISECONDS): Promise<FileHandle> {
+  for (let waited = 0; ; waited += each) {
+    try {
+      return await open(path, constants.O_RDWR | constants.O_EXCL | constants.O_NONBLOCK);
+    } catch (error) {
+      if (systemCode(error) !== 'EBUSY') throw error;
+      if (waited >= most) throw claimed(path, error);
+    }
+    await sleep(each);
+  }
+}
+
+function claimed(path: string, cause: unknown): ApiError {
+  return new ApiError('pool.in_use', {
+    detail: `Something on the host has ${path} open.`,
+    remedy: 'End what has it open (`lsof`, `dmsetup ls --tree` find it), then try again.',
+    cause,
+  });
 }
