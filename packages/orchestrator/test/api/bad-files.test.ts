@@ -134,7 +134,7 @@ function refuseFiles(hypervisor: string): void {
         code: 'volume.locked',
         status: 409,
         field: 'disks[1].volume',
-        remedy: 'Delete that machine first, or give another volume.',
+        remedy: 'Detach it from that machine first, or give another volume.',
       });
       expect(flotilla.leftovers()).to.deep.equal([String(volume)]);
       expect((await flotilla.call('GET', '/v1/machines/second')).status).to.equal(404);

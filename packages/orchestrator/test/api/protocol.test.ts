@@ -92,9 +92,9 @@ onEachDatabase('protocol', (makeDatabase) => {
   });
 
   it('takes labels for what can carry them, and refuses them for the rest', async () => {
-    for (const list of ['machines', 'images', 'networks'])
+    for (const list of ['machines', 'images', 'networks', 'volumes'])
       expect((await flotilla.call('GET', `/v1/${list}?labels=a=b`)).body['items']).to.have.length(0);
-    for (const list of ['volumes', 'pools', 'hosts', 'operations', 'keys', 'audit']) {
+    for (const list of ['pools', 'hosts', 'operations', 'keys', 'audit']) {
       const { status, body } = await flotilla.call('GET', `/v1/${list}?labels=a=b`);
       expect([status, body['field']], list).to.deep.equal([422, 'labels']);
     }
@@ -102,7 +102,7 @@ onEachDatabase('protocol', (makeDatabase) => {
       documentedOperations()
         .filter(({ parameters }) => parameters.includes('labels'))
         .map(({ path }) => path),
-    ).to.have.members(['/v1/machines', '/v1/networks', '/v1/images', '/v1/images/{image}/content']);
+    ).to.have.members(['/v1/machines', '/v1/networks', '/v1/volumes', '/v1/images', '/v1/images/{image}/content']);
   });
 
   it('holds the answer for Prefer: wait, and answers as it stands when the time is over', async () => {
