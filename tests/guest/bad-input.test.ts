@@ -48,7 +48,7 @@ const remedies = {
   mac: 'Give six pairs of hexadecimal digits with colons; the lowest bit of the first pair must be 0.',
   sectors: 'Use a disk image, or a volume, whose length is not zero and a multiple of 512 bytes and of the blockSize of the disk.',
   name: 'Choose another name, or delete that machine first.',
-  volume: 'Delete that machine first, or give another volume.',
+  volume: 'Detach it from that machine first, or give another volume.',
 };
 
 describe('Bad input', () => {

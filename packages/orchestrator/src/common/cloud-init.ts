@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What cloud-init in a guest does at its first start. One form from the API to the host agent.
 
-/** Of user data and of the network configuration each, in characters. */
+/** Of all that cloud-init is told together, in characters: machines are listed with it, a thousand at a time. */
 export const MAX_CLOUD_INIT_TEXT = 65_536;
 export const MAX_SSH_KEYS = 64;
 export const MAX_SSH_KEY = 8192;
@@ -29,6 +29,11 @@ export function isSshKey(line: string): boolean {
 /** Whether cloud-init would do something with user data. */
 export function isUserData(text: string): boolean {
   return USER_DATA_BEGINNINGS.test(text);
+}
+
+/** Characters of all of it. */
+export function lengthOf({ userData = '', networkConfig = '', sshKeys = [] }: Partial<CloudInit>): number {
+  return sshKeys.reduce((sum, key) => sum + key.length, userData.length + networkConfig.length);
 }
 
 /** These properties, without those that are absent. */

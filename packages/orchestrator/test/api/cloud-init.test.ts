@@ -56,6 +56,7 @@ for (const split of [false, true]) {
         [{ cloudInit: { userData: 'packages: [vim]' } }, 'spec.cloud_init_invalid', 'cloudInit.userData'],
         [{ cloudInit: { userData: `#!${'x'.repeat(65_536)}` } }, 'spec.cloud_init_invalid', 'cloudInit.userData'],
         [{ cloudInit: { userData: '#!\0' } }, 'request.invalid_type', 'cloudInit.userData'],
+        [{ cloudInit: { userData: `#!${'x'.repeat(40_000)}`, networkConfig: 'x'.repeat(40_000) } }, 'spec.cloud_init_invalid', 'cloudInit'],
         [{ cloudInit: { networkConfig: '' } }, 'spec.cloud_init_invalid', 'cloudInit.networkConfig'],
         [{ cloudInit: { sshKeys: ['no key'] } }, 'spec.cloud_init_invalid', 'cloudInit.sshKeys'],
         [{ cloudInit: { sshKeys: 'no list' } }, 'spec.cloud_init_invalid', 'cloudInit.sshKeys'],

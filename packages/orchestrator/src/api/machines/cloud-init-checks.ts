@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ApiError } from '../../common/api-error.js';
-import { cloudInitOf, isUserData, SEED_DISK } from '../../common/cloud-init.js';
+import { cloudInitOf, isUserData, lengthOf, MAX_CLOUD_INIT_TEXT, SEED_DISK } from '../../common/cloud-init.js';
 import type { CloudInitDto } from './dto/cloud-init.dto.js';
 import { MAX_DISKS } from './dto/machine-spec.dto.js';
 import type { MachineSpec } from './machine.js';
@@ -12,6 +12,13 @@ export function planCloudInit(
 ): Pick<MachineSpec, 'cloudInit'> {
   if (cloudInit === undefined) return {};
   const { userData } = cloudInit;
+  if (lengthOf(cloudInit) > MAX_CLOUD_INIT_TEXT) {
+    throw new ApiError('spec.cloud_init_invalid', {
+      detail: `cloud-init is told ${lengthOf(cloudInit)} characters, more than ${MAX_CLOUD_INIT_TEXT}.`,
+      remedy: 'Have the user data get what is long from elsewhere (#include, or a script).',
+      field: 'cloudInit',
+    });
+  }
   if (userData !== undefined && !isUserData(userData)) {
     throw new ApiError('spec.cloud_init_invalid', {
       detail: 'cloud-init leaves user data out that does not say in its first line what it is.',
