@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { collect } from '../values.js';
 
 interface UpOptions {
   readonly listen?: string;
@@ -10,10 +11,10 @@ interface UpOptions {
   readonly runtimeDir?: string;
   readonly databaseUrl?: string;
   readonly importRoot?: string[];
-  readonly downloadHost?: string[];
+  readonly downloadHost?: readonly string[];
   readonly shareRoot?: string[];
   readonly poolRoot?: string[];
-  readonly macvtapParent?: string[];
+  readonly macvtapParent?: readonly string[];
   readonly adoptData?: boolean;
   readonly role: string;
 }
@@ -54,10 +55,6 @@ export function addUpCommand(program: Command): void {
     .action(async (options: UpOptions) => {
       process.exitCode = await runOrchestrator(options);
     });
-}
-
-function collect(value: string, before: string[] = []): string[] {
-  return [...before, value];
 }
 
 function collectRoot(value: string, before: string[] = []): string[] {

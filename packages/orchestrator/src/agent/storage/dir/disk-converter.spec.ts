@@ -25,7 +25,6 @@ describe('A pool that imports disks of other formats', function () {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'flotilla-convert-'));
     pool = new DirPool(file('pool'), new NodeFileTools(), {
-      roots: [],
       converter: new DiskConverter(new CommandRunner(pino({ level: 'silent' }))),
     });
     writeFileSync(file('raw'), Buffer.alloc(SIZE, 'content '));
